@@ -1,0 +1,1 @@
+"""Federated averaging that reads top to bottom; `secagg` makes its one sum secure."""

@@ -1,0 +1,117 @@
+"""The plaintext FedAvg mean, with the interface of `secagg.SecureAverage.run`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import torch
+from torch import Tensor
+
+from fedavg.learning import State
+from secagg.errors import BelowThreshold
+from secagg.params import GatewayId
+
+Update = State | Callable[[], State]
+"""A state, or a function that trains one when it is called."""
+
+BEFORE: Final = ("advertise_keys", "share_keys", "masked_input")
+"""Phases of a secure round until the included set is agreed: who vanishes here is left out."""
+AFTER: Final = ("consistency", "unmasking")
+"""Phases after it: who vanishes here has uploaded and still counts."""
+PHASES: Final = BEFORE + AFTER
+
+
+@dataclass(frozen=True, slots=True)
+class PlainReport:
+    """What a plain mean costs: every gateway sends its whole state and receives nothing more."""
+
+    bytes_up: int
+    bytes_down: int = 0
+    error_bound: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class PlainResult:
+    """The mean and whom it is of, under the names of `secagg.Result`."""
+
+    mean: State
+    total_weight: float
+    included: tuple[GatewayId, ...]
+    vanished: dict[GatewayId, tuple[str, str]]
+    metrics: dict[str, float]
+    report: PlainReport
+
+
+def weighted_mean(
+    states: Mapping[GatewayId, Update],
+    weights: Mapping[GatewayId, float],
+    base: State | None = None,
+) -> State:
+    """The base + sum of weight * (state - base) / sum of weights, in float64.
+
+    One state is alive at a time. Without a base the states themselves are averaged. Integers are
+    exact below 2^53, their mean is rounded half to even.
+    """
+    total = sum(weights[name] for name in states)
+    sums: dict[str, Tensor] = {}
+    dtypes: dict[str, torch.dtype] = {}
+    for name, update in states.items():
+        state = update() if callable(update) else update
+        for key, value in state.items():
+            change = value.double() if base is None else value.double() - base[key].double()
+            share = change * weights[name]
+            sums[key] = sums[key] + share if key in sums else share
+            dtypes[key] = value.dtype
+    return {
+        key: _restored(value / total, dtypes[key], None if base is None else base[key])
+        for key, value in sums.items()
+    }
+
+
+def _restored(change: Tensor, dtype: torch.dtype, start: Tensor | None) -> Tensor:
+    step = change if dtype.is_floating_point else change.round()
+    return (step if start is None else start.double() + step).to(dtype)
+
+
+class PlainAverage:
+    """Aggregates in the clear: what secure aggregation is compared with."""
+
+    def run(
+        self,
+        updates: Mapping[GatewayId, Update],
+        weights: Mapping[GatewayId, float] | None = None,
+        *,
+        base: State | None = None,
+        metrics: Mapping[GatewayId, Mapping[str, float]] | None = None,
+        vanish: Mapping[GatewayId, str] | None = None,
+        rounding_seed: bytes | None = None,
+    ) -> PlainResult:
+        """The weighted mean over all gateways that do not vanish in a phase of `BEFORE`.
+
+        `rounding_seed` has no effect: nothing is rounded.
+
+        Raises:
+            BelowThreshold: nobody is left.
+        """
+        del rounding_seed
+        vanish = vanish or {}
+        included = tuple(name for name in updates if vanish.get(name) not in BEFORE)
+        if not included:
+            raise BelowThreshold(0, 1, BEFORE[-1])
+        weights = weights or dict.fromkeys(updates, 1.0)
+        mean = weighted_mean({name: updates[name] for name in included}, weights, base)
+        size = sum(value.nbytes for value in mean.values())
+        return PlainResult(
+            mean=mean,
+            total_weight=sum(weights[name] for name in included),
+            included=included,
+            vanished={name: (phase, "silent") for name, phase in vanish.items()},
+            metrics=_summed([metrics[name] for name in included]) if metrics else {},
+            report=PlainReport(bytes_up=size),
+        )
+
+
+def _summed(metrics: list[Mapping[str, float]]) -> dict[str, float]:
+    return {name: sum(each[name] for each in metrics) for name in metrics[0]}

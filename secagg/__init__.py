@@ -1,0 +1,54 @@
+"""Secure aggregation for federated learning.
+
+The orchestrator learns the FedAvg mean over an agreed set of gateways, and nothing else about any
+of them. `SecureAverage` wraps a loop that exists; `ClientSession` and `ServerSession` run on a
+network of your own; `secagg.protocol` and `secagg.schemes` are the machines underneath.
+"""
+
+from secagg.average import Plan, Report, Result, SecureAverage
+from secagg.protocol.events import (
+    Aborted,
+    Completed,
+    Event,
+    GatewayDropped,
+    PhaseClosed,
+    Send,
+    SharesDisputed,
+    UpdateDue,
+)
+from secagg.protocol.identity import Identity, Member, Roster
+from secagg.protocol.journal import MemoryJournal, SQLiteJournal
+from secagg.protocol.policy import Policy
+from secagg.schemes.masks import Masks
+from secagg.session import ClientSession, Model, ServerSession, SessionSettings, session_of
+from secagg.workers import Workers
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Aborted",
+    "ClientSession",
+    "Completed",
+    "Event",
+    "GatewayDropped",
+    "Identity",
+    "Masks",
+    "Member",
+    "MemoryJournal",
+    "Model",
+    "PhaseClosed",
+    "Plan",
+    "Policy",
+    "Report",
+    "Result",
+    "Roster",
+    "SQLiteJournal",
+    "SecureAverage",
+    "Send",
+    "ServerSession",
+    "SessionSettings",
+    "SharesDisputed",
+    "UpdateDue",
+    "Workers",
+    "session_of",
+]

@@ -1,0 +1,485 @@
+"""The recipe: FedAvg through the real protocol, every party played in this process.
+
+It proves numbers, cost and recovery. Privacy begins where gateways run `ClientSession` themselves.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg.crypto.signing import verify as verify_signature
+from secagg.errors import ConfigurationError, EncodingError
+from secagg.fixed_point import error_bound, rms_error
+from secagg.params import GatewayId, MetricSpec, Thresholds, VectorSpec
+from secagg.protocol.audit import AuditRecord
+from secagg.protocol.events import Aborted, Event, GatewayDropped, Send, UpdateDue
+from secagg.protocol.identity import Identity, Roster
+from secagg.protocol.journal import Journal, MemoryJournal
+from secagg.protocol.messages import Verify
+from secagg.pytree import Select
+from secagg.schemes.base import Guarantees, Scheme
+from secagg.schemes.masks import Masks
+from secagg.session.client import ClientSession
+from secagg.session.result import Aggregate
+from secagg.session.server import ServerSession
+from secagg.session.settings import METRIC_BOUND, Encoding, SessionSettings, layout
+from secagg.session.update import Model
+from secagg.thresholds import derive
+from secagg.wire import frame_bytes, frame_spans
+from secagg.workers import Workers
+
+Update = Any
+"""A tree of arrays, or a function without arguments that returns one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a round will need, before anything is sent.
+
+    Attributes:
+        thresholds: n, C, D and what follows.
+        guarantees: sentences to quote.
+        vectors: layout of an upload.
+        upload_bytes: frames of one gateway's vectors; small messages add a few KiB.
+        error_bound: largest |error| of the mean if all gateways have the average weight below.
+        rms_error: its root mean square, likewise.
+        average_weight: what the two errors assume: max_weight / 16.
+    """
+
+    thresholds: Thresholds
+    guarantees: Guarantees
+    vectors: tuple[VectorSpec, ...]
+    upload_bytes: int
+    error_bound: float
+    rms_error: float
+    average_weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a round cost and how exact it is.
+
+    Attributes:
+        scheme: its name.
+        thresholds: n, C, D and what follows.
+        guarantees: sentences to quote.
+        error_bound: largest |error| of a real coordinate of the mean, from the real total weight;
+            the dtype of a leaf may round once more.
+        rms_error: root mean square of the rounding error.
+        clipped: coordinates that saturated, summed over gateways.
+        bytes_up: largest number of bytes one gateway sent.
+        bytes_down: largest number of bytes one gateway received.
+        phases: phases that were closed, in order.
+        audit: record of the round, verifiable with the roster alone.
+        roster: that roster.
+    """
+
+    scheme: str
+    thresholds: Thresholds
+    guarantees: Guarantees
+    error_bound: float
+    rms_error: float
+    clipped: int
+    bytes_up: int
+    bytes_down: int
+    phases: tuple[str, ...]
+    audit: AuditRecord = field(repr=False)
+    roster: Roster = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One round's outcome.
+
+    Attributes:
+        mean: tree like the updates: base + weighted mean of (update - base).
+        total_weight: sum of the included weights, each rounded to 2^-16.
+        included: ids in the mean, in the order of the cohort.
+        vanished: id -> (phase, reason) of everybody who stopped answering; who vanished after the
+            set was agreed still counts.
+        metrics: sums over the included gateways by name.
+        report: costs, bounds, audit record.
+    """
+
+    mean: Any
+    total_weight: float
+    included: tuple[GatewayId, ...]
+    vanished: dict[GatewayId, tuple[str, str]]
+    metrics: dict[str, float]
+    report: Report
+    _aggregate: Aggregate = field(repr=False)
+
+    @cached_property
+    def sum(self) -> dict[str, NDArray[np.float64]]:
+        """Weighted sums of (update - base) by key, float64: for an aggregation of your own."""
+        return self._aggregate.sum()
+
+
+class SecureAverage:
+    """Wraps a FedAvg loop.
+
+    One object serves many rounds: identities are made once for each id, every call of `run` is a
+    fresh session, cohorts may differ.
+
+    Args:
+        clip: bound of |coordinate| of what is encoded (update - base), for all keys or by
+            fnmatch pattern of keys, first match wins.
+        max_weight: largest weight, in the unit of your weights (samples, say).
+        scheme: how the sum is hidden.
+        max_colluding: C, members of the roster that may side with the orchestrator.
+        max_dropouts: D, gateways that may vanish.
+        precision: rms rounding error of the mean relative to clip at an average weight of at least
+            max_weight / 16.
+        select: patterns of the keys to average, or a function of the key; None for all.
+        clipping: "error" refuses coordinates beyond clip, "saturate" counts them.
+        metric_bounds: bound of |value| by metric name; 2^32 for names not given.
+        threads: for encoding, masking, unmasking and decoding.
+        on_event: called with every event of the orchestrator's session.
+
+    Raises:
+        ConfigurationError: settings that cannot work.
+    """
+
+    def __init__(
+        self,
+        *,
+        clip: float | Mapping[str, float],
+        max_weight: float = 1.0,
+        scheme: Scheme | None = None,
+        max_colluding: int | None = None,
+        max_dropouts: int | None = None,
+        precision: float = 2.0**-12,
+        select: Select = None,
+        clipping: Literal["error", "saturate"] = "error",
+        metric_bounds: Mapping[str, float] | None = None,
+        threads: int = 1,
+        on_event: Callable[[Event], None] | None = None,
+    ) -> None:
+        if clipping not in {"error", "saturate"}:
+            raise ConfigurationError(f"clipping is {clipping!r}: use 'error' or 'saturate'")
+        self._encoding = Encoding(
+            clip=clip,
+            max_weight=float(max_weight),
+            precision=precision,
+            select=select,
+            clipping=clipping,
+        )
+        self._scheme: Scheme = scheme or Masks()
+        self._max_colluding = max_colluding
+        self._max_dropouts = max_dropouts
+        self._metric_bounds = dict(metric_bounds or {})
+        self._workers = Workers(threads)
+        self._on_event = on_event or _ignore
+        self._orchestrator = Identity.generate("orchestrator", os.urandom)
+        self._gateways: dict[GatewayId, tuple[Identity, Journal]] = {}
+        self._epoch = 0
+        self._round = 0
+
+    def plan(self, template: Any, gateways: int, metrics: Sequence[str] = ()) -> Plan:
+        """Predict thresholds, layout, bytes and errors without sending anything.
+
+        Args:
+            template: a tree like every update.
+            gateways: n.
+            metrics: names of numbers summed beside the updates.
+
+        Raises:
+            ConfigurationError: infeasible; says what would work.
+        """
+        settings = self._settings(tuple(range(gateways)), template, None, metrics)
+        cap = self._encoding.max_weight
+        average = cap / 16
+        reals = [vector for vector in settings.vectors if vector.name.startswith("update/")]
+        spans = frame_spans([vector.words for vector in settings.vectors])
+        weight = gateways * average
+        return Plan(
+            thresholds=settings.thresholds,
+            guarantees=self._scheme.guarantees(settings.thresholds),
+            vectors=settings.vectors,
+            upload_bytes=sum(frame_bytes(span.words) for span in spans),
+            error_bound=max((error_bound(v, gateways, weight, cap) for v in reals), default=0.0),
+            rms_error=max((rms_error(v, gateways, weight) for v in reals), default=0.0),
+            average_weight=average,
+        )
+
+    def params(
+        self,
+        cohort: Sequence[GatewayId],
+        template: Any,
+        *,
+        round: int,  # noqa: A002 - the protocol's word
+        base: Any = None,
+        metrics: Sequence[str] = (),
+    ) -> SessionSettings:
+        """The same settings for a `ServerSession` of your own.
+
+        Args:
+            cohort: ids of the gateways taking part, in the order of the roster.
+            template: a tree like every update.
+            round: number of the round, above all earlier ones under the roster.
+            base: the global model, if updates are encoded against it.
+            metrics: names of numbers summed beside the updates.
+
+        Raises:
+            ConfigurationError, EncodingError: as for `run`.
+        """
+        return self._settings(tuple(cohort), template, base, metrics, round)
+
+    def _settings(
+        self,
+        cohort: tuple[GatewayId, ...],
+        template: Any,
+        base: Any,
+        metrics: Sequence[str],
+        number: int = 1,
+    ) -> SessionSettings:
+        bounds = {name: float(self._metric_bounds.get(name, METRIC_BOUND)) for name in metrics}
+        encoding = Encoding(
+            clip=self._encoding.clip,
+            max_weight=self._encoding.max_weight,
+            precision=self._encoding.precision,
+            select=self._encoding.select,
+            clipping=self._encoding.clipping,
+            metrics=bounds,
+        )
+        thresholds = derive(
+            len(cohort), max_colluding=self._max_colluding, max_dropouts=self._max_dropouts
+        )
+        leaves, vectors = layout(template, encoding, gateways=len(cohort), lanes=self._scheme.lanes)
+        return SessionSettings(
+            scheme=self._scheme,
+            round=number,
+            cohort=cohort,
+            thresholds=thresholds,
+            model=Model.of(base).hash,
+            leaves=leaves,
+            vectors=vectors,
+            max_weight=encoding.max_weight,
+            metrics=tuple(MetricSpec(name=n, bound=b) for n, b in bounds.items()),
+            clipping=encoding.clipping,
+        )
+
+    def run(
+        self,
+        updates: Mapping[GatewayId, Update],
+        weights: Mapping[GatewayId, float] | None = None,
+        *,
+        base: Any = None,
+        metrics: Mapping[GatewayId, Mapping[str, float]] | None = None,
+        vanish: Mapping[GatewayId, str] | None = None,
+        rounding_seed: bytes | None = None,
+    ) -> Result:
+        """One round: the weighted mean of all updates that arrive.
+
+        Args:
+            updates: id -> tree, or a function that returns it when that upload is due.
+            weights: id -> weight in (0, max_weight]; 1 each by default.
+            base: the global model; (update - base) is what is encoded, clipped and averaged.
+            metrics: id -> numbers to be summed, the same names for everybody.
+            vanish: id -> phase from which on that gateway does not answer.
+            rounding_seed: any bytes; same seed and inputs, same mean, although masks are fresh.
+
+        Raises:
+            ConfigurationError: too few gateways, infeasible thresholds, unknown ids or phases.
+            EncodingError: an update, weight or metric that cannot be encoded; names the gateway.
+            SessionAborted: too few gateways were left, or an upload was garbage.
+        """
+        self._check(updates, weights, metrics, vanish)
+        ids = tuple(updates)
+        names = tuple(metrics[ids[0]]) if metrics else ()
+        provider = _Provider(updates)
+        model = Model(base)
+        template = base if base is not None else provider.peek(ids[0])
+        settings = self._settings(ids, template, model, names, self._round + 1)
+        roster = self._roster(ids)
+        self._round += 1
+        verify = lru_cache(maxsize=None)(verify_signature)
+        server = ServerSession(
+            settings, roster, self._orchestrator, workers=self._workers, verify=verify
+        )
+        clients = {name: self._client(name, roster, verify) for name in ids}
+        world = _World(server, clients, dict(vanish or {}), self._on_event)
+
+        def upload(name: GatewayId) -> Iterator[Send]:
+            return clients[name].upload(
+                provider.take(name),
+                1.0 if weights is None else weights[name],
+                base=model,
+                metrics=metrics[name] if metrics else None,
+                rounding_seed=rounding_seed,
+                select=self._encoding.select,
+            )
+
+        world.play(upload)
+        return self._result(server, world, template, base, roster)
+
+    def _result(
+        self, server: ServerSession, world: _World, template: Any, base: Any, roster: Roster
+    ) -> Result:
+        aggregate = server.result
+        thresholds = server.params.thresholds
+        return Result(
+            mean=aggregate.mean(template, base),
+            total_weight=aggregate.total_weight,
+            included=aggregate.included,
+            vanished=world.vanished,
+            metrics=aggregate.metrics,
+            report=Report(
+                scheme=self._scheme.name,
+                thresholds=thresholds,
+                guarantees=self._scheme.guarantees(thresholds),
+                error_bound=aggregate.error_bound,
+                rms_error=aggregate.rms_error,
+                clipped=aggregate.clipped,
+                bytes_up=max(world.bytes_up.values()),
+                bytes_down=max(world.bytes_down.values()),
+                phases=tuple(step.name for step in self._scheme.steps),
+                audit=server.audit,
+                roster=roster,
+            ),
+            _aggregate=aggregate,
+        )
+
+    def _check(
+        self,
+        updates: Mapping[GatewayId, Update],
+        weights: Mapping[GatewayId, float] | None,
+        metrics: Mapping[GatewayId, Mapping[str, float]] | None,
+        vanish: Mapping[GatewayId, str] | None,
+    ) -> None:
+        if not updates:
+            raise ConfigurationError("no updates: secure aggregation takes 3 gateways or more")
+        for what, table in (("weights", weights), ("metrics", metrics)):
+            missing = [name for name in updates if table is not None and name not in table]
+            if missing:
+                raise EncodingError(f"{what} lack gateways: {missing[:3]}")
+        phases = [step.name for step in self._scheme.steps]
+        for name, phase in (vanish or {}).items():
+            if name not in updates or phase not in phases:
+                raise ConfigurationError(
+                    f"vanish has {name!r}: {phase!r}: use an id of updates and one of {phases}"
+                )
+
+    def _roster(self, ids: Sequence[GatewayId]) -> Roster:
+        new = [name for name in ids if name not in self._gateways]
+        for name in new:
+            self._gateways[name] = Identity.generate(name, os.urandom), MemoryJournal()
+        self._epoch += bool(new)
+        identities = [self._gateways[name][0] for name in self._gateways]
+        return Roster.of(self._epoch, self._orchestrator, identities)
+
+    def _client(self, name: GatewayId, roster: Roster, verify: Verify) -> ClientSession:
+        identity, journal = self._gateways[name]
+        return ClientSession(
+            identity,
+            roster,
+            journal=journal,
+            workers=self._workers,
+            schemes=(self._scheme,),
+            verify=verify,
+        )
+
+
+class _Provider:
+    """Updates when they are due: a function is called once, and its tree is not kept."""
+
+    def __init__(self, updates: Mapping[GatewayId, Update]) -> None:
+        self._updates = updates
+        self._peeked: dict[GatewayId, Any] = {}
+
+    def peek(self, name: GatewayId) -> Any:
+        self._peeked[name] = self.take(name)
+        return self._peeked[name]
+
+    def take(self, name: GatewayId) -> Any:
+        if name in self._peeked:
+            return self._peeked.pop(name)
+        update = self._updates[name]
+        return update() if callable(update) else update
+
+
+class _World:
+    """Delivers frames between a server and its clients until the session ends."""
+
+    def __init__(
+        self,
+        server: ServerSession,
+        clients: Mapping[GatewayId, ClientSession],
+        vanish: Mapping[GatewayId, str],
+        on_event: Callable[[Event], None],
+    ) -> None:
+        self._server = server
+        self._clients = clients
+        self._vanish = vanish
+        self._phases = [step.name for step in server.params.scheme.steps]
+        self._on_event = on_event
+        self._mail: deque[Send] = deque()
+        self._due: deque[GatewayId] = deque()
+        self.vanished: dict[GatewayId, tuple[str, str]] = {}
+        self.bytes_up = dict.fromkeys(clients, 0)
+        self.bytes_down = dict.fromkeys(clients, 0)
+
+    def play(self, upload: Callable[[GatewayId], Iterator[Send]]) -> None:
+        """Run to the end.
+
+        Raises:
+            SessionAborted: the round has no result.
+        """
+        self._collect(self._server.start())
+        while True:
+            if self._mail:
+                self._deliver(self._mail.popleft())
+            elif self._due:
+                name = self._due.popleft()
+                for send in upload(name):
+                    self._to_server(name, send)
+            elif self._server.phase != "done":
+                self._collect(self._server.advance())
+            else:
+                return
+
+    def _deliver(self, send: Send) -> None:
+        name = send.to
+        if name is None or self._gone(name):
+            return
+        self.bytes_down[name] += len(send.frame)
+        for event in self._clients[name].receive(send.frame):
+            if isinstance(event, Send):
+                self._to_server(name, event)
+            elif isinstance(event, UpdateDue):
+                self._due.append(name)
+
+    def _gone(self, name: GatewayId) -> bool:
+        phase = self._vanish.get(name)
+        now = self._server.phase
+        return phase is not None and now in self._phases[self._phases.index(phase) :]
+
+    def _to_server(self, name: GatewayId, send: Send) -> None:
+        self.bytes_up[name] += len(send.frame)
+        self._collect(self._server.receive(name, send.frame))
+
+    def _collect(self, events: Iterator[Event]) -> None:
+        aborted: Aborted | None = None
+        for event in events:
+            if isinstance(event, Send):
+                self._mail.append(event)
+                continue
+            self._on_event(event)
+            if isinstance(event, GatewayDropped):
+                self.vanished[event.id] = event.phase, event.reason.name.lower()
+            if isinstance(event, Aborted):
+                aborted = event
+        if aborted is not None:
+            raise aborted.reason
+
+
+def _ignore(_event: Event) -> None:
+    """The default `on_event`."""

@@ -1,0 +1,90 @@
+"""X25519 between canonical, distinct keys that are not of low order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+
+from secagg.errors import KeyAgreementError, LocalProtocolError
+
+KEY_BYTES: Final = 32
+
+_PRIME: Final = 2**255 - 19
+# u-coordinates of every point of order 1, 2, 4 or 8 on Curve25519 and its twist, below the prime:
+# 0, 1, -1 and the two of order 8 (Bernstein, "How do I validate Curve25519 public keys?").
+_LOW_ORDER: Final = frozenset(
+    {
+        0,
+        1,
+        _PRIME - 1,
+        325606250916557431795983626356110631294008115727848805560023387167927233504,
+        39382357235489614581723060781553021112529911719440698176882885853963445705823,
+    }
+)
+
+
+def public_key(private: bytes) -> bytes:
+    """The 32-byte public key of 32 private bytes, which are clamped as RFC 7748 says.
+
+    Raises:
+        LocalProtocolError: `private` has another size.
+    """
+    return _private_key(private).public_key().public_bytes_raw()
+
+
+def agree(private: bytes, peer: bytes) -> bytes:
+    """The raw 32-byte Diffie-Hellman result; feed it to `derive`, never use it as a key.
+
+    Raises:
+        LocalProtocolError: `private` is not of 32 bytes.
+        KeyAgreementError: `peer` is refused by `check_public_key`.
+
+    Source:
+        RFC 7748 section 6.1.
+    """
+    key = _private_key(private)
+    check_public_key(peer)
+    return key.exchange(X25519PublicKey.from_public_bytes(peer))
+
+
+def check_public_key(key: bytes) -> None:
+    """Accepts exactly the canonical encodings of points that are not of low order.
+
+    X25519 itself reduces u modulo the prime and ignores the top bit, so that up to four strings are
+    one key; a repeated key in another encoding would slip past a comparison of bytes.
+
+    Raises:
+        KeyAgreementError: wrong size, u not below 2^255 - 19 or top bit set, or low order.
+    """
+    if len(key) != KEY_BYTES:
+        raise KeyAgreementError(f"public key of {len(key)} bytes: X25519 keys have {KEY_BYTES}")
+    u = int.from_bytes(key, "little")
+    if u >= _PRIME:
+        raise KeyAgreementError("public key is not canonical: u is not below 2^255 - 19")
+    if u in _LOW_ORDER:
+        raise KeyAgreementError("public key is of low order: it agrees on a known secret")
+
+
+def check_public_keys(keys: Sequence[bytes]) -> None:
+    """`check_public_key` on each, and no two alike.
+
+    Raises:
+        KeyAgreementError: a key is refused, or occurs twice; the message gives positions in `keys`.
+    """
+    seen: dict[bytes, int] = {}
+    for position, key in enumerate(keys):
+        try:
+            check_public_key(key)
+        except KeyAgreementError as error:
+            raise KeyAgreementError(f"key {position}: {error}") from None
+        first = seen.setdefault(bytes(key), position)
+        if first != position:
+            raise KeyAgreementError(f"keys {first} and {position} are the same")
+
+
+def _private_key(private: bytes) -> X25519PrivateKey:
+    if len(private) != KEY_BYTES:
+        raise LocalProtocolError(f"private key of {len(private)} bytes: X25519 takes {KEY_BYTES}")
+    return X25519PrivateKey.from_private_bytes(private)

@@ -1,0 +1,44 @@
+"""One version and one enum of labels for every hash, key derivation, cipher and signature.
+
+Two uses with different labels can never produce the same input (DESIGN section 4).
+"""
+
+from __future__ import annotations
+
+from enum import Enum, unique
+
+
+@unique
+class Label(Enum):
+    """What a hash, derived key, sealed message or signature is for."""
+
+    SIGN_SESSION = b"sign-session"
+    SIGN_ROUND = b"sign-round"
+    SIGN_ADVERTISE = b"sign-r0"
+    SIGN_SHARES = b"sign-r1"
+    SIGN_HEADER = b"sign-header"
+    SIGN_CONSISTENCY = b"sign-h3"
+    SIGN_UNMASKING = b"sign-r4"
+    SIGN_ABORT = b"sign-abort"
+
+    HASH_ROSTER = b"hash-roster"
+    HASH_SESSION = b"hash-session"
+    HASH_ROUND = b"hash-round"
+    HASH_MODEL = b"hash-model"
+    HASH_ADVERTISE = b"hash-r0"
+    HASH_H0 = b"hash-h0"
+    HASH_H2 = b"hash-h2"
+    HASH_H3 = b"hash-h3"
+    HASH_REQUEST = b"hash-request"
+
+    COMMIT_SEED = b"commit-b"
+    COMMIT_SEED_SHARE = b"commit-share-b"
+    COMMIT_KEY_SHARE = b"commit-share-s"
+
+    KDF_CHANNEL = b"kdf-channel"
+    KDF_MASK_KEY = b"kdf-mask-key"
+    KDF_EDGE = b"kdf-edge"
+    KDF_PAIR = b"kdf-pair"
+    KDF_SELF = b"kdf-self"
+    KDF_ROUNDING = b"kdf-rounding"
+    KDF_UPLOAD_MAC = b"kdf-upload-mac"

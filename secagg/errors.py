@@ -1,0 +1,176 @@
+"""Every exception the library raises on purpose; anything else that leaves the core is our bug.
+
+No message ever contains a secret: messages name parties, fields, sizes and what would have worked.
+"""
+
+from __future__ import annotations
+
+
+class SecAggError(Exception):
+    """Base of all errors of this library."""
+
+
+class ConfigurationError(SecAggError, ValueError):
+    """Settings that cannot work; the message says which would."""
+
+
+class EncodingError(SecAggError, ValueError):
+    """An update, weight or metric that cannot be encoded exactly as asked."""
+
+
+class LocalProtocolError(SecAggError):
+    """The caller of this library broke its contract: wrong order, unknown id, reused object."""
+
+
+class WireError(SecAggError):
+    """Bytes that are not a frame of this protocol: truncated, oversize or non-canonical."""
+
+
+class KeyAgreementError(SecAggError):
+    """A public key that is not canonical, is of low order, or occurs twice."""
+
+
+class SealError(SecAggError):
+    """A ciphertext that does not open under its key and its context."""
+
+
+class SharingError(SecAggError):
+    """Shares that are malformed, too few, or do not lie on a polynomial of a valid secret."""
+
+
+class PrivacyError(SecAggError):
+    """A privacy promise that would be broken by going on."""
+
+
+class RemoteProtocolError(SecAggError):
+    """A peer's message that breaks the protocol; one subclass per check."""
+
+
+class UnexpectedMessage(RemoteProtocolError):
+    """A message that the receiving party does not wait for now."""
+
+
+class ForeignSession(RemoteProtocolError):
+    """A message of another session, roster, set of parameters or transcript."""
+
+
+class BadSignature(RemoteProtocolError):
+    """A signature that does not verify under the pinned identity."""
+
+
+class UnsupportedParameters(RemoteProtocolError):
+    """A version, suite, scheme or layout that is not in this party's own tables."""
+
+
+class ThresholdMismatch(RemoteProtocolError):
+    """Announced thresholds that differ from those this party computes itself."""
+
+
+class PolicyViolation(RemoteProtocolError):
+    """Parameters below the floors of this party's own policy."""
+
+
+class StaleRound(RemoteProtocolError):
+    """A round at or below one this party has already uploaded in."""
+
+
+class NotInCohort(RemoteProtocolError):
+    """A session whose cohort does not contain this party."""
+
+
+class ModelMismatch(RemoteProtocolError):
+    """A model hash that is not that of the model trained on here, or was used before."""
+
+
+class OwnMessageAltered(RemoteProtocolError):
+    """This party's own message came back changed or not at all."""
+
+
+class NotASubset(RemoteProtocolError):
+    """A set of participants that is no subset of the set before it, or is malformed."""
+
+
+class SelfMissing(RemoteProtocolError):
+    """A set of participants that leaves this party out, yet asks it for an answer."""
+
+
+class BelowFloor(RemoteProtocolError):
+    """A set of participants smaller than the thresholds of the session allow."""
+
+
+class TooManyDropped(RemoteProtocolError):
+    """More participants left out than the sharing graph tolerates."""
+
+
+class BadPublicKey(RemoteProtocolError):
+    """An advertised key that is not canonical, is of low order, or repeats another."""
+
+
+class HeaderMismatch(RemoteProtocolError):
+    """A neighbour that uploaded under another transcript than this party's."""
+
+
+class NoQuorum(RemoteProtocolError):
+    """Fewer valid signatures of distinct included participants than the quorum."""
+
+
+class SecondQuestion(RemoteProtocolError):
+    """A second, different request for an answer that is given only once."""
+
+
+class StateLost(RemoteProtocolError):
+    """A request that continues a session whose secrets this party no longer holds."""
+
+
+class AuditFailure(RemoteProtocolError):
+    """An audit record that does not verify; the message names the part."""
+
+
+class SessionAborted(SecAggError):
+    """The round ended without a result; there is never a partial sum."""
+
+
+class BelowThreshold(SessionAborted):
+    """Too few gateways answered.
+
+    Args:
+        answered: how many did.
+        needed: how many the thresholds ask for.
+        phase: where the round ended.
+    """
+
+    def __init__(self, answered: int, needed: int, phase: str = "") -> None:
+        super().__init__(answered, needed, phase)
+        self.answered = answered
+        self.needed = needed
+        self.phase = phase
+
+    def __str__(self) -> str:
+        where = f" in phase {self.phase}" if self.phase else ""
+        return f"{self.answered} gateways answered{where}, {self.needed} are needed"
+
+
+class AbortedByPeer(SessionAborted):
+    """The other side ended the session; its reason is quoted, not believed."""
+
+
+class AggregateOutOfRange(SessionAborted):
+    """The opened sum fails its range or check words: some upload was garbage."""
+
+
+class InconsistentAnswers(SessionAborted):
+    """Answers that contradict one another.
+
+    Args:
+        culprits: ids of the gateways whose fault is proved, possibly empty.
+        detail: what does not fit.
+    """
+
+    def __init__(self, detail: str, culprits: tuple[str | int, ...] = ()) -> None:
+        super().__init__(detail, culprits)
+        self.detail = detail
+        self.culprits = culprits
+
+    def __str__(self) -> str:
+        named = ", ".join(map(str, self.culprits)) or "nobody can be named"
+        return f"{self.detail} ({named})"

@@ -1,0 +1,161 @@
+"""Sums of words back to numbers, and the checks that a sum must pass first."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg.errors import AggregateOutOfRange, LocalProtocolError
+from secagg.fixed_point.encode import BLOCK, FloatArray
+from secagg.params import VectorSpec
+from secagg.workers import SERIAL, Workers
+
+
+class Decoder:
+    """Turns the words of a sum into the mean.
+
+    Args:
+        spec: layout of the vector.
+        divisor: total weight; the mean is lanes / (spec.scale * divisor).
+    """
+
+    def __init__(self, spec: VectorSpec, divisor: float) -> None:
+        self._spec = spec
+        self._divisor = divisor
+
+    def decode(self, words: NDArray[np.uint64], out: FloatArray, workers: Workers = SERIAL) -> None:
+        """Writes the mean; check the sum with `check_sum` first.
+
+        Args:
+            words: uint64[spec.words], the sum.
+            out: float32 or float64 of spec.length.
+            workers: threads.
+
+        Raises:
+            LocalProtocolError: sizes that do not fit the layout.
+        """
+        spec = self._spec
+        _check_size(spec, words)
+        if out.shape != (spec.length,):
+            raise LocalProtocolError(f"out has shape {out.shape}: use ({spec.length},)")
+        bits = 64 // spec.lanes
+        bias = np.int64(_bias(spec))
+        # A lane alone in the top bits of a word is lane * 2^(64 - bits): no shift back is needed.
+        top = np.int64(-(2 ** (64 - bits)))
+        factor = out.dtype.type(1 / (spec.scale * self._divisor) * 2.0 ** (bits - 64))
+
+        def work(first: int, last: int) -> None:
+            apart, lane = np.empty(BLOCK, np.int64), np.empty(BLOCK, np.int64)
+            for start in range(first * BLOCK, min(last * BLOCK, spec.words), BLOCK):
+                part = words[start : start + BLOCK].view(np.int64)
+                u, v = apart[: len(part)], lane[: len(part)]
+                # Adding half of every lane makes all fields non-negative, so that no borrow crosses
+                # them; flipping the top bit of each field then gives its two's complement.
+                np.add(part, bias, out=u)
+                np.bitwise_xor(u, bias, out=u)
+                for j in range(spec.lanes):
+                    begin = j * spec.words + start
+                    target = out[begin : begin + len(part)]
+                    np.left_shift(u, 64 - (j + 1) * bits, out=v)
+                    if j:
+                        np.bitwise_and(v, top, out=v)
+                    np.copyto(target, v[: len(target)], casting="unsafe")
+                    np.multiply(target, factor, out=target)
+
+        workers.run(work, -(-spec.words // BLOCK))
+
+
+def check_sum(
+    spec: VectorSpec, words: NDArray[np.uint64], included: int, workers: Workers = SERIAL
+) -> None:
+    """Accepts a sum only if every lane lies within included * limit and unused lanes are zero.
+
+    Args:
+        spec: layout of the vector.
+        words: uint64[spec.words], the sum.
+        included: gateways in the sum.
+        workers: threads.
+
+    Raises:
+        AggregateOutOfRange: a lane is outside, or bits above the lanes or past the end are set.
+        LocalProtocolError: sizes that do not fit the layout.
+    """
+    _check_size(spec, words)
+    bits = 64 // spec.lanes
+    half, reach = 1 << (bits - 1), included * spec.limit
+    if not 0 <= reach < half:
+        raise LocalProtocolError(f"{included} gateways do not fit the lanes of {spec.name}")
+    bias, mask = np.uint64(_bias(spec) % 2**64), np.uint64((1 << bits) - 1)
+
+    def work(first: int, last: int) -> None:
+        shifted, lane = np.empty(BLOCK, np.uint64), np.empty(BLOCK, np.uint64)
+        for start in range(first * BLOCK, min(last * BLOCK, spec.words), BLOCK):
+            part = words[start : start + BLOCK]
+            u, v = shifted[: len(part)], lane[: len(part)]
+            np.add(part, bias, out=u)
+            for j in range(spec.lanes):
+                # The top field keeps the bits above it: they are zero in an honest sum.
+                np.right_shift(u, np.uint64(j * bits), out=v)
+                if j < spec.lanes - 1:
+                    np.bitwise_and(v, mask, out=v)
+                if int(v.min()) < half - reach or int(v.max()) > half + reach:
+                    raise AggregateOutOfRange(
+                        f"{spec.name}: a lane is beyond {included} times its limit"
+                    )
+
+    workers.run(work, -(-spec.words // BLOCK))
+    for coordinate in range(spec.length, spec.words * spec.lanes):
+        lane_index, word = divmod(coordinate, spec.words)
+        field = (int(words[word]) + int(bias)) % 2**64 >> lane_index * bits & int(mask)
+        if field != half:
+            raise AggregateOutOfRange(f"{spec.name}: a lane past its end is not zero")
+
+
+def decode_integers(spec: VectorSpec, words: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """The exact sums of a 1 x 64 vector: int64[spec.length], a copy.
+
+    Raises:
+        LocalProtocolError: more than one lane, or sizes that do not fit the layout.
+    """
+    _check_size(spec, words)
+    if spec.lanes != 1:
+        raise LocalProtocolError(f"{spec.name} has {spec.lanes} lanes: integers take 1")
+    return words.view(np.int64).copy()
+
+
+def mean_integers(sums: NDArray[np.int64], divisor: int) -> NDArray[np.int64]:
+    """The quotient sums / divisor, rounded half to even, exactly.
+
+    Args:
+        sums: int64, any shape.
+        divisor: 1 to 2^62; the total weight in units where the sums were weighted in units.
+
+    Raises:
+        LocalProtocolError: another divisor.
+    """
+    if not 1 <= divisor <= _MAX_DIVISOR:
+        raise LocalProtocolError(f"divisor is {divisor}: use 1 to {_MAX_DIVISOR}")
+    quotient, rest = np.divmod(sums, np.int64(divisor))
+    twice = 2 * rest  # below 2^63
+    up = (twice > divisor) | ((twice == divisor) & (quotient & 1 == 1))
+    result: NDArray[np.int64] = quotient + up
+    return result
+
+
+_MAX_DIVISOR: Final = 2**62
+
+
+def _bias(spec: VectorSpec) -> int:
+    """Half of every lane as one word, signed."""
+    bits = 64 // spec.lanes
+    word = sum(1 << (j * bits + bits - 1) for j in range(spec.lanes))
+    return word - 2**64 if word >= 2**63 else word
+
+
+def _check_size(spec: VectorSpec, words: NDArray[Any]) -> None:
+    if words.shape != (spec.words,) or words.dtype != np.uint64:
+        raise LocalProtocolError(
+            f"{spec.name}: {words.dtype} of {words.shape} where uint64 of ({spec.words},) belongs"
+        )

@@ -1,0 +1,186 @@
+"""The public parameters of a session and of a round: frozen, validated, canonically encodable.
+
+`SessionParams` is K of the protocol (announced first, names no model), `RoundParams` is P
+(announced with the upload request). Both are signed by the orchestrator and enter the transcript.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, Literal, Self
+
+import msgspec
+
+from secagg.errors import ConfigurationError
+
+VERSION: Final = 1
+SUITES: Final = (1,)
+"""Suite 1: X25519, Ed25519, SHA-256, HKDF-SHA256, AES-256-GCM for channels, AES-128 for masks."""
+SESSION_BYTES: Final = 16
+HASH_BYTES: Final = 32
+WEIGHT_FRACTION_BITS: Final = 16
+MAX_LANES: Final = 5
+
+GatewayId = str | int
+Entropy = Callable[[int], bytes]
+"""Source of randomness: a number of bytes in, that many uniform bytes out (`os.urandom`)."""
+
+
+class Struct(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, kw_only=True
+):
+    """Base of everything that is encoded: field order is the wire order."""
+
+
+class Thresholds(Struct, frozen=True):
+    """n, C, D and the numbers derived from them (DESIGN section 4, Thresholds).
+
+    Attributes:
+        gateways: n, members of the cohort.
+        max_colluding: C, members of the whole roster that may side with the orchestrator.
+        max_dropouts: D, gateways that may vanish at any moment.
+        share_threshold: t, shares that open a secret; C shares say nothing.
+        quorum: q, signatures that certify one included set.
+        min_included: n_min, gateways in any opened sum.
+        degree: k, neighbours of each gateway; n - 1 is the complete graph.
+    """
+
+    gateways: int
+    max_colluding: int
+    max_dropouts: int
+    share_threshold: int
+    quorum: int
+    min_included: int
+    degree: int
+
+
+class SessionParams(Struct, frozen=True):
+    """K: what a session is, before any model is named.
+
+    Attributes:
+        version: protocol version, `VERSION`.
+        suite: cipher suite, one of `SUITES`.
+        scheme: name of the scheme, "masks".
+        session: 16 random bytes that name the session.
+        round: number of the round; a gateway uploads at most once per roster and round.
+        roster: 32-byte hash of the pinned roster.
+        cohort: bitmap over the roster of the gateways taking part.
+        thresholds: n, C, D, t, q, n_min, k.
+        orchestrator_key: 32-byte X25519 key of the orchestrator, for frame authentication.
+    """
+
+    version: int
+    suite: int
+    scheme: str
+    session: bytes
+    round: int
+    roster: bytes
+    cohort: bytes
+    thresholds: Thresholds
+    orchestrator_key: bytes
+
+    def __post_init__(self) -> None:
+        _sized("session", self.session, SESSION_BYTES)
+        _sized("roster", self.roster, HASH_BYTES)
+        _sized("orchestrator_key", self.orchestrator_key, 32)
+        _within("round", self.round, 1, 2**63 - 1)
+
+
+class VectorSpec(Struct, frozen=True):
+    """One vector of an upload: `length` coordinates packed into signed lanes of 64 // lanes bits.
+
+    Attributes:
+        name: "update/0", "integers", "weight", "metrics", "clipped" or "check".
+        length: coordinates.
+        lanes: lanes in a 64-bit word, 1 to 5. Lane j of word w holds coordinate j * words + w.
+        limit: largest absolute lane value of one gateway; n * limit never crosses a lane.
+        scale: lane units per unit of what is encoded (for updates: of weight * coordinate).
+    """
+
+    name: str
+    length: int
+    lanes: int
+    limit: int
+    scale: float
+
+    def __post_init__(self) -> None:
+        _within("length", self.length, 1, 2**40)
+        _within("lanes", self.lanes, 1, MAX_LANES)
+        _within("limit", self.limit, 0, 2 ** (64 // self.lanes - 1) - 1)
+        if not 0 < self.scale < float("inf"):
+            raise ConfigurationError(f"scale of {self.name} is {self.scale}: use a positive number")
+
+    @property
+    def words(self) -> int:
+        """64-bit words that hold the vector."""
+        return -(-self.length // self.lanes)
+
+
+class LeafSpec(Struct, frozen=True):
+    """One array of the tree that is averaged, and where it lies in the vectors.
+
+    Attributes:
+        key: path, joined by dots, as in a state_dict.
+        shape: shape of the array.
+        dtype: numpy name of the dtype ("float32", "bfloat16", "int64", "bool", ...).
+        vector: index into `RoundParams.vectors`.
+        start: first coordinate in that vector. Tied leaves share one start.
+    """
+
+    key: str
+    shape: tuple[int, ...]
+    dtype: str
+    vector: int
+    start: int
+
+
+class MetricSpec(Struct, frozen=True):
+    """One number summed beside the updates: |value| <= bound."""
+
+    name: str
+    bound: float
+
+
+class RoundParams(Struct, frozen=True):
+    """P: what is uploaded and how.
+
+    Attributes:
+        session_params: H(K).
+        model: 32-byte hash of the global model, all zero when the trees themselves are averaged.
+        leaves: the tree, in order.
+        vectors: what an upload consists of, in order.
+        max_weight: largest weight; weights have 16 fractional bits.
+        metrics: numbers summed beside the updates, in the order of the "metrics" vector.
+        clipping: "error" refuses a coordinate beyond its clip, "saturate" counts it instead.
+    """
+
+    session_params: bytes
+    model: bytes
+    leaves: tuple[LeafSpec, ...]
+    vectors: tuple[VectorSpec, ...]
+    max_weight: float
+    metrics: tuple[MetricSpec, ...]
+    clipping: Literal["error", "saturate"]
+
+    def __post_init__(self) -> None:
+        _sized("session_params", self.session_params, HASH_BYTES)
+        _sized("model", self.model, HASH_BYTES)
+
+    @property
+    def words(self) -> int:
+        """64-bit words of one whole upload."""
+        return sum(vector.words for vector in self.vectors)
+
+    def replace(self, **changes: object) -> Self:
+        """A copy with some fields changed."""
+        return msgspec.structs.replace(self, **changes)
+
+
+def _sized(name: str, value: bytes, size: int) -> None:
+    if len(value) != size:
+        raise ConfigurationError(f"{name} has {len(value)} bytes: it takes exactly {size}")
+
+
+def _within(name: str, value: int, low: int, high: int) -> None:
+    if not low <= value <= high:
+        raise ConfigurationError(f"{name} is {value}: it takes {low} to {high}")

@@ -1,0 +1,75 @@
+"""What a session tells its driver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from secagg.errors import SecAggError
+from secagg.params import GatewayId, RoundParams
+from secagg.protocol.messages import DropReason
+
+ORCHESTRATOR = None
+"""Receiver of everything a gateway sends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Bytes for one receiver: a gateway id, or None for the orchestrator."""
+
+    to: GatewayId | None
+    frame: bytes | bytearray = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateDue:
+    """The gateway is asked for its update: call `upload`."""
+
+    params: RoundParams = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PhaseClosed:
+    """A phase ended with these answers."""
+
+    phase: str
+    answered: tuple[GatewayId, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayDropped:
+    """The server goes on without a gateway.
+
+    Attributes:
+        id: which.
+        phase: in which phase.
+        reason: why.
+        detail: what exactly; never contains a secret.
+    """
+
+    id: GatewayId
+    phase: str
+    reason: DropReason
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SharesDisputed:
+    """A holder rejects the share of a dealer: one of the two lies, nobody can tell which."""
+
+    holder: GatewayId
+    dealer: GatewayId
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The session reached its end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Aborted:
+    """The session ended without a result; secrets are erased."""
+
+    reason: SecAggError
+
+
+Event = Send | UpdateDue | PhaseClosed | GatewayDropped | SharesDisputed | Completed | Aborted

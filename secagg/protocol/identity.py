@@ -1,0 +1,160 @@
+"""Who takes part: pinned identities, the roster of all, the cohort of one session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import Self
+
+from secagg import encoding
+from secagg.crypto.kdf import digest
+from secagg.crypto.labels import Label
+from secagg.crypto.secret import Secret
+from secagg.crypto.signing import SigningKey
+from secagg.errors import ConfigurationError, LocalProtocolError
+from secagg.params import Entropy, GatewayId, Struct
+
+
+class Member(Struct, frozen=True):
+    """A gateway as the others know it: its id and its 32-byte Ed25519 public key."""
+
+    id: GatewayId
+    key: bytes
+
+
+class Roster(Struct, frozen=True):
+    """Everybody, pinned out of band: change it and the epoch changes too.
+
+    Attributes:
+        epoch: counter of roster versions.
+        orchestrator: 32-byte Ed25519 public key of the orchestrator.
+        members: all gateways, in the order that gives them their roster positions.
+
+    Raises:
+        ConfigurationError: repeated ids or keys, or a key of the wrong size.
+    """
+
+    epoch: int
+    orchestrator: bytes
+    members: tuple[Member, ...]
+
+    def __post_init__(self) -> None:
+        keys = [self.orchestrator, *(member.key for member in self.members)]
+        if any(len(key) != 32 for key in keys):
+            raise ConfigurationError("an Ed25519 public key has 32 bytes")
+        if len(set(keys)) != len(keys):
+            raise ConfigurationError("two parties of a roster share one key: give each its own")
+        ids = [member.id for member in self.members]
+        repeated = {name for name in ids if ids.count(name) > 1}
+        if repeated:
+            raise ConfigurationError(f"ids occur twice in the roster: {sorted(map(str, repeated))}")
+
+    @classmethod
+    def of(cls, epoch: int, orchestrator: Identity, gateways: Iterable[Identity]) -> Self:
+        """The roster of these identities (their public halves only)."""
+        members = tuple(Member(id=gateway.id, key=gateway.key.public) for gateway in gateways)
+        return cls(epoch=epoch, orchestrator=orchestrator.key.public, members=members)
+
+    def hash(self) -> bytes:
+        """32-byte name of this roster in every transcript."""
+        return digest(Label.HASH_ROSTER, encoding.encode(self))
+
+
+class Cohort:
+    """The members of a roster that take part in one session, by position 0 .. n - 1.
+
+    Args:
+        roster: the pinned roster.
+        bitmap: one bit for each roster position.
+
+    Raises:
+        WireError: the bitmap does not fit the roster.
+    """
+
+    def __init__(self, roster: Roster, bitmap: bytes) -> None:
+        chosen = sorted(encoding.members(bitmap, len(roster.members)))
+        self.roster = roster
+        self.bitmap = bitmap
+        self.members = tuple(roster.members[place] for place in chosen)
+
+    @classmethod
+    def of(cls, roster: Roster, ids: Iterable[GatewayId]) -> Self:
+        """The cohort of these gateways.
+
+        Raises:
+            ConfigurationError: an id occurs twice or is not in the roster.
+        """
+        places = {member.id: place for place, member in enumerate(roster.members)}
+        wanted = list(ids)
+        unknown = [name for name in wanted if name not in places]
+        if unknown:
+            raise ConfigurationError(f"not in the roster: {unknown}")
+        if len(set(wanted)) != len(wanted):
+            raise ConfigurationError("a gateway id occurs twice in the cohort")
+        return cls(roster, encoding.bitmap((places[i] for i in wanted), len(places)))
+
+    def __len__(self) -> int:
+        return len(self.members)
+
+    @cached_property
+    def _positions(self) -> dict[GatewayId, int]:
+        return {member.id: position for position, member in enumerate(self.members)}
+
+    @property
+    def ids(self) -> tuple[GatewayId, ...]:
+        """Ids by position."""
+        return tuple(member.id for member in self.members)
+
+    def key(self, position: int) -> bytes:
+        """Ed25519 public key of a position."""
+        return self.members[position].key
+
+    def position(self, name: GatewayId) -> int:
+        """Position of an id.
+
+        Raises:
+            LocalProtocolError: the id takes no part.
+        """
+        try:
+            return self._positions[name]
+        except KeyError:
+            raise LocalProtocolError(f"{name!r} takes no part in this session") from None
+
+    def __contains__(self, name: GatewayId) -> bool:
+        return name in self._positions
+
+    def bits(self, positions: Iterable[int]) -> bytes:
+        """Bitmap of positions."""
+        return encoding.bitmap(positions, len(self))
+
+    def set_of(self, bitmap: bytes) -> frozenset[int]:
+        """Positions of a bitmap.
+
+        Raises:
+            WireError: wrong size or non-zero padding.
+        """
+        return encoding.members(bitmap, len(self))
+
+
+class Identity:
+    """A party's own id and long-term Ed25519 key.
+
+    Args:
+        id: gateway id; anything for an orchestrator.
+        seed: 32 secret bytes. Keep them: they are the identity.
+    """
+
+    def __init__(self, id: GatewayId, seed: Secret | bytes) -> None:  # noqa: A002 - the field's word
+        self.id = id
+        self.key = SigningKey(seed)
+
+    @classmethod
+    def generate(cls, id: GatewayId, rng: Entropy) -> Self:  # noqa: A002 - the field's word
+        """A fresh identity."""
+        return cls(id, Secret(rng(32)))
+
+    def __repr__(self) -> str:
+        return f"Identity({self.id!r})"
+
+
+__all__ = ["Cohort", "Identity", "Member", "Roster"]

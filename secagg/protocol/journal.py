@@ -1,0 +1,296 @@
+"""What a client must not forget: the rounds it uploaded in and the answers it gave.
+
+A second upload in one round, or a second, different answer to one step, lets a lying server take
+the difference of two sums (DESIGN section 4, rules 3 and 4). So both are stored durably *before*
+they leave, and a restarted client resends identical bytes or is absent.
+
+A journal restored from a backup has forgotten: a client that cannot rule that out must use a new
+roster. No journal can notice it.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol, Self
+
+from secagg.errors import ConfigurationError, LocalProtocolError, SecondQuestion, StaleRound
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Entry:
+    """What was asked in one step and the exact bytes that were answered.
+
+    Attributes:
+        request: hash of the request.
+        answer: what was sent. Private, although no long-term secret: never in a repr.
+    """
+
+    request: bytes
+    answer: bytes
+
+    def __repr__(self) -> str:
+        return f"Entry(request={self.request.hex()}, answer=<{len(self.answer)} bytes>)"
+
+
+class Journal(Protocol):
+    """The memory of one client over sessions and restarts.
+
+    Two writers of one journal behave as if one had come after the other.
+    """
+
+    def last_round(self, roster: bytes) -> int:
+        """The highest round stored under this roster hash, 0 if there is none."""
+        ...
+
+    def store_upload(self, roster: bytes, round: int, model: bytes) -> None:  # noqa: A002, the papers' word
+        """Claims the round, durably, before its upload leaves.
+
+        Args:
+            roster: 32-byte hash of the roster.
+            round: above `last_round(roster)`, at most 2^63 - 1.
+            model: 32-byte hash of the global model.
+
+        Raises:
+            StaleRound: this round or a later one is stored already.
+        """
+        ...
+
+    def model_used(self, roster: bytes, model: bytes) -> bool:
+        """Whether some stored upload under this roster was trained on this model."""
+        ...
+
+    def get(self, session: bytes, step: str) -> Entry | None:
+        """What was answered in this step, None if nothing was."""
+        ...
+
+    def put(self, session: bytes, step: str, request: bytes, answer: bytes) -> None:
+        """Stores an answer, durably, before it leaves; the same bytes again change nothing.
+
+        Raises:
+            SecondQuestion: the step has another request or another answer already.
+        """
+        ...
+
+    def forget(self, session: bytes) -> None:
+        """Deletes the answers of a session that is over. Rounds and models are never forgotten."""
+        ...
+
+
+class MemoryJournal:
+    """A journal that lasts as long as the process: for simulations, and where a restart is absence.
+
+    A gateway that restarts with an empty one may upload a second time in a round: give it a new
+    roster or a `SQLiteJournal`.
+    """
+
+    def __init__(self) -> None:
+        self._uploads: dict[bytes, dict[int, bytes]] = {}
+        self._answers: dict[bytes, dict[str, Entry]] = {}
+
+    def last_round(self, roster: bytes) -> int:
+        """See `Journal`."""
+        return max(self._uploads.get(roster, ()), default=0)
+
+    def store_upload(self, roster: bytes, round: int, model: bytes) -> None:  # noqa: A002
+        """See `Journal`."""
+        if round <= (last := self.last_round(roster)):
+            raise _stale(round, last)
+        self._uploads.setdefault(roster, {})[round] = model
+
+    def model_used(self, roster: bytes, model: bytes) -> bool:
+        """See `Journal`."""
+        return model in self._uploads.get(roster, {}).values()
+
+    def get(self, session: bytes, step: str) -> Entry | None:
+        """See `Journal`."""
+        return self._answers.get(session, {}).get(step)
+
+    def put(self, session: bytes, step: str, request: bytes, answer: bytes) -> None:
+        """See `Journal`."""
+        entry = Entry(request, answer)
+        if self._answers.setdefault(session, {}).setdefault(step, entry) != entry:
+            raise _second(step)
+
+    def forget(self, session: bytes) -> None:
+        """See `Journal`."""
+        self._answers.pop(session, None)
+
+
+APPLICATION: Final = 0x53414747  # "SAGG" in the header of the file
+SCHEMA: Final = 1
+BUSY_SECONDS: Final = 10.0
+"""How long a statement waits for another process: a commit takes milliseconds, so ten seconds mean
+that the other one hangs."""
+
+_TABLES: Final = (
+    """CREATE TABLE uploads (
+        roster BLOB NOT NULL, round INTEGER NOT NULL, model BLOB NOT NULL,
+        PRIMARY KEY (roster, round)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE answers (
+        session BLOB NOT NULL, step TEXT NOT NULL, request BLOB NOT NULL, answer BLOB NOT NULL,
+        PRIMARY KEY (session, step)
+    )""",
+    f"PRAGMA application_id = {APPLICATION}",
+    f"PRAGMA user_version = {SCHEMA}",
+)
+# EXTRA is FULL plus a sync of the directory once the rollback journal is gone: without it a power
+# cut just after a commit may undo it. The rollback journal keeps all of it in one file, and unlike
+# a write-ahead log leaves no copy of deleted answers behind. fullfsync matters on macOS only.
+_SETTINGS: Final = (
+    "PRAGMA synchronous = EXTRA",
+    "PRAGMA fullfsync = ON",
+    "PRAGMA secure_delete = ON",
+)
+
+
+class SQLiteJournal:
+    """A journal in one file that survives kill -9 and power cuts; milliseconds per write.
+
+    Several processes may open one file. An object belongs to the thread that made it; make it
+    after a fork, not before. An empty file is a new journal.
+
+    Args:
+        path: the file, created with permissions 0600 in an existing directory.
+
+    Raises:
+        ConfigurationError: the file cannot be opened, is corrupt, or is not such a journal. Every
+            method raises it too when the disk fails, and LocalProtocolError once closed.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        # absolute, so that ":memory:" is a file too
+        self._path = Path(path).absolute()
+        try:
+            _create(self._path)
+            self._connection = sqlite3.connect(
+                self._path, timeout=BUSY_SECONDS, isolation_level=None
+            )
+        except (OSError, sqlite3.Error) as error:
+            raise self._unusable(error) from None
+        try:
+            self._open()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def close(self) -> None:
+        """Closes the file; nothing is lost without it."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"SQLiteJournal({str(self._path)!r})"
+
+    def last_round(self, roster: bytes) -> int:
+        """See `Journal`."""
+        return int(self._all("SELECT max(round) FROM uploads WHERE roster = ?", roster)[0][0] or 0)
+
+    def store_upload(self, roster: bytes, round: int, model: bytes) -> None:  # noqa: A002
+        """See `Journal`."""
+        # One statement is one transaction, begun with the write lock: nobody comes between.
+        _, stored = self._run(
+            "INSERT INTO uploads SELECT ?1, ?2, ?3 WHERE ?2 >"
+            " (SELECT coalesce(max(round), 0) FROM uploads WHERE roster = ?1)",
+            roster,
+            round,
+            model,
+        )
+        if stored != 1:
+            raise _stale(round, self.last_round(roster))
+
+    def model_used(self, roster: bytes, model: bytes) -> bool:
+        """See `Journal`."""
+        return bool(
+            self._all("SELECT 1 FROM uploads WHERE roster = ? AND model = ? LIMIT 1", roster, model)
+        )
+
+    def get(self, session: bytes, step: str) -> Entry | None:
+        """See `Journal`."""
+        query = "SELECT request, answer FROM answers WHERE session = ? AND step = ?"
+        rows = self._all(query, session, step)
+        return Entry(*rows[0]) if rows else None
+
+    def put(self, session: bytes, step: str, request: bytes, answer: bytes) -> None:
+        """See `Journal`."""
+        _, stored = self._run(
+            "INSERT INTO answers VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            session,
+            step,
+            request,
+            answer,
+        )
+        # Entries never change, so reading after the insert is as good as reading with it.
+        if stored != 1 and self.get(session, step) != Entry(request, answer):
+            raise _second(step)
+
+    def forget(self, session: bytes) -> None:
+        """See `Journal`."""
+        self._run("DELETE FROM answers WHERE session = ?", session)
+
+    def _open(self) -> None:
+        """Settings, tables if the file is empty, and whether it is a sound journal at all."""
+        for setting in _SETTINGS:
+            self._run(setting)
+        if not self._all("SELECT 1 FROM sqlite_master LIMIT 1"):
+            self._set_up()
+        if self._identity() != (APPLICATION, SCHEMA):
+            raise self._unusable("it is a database of something else, or of another version")
+        if (findings := self._all("PRAGMA integrity_check")) != [("ok",)]:
+            raise self._unusable(f"it is corrupt: {findings[0][0]}")
+        try:
+            self._path.chmod(0o600)
+        except OSError as error:
+            raise self._unusable(error) from None
+
+    def _set_up(self) -> None:
+        self._run("BEGIN IMMEDIATE")
+        # Another process may have been faster; a file marked by something else is left as it is.
+        if self._identity() == (0, 0):
+            for statement in _TABLES:
+                self._run(statement)
+        self._run("COMMIT")
+
+    def _identity(self) -> tuple[int, int]:
+        return self._all("PRAGMA application_id")[0][0], self._all("PRAGMA user_version")[0][0]
+
+    def _all(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        return self._run(statement, *values)[0]
+
+    def _run(self, statement: str, *values: object) -> tuple[list[tuple[Any, ...]], int]:
+        """Rows and number of changed rows of one statement, committed on return."""
+        try:
+            cursor = self._connection.execute(statement, values)
+            return cursor.fetchall(), cursor.rowcount
+        except sqlite3.ProgrammingError as error:  # closed, or another thread
+            raise LocalProtocolError(f"journal {self._path}: {error}") from None
+        except (sqlite3.Error, OverflowError) as error:
+            raise self._unusable(error) from None
+
+    def _unusable(self, why: object) -> ConfigurationError:
+        return ConfigurationError(f"{self._path} is of no use as a journal: {why}")
+
+
+def _create(path: Path) -> None:
+    """Makes the file with its permissions, so that it is never open to others for a moment."""
+    try:
+        # O_EXCL: to open and close an existing database would drop SQLite's locks on it
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return
+
+
+def _stale(number: int, last: int) -> StaleRound:
+    return StaleRound(f"round {number}: this party has already uploaded in round {last}")
+
+
+def _second(step: str) -> SecondQuestion:
+    return SecondQuestion(f"step {step} is answered already, to other bytes")

@@ -1,0 +1,120 @@
+"""Messages that every scheme sends, and the signed envelope."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum, unique
+from typing import TypeVar
+
+from secagg import encoding
+from secagg.crypto.labels import Label
+from secagg.crypto.signing import SigningKey
+from secagg.params import RoundParams, SessionParams, Struct
+
+T = TypeVar("T", bound=Struct)
+Verify = Callable[[bytes, Label, bytes, bytes], None]
+"""`crypto.signing.verify`, or a memoising one in a simulator that plays all parties."""
+
+
+class Signed(Struct, frozen=True):
+    """Canonical bytes of a message and the Ed25519 signature over label and bytes."""
+
+    body: bytes
+    signature: bytes
+
+    @classmethod
+    def make(cls, key: SigningKey, label: Label, message: Struct) -> Signed:
+        """Encode and sign."""
+        body = encoding.encode(message)
+        return cls(body=body, signature=key.sign(label, body))
+
+    def open(self, kind: type[T], key: bytes, label: Label, verify: Verify) -> T:
+        """The message inside.
+
+        Raises:
+            BadSignature: not signed by `key` under this label.
+            WireError: signed, but not a canonical message of this kind.
+        """
+        verify(key, label, self.body, self.signature)
+        return encoding.decode(kind, self.body)
+
+
+class Announce(Struct, frozen=True):
+    """Server -> client: K under the orchestrator's signature."""
+
+    params: SessionParams
+    signature: bytes
+
+
+class SignedRound(Struct, frozen=True):
+    """P under the orchestrator's signature; part of a scheme's upload request."""
+
+    params: RoundParams
+    signature: bytes
+
+
+class UploadHeader(Struct, frozen=True):
+    """Under which transcript the upload that follows was made. Signed, and sent before it.
+
+    Attributes:
+        h0: hash of the keys.
+        h2: hash of keys, P and U2.
+        position: of the sender.
+        complaints: bitmap of dealers in U2 whose shares do not open or do not match.
+    """
+
+    h0: bytes
+    h2: bytes
+    position: int
+    complaints: bytes
+
+
+class Answer(Struct, frozen=True):
+    """Client -> server: the signed answer to one step, or "abort"."""
+
+    step: str
+    signed: Signed
+
+
+class Abort(Struct, frozen=True):
+    """Either side -> the other: this session is over here. The reason is quoted, not believed."""
+
+    session: bytes
+    reason: str
+
+
+COMMON: Mapping[int, type[Struct]] = {1: Announce, 2: Answer, 3: Abort}
+"""Wire codes of the messages that every scheme sends; a scheme's own begin at 16."""
+
+
+@unique
+class DropReason(Enum):
+    """Why the server goes on without a gateway."""
+
+    SILENT = "did not answer before the phase was closed"
+    VANISHED = "stopped in the middle of its upload"
+    ABORTED = "ended the session itself"
+    MALFORMED = "sent something that is not a message of this protocol"
+    UNEXPECTED = "sent a message that was not asked for"
+    EQUIVOCATED = "answered one question in two ways"
+    FOREIGN = "answered under another session, transcript or position"
+    BAD_SIGNATURE = "sent a signature that does not verify"
+    BAD_KEY = "advertised a key that is not canonical or repeats another"
+    BAD_FRAME = "sent an upload frame that is not authentic or out of order"
+    BAD_DEALER = "dealt shares that more holders reject than may lie, or too few can use"
+    BAD_HOLDER = "rejected the shares of more dealers than may lie"
+    BAD_SHARE = "released a share that does not match its commitment"
+    BAD_SEED = "released a seed that does not match its commitment"
+    BAD_EDGE = "released an edge secret that its peer's own key contradicts"
+
+
+def sign_session(key: SigningKey, params: SessionParams) -> Announce:
+    """K, signed by the orchestrator."""
+    signature = key.sign(Label.SIGN_SESSION, encoding.encode(params))
+    return Announce(params=params, signature=signature)
+
+
+def sign_round(key: SigningKey, params: RoundParams) -> SignedRound:
+    """P, signed by the orchestrator."""
+    signature = key.sign(Label.SIGN_ROUND, encoding.encode(params))
+    return SignedRound(params=params, signature=signature)

@@ -1,0 +1,212 @@
+"""What a client accepts: the checks of both announcements and the floors of its own policy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from secagg import encoding, thresholds
+from secagg.crypto.agreement import check_public_key
+from secagg.crypto.labels import Label
+from secagg.errors import (
+    BadPublicKey,
+    ConfigurationError,
+    ForeignSession,
+    KeyAgreementError,
+    ModelMismatch,
+    NotInCohort,
+    PolicyViolation,
+    StaleRound,
+    UnsupportedParameters,
+    WireError,
+)
+from secagg.params import (
+    MAX_LANES,
+    SUITES,
+    VERSION,
+    GatewayId,
+    RoundParams,
+    SessionParams,
+    VectorSpec,
+)
+from secagg.protocol.identity import Cohort, Roster
+from secagg.protocol.journal import Journal
+from secagg.protocol.messages import Announce, SignedRound, Verify
+from secagg.protocol.transcript import session_hash
+
+CHECK_WORDS = 2
+"""A wrong mask passes the check vector with probability 2^-128."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """Floors a gateway sets for every round, whatever the orchestrator announces.
+
+    Attributes:
+        min_colluding: C must be at least this.
+        min_gateways: n must be at least this; three is the least that hides anything.
+        min_included: n_min must be at least this.
+        max_words: largest upload in 64-bit words, a bound on memory (2^30 words are 8 GiB).
+        max_weight: largest weight cap, None for any.
+        lanes: accepted layouts, in lanes per 64-bit word.
+        repeat_model: "refuse" a model hash that this gateway already trained on under the roster:
+            it stops exact differencing by a second round on the same model. Rounds without a
+            model (all-zero hash) are not compared.
+
+    Raises:
+        ConfigurationError: floors that no session could meet.
+    """
+
+    min_colluding: int = 1
+    min_gateways: int = 3
+    min_included: int = 3
+    max_words: int = 2**30
+    max_weight: float | None = None
+    lanes: frozenset[int] = frozenset(range(1, MAX_LANES + 1))
+    repeat_model: Literal["allow", "refuse"] = "allow"
+
+    def __post_init__(self) -> None:
+        if self.min_gateways < 3 or self.min_included < 3 or self.min_colluding < 1:
+            raise ConfigurationError("fewer than 3 gateways, 3 included or C = 1 hide nothing")
+        if 1 not in self.lanes:
+            raise ConfigurationError("layout 1 carries the weights: leave it among the lanes")
+
+    def check_session(self, params: SessionParams) -> None:
+        """Hold K against the floors.
+
+        Raises:
+            PolicyViolation: naming the field, its value and the floor.
+        """
+        announced = params.thresholds
+        _at_least("colluding gateways C", announced.max_colluding, self.min_colluding)
+        _at_least("gateways n", announced.gateways, self.min_gateways)
+        _at_least("included gateways n_min", announced.min_included, self.min_included)
+
+    def check_round(self, params: RoundParams) -> None:
+        """Hold P against the floors.
+
+        Raises:
+            PolicyViolation: naming the field, its value and the floor.
+        """
+        if params.words > self.max_words:
+            raise PolicyViolation(f"upload of {params.words} words, policy allows {self.max_words}")
+        if self.max_weight is not None and params.max_weight > self.max_weight:
+            raise PolicyViolation(f"weights up to {params.max_weight}, policy: {self.max_weight}")
+        refused = {vector.lanes for vector in params.vectors} - self.lanes
+        if refused:
+            raise PolicyViolation(f"layouts of {sorted(refused)} lanes are not in the policy")
+
+
+def _at_least(name: str, value: int, floor: int) -> None:
+    if value < floor:
+        raise PolicyViolation(f"{name} = {value}, policy asks for at least {floor}")
+
+
+def check_announce(
+    announce: Announce,
+    *,
+    roster: Roster,
+    me: GatewayId,
+    schemes: frozenset[str],
+    policy: Policy,
+    journal: Journal,
+    verify: Verify,
+) -> Cohort:
+    """All a client checks before it sends a key: signature, tables, thresholds, policy, round.
+
+    Returns:
+        The session's cohort.
+
+    Raises:
+        RemoteProtocolError: the subclass names the check.
+    """
+    params = announce.params
+    verify(roster.orchestrator, Label.SIGN_SESSION, encoding.encode(params), announce.signature)
+    if params.version != VERSION or params.suite not in SUITES or params.scheme not in schemes:
+        raise UnsupportedParameters(
+            f"version {params.version}, suite {params.suite}, scheme {params.scheme!r}"
+        )
+    if params.roster != roster.hash():
+        raise ForeignSession("announced under another roster: compare epochs and keys")
+    cohort = _cohort(roster, params.cohort)
+    if me not in cohort:
+        raise NotInCohort(f"{me!r} is not in the announced cohort")
+    if params.thresholds.gateways != len(cohort):
+        raise UnsupportedParameters(f"n = {params.thresholds.gateways}, cohort of {len(cohort)}")
+    thresholds.verify(params.thresholds)
+    policy.check_session(params)
+    try:
+        check_public_key(params.orchestrator_key)
+    except KeyAgreementError as error:
+        raise BadPublicKey(f"orchestrator: {error}") from None
+    last = journal.last_round(params.roster)
+    if params.round <= last:
+        raise StaleRound(f"round {params.round} announced, round {last} already uploaded")
+    return cohort
+
+
+def _cohort(roster: Roster, bitmap: bytes) -> Cohort:
+    try:
+        return Cohort(roster, bitmap)
+    except WireError as error:
+        raise UnsupportedParameters(f"cohort: {error}") from None
+
+
+def check_round(
+    signed: SignedRound,
+    *,
+    session: SessionParams,
+    roster: Roster,
+    policy: Policy,
+    journal: Journal,
+    verify: Verify,
+) -> RoundParams:
+    """All a client checks of P before it uses it; the model's hash waits for `upload`.
+
+    Raises:
+        RemoteProtocolError: the subclass names the check.
+    """
+    params = signed.params
+    verify(roster.orchestrator, Label.SIGN_ROUND, encoding.encode(params), signed.signature)
+    if params.session_params != session_hash(session):
+        raise ForeignSession("round parameters of another session")
+    check_vectors(params, session.thresholds.gateways)
+    policy.check_round(params)
+    repeated = any(params.model) and journal.model_used(session.roster, params.model)
+    if repeated and policy.repeat_model == "refuse":
+        raise ModelMismatch("this model was already trained on under this roster: policy refuses")
+    return params
+
+
+def check_vectors(params: RoundParams, gateways: int) -> None:
+    """Refuse a layout in which a sum could cross a lane, or that does not describe the tree.
+
+    Raises:
+        UnsupportedParameters: naming vector or leaf.
+    """
+    names = [vector.name for vector in params.vectors]
+    if len(set(names)) != len(names) or "weight" not in names or not params.max_weight > 0:
+        raise UnsupportedParameters(f"vectors {names}: each once, a positive weight among them")
+    check = params.vectors[-1]
+    if (check.name, check.length, check.lanes, check.limit) != ("check", CHECK_WORDS, 1, 0):
+        raise UnsupportedParameters("the last vector must be the check vector of two zero words")
+    for vector in params.vectors:
+        if gateways * vector.limit > 2 ** (64 // vector.lanes - 1) - 1:
+            raise UnsupportedParameters(
+                f"{vector.name}: a sum of {gateways} limits leaves its lane"
+            )
+    for leaf in params.leaves:
+        size = 1
+        for extent in leaf.shape:
+            size *= extent
+        if not _holds(params.vectors, leaf.vector, leaf.start, size):
+            raise UnsupportedParameters(f"{leaf.key} does not lie inside its vector")
+
+
+def _holds(vectors: tuple[VectorSpec, ...], index: int, start: int, size: int) -> bool:
+    return (
+        0 <= index < len(vectors)
+        and start >= 0
+        and size >= 0
+        and start + size <= vectors[index].length
+    )

@@ -1,0 +1,54 @@
+"""The hash chain that binds every answer to what its sender was shown.
+
+h0 = H(H(K), U1, H(R0_i) for i in U1),  h2 = H(h0, H(P), U2),  h3 = H(h0, h2, U3)
+
+A client signs h3 only; since h3 contains h2 and h0, two clients under one certificate saw the same
+keys, the same parameters and the same three sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from secagg import encoding
+from secagg.crypto.kdf import digest
+from secagg.crypto.labels import Label
+from secagg.params import RoundParams, SessionParams
+from secagg.protocol.messages import Signed
+
+
+def session_hash(params: SessionParams) -> bytes:
+    """H(K)."""
+    return digest(Label.HASH_SESSION, encoding.encode(params))
+
+
+def round_hash(params: RoundParams) -> bytes:
+    """H(P)."""
+    return digest(Label.HASH_ROUND, encoding.encode(params))
+
+
+def advert_hash(advert: Signed) -> bytes:
+    """H(R0_i): body and signature, so that a second signature of the same keys differs too."""
+    return digest(Label.HASH_ADVERTISE, advert.body, advert.signature)
+
+
+def keys_hash(session: bytes, gateways: int, adverts: Mapping[int, bytes]) -> bytes:
+    """h0 over H(K), the set U1 and the hashes of its members' key messages.
+
+    Args:
+        session: H(K).
+        gateways: n.
+        adverts: position -> H(R0) for every member of U1.
+    """
+    ordered = (adverts[position] for position in sorted(adverts))
+    return digest(Label.HASH_H0, session, encoding.bitmap(adverts, gateways), *ordered)
+
+
+def shares_hash(h0: bytes, round_params: bytes, gateways: int, dealers: Iterable[int]) -> bytes:
+    """h2 over h0, H(P) and the set U2."""
+    return digest(Label.HASH_H2, h0, round_params, encoding.bitmap(dealers, gateways))
+
+
+def included_hash(h0: bytes, h2: bytes, gateways: int, included: Iterable[int]) -> bytes:
+    """h3 over h0, h2 and the set U3."""
+    return digest(Label.HASH_H3, h0, h2, encoding.bitmap(included, gateways))

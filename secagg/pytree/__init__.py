@@ -1,0 +1,26 @@
+"""Trees of arrays (a state_dict, nested lists, ...) seen as flat vectors, and built back.
+
+Knows no framework: leaves other than numpy's are handled by plug-ins, loaded when one is met.
+"""
+
+from __future__ import annotations
+
+from secagg.pytree.layout import Group, Select, selected, tree_spec
+from secagg.pytree.leaves import Flat, LeafAdapter
+from secagg.pytree.reader import Reader
+from secagg.pytree.rebuild import rebuild
+from secagg.pytree.trees import flatten, map_leaves, model_hash
+
+__all__ = [
+    "Flat",
+    "Group",
+    "LeafAdapter",
+    "Reader",
+    "Select",
+    "flatten",
+    "map_leaves",
+    "model_hash",
+    "rebuild",
+    "selected",
+    "tree_spec",
+]

@@ -1,0 +1,143 @@
+"""Where the leaves of a tree lie in the vectors of an upload."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Hashable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+import msgspec
+
+from secagg.errors import ConfigurationError, EncodingError
+from secagg.params import LeafSpec
+from secagg.pytree.leaves import INTEGERS, size_of
+from secagg.pytree.trees import adapter_for, flatten
+
+Select = str | Collection[str] | Callable[[str], bool] | None
+"""Keys to average: a pattern (as of fnmatch) or several, or a question; None is all of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """One vector that leaves lie in.
+
+    Attributes:
+        name: "update/0", "update/1", ... for reals, "integers".
+        length: coordinates, tied leaves counted once.
+        clip: bound of |coordinate| for reals, None for integers.
+    """
+
+    name: str
+    length: int
+    clip: float | None
+
+
+def tree_spec(
+    tree: Any, *, clips: float | Mapping[str, float], select: Select = None
+) -> tuple[tuple[LeafSpec, ...], tuple[Group, ...]]:
+    """Lays out a tree: reals in one vector for each distinct clip, integers and bools in one more.
+
+    Args:
+        tree: template, usually the global model.
+        clips: one bound, or bounds by pattern; the first pattern that matches a key decides.
+        select: keys to average.
+
+    Returns:
+        The leaves in order, and the vectors: `LeafSpec.vector` is an index into them. Leaves
+        without coordinates have vector 0.
+
+    Raises:
+        ConfigurationError: a pattern that decides nothing, a real key without a clip, or no key.
+        EncodingError: as for `flatten`.
+    """
+    everything = flatten(tree)
+    table = {key: leaf for key, leaf in everything.items() if selected(key, select)}
+    _check_select(everything, table, select)
+    clip_of_key = _clips_by_key(table, clips)
+    kinds: list[float | None] = list(dict.fromkeys(clip_of_key.values()))
+    if any(key not in clip_of_key and _size(key, leaf) for key, leaf in table.items()):
+        kinds.append(None)
+    if not kinds:
+        raise EncodingError("the arrays of the tree are empty: there is nothing to average")
+    lengths = [0] * len(kinds)
+    tied: dict[Hashable, LeafSpec] = {}
+    leaves: list[LeafSpec] = []
+    for key, leaf in table.items():
+        adapter, size = adapter_for(key, leaf), _size(key, leaf)
+        vector = kinds.index(clip_of_key.get(key)) if size else 0
+        spec = LeafSpec(
+            key=key,
+            shape=adapter.shape(leaf),
+            dtype=adapter.dtype_name(leaf),
+            vector=vector,
+            start=lengths[vector] if size else 0,
+        )
+        if size:
+            first = tied.setdefault(adapter.storage_id(leaf), spec)
+            if first.vector != vector:
+                raise ConfigurationError(f"{first.key!r} and {key!r} are tied: give them one clip")
+            if first is spec:
+                lengths[vector] += size
+            else:
+                spec = msgspec.structs.replace(spec, start=first.start)
+        leaves.append(spec)
+    names = ["integers" if clip is None else f"update/{i}" for i, clip in enumerate(kinds)]
+    return tuple(leaves), tuple(map(Group, names, lengths, kinds))
+
+
+def selected(key: str, select: Select) -> bool:
+    """Whether a key takes part."""
+    if select is None:
+        return True
+    if callable(select):
+        return bool(select(key))
+    return any(fnmatchcase(key, pattern) for pattern in _patterns(select))
+
+
+def _patterns(select: str | Collection[str]) -> tuple[str, ...]:
+    return (select,) if isinstance(select, str) else tuple(select)
+
+
+def _check_select(everything: Mapping[str, Any], table: Mapping[str, Any], select: Select) -> None:
+    if not table:
+        raise ConfigurationError("select matches no key of the tree")
+    if select is not None and not callable(select):
+        for pattern in _patterns(select):
+            if not any(fnmatchcase(key, pattern) for key in table):
+                raise ConfigurationError(f"pattern {pattern!r} of select matches no key")
+    storage = {
+        adapter_for(key, leaf).storage_id(leaf): key
+        for key, leaf in table.items()
+        if _size(key, leaf)
+    }
+    for key, leaf in everything.items():
+        if key in table or not _size(key, leaf):
+            continue
+        other = storage.get(adapter_for(key, leaf).storage_id(leaf))
+        if other is not None:
+            raise ConfigurationError(f"{other!r} and {key!r} are tied: select both or neither")
+
+
+def _clips_by_key(table: Mapping[str, Any], clips: float | Mapping[str, float]) -> dict[str, float]:
+    """The clip of every real leaf that has coordinates."""
+    by_pattern = clips if isinstance(clips, Mapping) else {"*": clips}
+    decided: dict[str, float] = {}
+    unused = set(by_pattern) - {"*"}
+    for key, leaf in table.items():
+        pattern = next((p for p in by_pattern if fnmatchcase(key, p)), None)
+        unused.discard(str(pattern))
+        if adapter_for(key, leaf).dtype_name(leaf) in INTEGERS or not _size(key, leaf):
+            continue
+        if pattern is None:
+            raise ConfigurationError(f"no clip for {key!r}: add its pattern, or '*' as the last")
+        decided[key] = float(by_pattern[pattern])
+    if unused:
+        raise ConfigurationError(
+            f"clip pattern {min(unused)!r} decides no key: none matches, or an earlier pattern does"
+        )
+    return decided
+
+
+def _size(key: str, leaf: Any) -> int:
+    return size_of(adapter_for(key, leaf).shape(leaf))

@@ -1,0 +1,158 @@
+"""Coordinates of (tree - base) by range, without ever building a vector of the model's size."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg.errors import EncodingError
+from secagg.params import LeafSpec
+from secagg.pytree.layout import Select, selected
+from secagg.pytree.leaves import Flat, size_of
+from secagg.pytree.trees import STEP, adapter_for, flatten
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    key: str
+    dtype: str
+    start: int
+    stop: int
+    flat: Flat
+    base: Flat | None
+
+
+class Reader:
+    """Reads one gateway's update: a tree that looks exactly like the template, minus a base.
+
+    Holds views, no copies: the tree must not change while it is read.
+
+    Args:
+        leaves: layout, from `tree_spec`.
+        tree: what the gateway trained.
+        base: the global model it started from; None reads the tree itself.
+        select: as given to `tree_spec`; the keys it leaves out may differ.
+
+    Raises:
+        EncodingError: missing or unexpected keys, another shape or dtype, or leaves that the
+            template ties and that hold different values here.
+    """
+
+    def __init__(
+        self, leaves: Sequence[LeafSpec], tree: Any, base: Any = None, *, select: Select = None
+    ) -> None:
+        flats = _matching(leaves, tree, select, "update")
+        bases = None if base is None else _matching(leaves, base, select, "base")
+        self._vectors: dict[int, list[_Segment]] = {}
+        for leaf in sorted(leaves, key=lambda leaf: (leaf.vector, leaf.start)):
+            size = size_of(leaf.shape)
+            segments = self._vectors.setdefault(leaf.vector, [])
+            if not size or (segments and segments[-1].start == leaf.start):
+                continue  # empty, or tied to the leaf before it
+            segments.append(
+                _Segment(
+                    leaf.key, leaf.dtype, leaf.start, leaf.start + size, flats[leaf.key],
+                    None if bases is None else bases[leaf.key],
+                )
+            )  # fmt: skip
+        self._starts = {v: [s.start for s in parts] for v, parts in self._vectors.items()}
+
+    def read(self, vector: int, start: int, stop: int, out: NDArray[np.floating[Any]]) -> None:
+        """Writes coordinates start..stop-1 of a vector of reals.
+
+        Differences are rounded once, to the widest dtype among tree, base and `out`.
+
+        Args:
+            vector: index of the vector.
+            start: first coordinate.
+            stop: one past the last, at most the length of the vector.
+            out: float32 or float64 of stop - start.
+        """
+        segments = self._vectors[vector]
+        index = bisect_right(self._starts[vector], start) - 1
+        position = start
+        while position < stop:
+            segment = segments[index]
+            last = min(stop, segment.stop)
+            part = slice(position - segment.start, last - segment.start)
+            target = out[position - start : last - start]
+            if segment.base is None:
+                np.copyto(target, segment.flat[part], casting="same_kind")
+            else:
+                _subtract(segment.flat[part], segment.base[part], target)
+            position = last
+            index += 1
+
+    def integers(self, vector: int) -> NDArray[np.int64]:
+        """The vector of integers and bools, whole: int64[length].
+
+        Raises:
+            EncodingError: a value beyond 2^62, so that differences could overflow.
+        """
+        segments = self._vectors[vector]
+        out = np.zeros(segments[-1].stop, np.int64)
+        for segment in segments:
+            part = slice(0, segment.stop - segment.start)
+            target = out[segment.start : segment.stop]
+            target += _int64(segment.key, segment.flat[part])
+            if segment.base is not None:
+                target -= _int64(segment.key, segment.base[part])
+        return out
+
+    def key_of(self, vector: int, coordinate: int) -> str:
+        """The key that a coordinate of a vector belongs to; of tied keys the first."""
+        index = bisect_right(self._starts[vector], coordinate) - 1
+        return self._vectors[vector][index].key
+
+
+def _subtract(tree: NDArray[Any], base: NDArray[Any], out: NDArray[np.floating[Any]]) -> None:
+    # Without dtype numpy would subtract two float32 in float32 even where out has room for more.
+    np.subtract(tree, base, out=out, dtype=np.result_type(tree, base, out), casting="same_kind")
+
+
+def _int64(key: str, values: NDArray[Any]) -> NDArray[np.int64]:
+    if values.dtype.itemsize == np.dtype(np.int64).itemsize:
+        largest = max(int(values.max()), -int(values.min()))
+        if largest > 2**62:
+            raise EncodingError(f"{key!r} holds an integer of {largest}: at most 2^62 works")
+    return values.astype(np.int64)
+
+
+def _matching(leaves: Sequence[LeafSpec], tree: Any, select: Select, what: str) -> dict[str, Flat]:
+    """Checks that a tree has exactly the leaves of the template, and returns their coordinates."""
+    table = {key: leaf for key, leaf in flatten(tree).items() if selected(key, select)}
+    expected = {leaf.key for leaf in leaves}
+    for fault, keys in (("lacks", expected - set(table)), ("has extra", set(table) - expected)):
+        if keys:
+            shown = ", ".join(sorted(keys)[:3]) + (", ..." if len(keys) > 3 else "")
+            raise EncodingError(f"the {what} {fault} keys: {shown}")
+    flats: dict[str, Flat] = {}
+    first: dict[tuple[int, int], LeafSpec] = {}
+    for leaf in leaves:
+        adapter = adapter_for(leaf.key, table[leaf.key])
+        found = adapter.shape(table[leaf.key]), adapter.dtype_name(table[leaf.key])
+        if found != (leaf.shape, leaf.dtype):
+            raise EncodingError(
+                f"{leaf.key!r} of the {what} is {found[1]}{list(found[0])}, the model has"
+                f" {leaf.dtype}{list(leaf.shape)}"
+            )
+        flats[leaf.key] = adapter.flat(table[leaf.key])
+        size = size_of(leaf.shape)
+        tied = first.setdefault((leaf.vector, leaf.start), leaf) if size else leaf
+        if tied is not leaf and not _equal(flats[leaf.key], flats[tied.key], size):
+            raise EncodingError(
+                f"{leaf.key!r} and {tied.key!r} of the {what} differ, the model ties them"
+            )
+    return flats
+
+
+def _equal(one: Flat, other: Flat, size: int) -> bool:
+    return all(
+        np.array_equal(one[start : start + STEP], other[start : start + STEP])
+        for start in range(0, size, STEP)
+    )

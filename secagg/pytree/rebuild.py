@@ -1,0 +1,78 @@
+"""Means back to a tree like the template: nesting, dtypes, devices and ties."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg.errors import AggregateOutOfRange
+from secagg.params import LeafSpec
+from secagg.pytree.leaves import INTEGERS, size_of
+from secagg.pytree.trees import adapter_for, flatten, map_leaves
+
+
+def rebuild(
+    template: Any,
+    leaves: Sequence[LeafSpec],
+    means: Mapping[int, NDArray[Any]],
+    base: Any = None,
+) -> Any:
+    """The averaged tree: base + mean for averaged keys, copies of the template for the others.
+
+    Args:
+        template: tree that gives containers, dtypes, devices and the keys left out.
+        leaves: layout, from `tree_spec`.
+        means: by vector: float32 or float64 for reals, int64 (already rounded) for integers.
+        base: tree the means are relative to; None takes them as they are.
+
+    Returns:
+        A tree of new leaves; tied keys share one.
+
+    Raises:
+        AggregateOutOfRange: an integer that does not fit its dtype: some upload was garbage.
+    """
+    table = flatten(template)
+    bases = None if base is None else flatten(base)
+    fresh: dict[tuple[int, int], Any] = {}
+    result: dict[str, Any] = {}
+    for spec in leaves:
+        leaf, size = table[spec.key], size_of(spec.shape)
+        place = spec.vector, spec.start
+        if not size or place not in fresh:
+            mean = means[spec.vector][spec.start : spec.start + size]
+            values = _sum(spec, mean, None if bases is None else bases[spec.key])
+            new = adapter_for(spec.key, leaf).like(leaf, values.reshape(spec.shape))
+            result[spec.key] = new
+            if size:
+                fresh[place] = new
+        else:
+            result[spec.key] = fresh[place]
+
+    def choose(key: str, leaf: Any) -> Any:
+        return result[key] if key in result else _copy(key, leaf)
+
+    return map_leaves(template, choose)
+
+
+def _sum(spec: LeafSpec, mean: NDArray[Any], base: Any) -> NDArray[Any]:
+    """The mean, added to the base in the wider of their dtypes, always in memory of its own."""
+    known = None if base is None else adapter_for(spec.key, base).flat(base)[: len(mean)]
+    if not len(mean) or spec.dtype not in INTEGERS:
+        return mean.copy() if known is None else np.asarray(known + mean)
+    total = mean.astype(np.int64)
+    if known is not None:
+        total += known.astype(np.int64)
+    dtype = np.dtype(spec.dtype)
+    low, high = (0, 1) if spec.dtype == "bool" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    if int(total.min()) < low or int(total.max()) > high:
+        raise AggregateOutOfRange(f"the mean of {spec.key!r} does not fit {spec.dtype}")
+    return total.astype(dtype)
+
+
+def _copy(key: str, leaf: Any) -> Any:
+    adapter = adapter_for(key, leaf)
+    shape = adapter.shape(leaf)
+    return adapter.like(leaf, adapter.flat(leaf)[: size_of(shape)].copy().reshape(shape))

@@ -1,0 +1,118 @@
+"""Nested containers: to an ordered table of keys and leaves, and back to the same nesting."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from typing import Any, Final
+
+import numpy as np
+
+from secagg.crypto.kdf import digest
+from secagg.crypto.labels import Label
+from secagg.errors import EncodingError
+from secagg.pytree.leaves import LeafAdapter, adapter_of, size_of
+
+STEP: Final = 2**16
+"""Coordinates handled at a time where a pass needs a buffer of its own."""
+
+
+def flatten(tree: Any) -> dict[str, Any]:
+    """The leaves of nested mappings, lists and tuples under their dotted paths, in order.
+
+    Leaves are numpy arrays or arrays of a framework with a plug-in (torch). They are not copied.
+
+    Raises:
+        EncodingError: no leaf at all, something that is neither container nor array, a dtype that
+            cannot be averaged (object, complex, ...), or two leaves with one path.
+    """
+    leaves: dict[str, Any] = {}
+    for key, leaf in _walk(tree, ()):
+        adapter_for(key, leaf)
+        if key in leaves:
+            raise EncodingError(f"two leaves are called {key!r}: rename one")
+        leaves[key] = leaf
+    if not leaves:
+        raise EncodingError("the tree has no arrays: there is nothing to average")
+    return leaves
+
+
+def adapter_for(key: str, leaf: Any) -> LeafAdapter:
+    """The adapter of a leaf that can be averaged.
+
+    Raises:
+        EncodingError: it cannot; names the key.
+    """
+    adapter = adapter_of(leaf)
+    if adapter is None:
+        hint = ""
+        if isinstance(leaf, (bool, int, float, np.generic)):
+            hint = ": wrap it with numpy.asarray"
+        raise EncodingError(f"{key!r} is a {type(leaf).__name__}, no array{hint}")
+    try:
+        adapter.dtype_name(leaf)
+    except EncodingError as error:
+        raise EncodingError(f"{key!r}: {error}") from None
+    return adapter
+
+
+def map_leaves(tree: Any, change: Callable[[str, Any], Any]) -> Any:
+    """A tree of the same containers (and their types) with `change(key, leaf)` for each leaf."""
+    return _map(tree, (), change)
+
+
+def model_hash(tree: Any) -> bytes:
+    """32-byte hash of keys, dtypes, shapes and values of every leaf; containers do not enter.
+
+    Equal for the same values in numpy or torch, on any device or byte order.
+
+    Raises:
+        EncodingError: as for `flatten`.
+    """
+    parts: list[bytes] = []
+    for key, leaf in flatten(tree).items():
+        adapter = adapter_for(key, leaf)
+        shape = adapter.shape(leaf)
+        flat, values = adapter.flat(leaf), hashlib.sha256()
+        for start in range(0, size_of(shape), STEP):
+            part = flat[start : min(start + STEP, size_of(shape))]
+            values.update(np.ascontiguousarray(part, part.dtype.newbyteorder("<")).data)
+        described = f"{adapter.dtype_name(leaf)}{list(shape)}"
+        parts += [key.encode(), described.encode(), values.digest()]
+    return digest(Label.HASH_MODEL, *parts)
+
+
+def _children(node: Any) -> Iterator[tuple[str, Any]] | None:
+    if isinstance(node, Mapping):
+        return ((str(key), child) for key, child in node.items())
+    if isinstance(node, (list, tuple)):
+        return ((str(index), child) for index, child in enumerate(node))
+    return None
+
+
+def _walk(node: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    children = _children(node)
+    if children is None:
+        yield ".".join(path), node
+        return
+    for name, child in children:
+        yield from _walk(child, (*path, name))
+
+
+def _map(node: Any, path: tuple[str, ...], change: Callable[[str, Any], Any]) -> Any:
+    children = _children(node)
+    if children is None:
+        return change(".".join(path), node)
+    values = [_map(child, (*path, name), change) for name, child in children]
+    if isinstance(node, Mapping):
+        items = dict(zip(node, values, strict=True))
+        if not isinstance(node, MutableMapping):
+            return items
+        # A copy keeps what the type adds: order, default factory, the _metadata of a state_dict.
+        container = copy.copy(node)
+        container.update(items)
+        return container
+    if isinstance(node, list):
+        return values
+    return type(node)(*values) if hasattr(node, "_fields") else tuple(values)

@@ -1,0 +1,1 @@
+"""The schemes: each hides one gateway's vector inside the sum of an agreed set."""

@@ -1,0 +1,497 @@
+"""The masks client: what it checks before it answers, and how it masks.
+
+Each handler below is one row of the table of DESIGN section 5; the checks stand in its order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from secagg import wire
+from secagg.crypto.agreement import agree, check_public_keys, public_key
+from secagg.crypto.labels import Label
+from secagg.crypto.prg_fast import MaskAdder
+from secagg.crypto.secret import Secret
+from secagg.crypto.shamir import SHARE_BYTES, check_share, split
+from secagg.errors import (
+    BadPublicKey,
+    BelowFloor,
+    ForeignSession,
+    HeaderMismatch,
+    KeyAgreementError,
+    LocalProtocolError,
+    ModelMismatch,
+    NotASubset,
+    OwnMessageAltered,
+    SealError,
+    SecAggError,
+    SelfMissing,
+    SharingError,
+    TooManyDropped,
+    UnexpectedMessage,
+    WireError,
+)
+from secagg.params import RoundParams, Struct
+from secagg.protocol.certificate import sign_consistency, verify_certificate
+from secagg.protocol.machine import ClientMachine
+from secagg.protocol.messages import Announce, Signed, UploadHeader
+from secagg.protocol.policy import check_announce, check_round
+from secagg.protocol.sharing import (
+    channel_key,
+    commit_secret,
+    commit_share,
+    open_share,
+    seal_share,
+)
+from secagg.protocol.transcript import (
+    advert_hash,
+    included_hash,
+    keys_hash,
+    round_hash,
+    session_hash,
+    shares_hash,
+)
+from secagg.protocol.uploads import frame_mac
+from secagg.schemes.base import ClientContext, Fill, Source, Words
+from secagg.schemes.masks.keys import (
+    edge_secret,
+    mask_private,
+    pair_key,
+    self_key,
+    sign,
+)
+from secagg.schemes.masks.messages import (
+    STEPS,
+    AdvertiseKeys,
+    ConsistencyRequest,
+    MaskedInputRequest,
+    SealedShares,
+    ShareKeys,
+    ShareKeysRequest,
+    Unmasking,
+    UnmaskingRequest,
+)
+from secagg.thresholds import neighbours
+
+Masker = Callable[[Sequence[tuple[int, bytes]]], MaskAdder]
+
+
+class MasksClient:
+    """One gateway in one session.
+
+    Args:
+        session: id of the session.
+        context: identity, roster, policy, journal, randomness, threads.
+        masker: makes the mask generator of one vector; a test or a device engine may replace it.
+    """
+
+    upload_step = "masked_input"
+
+    def __init__(self, session: bytes, context: ClientContext, masker: Masker = MaskAdder) -> None:
+        self._context = context
+        self._masker = masker
+        self.round: RoundParams | None = None
+        self._secrets: dict[str, Secret] = {}
+        self._edges: dict[int, Secret] = {}
+        self._channels: dict[int, Secret] = {}
+        self._held: dict[int, tuple[Secret, Secret]] = {}
+        self._uploading = False
+        self._uploaded = False
+        self._machine = ClientMachine(
+            STEPS,
+            {
+                "advertise_keys": self._advertise,
+                "share_keys": self._share,
+                "masked_input": self._accept_round,
+                "consistency": self._certify,
+                "unmasking": self._unmask,
+            },
+            session=session,
+            journal=context.journal,
+            erase=self._erase,
+        )
+
+    def receive(self, request: Struct) -> Signed:
+        """Answer one request.
+
+        Raises:
+            RemoteProtocolError: the subclass names the check; secrets are erased, nothing is
+                answered any more.
+        """
+        return self._machine.receive(request)
+
+    @property
+    def upload_due(self) -> bool:
+        """The round is accepted and nothing of the upload has left."""
+        return self.round is not None and not self._uploading and not self.done
+
+    @property
+    def done(self) -> bool:
+        """Everything is answered, or the session has failed; either way the secrets are gone."""
+        return self._machine.done or self._machine.failure is not None
+
+    def abort(self, reason: SecAggError) -> None:
+        """End the session on this side."""
+        self._machine.fail(reason)
+
+    def _erase(self) -> None:
+        stores: tuple[dict[Any, Secret], ...] = (self._secrets, self._edges, self._channels)
+        for secret in (*(each for store in stores for each in store.values()), *self._shares()):
+            secret.erase()
+        for store in stores:
+            store.clear()
+        self._held.clear()
+
+    def _shares(self) -> Iterator[Secret]:
+        for pair in self._held.values():
+            yield from pair
+
+    # -- round 0: keys -----------------------------------------------------------------------------
+
+    def _advertise(self, announce: Announce) -> Signed:
+        context = self._context
+        self.params = announce.params
+        self._cohort = check_announce(
+            announce,
+            roster=context.roster,
+            me=context.identity.id,
+            schemes=frozenset({"masks"}),
+            policy=context.policy,
+            journal=context.journal,
+            verify=context.verify,
+        )
+        self._thresholds = self.params.thresholds
+        self._position = self._cohort.position(context.identity.id)
+        self._neighbours = neighbours(self._thresholds, self._position)
+        self._k = session_hash(self.params)
+        for name in ("channel", "key_seed", "seed"):
+            self._secrets[name] = Secret(context.rng(32))
+        private = mask_private(self._reveal("key_seed"), self._k)
+        self._secrets["mask"] = Secret(private)
+        advert = AdvertiseKeys(
+            session=self._k,
+            position=self._position,
+            channel_key=public_key(self._reveal("channel")),
+            mask_key=public_key(private),
+        )
+        self._advert = self._sign(Label.SIGN_ADVERTISE, advert)
+        return self._advert
+
+    # -- round 1: shares ---------------------------------------------------------------------------
+
+    def _share(self, request: ShareKeysRequest) -> Signed:
+        self._u1 = self._cohort.set_of(request.present)
+        self._require_self(self._u1)
+        limits = self._thresholds
+        self._require_floor(
+            self._u1, max(limits.min_included, limits.quorum, limits.share_threshold)
+        )
+        hashes = self._check_adverts(request)
+        self._h0 = keys_hash(self._k, len(self._cohort), hashes)
+        return self._deal()
+
+    def _check_adverts(self, request: ShareKeysRequest) -> Mapping[int, bytes]:
+        near = sorted(self._u1 & (self._neighbours | {self._position}))
+        far = sorted(self._u1.difference(near))
+        if len(request.adverts) != len(near) or len(request.hashes) != len(far):
+            raise WireError("not one key message or hash for each member of U1")
+        adverts = dict(zip(near, request.adverts, strict=True))
+        if adverts[self._position] != self._advert:
+            raise OwnMessageAltered("my own key message came back changed")
+        self._keys: dict[int, AdvertiseKeys] = {}
+        for position, signed in adverts.items():
+            key = self._cohort.key(position)
+            advert = signed.open(AdvertiseKeys, key, Label.SIGN_ADVERTISE, self._context.verify)
+            if advert.session != self._k or advert.position != position:
+                raise ForeignSession(f"keys of {self._cohort.ids[position]!r} are of elsewhere")
+            self._keys[position] = advert
+        try:
+            check_public_keys(
+                [
+                    self.params.orchestrator_key,
+                    *(advert.channel_key for advert in self._keys.values()),
+                    *(advert.mask_key for advert in self._keys.values()),
+                ]
+            )
+        except KeyAgreementError as error:
+            raise BadPublicKey(str(error)) from None
+        hashes = {position: advert_hash(signed) for position, signed in adverts.items()}
+        return hashes | dict(zip(far, request.hashes, strict=True))
+
+    def _deal(self) -> Signed:
+        seed, key_seed = self._reveal("seed"), self._reveal("key_seed")
+        holders = sorted(set(self._keys) - {self._position})
+        shares = split(
+            [seed, key_seed], self._thresholds.share_threshold, holders, self._context.rng
+        )
+        session = self.params.session
+        commitments, ciphertexts = [], []
+        for holder, (seed_share, key_share) in zip(holders, shares, strict=True):
+            commitments.append(self._commitments(self._position, holder, seed_share, key_share))
+            key = self._channel(sender=self._position, receiver=holder)
+            sealed = seal_share(
+                key,
+                seed_share + key_share,
+                session=session,
+                sender=self._position,
+                receiver=holder,
+            )
+            ciphertexts.append(sealed)
+        dealt = ShareKeys(
+            h0=self._h0,
+            position=self._position,
+            seed_commitment=commit_secret(Label.COMMIT_SEED, session, self._position, seed),
+            commitments=tuple(commitments),
+            ciphertexts=tuple(ciphertexts),
+        )
+        return self._sign(Label.SIGN_SHARES, dealt)
+
+    def _commitments(
+        self, dealer: int, holder: int, seed_share: bytes, key_share: bytes
+    ) -> tuple[bytes, bytes]:
+        session = self.params.session
+        return (
+            commit_share(Label.COMMIT_SEED_SHARE, session, dealer, holder, seed_share),
+            commit_share(Label.COMMIT_KEY_SHARE, session, dealer, holder, key_share),
+        )
+
+    def _channel(self, *, sender: int, receiver: int) -> bytes:
+        peer = receiver if sender == self._position else sender
+        if (shared := self._channels.get(peer)) is None:
+            shared = Secret(agree(self._reveal("channel"), self._keys[peer].channel_key))
+            self._channels[peer] = shared
+        return channel_key(
+            shared.reveal(),
+            salt=self._h0,
+            session=self.params.session,
+            sender=sender,
+            receiver=receiver,
+        )
+
+    # -- round 2: masked input ---------------------------------------------------------------------
+
+    def _accept_round(self, request: MaskedInputRequest) -> Signed:
+        context = self._context
+        params = check_round(
+            request.round,
+            session=self.params,
+            roster=context.roster,
+            policy=context.policy,
+            journal=context.journal,
+            verify=context.verify,
+        )
+        self._u2 = self._cohort.set_of(request.dealers)
+        if not self._u2 <= self._u1:
+            raise NotASubset("U2 has members that advertised no keys")
+        self._require_self(self._u2)
+        limits = self._thresholds
+        self._require_floor(
+            self._u2, max(limits.min_included, limits.quorum, limits.share_threshold)
+        )
+        complaints = self._open_shares(request.shares)
+        self._h2 = shares_hash(self._h0, round_hash(params), len(self._cohort), self._u2)
+        self._agree_edges()
+        self.round = params
+        header = UploadHeader(
+            h0=self._h0,
+            h2=self._h2,
+            position=self._position,
+            complaints=self._cohort.bits(complaints),
+        )
+        return self._sign(Label.SIGN_HEADER, header)
+
+    def _open_shares(self, shares: Sequence[SealedShares]) -> frozenset[int]:
+        """Keep each dealer's two shares; a dealer whose shares are unusable is complained about."""
+        dealers = sorted(self._u2 & self._neighbours)
+        if len(shares) != len(dealers):
+            raise WireError("not one sealed share for each neighbour in U2")
+        complaints = set()
+        for dealer, sealed in zip(dealers, shares, strict=True):
+            try:
+                seed_share, key_share = self._open_pair(dealer, sealed)
+            except (SealError, SharingError):
+                seed_share, key_share = b"", b""
+                complaints.add(dealer)
+            self._held[dealer] = Secret(seed_share), Secret(key_share)
+        return frozenset(complaints)
+
+    def _open_pair(self, dealer: int, sealed: SealedShares) -> tuple[bytes, bytes]:
+        opened = open_share(
+            self._channel(sender=dealer, receiver=self._position),
+            sealed.ciphertext,
+            session=self.params.session,
+            sender=dealer,
+            receiver=self._position,
+        )
+        pair = opened[:SHARE_BYTES], opened[SHARE_BYTES:]
+        for share in pair:
+            check_share(share)
+        promised = sealed.seed_share, sealed.key_share
+        if self._commitments(dealer, self._position, *pair) != promised:
+            raise SharingError("a share does not match its commitment")
+        return pair
+
+    def _agree_edges(self) -> None:
+        private = self._reveal("mask")
+        for peer in self._u2 & self._neighbours:
+            ends = (self._position, peer)
+            edge = edge_secret(private, self._keys[peer].mask_key, h2=self._h2, ends=ends)
+            self._edges[peer] = Secret(edge)
+
+    def upload(self, source: Source, model: bytes) -> Iterator[bytearray]:
+        """Spend the round, then mask: every check is done before the first frame leaves.
+
+        Args:
+            source: the encoded update.
+            model: 32-byte hash of the model the caller trained on.
+
+        Returns:
+            Frames, to be sent in this order; memory is O(frame).
+
+        Raises:
+            LocalProtocolError: not asked for an upload, or uploaded before.
+            ModelMismatch: the orchestrator announced another model.
+            StaleRound: another session has spent this round.
+        """
+        params = self.round
+        if params is None or not self.upload_due:
+            raise LocalProtocolError("no upload is due: wait for UpdateDue, upload once")
+        try:
+            if params.model != model:
+                raise ModelMismatch("the announced model is not the one this update was made on")
+            self._context.journal.store_upload(self.params.roster, self.params.round, model)
+        except SecAggError as error:
+            self.abort(error)
+            raise
+        self._uploading = True
+        return self._frames(params, source)
+
+    def _frames(self, params: RoundParams, source: Source) -> Iterator[bytearray]:
+        keys = [self._vector_keys(vector) for vector in range(len(params.vectors))]
+        mac = frame_mac(
+            agree(self._reveal("channel"), self.params.orchestrator_key),
+            salt=self._h0,
+            session=self.params.session,
+            position=self._position,
+        )
+        spans = wire.frame_spans([vector.words for vector in params.vectors])
+        workers = self._context.workers
+        threads: dict[int, _Thread] = {}
+        for start in range(0, len(spans), workers.threads):
+            batch = spans[start : start + workers.threads]
+            frames: dict[int, bytearray] = {}
+
+            def work(first: int, last: int) -> None:
+                thread = threads.get(first) or _Thread(source(), keys, self._masker)
+                threads[first] = thread
+                for index in range(first, last):
+                    sequence, span = start + index, batch[index]  # noqa: B023 - run() has ended
+                    frame, words = wire.new_vector_frame(self.params.session, sequence, span.words)
+                    thread.write(span.vector, span.first_word, words)
+                    frames[index] = frame  # noqa: B023 - likewise
+
+            workers.run(work, len(batch))
+            for index in range(len(batch)):
+                frame = frames.pop(index)
+                untagged = memoryview(frame)[: -wire.TAG_BYTES]
+                frame[-wire.TAG_BYTES :] = mac.tag(start + index, untagged)
+                yield frame
+        self._uploaded = True
+
+    def _vector_keys(self, vector: int) -> list[tuple[int, bytes]]:
+        seed = self._reveal("seed")
+        own = self_key(seed, h2=self._h2, position=self._position, vector=vector)
+        pairs = [
+            (sign(self._position, peer), pair_key(edge.reveal(), h2=self._h2, vector=vector))
+            for peer, edge in self._edges.items()
+        ]
+        return [(1, own), *pairs]
+
+    # -- round 3: consistency ----------------------------------------------------------------------
+
+    def _certify(self, request: ConsistencyRequest) -> Signed:
+        if not self._uploaded:
+            raise UnexpectedMessage("consistency asked before the upload was handed over")
+        self._u3 = self._cohort.set_of(request.included)
+        if not self._u3 <= self._u2:
+            raise NotASubset("U3 has members that dealt no shares")
+        self._require_self(self._u3)
+        limits = self._thresholds
+        self._require_floor(self._u3, max(limits.min_included, limits.quorum))
+        if len(self._cohort) - len(self._u3) > limits.max_dropouts:
+            raise TooManyDropped(f"{len(self._cohort) - len(self._u3)} left out of U3")
+        self._check_headers(request.headers)
+        self._h3 = included_hash(self._h0, self._h2, len(self._cohort), self._u3)
+        return sign_consistency(self._context.identity.key, self.params.session, self._h3)
+
+    def _check_headers(self, headers: Sequence[Signed]) -> None:
+        """A neighbour that masked under another h2 holds other pairwise masks: nothing cancels."""
+        near = sorted(self._u3 & self._neighbours)
+        if len(headers) != len(near):
+            raise WireError("not one header for each neighbour in U3")
+        for position, signed in zip(near, headers, strict=True):
+            key = self._cohort.key(position)
+            header = signed.open(UploadHeader, key, Label.SIGN_HEADER, self._context.verify)
+            if (header.position, header.h0, header.h2) != (position, self._h0, self._h2):
+                raise HeaderMismatch(f"{self._cohort.ids[position]!r} masked something else")
+
+    # -- round 4: unmasking ------------------------------------------------------------------------
+
+    def _unmask(self, request: UnmaskingRequest) -> Signed:
+        verify_certificate(
+            request.certificate,
+            cohort=self._cohort,
+            session=self.params.session,
+            h3=self._h3,
+            included=self._u3,
+            quorum=self._thresholds.quorum,
+            verify=self._context.verify,
+        )
+        alive = sorted(self._u3 & self._neighbours)
+        dead = sorted((self._u2 - self._u3) & self._neighbours)
+        answer = Unmasking(
+            h3=self._h3,
+            position=self._position,
+            seed=self._reveal("seed"),
+            seed_shares=tuple(self._held[peer][0].reveal() for peer in alive),
+            edge_secrets=tuple(self._edges[peer].reveal() for peer in dead),
+            key_shares=tuple(self._held[peer][1].reveal() for peer in dead),
+        )
+        return self._sign(Label.SIGN_UNMASKING, answer)
+
+    # -- shared ------------------------------------------------------------------------------------
+
+    def _reveal(self, name: str) -> bytes:
+        return self._secrets[name].reveal()
+
+    def _sign(self, label: Label, message: Struct) -> Signed:
+        return Signed.make(self._context.identity.key, label, message)
+
+    def _require_self(self, positions: frozenset[int]) -> None:
+        if self._position not in positions:
+            raise SelfMissing("asked for an answer about a set that leaves me out")
+
+    @staticmethod
+    def _require_floor(positions: frozenset[int], floor: int) -> None:
+        if len(positions) < floor:
+            raise BelowFloor(f"a set of {len(positions)}, at least {floor} are needed")
+
+
+class _Thread:
+    """One thread's encoder and mask generators; buffers are reused from frame to frame."""
+
+    def __init__(
+        self, fill: Fill, keys: Sequence[Sequence[tuple[int, bytes]]], masker: Masker
+    ) -> None:
+        self._fill = fill
+        self._keys = keys
+        self._masker = masker
+        self._vector = -1
+        self._adder: MaskAdder | None = None
+
+    def write(self, vector: int, first_word: int, out: Words) -> None:
+        if self._adder is None or vector != self._vector:
+            self._adder, self._vector = self._masker(self._keys[vector]), vector
+        self._fill(vector, first_word, out)
+        self._adder.add(out, first_word)

@@ -1,0 +1,381 @@
+"""The masks server: relays, judges, sums, and takes the masks off the sum of the included set.
+
+It keeps one running sum and the uploads still on their way in; never n vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from secagg import wire
+from secagg.crypto.agreement import agree, check_public_keys, public_key
+from secagg.crypto.secret import Secret
+from secagg.errors import KeyAgreementError, LocalProtocolError
+from secagg.params import RoundParams, SessionParams, Struct
+from secagg.protocol.audit import AuditRecord, DropRecord
+from secagg.protocol.certificate import Certificate, Consistency, make_certificate
+from secagg.protocol.events import SharesDisputed
+from secagg.protocol.machine import Dropped, ServerMachine, Stage
+from secagg.protocol.messages import (
+    DropReason,
+    Signed,
+    UploadHeader,
+    sign_round,
+    sign_session,
+)
+from secagg.protocol.sharing import judge
+from secagg.protocol.transcript import (
+    advert_hash,
+    included_hash,
+    keys_hash,
+    round_hash,
+    session_hash,
+    shares_hash,
+)
+from secagg.protocol.uploads import BadFrame, Staging, frame_mac
+from secagg.schemes.base import Opened, ServerContext, Words
+from secagg.schemes.masks.messages import (
+    STEPS,
+    AdvertiseKeys,
+    ConsistencyRequest,
+    MaskedInputRequest,
+    SealedShares,
+    ShareKeys,
+    ShareKeysRequest,
+    Unmasking,
+    UnmaskingRequest,
+)
+from secagg.schemes.masks.unmask import Recovery, check_answer, open_sum
+from secagg.thresholds import neighbours
+
+
+class MasksServer:
+    """The orchestrator in one session.
+
+    Args:
+        params: gives K, once the session's X25519 public key is drawn.
+        round_params: gives P for that K.
+        context: identity, cohort, randomness, staging, threads.
+    """
+
+    def __init__(
+        self,
+        params: Callable[[bytes], SessionParams],
+        round_params: Callable[[SessionParams], RoundParams],
+        context: ServerContext,
+    ) -> None:
+        self._context = context
+        self._cohort = context.cohort
+        self._private = Secret(context.rng(32))
+        self.params = params(public_key(self._private.reveal()))
+        self.round = round_params(self.params)
+        self._announce = sign_session(context.identity.key, self.params)
+        self._signed_round = sign_round(context.identity.key, self.round)
+        self._k = session_hash(self.params)
+        self._limits = limits = self.params.thresholds
+        least = max(limits.min_included, limits.quorum, limits.share_threshold)
+        most_dropped = len(self._cohort) - limits.max_dropouts
+        stages = {
+            "advertise_keys": Stage(self._take_advert, self._close_adverts, least),
+            "share_keys": Stage(self._take_shares, self._close_shares, least),
+            "masked_input": Stage(
+                self._take_header,
+                self._close_uploads,
+                max(limits.min_included, limits.quorum, most_dropped),
+            ),
+            "consistency": Stage(self._take_signature, self._close_signatures, limits.quorum),
+            "unmasking": Stage(self._take_unmasking, self._close_unmasking, 0),
+        }
+        self.machine = ServerMachine(
+            STEPS, stages, cohort=self._cohort, verify=context.verify, on_drop=self._dropped
+        )
+        spans = wire.frame_spans([vector.words for vector in self.round.vectors])
+        self._staging = Staging(spans, max_in_flight=context.max_in_flight, spool=context.spool)
+        self._adverts: dict[int, tuple[Signed, AdvertiseKeys]] = {}
+        self._dealt: dict[int, ShareKeys] = {}
+        self._headers: dict[int, tuple[Signed, UploadHeader]] = {}
+        self._complete: list[int] = []
+        self._judged = False
+        self._signatures: dict[int, bytes] = {}
+        self._answers: dict[int, Unmasking] = {}
+        self._certificate: Certificate | None = None
+        self.opened: Opened | None = None
+
+    def start(self) -> None:
+        """Open the first phase: announce K to the whole cohort."""
+        self.machine.start(dict.fromkeys(range(len(self._cohort)), self._announce))
+
+    def receive(self, position: int, name: str, signed: Signed) -> None:
+        """Take one signed answer; see `ServerMachine.receive`."""
+        self.machine.receive(position, name, signed)
+
+    def advance(self) -> None:
+        """Time is up for the open phase.
+
+        Raises:
+            LocalProtocolError: no phase is open.
+            SessionAborted: too few gateways are left.
+        """
+        if self.machine.phase == "masked_input":
+            # first who owes something, so that all headers are in and complete uploads are added
+            for position in sorted(self.machine.waiting_for.difference(self._complete)):
+                self.machine.expire(position)
+        self.machine.advance()
+
+    def _dropped(self) -> None:
+        for position in self.machine.dropped:
+            self._staging.discard(position)
+        if self.machine.phase == "masked_input":
+            self._judge_when_all_spoke()
+
+    def _near(self, position: int) -> frozenset[int]:
+        return neighbours(self._limits, position)
+
+    # -- round 0 -----------------------------------------------------------------------------------
+
+    def _take_advert(self, position: int, advert: AdvertiseKeys, signed: Signed) -> bool:
+        if (advert.session, advert.position) != (self._k, position):
+            raise Dropped(DropReason.FOREIGN, "keys of another session or position")
+        taken = [key for _, other in self._adverts.values() for key in _keys(other)]
+        try:
+            check_public_keys([self.params.orchestrator_key, *taken, *_keys(advert)])
+        except KeyAgreementError as error:
+            raise Dropped(DropReason.BAD_KEY, str(error)) from None
+        self._adverts[position] = (signed, advert)
+        return True
+
+    def _close_adverts(self, present: frozenset[int]) -> Mapping[int, Struct]:
+        self._u1 = present
+        self._hashes = {position: advert_hash(self._adverts[position][0]) for position in present}
+        self._h0 = keys_hash(self._k, len(self._cohort), self._hashes)
+        bitmap = self._cohort.bits(present)
+        requests: dict[int, Struct] = {}
+        for position in sorted(present):
+            near = sorted(present & (self._near(position) | {position}))
+            far = sorted(present.difference(near))
+            requests[position] = ShareKeysRequest(
+                present=bitmap,
+                adverts=tuple(self._adverts[peer][0] for peer in near),
+                hashes=tuple(self._hashes[peer] for peer in far),
+            )
+        return requests
+
+    # -- round 1 -----------------------------------------------------------------------------------
+
+    def _take_shares(self, position: int, dealt: ShareKeys, _signed: Signed) -> bool:
+        if (dealt.h0, dealt.position) != (self._h0, position):
+            raise Dropped(DropReason.FOREIGN, "shares of another transcript or position")
+        holders = len(self._u1 & self._near(position))
+        if len(dealt.commitments) != holders or len(dealt.ciphertexts) != holders:
+            raise Dropped(DropReason.MALFORMED, f"not one share for each of {holders} neighbours")
+        self._dealt[position] = dealt
+        return True
+
+    def _close_shares(self, dealers: frozenset[int]) -> Mapping[int, Struct]:
+        self._u2 = dealers
+        self._h2 = shares_hash(self._h0, round_hash(self.round), len(self._cohort), dealers)
+        self._sum = np.zeros(self.round.words, np.uint64)
+        self._vectors = _split(self._sum, self.round)
+        bitmap = self._cohort.bits(dealers)
+        return {
+            holder: MaskedInputRequest(
+                round=self._signed_round,
+                dealers=bitmap,
+                shares=tuple(
+                    self._sealed(dealer, holder) for dealer in sorted(dealers & self._near(holder))
+                ),
+            )
+            for holder in sorted(dealers)
+        }
+
+    def _sealed(self, dealer: int, holder: int) -> SealedShares:
+        dealt = self._dealt[dealer]
+        index = self._index(dealer, holder)
+        seed_share, key_share = dealt.commitments[index]
+        return SealedShares(
+            ciphertext=dealt.ciphertexts[index], seed_share=seed_share, key_share=key_share
+        )
+
+    def _index(self, dealer: int, holder: int) -> int:
+        """Place of a holder in its dealer's tuples, which go over neighbours in U1."""
+        return sorted(self._u1 & self._near(dealer)).index(holder)
+
+    # -- round 2 -----------------------------------------------------------------------------------
+
+    def _take_header(self, position: int, header: UploadHeader, signed: Signed) -> bool:
+        if (header.h0, header.h2, header.position) != (self._h0, self._h2, position):
+            raise Dropped(DropReason.FOREIGN, "upload header of another transcript or position")
+        if not self._cohort.set_of(header.complaints) <= self._u2 & self._near(position):
+            raise Dropped(DropReason.MALFORMED, "a complaint about somebody who dealt it nothing")
+        self._headers[position] = (signed, header)
+        shared = agree(self._private.reveal(), self._adverts[position][1].channel_key)
+        mac = frame_mac(shared, salt=self._h0, session=self.params.session, position=position)
+        self._staging.open(position, mac)
+        self._judge_when_all_spoke()
+        return False
+
+    def receive_frame(
+        self, position: int, sequence: int, region: memoryview, words: Words, tag: bytes
+    ) -> None:
+        """Take one frame of an upload; a bad one drops its sender.
+
+        Args:
+            position: of the sender.
+            sequence: number of the frame.
+            region: all of the frame but its tag.
+            words: the words inside `region`; kept until the upload is complete.
+            tag: 16 bytes.
+
+        Raises:
+            SessionAborted: too few gateways are left.
+        """
+        if self.machine.phase != "masked_input" or position not in self.machine.waiting_for:
+            return
+        if position in self._complete:
+            return
+        try:
+            complete = self._staging.add(position, sequence, region, words, tag)
+        except BadFrame as error:
+            self.machine.drop(position, DropReason.BAD_FRAME, str(error))
+        else:
+            if complete:
+                self._complete.append(position)
+                self._add_complete()
+        self.machine.close_if_complete()
+
+    def _judge_when_all_spoke(self) -> None:
+        """Complaints travel in the headers, so all headers come before the first addition."""
+        live = self._u2 - self.machine.dropped.keys()
+        if self._judged or not live <= self._headers.keys():
+            return
+        self._judged = True
+        complaints = {
+            position: self._cohort.set_of(self._headers[position][1].complaints)
+            for position in live
+        }
+        verdict = judge(complaints, thresholds=self._limits, neighbours=self._near)
+        for position in sorted(verdict.holders):
+            self.machine.drop(position, DropReason.BAD_HOLDER)
+        for position in sorted(verdict.dealers):
+            self.machine.drop(position, DropReason.BAD_DEALER)
+        ids = self._cohort.ids
+        self.machine.events.extend(
+            SharesDisputed(ids[holder], ids[dealer]) for holder, dealer in verdict.disputes
+        )
+        self._add_complete()
+
+    def _add_complete(self) -> None:
+        if not self._judged:
+            return
+        for position in self._complete:
+            if position in self.machine.dropped:
+                continue
+            for (vector, first, count), words in self._staging.take(position):
+                target = self._vectors[vector][first : first + count]
+                np.add(target, words, out=target)
+            self.machine.finish(position)
+        self._complete.clear()
+
+    def _close_uploads(self, included: frozenset[int]) -> Mapping[int, Struct]:
+        self._u3 = included
+        self._h3 = included_hash(self._h0, self._h2, len(self._cohort), included)
+        bitmap = self._cohort.bits(included)
+        return {
+            position: ConsistencyRequest(
+                included=bitmap,
+                headers=tuple(
+                    self._headers[peer][0] for peer in sorted(included & self._near(position))
+                ),
+            )
+            for position in sorted(included)
+        }
+
+    # -- round 3 -----------------------------------------------------------------------------------
+
+    def _take_signature(self, position: int, body: Consistency, signed: Signed) -> bool:
+        if (body.session, body.h3) != (self.params.session, self._h3):
+            raise Dropped(DropReason.FOREIGN, "a signature on another transcript")
+        self._signatures[position] = signed.signature
+        return True
+
+    def _close_signatures(self, signers: frozenset[int]) -> Mapping[int, Struct]:
+        signatures = {position: self._signatures[position] for position in signers}
+        self._certificate = make_certificate(self._cohort, signatures)
+        return dict.fromkeys(sorted(signers), UnmaskingRequest(certificate=self._certificate))
+
+    # -- round 4 -----------------------------------------------------------------------------------
+
+    def _take_unmasking(self, position: int, answer: Unmasking, _signed: Signed) -> bool:
+        if (answer.h3, answer.position) != (self._h3, position):
+            raise Dropped(DropReason.FOREIGN, "an answer for another transcript or position")
+        check_answer(self._recovery(), position, answer)
+        self._answers[position] = answer
+        return True
+
+    def _close_unmasking(self, _answered: frozenset[int]) -> Mapping[int, Struct]:
+        self.opened = open_sum(
+            self._recovery(),
+            self._vectors,
+            drop=self.machine.drop,
+            ids=self._cohort.ids,
+            workers=self._context.workers,
+        )
+        self._private.erase()
+        return {}
+
+    def _recovery(self) -> Recovery:
+        return Recovery(
+            params=self.params,
+            round=self.round,
+            h2=self._h2,
+            keyed=self._u1,
+            dealers=self._u2,
+            included=self._u3,
+            adverts={position: advert for position, (_, advert) in self._adverts.items()},
+            dealt=self._dealt,
+            complaints={
+                position: self._cohort.set_of(self._headers[position][1].complaints)
+                for position in self._u3
+            },
+            answers=self._answers,
+        )
+
+    def audit(self) -> AuditRecord:
+        """What everybody can verify afterwards.
+
+        Raises:
+            LocalProtocolError: the round has no certificate (yet).
+        """
+        if self._certificate is None:
+            raise LocalProtocolError("a round has an audit record once its set is certified")
+        places = {name: position for position, name in enumerate(self._cohort.ids)}
+        return AuditRecord(
+            announce=self._announce,
+            round=self._signed_round,
+            keys=self._cohort.bits(self._u1),
+            key_hashes=tuple(self._hashes[position] for position in sorted(self._u1)),
+            dealers=self._cohort.bits(self._u2),
+            included=self._cohort.bits(self._u3),
+            headers=tuple(self._headers[position][0] for position in sorted(self._u3)),
+            certificate=self._certificate,
+            dropped=tuple(
+                DropRecord(position=places[d.id], phase=d.phase, reason=d.reason.name)
+                for d in self.machine.dropped.values()
+            ),
+        )
+
+
+def _keys(advert: AdvertiseKeys) -> tuple[bytes, bytes]:
+    return advert.channel_key, advert.mask_key
+
+
+def _split(words: Words, params: RoundParams) -> list[Words]:
+    """One view for each vector of an upload."""
+    views = []
+    start = 0
+    for vector in params.vectors:
+        views.append(words[start : start + vector.words])
+        start += vector.words
+    return views

@@ -1,0 +1,257 @@
+"""Opening the sum: which masks are left in it, who releases or rebuilds them, and who lied.
+
+Left in the sum over U3 are every member's own mask, and the pair masks between members of U3 and
+the dead (U2 minus U3). Members that answer release both directly; shares are needed only for b_i of
+members that do not answer, and for s_j of the dead where a member's edge secret is missing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from secagg.crypto.agreement import public_key
+from secagg.crypto.labels import Label
+from secagg.crypto.prg_fast import add_masks
+from secagg.crypto.shamir import combine
+from secagg.errors import AggregateOutOfRange, BelowThreshold, InconsistentAnswers, SharingError
+from secagg.params import GatewayId, RoundParams, SessionParams
+from secagg.protocol.machine import Dropped
+from secagg.protocol.messages import DropReason
+from secagg.protocol.outcome import check_opened
+from secagg.protocol.sharing import commit_secret, commit_share
+from secagg.schemes.base import Opened, Words
+from secagg.schemes.masks.keys import edge_secret, mask_private, pair_key, self_key, sign
+from secagg.schemes.masks.messages import AdvertiseKeys, ShareKeys, Unmasking
+from secagg.thresholds import neighbours
+from secagg.workers import Workers
+
+Edge = tuple[int, int]
+"""(member of U3, dead neighbour)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """All the server holds when it opens the sum.
+
+    Attributes:
+        params: K.
+        round: P.
+        h2: transcript of keys, P and U2.
+        keyed: U1.
+        dealers: U2.
+        included: U3.
+        adverts: R0 by position.
+        dealt: R1 by position.
+        complaints: dealers each member of U3 rejected shares of.
+        answers: R4 by position.
+    """
+
+    params: SessionParams
+    round: RoundParams
+    h2: bytes
+    keyed: frozenset[int]
+    dealers: frozenset[int]
+    included: frozenset[int]
+    adverts: Mapping[int, AdvertiseKeys]
+    dealt: Mapping[int, ShareKeys]
+    complaints: Mapping[int, frozenset[int]]
+    answers: Mapping[int, Unmasking] = field(repr=False)
+
+    def near(self, position: int) -> frozenset[int]:
+        """Neighbours of a position."""
+        return neighbours(self.params.thresholds, position)
+
+    def alive(self, position: int) -> list[int]:
+        """Neighbours in U3, in order."""
+        return sorted(self.included & self.near(position))
+
+    def dead(self, position: int) -> list[int]:
+        """Neighbours in U2 but not in U3, in order."""
+        return sorted((self.dealers - self.included) & self.near(position))
+
+    def promised(self, dealer: int, holder: int) -> tuple[bytes, bytes]:
+        """The dealer's commitments to the holder's shares of b and s."""
+        index = sorted(self.keyed & self.near(dealer)).index(holder)
+        return self.dealt[dealer].commitments[index]
+
+
+def check_answer(recovery: Recovery, position: int, answer: Unmasking) -> None:
+    """Hold a member's answer against the commitments of round 1.
+
+    Raises:
+        Dropped: a share that differs although it was not complained about (the holder's fault), a
+            seed that is not the committed one, or a malformed answer.
+    """
+    alive, dead = recovery.alive(position), recovery.dead(position)
+    lengths = len(answer.seed_shares), len(answer.edge_secrets), len(answer.key_shares)
+    if lengths != (len(alive), len(dead), len(dead)):
+        raise Dropped(DropReason.MALFORMED, "not one share for each neighbour")
+    session = recovery.params.session
+    commitment = commit_secret(Label.COMMIT_SEED, session, position, answer.seed)
+    if commitment != recovery.dealt[position].seed_commitment:
+        raise Dropped(DropReason.BAD_SEED, "own seed")
+    released = [
+        *(
+            (Label.COMMIT_SEED_SHARE, 0, j, s)
+            for j, s in zip(alive, answer.seed_shares, strict=True)
+        ),
+        *((Label.COMMIT_KEY_SHARE, 1, j, s) for j, s in zip(dead, answer.key_shares, strict=True)),
+    ]
+    for label, which, dealer, share in released:
+        if dealer in recovery.complaints[position]:
+            continue
+        made = commit_share(label, session, dealer, position, share)
+        if made != recovery.promised(dealer, position)[which]:
+            raise Dropped(DropReason.BAD_SHARE, f"of dealer {dealer}")
+
+
+def open_sum(
+    recovery: Recovery,
+    vectors: Sequence[Words],
+    *,
+    drop: Callable[[int, DropReason, str], None],
+    ids: Sequence[GatewayId],
+    workers: Workers,
+) -> Opened:
+    """Take every remaining mask off, in place.
+
+    Args:
+        recovery: what the server holds.
+        vectors: the masked sums over U3, uint64 words; unmasked on return.
+        drop: called with (position, reason, detail) for a member whose edge secret was a lie.
+        ids: gateway ids by position, for errors.
+        workers: threads.
+
+    Raises:
+        BelowThreshold: too few good shares of a needed secret.
+        InconsistentAnswers: good shares of a wrong secret: its dealer is named.
+        AggregateOutOfRange: an upload was garbage.
+    """
+    seeds = _seeds(recovery, ids)
+    edges, missing = _released_edges(recovery)
+    if missing:
+        edges |= _rebuilt_edges(recovery, missing, ids)
+    last = len(vectors) - 1
+    # The check vector is two words: masks that are wrong show there before the long vectors are
+    # touched, and a liar about an edge is found by rebuilding the dead side of it.
+    check = vectors[last].copy()
+    add_masks(check, 0, list(_mask_keys(recovery, seeds, edges, last)), workers=workers)
+    if check.any():
+        edges = _without_lies(recovery, edges, drop, ids)
+    for vector, words in enumerate(vectors):
+        keys = list(_mask_keys(recovery, seeds, edges, vector))
+        add_masks(words, 0, keys, workers=workers)
+    total = check_opened(recovery.round, vectors, len(recovery.included))
+    return Opened(recovery.included, vectors, total)
+
+
+def _mask_keys(
+    recovery: Recovery, seeds: Mapping[int, bytes], edges: Mapping[Edge, bytes], vector: int
+) -> Iterator[tuple[int, bytes]]:
+    """(sign, key) of everything to be taken off one vector."""
+    for position, seed in seeds.items():
+        yield -1, self_key(seed, h2=recovery.h2, position=position, vector=vector)
+    for (member, dead), edge in edges.items():
+        yield -sign(member, dead), pair_key(edge, h2=recovery.h2, vector=vector)
+
+
+def _seeds(recovery: Recovery, ids: Sequence[GatewayId]) -> dict[int, bytes]:
+    """b_i of every member of U3: its own word, or t shares."""
+    seeds = {position: answer.seed for position, answer in recovery.answers.items()}
+    silent = recovery.included - seeds.keys()
+    shares: dict[int, dict[int, bytes]] = {dealer: {} for dealer in sorted(silent)}
+    for holder, answer in recovery.answers.items():
+        for dealer, share in zip(recovery.alive(holder), answer.seed_shares, strict=True):
+            if dealer in silent and dealer not in recovery.complaints[holder]:
+                shares[dealer][holder] = share
+    rebuilt = _combine(shares, recovery.params.thresholds.share_threshold, ids)
+    for dealer, seed in rebuilt.items():
+        made = commit_secret(Label.COMMIT_SEED, recovery.params.session, dealer, seed)
+        if made != recovery.dealt[dealer].seed_commitment:
+            raise InconsistentAnswers("shares of another seed than the committed", (ids[dealer],))
+    return seeds | rebuilt
+
+
+def _released_edges(recovery: Recovery) -> tuple[dict[Edge, bytes], list[Edge]]:
+    """M_ij as the members of U3 released it, and the edges whose member does not answer."""
+    edges: dict[Edge, bytes] = {}
+    missing: list[Edge] = []
+    for member in sorted(recovery.included):
+        answer = recovery.answers.get(member)
+        dead = recovery.dead(member)
+        if answer is None:
+            missing.extend((member, peer) for peer in dead)
+        else:
+            pairs = zip(dead, answer.edge_secrets, strict=True)
+            edges.update({(member, peer): edge for peer, edge in pairs})
+    return edges, missing
+
+
+def _rebuilt_edges(
+    recovery: Recovery, wanted: Sequence[Edge], ids: Sequence[GatewayId]
+) -> dict[Edge, bytes]:
+    """M_ij computed from the dead side, whose s_j is rebuilt from shares."""
+    shares: dict[int, dict[int, bytes]] = {dead: {} for _, dead in wanted}
+    for holder, answer in recovery.answers.items():
+        for dealer, share in zip(recovery.dead(holder), answer.key_shares, strict=True):
+            if dealer in shares and dealer not in recovery.complaints[holder]:
+                shares[dealer][holder] = share
+    session = recovery.adverts[wanted[0][0]].session
+    privates = {}
+    threshold = recovery.params.thresholds.share_threshold
+    for dealer, key_seed in _combine(shares, threshold, ids).items():
+        privates[dealer] = mask_private(key_seed, session)
+        if public_key(privates[dealer]) != recovery.adverts[dealer].mask_key:
+            raise InconsistentAnswers("shares of another key than advertised", (ids[dealer],))
+    return {
+        (member, dead): edge_secret(
+            privates[dead],
+            recovery.adverts[member].mask_key,
+            h2=recovery.h2,
+            ends=(member, dead),
+        )
+        for member, dead in wanted
+    }
+
+
+def _combine(
+    shares: Mapping[int, Mapping[int, bytes]], threshold: int, ids: Sequence[GatewayId]
+) -> dict[int, bytes]:
+    """Rebuild secrets, all with the same holders at once."""
+    groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for dealer, by_holder in shares.items():
+        if len(by_holder) < threshold:
+            raise BelowThreshold(len(by_holder), threshold, "unmasking")
+        groups[tuple(sorted(by_holder)[:threshold])].append(dealer)
+    secrets: dict[int, bytes] = {}
+    for holders, dealers in groups.items():
+        table = {holder: [shares[dealer][holder] for dealer in dealers] for holder in holders}
+        try:
+            secrets |= dict(zip(dealers, combine(table, threshold), strict=True))
+        except SharingError as error:
+            culprits = tuple(ids[dealer] for dealer in dealers)
+            raise InconsistentAnswers(str(error), culprits) from None
+    return secrets
+
+
+def _without_lies(
+    recovery: Recovery,
+    edges: Mapping[Edge, bytes],
+    drop: Callable[[int, DropReason, str], None],
+    ids: Sequence[GatewayId],
+) -> dict[Edge, bytes]:
+    """Rebuild every edge from its dead side and name the members that released another one."""
+    if not edges:
+        raise AggregateOutOfRange("the check words are not zero and no edge can be blamed")
+    try:
+        rebuilt = _rebuilt_edges(recovery, list(edges), ids)
+    except BelowThreshold:
+        raise AggregateOutOfRange(
+            "the check words are not zero, and too few shares are left to find out why"
+        ) from None
+    for edge, secret in rebuilt.items():
+        if secret != edges[edge]:
+            drop(edge[0], DropReason.BAD_EDGE, f"with dead neighbour {edge[1]}")
+    return rebuilt

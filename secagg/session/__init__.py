@@ -1,0 +1,18 @@
+"""Sessions: frames in, events out; the caller owns the network, the clock and the threads."""
+
+from secagg.session.client import ClientSession
+from secagg.session.result import Aggregate
+from secagg.session.server import ServerSession
+from secagg.session.settings import Encoding, SessionSettings
+from secagg.session.update import Model
+from secagg.wire import session_of
+
+__all__ = [
+    "Aggregate",
+    "ClientSession",
+    "Encoding",
+    "Model",
+    "ServerSession",
+    "SessionSettings",
+    "session_of",
+]

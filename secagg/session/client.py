@@ -1,0 +1,217 @@
+"""A gateway's session: frames in, events out, no socket inside."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from secagg.crypto.labels import Label
+from secagg.crypto.signing import verify as verify_signature
+from secagg.errors import (
+    AbortedByPeer,
+    EncodingError,
+    LocalProtocolError,
+    SecAggError,
+    UnsupportedParameters,
+    WireError,
+)
+from secagg.params import Entropy, Struct
+from secagg.protocol.events import ORCHESTRATOR, Aborted, Completed, Event, Send, UpdateDue
+from secagg.protocol.identity import Identity, Roster
+from secagg.protocol.journal import Journal, MemoryJournal
+from secagg.protocol.machine import ABORT
+from secagg.protocol.messages import COMMON, Abort, Announce, Answer, Signed, Verify
+from secagg.protocol.policy import Policy
+from secagg.pytree import Select
+from secagg.schemes.base import ClientContext, Scheme, SchemeClient
+from secagg.schemes.masks import Masks
+from secagg.session.update import Model, Update, rounding_key
+from secagg.wire import Codec, MessageTable, session_of
+from secagg.workers import SERIAL, Workers
+
+SCHEMES: tuple[Scheme, ...] = (Masks(),)
+"""What a gateway speaks when its caller does not say."""
+
+
+class ClientSession:
+    """One gateway in one session; feed it the orchestrator's frames, send what it yields.
+
+    Args:
+        identity: own id and long-term key.
+        roster: pinned roster.
+        policy: floors for everything the orchestrator announces.
+        journal: must outlive the session, on disk if the process may restart.
+        rng: source of the session's secrets.
+        workers: threads for encoding and masking.
+        schemes: what this gateway speaks.
+        verify: signature check; only a simulator that plays everybody passes a memoising one.
+
+    Raises (by `receive`):
+        WireError, ForeignSession: bytes that are no frame of this session; nothing is changed.
+    """
+
+    def __init__(
+        self,
+        identity: Identity,
+        roster: Roster,
+        policy: Policy | None = None,
+        journal: Journal | None = None,
+        *,
+        rng: Entropy = os.urandom,
+        workers: Workers = SERIAL,
+        schemes: Sequence[Scheme] = SCHEMES,
+        verify: Verify = verify_signature,
+    ) -> None:
+        self._context = ClientContext(
+            identity=identity,
+            roster=roster,
+            policy=policy or Policy(),
+            journal=MemoryJournal() if journal is None else journal,
+            rng=rng,
+            workers=workers,
+            verify=verify,
+        )
+        self._schemes = {scheme.name: scheme for scheme in schemes}
+        every = {code: kind for s in schemes for code, kind in s.messages.items()}
+        self._codec = Codec(MessageTable(dict(COMMON) | every))
+        self._steps = {step.request: step.name for s in schemes for step in s.steps}
+        self._schemes_of = {step.request: s.name for s in schemes for step in s.steps}
+        self._client: SchemeClient | None = None
+        self._session: bytes | None = None
+        self._over = False
+        self._completed = False
+
+    def receive(self, frame: bytes | bytearray | memoryview) -> Iterator[Event]:
+        """Take one frame of the orchestrator.
+
+        Returns:
+            `Send` with an answer, `UpdateDue` when `upload` is to be called, `Completed`, or
+            `Aborted` with the named check that failed. Exhaust it before the next call.
+
+        Raises:
+            WireError: not a frame of this protocol; the session is as it was.
+            ForeignSession: a frame of another session; likewise.
+            LocalProtocolError: the session is over.
+        """
+        message = self._codec.decode(frame, session=self._session)
+        if self._over:
+            raise LocalProtocolError("this session is over: make a new one for the next round")
+        session = session_of(frame)
+        if isinstance(message, Abort):
+            return iter([self._fail(AbortedByPeer(message.reason))])
+        return iter(self._answer(message, session))
+
+    def _answer(self, message: Struct, session: bytes) -> list[Event]:
+        name = self._steps.get(type(message))
+        if name is None:
+            raise WireError(f"a gateway is never sent {type(message).__name__}")
+        try:
+            client = self._client_for(message, session)
+            signed = client.receive(message)
+        except SecAggError as error:
+            farewell = self._farewell(error, session)
+            return [farewell, self._fail(error)]
+        self._session = session
+        events: list[Event] = [self._send(name, signed, session)]
+        if name == client.upload_step and client.upload_due and client.round is not None:
+            events.append(UpdateDue(client.round))
+        if client.done and not self._completed:
+            self._completed = True
+            events.append(Completed())
+        return events
+
+    def _client_for(self, message: Struct, session: bytes) -> SchemeClient:
+        """The machine; the first message decides the scheme.
+
+        After a restart that is no announcement: the machine repeats what the journal holds, and
+        refuses everything else, since its secrets are gone.
+        """
+        if self._client is None:
+            if isinstance(message, Announce):
+                if message.params.session != session:
+                    raise UnsupportedParameters("the announced session is not that of its frame")
+                name = message.params.scheme
+            else:
+                name = self._schemes_of[type(message)]
+            if name not in self._schemes:
+                raise UnsupportedParameters(f"scheme {name!r} is not spoken here")
+            self._client = self._schemes[name].client(session, self._context)
+        return self._client
+
+    def upload(
+        self,
+        update: Any,
+        weight: float = 1.0,
+        *,
+        base: Any = None,
+        metrics: Mapping[str, float] | None = None,
+        rounding_seed: bytes | None = None,
+        select: Select = None,
+    ) -> Iterator[Send]:
+        """Encode, mask, and yield the frames of the upload, each when it is asked for.
+
+        Everything is checked before the round is spent and the first frame leaves.
+
+        Args:
+            update: what the gateway trained, a tree like the announced one.
+            weight: in (0, max_weight].
+            base: the global model it was trained from, a tree or a `Model`.
+            metrics: numbers to be summed, as announced.
+            rounding_seed: makes the rounding reproducible; None draws it fresh.
+            select: keys that are averaged, as the orchestrator's; None for all.
+
+        Raises:
+            EncodingError: naming gateway, key and what is wrong; nothing is spent, call again.
+            LocalProtocolError: no upload is due.
+            ModelMismatch, StaleRound: the session is over on this side.
+        """
+        client = self._client
+        if client is None or client.round is None or not client.upload_due:
+            raise LocalProtocolError("no upload is due: wait for UpdateDue, and upload once")
+        model = Model.of(base)
+        identity = self._context.identity
+        try:
+            prepared = Update(
+                client.round,
+                update,
+                weight=weight,
+                base=model.tree,
+                metrics=metrics,
+                rounding=rounding_key(rounding_seed, identity.id, self._context.rng(32)),
+                select=select,
+            )
+        except EncodingError as error:
+            raise EncodingError(f"gateway {identity.id!r}: {error}") from None
+        try:
+            frames = client.upload(prepared.source, model.hash)
+        except SecAggError:
+            self._over = True
+            raise
+        return (Send(ORCHESTRATOR, frame) for frame in frames)
+
+    def abort(self, reason: str) -> Iterator[Event]:
+        """Leave the session: erase the secrets and tell the orchestrator.
+
+        Raises:
+            LocalProtocolError: there is no session to leave.
+        """
+        if self._session is None or self._over:
+            raise LocalProtocolError("there is no session to leave")
+        error = LocalProtocolError(reason)
+        return iter([self._farewell(error, self._session), self._fail(error)])
+
+    def _fail(self, error: SecAggError) -> Aborted:
+        self._over = True
+        if self._client is not None:
+            self._client.abort(error)
+        return Aborted(error)
+
+    def _farewell(self, error: SecAggError, session: bytes) -> Send:
+        reason = f"{type(error).__name__}: {error}"[:200]
+        message = Abort(session=session, reason=reason)
+        signed = Signed.make(self._context.identity.key, Label.SIGN_ABORT, message)
+        return self._send(ABORT, signed, session)
+
+    def _send(self, name: str, signed: Signed, session: bytes) -> Send:
+        return Send(ORCHESTRATOR, self._codec.encode(Answer(step=name, signed=signed), session))

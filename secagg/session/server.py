@@ -1,0 +1,198 @@
+"""The orchestrator's session: frames in, events out, no socket inside."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from typing import BinaryIO, cast
+
+from secagg.crypto.signing import verify as verify_signature
+from secagg.errors import ForeignSession, LocalProtocolError, SessionAborted, WireError
+from secagg.params import SESSION_BYTES, Entropy, GatewayId, Struct
+from secagg.protocol.audit import AuditRecord
+from secagg.protocol.events import Aborted, Completed, Event, Send
+from secagg.protocol.identity import Cohort, Identity, Roster
+from secagg.protocol.messages import COMMON, Abort, Answer, DropReason, Verify
+from secagg.protocol.uploads import Spool
+from secagg.schemes.base import ServerContext
+from secagg.session.result import Aggregate
+from secagg.session.settings import SessionSettings
+from secagg.wire import VECTOR, Codec, MessageTable, session_of, type_of, vector_frame_parts
+from secagg.workers import SERIAL, Workers
+
+
+def temporary_file() -> BinaryIO:
+    """An unnamed file that vanishes with its last handle; masked words only are written to it."""
+    return cast("BinaryIO", tempfile.TemporaryFile())
+
+
+class ServerSession:
+    """The orchestrator in one session; feed it the gateways' frames, send what it yields.
+
+    Args:
+        params: what is aggregated, and how.
+        roster: pinned roster; its orchestrator key must be `identity`'s.
+        identity: the orchestrator's.
+        rng: source of the session's id and key.
+        workers: threads for unmasking and decoding.
+        max_in_flight: unfinished uploads kept in memory.
+        spool: opens a file for each further unfinished upload.
+        verify: signature check; only a simulator that plays everybody passes a memoising one.
+
+    Raises:
+        ConfigurationError: the cohort is not in the roster.
+        LocalProtocolError: the identity is not the roster's orchestrator.
+    """
+
+    def __init__(
+        self,
+        params: SessionSettings,
+        roster: Roster,
+        identity: Identity,
+        *,
+        rng: Entropy = os.urandom,
+        workers: Workers = SERIAL,
+        max_in_flight: int = 2,
+        spool: Spool = temporary_file,
+        verify: Verify = verify_signature,
+    ) -> None:
+        if identity.key.public != roster.orchestrator:
+            raise LocalProtocolError("this identity is not the orchestrator of the roster")
+        self.params = params
+        self.session = rng(SESSION_BYTES)
+        self._cohort = Cohort.of(roster, params.cohort)
+        self._workers = workers
+        self._server = params.scheme.server(
+            lambda key: params.session_params(roster, self.session, key),
+            params.round_params,
+            ServerContext(
+                identity=identity,
+                cohort=self._cohort,
+                rng=rng,
+                max_in_flight=max_in_flight,
+                spool=spool,
+                workers=workers,
+                verify=verify,
+            ),
+        )
+        self._machine = self._server.machine
+        self._codec = Codec(MessageTable(dict(COMMON) | dict(params.scheme.messages)))
+        self._result: Aggregate | None = None
+
+    @property
+    def phase(self) -> str:
+        """Name of the open phase, "ready", "done" or "aborted"."""
+        return self._machine.phase
+
+    @property
+    def waiting_for(self) -> tuple[GatewayId, ...]:
+        """Gateways that owe an answer in the open phase."""
+        return tuple(self._cohort.ids[place] for place in sorted(self._machine.waiting_for))
+
+    @property
+    def result(self) -> Aggregate:
+        """The opened sum.
+
+        Raises:
+            LocalProtocolError: there is none (yet).
+        """
+        if self._result is None:
+            raise LocalProtocolError(f"no result: the session is {self.phase}")
+        return self._result
+
+    @property
+    def audit(self) -> AuditRecord:
+        """Record of the round, verifiable with the roster alone (`protocol.audit`).
+
+        Raises:
+            LocalProtocolError: the included set is not certified (yet).
+        """
+        return self._server.audit()
+
+    def start(self) -> Iterator[Event]:
+        """Announce the session to the cohort.
+
+        Raises:
+            LocalProtocolError: started before.
+        """
+        self._server.start()
+        return self._events(None)
+
+    def receive(self, sender: GatewayId, frame: bytes | bytearray | memoryview) -> Iterator[Event]:
+        """Take one frame. Whatever is wrong with it drops its sender and nobody else.
+
+        Args:
+            sender: id under which the transport has authenticated it.
+            frame: kept until the sender's upload is complete; must not change.
+
+        Returns:
+            Events; the frames to send are made as they are asked for. Exhaust it before the next
+            call.
+
+        Raises:
+            LocalProtocolError: the sender takes no part, or the frame is of another session (the
+                caller routes by `session_of`).
+        """
+        position = self._cohort.position(sender)
+        try:
+            if session_of(frame) != self.session:
+                raise LocalProtocolError("a frame of another session: route by session_of")
+            self._take(position, frame)
+        except (WireError, ForeignSession) as error:
+            return self._events(self._drop(position, error))
+        except SessionAborted as error:
+            return self._events(error)
+        return self._events(None)
+
+    def _take(self, position: int, frame: bytes | bytearray | memoryview) -> None:
+        if type_of(frame) == VECTOR:
+            parts = vector_frame_parts(frame)
+            self._server.receive_frame(
+                position, parts.sequence, parts.signed, parts.words, parts.tag
+            )
+            return
+        message = self._codec.decode(frame, session=self.session)
+        if not isinstance(message, Answer):
+            raise WireError(f"a gateway never sends {type(message).__name__}")
+        self._server.receive(position, message.step, message.signed)
+
+    def _drop(self, position: int, error: Exception) -> SessionAborted | None:
+        if position not in self._machine.waiting_for:
+            return None
+        self._machine.drop(position, DropReason.MALFORMED, str(error))
+        try:
+            self._machine.close_if_complete()
+        except SessionAborted as reason:
+            return reason
+        return None
+
+    def advance(self) -> Iterator[Event]:
+        """Time is up: close the open phase without those who still owe an answer.
+
+        Raises:
+            LocalProtocolError: no phase is open.
+        """
+        try:
+            self._server.advance()
+        except SessionAborted as error:
+            return self._events(error)
+        return self._events(None)
+
+    def _events(self, aborted: SessionAborted | None) -> Iterator[Event]:
+        events, requests = self._machine.take()
+        opened = self._server.opened
+        if opened is not None and self._result is None:
+            self._result = Aggregate(self._server.round, self._cohort.ids, opened, self._workers)
+            events.append(Completed())
+        if aborted is not None:
+            farewell = Abort(session=self.session, reason=type(aborted).__name__)
+            live = set(range(len(self._cohort))) - self._machine.dropped.keys()
+            requests = dict.fromkeys(sorted(live), farewell)
+            events.append(Aborted(aborted))
+        return self._lazily(events, requests)
+
+    def _lazily(self, events: Sequence[Event], requests: Mapping[int, Struct]) -> Iterator[Event]:
+        yield from events
+        for position, message in requests.items():
+            yield Send(self._cohort.ids[position], self._codec.encode(message, self.session))

@@ -1,0 +1,166 @@
+"""What the orchestrator decides before a session: everything in K and P but keys and ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import floor, log2
+from typing import Any, Literal
+
+from secagg.errors import ConfigurationError
+from secagg.fixed_point import choose_lanes, exact_spec, lane_limit, update_spec
+from secagg.params import (
+    HASH_BYTES,
+    SUITES,
+    VERSION,
+    WEIGHT_FRACTION_BITS,
+    GatewayId,
+    LeafSpec,
+    MetricSpec,
+    RoundParams,
+    SessionParams,
+    Thresholds,
+    VectorSpec,
+)
+from secagg.protocol.identity import Cohort, Roster
+from secagg.protocol.policy import CHECK_WORDS
+from secagg.protocol.transcript import session_hash
+from secagg.pytree import Group, Select, model_hash, tree_spec
+from secagg.schemes.base import Scheme
+
+NO_MODEL = bytes(HASH_BYTES)
+"""Model hash of a round that averages the trees themselves."""
+METRIC_BOUND = 2.0**32
+"""|metric| of one gateway where nothing else is said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SessionSettings:
+    """One round as the orchestrator plans it.
+
+    Attributes:
+        scheme: how the sum is hidden.
+        round: its number; must rise under a roster.
+        cohort: ids of the gateways taking part.
+        thresholds: n, C, D and what follows.
+        model: 32-byte hash of the global model, `NO_MODEL` without one.
+        leaves: the tree.
+        vectors: what an upload consists of.
+        max_weight: largest weight.
+        metrics: names and bounds of the numbers summed beside the updates.
+        clipping: "error" or "saturate".
+    """
+
+    scheme: Scheme
+    round: int
+    cohort: tuple[GatewayId, ...]
+    thresholds: Thresholds
+    model: bytes
+    leaves: tuple[LeafSpec, ...] = field(repr=False)
+    vectors: tuple[VectorSpec, ...]
+    max_weight: float
+    metrics: tuple[MetricSpec, ...] = ()
+    clipping: Literal["error", "saturate"] = "error"
+
+    def session_params(self, roster: Roster, session: bytes, key: bytes) -> SessionParams:
+        """K."""
+        return SessionParams(
+            version=VERSION,
+            suite=SUITES[0],
+            scheme=self.scheme.name,
+            session=session,
+            round=self.round,
+            roster=roster.hash(),
+            cohort=Cohort.of(roster, self.cohort).bitmap,
+            thresholds=self.thresholds,
+            orchestrator_key=key,
+        )
+
+    def round_params(self, params: SessionParams) -> RoundParams:
+        """P."""
+        return RoundParams(
+            session_params=session_hash(params),
+            model=self.model,
+            leaves=self.leaves,
+            vectors=self.vectors,
+            max_weight=self.max_weight,
+            metrics=self.metrics,
+            clipping=self.clipping,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encoding:
+    """How updates become vectors.
+
+    Attributes:
+        clip: bound of |coordinate| of what is encoded, for all keys or by pattern of keys.
+        max_weight: largest weight.
+        precision: rms rounding error of the mean relative to clip, at an average weight of
+            max_weight / 16.
+        select: patterns of the keys that are averaged; None for all.
+        clipping: "error" refuses a coordinate beyond its clip, "saturate" counts it.
+        metrics: bound of |value| by name.
+    """
+
+    clip: float | Mapping[str, float]
+    max_weight: float = 1.0
+    precision: float = 2.0**-12
+    select: Select = None
+    clipping: Literal["error", "saturate"] = "error"
+    metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+def layout(
+    template: Any, encoding: Encoding, *, gateways: int, lanes: Sequence[int]
+) -> tuple[tuple[LeafSpec, ...], tuple[VectorSpec, ...]]:
+    """Leaves and vectors of an upload.
+
+    Args:
+        template: a tree like every update.
+        encoding: clip, weights, precision.
+        gateways: n, whose sums must fit.
+        lanes: layouts the scheme allows.
+
+    Raises:
+        ConfigurationError: settings that cannot work, naming those that would.
+        EncodingError: a tree that cannot be averaged.
+    """
+    leaves, groups = tree_spec(template, clips=encoding.clip, select=encoding.select)
+    cap = encoding.max_weight
+    chosen = choose_lanes(gateways, cap, encoding.precision, lanes)
+    vectors = [_vector(group, gateways, cap, chosen) for group in groups]
+    coordinates = sum(group.length for group in groups if group.clip is not None)
+    vectors.append(exact_spec("weight", 1, gateways, cap, 2.0**WEIGHT_FRACTION_BITS))
+    if encoding.metrics:
+        vectors.append(_metrics(encoding.metrics, gateways))
+    if encoding.clipping == "saturate":
+        vectors.append(exact_spec("clipped", 1, gateways, coordinates, 1.0))
+    vectors.append(VectorSpec(name="check", length=CHECK_WORDS, lanes=1, limit=0, scale=1.0))
+    return leaves, tuple(vectors)
+
+
+def _vector(group: Group, gateways: int, max_weight: float, lanes: int) -> VectorSpec:
+    if group.clip is not None:
+        return update_spec(group.name, group.length, group.clip, gateways, max_weight, lanes)
+    return VectorSpec(
+        name=group.name,
+        length=group.length,
+        lanes=1,
+        limit=lane_limit(1, gateways),
+        scale=2.0**WEIGHT_FRACTION_BITS,
+    )
+
+
+def _metrics(bounds: Mapping[str, float], gateways: int) -> VectorSpec:
+    """One scale for all: the finest power of two with room for the largest bound."""
+    largest = max(bounds.values())
+    if not 0 < largest < float("inf"):
+        raise ConfigurationError(f"metric bounds are {dict(bounds)}: use positive numbers")
+    scale = 2.0 ** floor(log2(lane_limit(1, gateways)) - log2(largest) - 1)
+    return exact_spec("metrics", len(bounds), gateways, largest, scale)
+
+
+def hash_of(base: Any) -> bytes:
+    """Model hash of a base, `NO_MODEL` without one."""
+    return NO_MODEL if base is None else model_hash(base)

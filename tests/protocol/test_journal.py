@@ -1,0 +1,578 @@
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import secagg
+from secagg.errors import ConfigurationError, LocalProtocolError, SecondQuestion, StaleRound
+from secagg.protocol import journal as module
+from secagg.protocol.journal import Entry, Journal, MemoryJournal, SQLiteJournal
+
+ROSTER, OTHER = b"\x01" * 32, b"\x02" * 32
+MODEL, NEWER = b"\x03" * 32, b"\x04" * 32
+SESSION, ANOTHER = b"\x05" * 16, b"\x06" * 16
+REQUEST, ANSWER = b"\x07" * 32, b"the answer"
+STEP = "masked_input"
+LAST = 2**63 - 1
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def journal(request, tmp_path):
+    if request.param == "memory":
+        yield MemoryJournal()
+    else:
+        with SQLiteJournal(tmp_path / "journal") as opened:
+            yield opened
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "journal"
+
+
+# The contract, on both.
+
+
+def test_a_new_journal_knows_nothing(journal: Journal):
+    assert journal.last_round(ROSTER) == 0
+    assert not journal.model_used(ROSTER, MODEL)
+    assert journal.get(SESSION, STEP) is None
+
+
+def test_rounds_only_rise_and_each_roster_counts_for_itself(journal: Journal):
+    journal.store_upload(ROSTER, 3, MODEL)
+    for stale in (3, 2, 1, 0, -1):
+        with pytest.raises(StaleRound):
+            journal.store_upload(ROSTER, stale, NEWER)
+    journal.store_upload(OTHER, 1, NEWER)
+    journal.store_upload(ROSTER, LAST, MODEL)
+    with pytest.raises(StaleRound):
+        journal.store_upload(ROSTER, LAST, MODEL)
+
+    assert (journal.last_round(ROSTER), journal.last_round(OTHER)) == (LAST, 1)
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_the_first_round_is_above_zero(journal: Journal, number):
+    with pytest.raises(StaleRound):
+        journal.store_upload(ROSTER, number, MODEL)
+
+    assert journal.last_round(ROSTER) == 0
+
+
+def test_a_refused_upload_leaves_no_trace(journal: Journal):
+    journal.store_upload(ROSTER, 5, MODEL)
+    with pytest.raises(StaleRound, match=r"round 4: .* round 5"):
+        journal.store_upload(ROSTER, 4, NEWER)
+
+    assert (journal.last_round(ROSTER), journal.model_used(ROSTER, NEWER)) == (5, False)
+
+
+def test_models_are_remembered_per_roster_and_forever(journal: Journal):
+    journal.store_upload(ROSTER, 1, MODEL)
+    journal.store_upload(ROSTER, 2, NEWER)
+    journal.forget(SESSION)
+
+    assert journal.model_used(ROSTER, MODEL)
+    assert journal.model_used(ROSTER, NEWER)
+    assert not journal.model_used(OTHER, MODEL)
+
+
+def test_an_answer_is_given_once(journal: Journal):
+    journal.put(SESSION, STEP, REQUEST, ANSWER)
+    journal.put(SESSION, STEP, REQUEST, ANSWER)
+    for request, answer in ((REQUEST, b"another"), (NEWER, ANSWER), (NEWER, b"another")):
+        with pytest.raises(SecondQuestion, match=STEP):
+            journal.put(SESSION, STEP, request, answer)
+
+    assert Entry(REQUEST, ANSWER) == journal.get(SESSION, STEP)
+
+
+def test_steps_and_sessions_are_apart(journal: Journal):
+    journal.put(SESSION, STEP, REQUEST, ANSWER)
+    journal.put(SESSION, "unmasking", REQUEST, b"2")
+    journal.put(ANOTHER, STEP, NEWER, b"3")
+
+    assert journal.get(ANOTHER, "unmasking") is None
+    assert Entry(REQUEST, b"2") == journal.get(SESSION, "unmasking")
+    assert Entry(NEWER, b"3") == journal.get(ANOTHER, STEP)
+
+
+def test_forget_forgets_one_session_and_no_round(journal: Journal):
+    journal.store_upload(ROSTER, 2, MODEL)
+    journal.put(SESSION, STEP, REQUEST, ANSWER)
+    journal.put(ANOTHER, STEP, REQUEST, ANSWER)
+    journal.forget(SESSION)
+    journal.forget(SESSION)
+
+    assert journal.get(SESSION, STEP) is None
+    assert Entry(REQUEST, ANSWER) == journal.get(ANOTHER, STEP)
+    assert journal.last_round(ROSTER) == 2
+
+
+def test_empty_answers_are_answers(journal: Journal):
+    journal.put(SESSION, STEP, b"", b"")
+
+    assert Entry(b"", b"") == journal.get(SESSION, STEP)
+    with pytest.raises(SecondQuestion):
+        journal.put(SESSION, STEP, b"", b"x")
+
+
+def test_no_repr_or_error_shows_an_answer(journal: Journal):
+    journal.put(SESSION, STEP, REQUEST, b"very private")
+    with pytest.raises(SecondQuestion) as error:
+        journal.put(SESSION, STEP, REQUEST, b"also private")
+    shown = f"{journal!r} {journal.get(SESSION, STEP)!r} {error.value!r}"
+
+    assert "private" not in shown
+    assert b"private".hex() not in shown
+    assert "<12 bytes>" in shown
+
+
+operations = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("store_upload"),
+            st.sampled_from([ROSTER, OTHER]),
+            st.integers(-1, 6),
+            st.sampled_from([MODEL, NEWER]),
+        ),
+        st.tuples(
+            st.just("put"),
+            st.sampled_from([SESSION, ANOTHER]),
+            st.sampled_from(["a", "b"]),
+            st.sampled_from([b"1", b"2"]),
+            st.sampled_from([b"1", b"2"]),
+        ),
+        st.tuples(st.just("forget"), st.sampled_from([SESSION, ANOTHER])),
+    ),
+    max_size=12,
+)
+
+
+def outcome(journal, operation):
+    verb, *arguments = operation
+    try:
+        getattr(journal, verb)(*arguments)
+    except (StaleRound, SecondQuestion) as error:
+        return repr(error)
+    return None
+
+
+def contents(journal):
+    return (
+        [journal.last_round(roster) for roster in (ROSTER, OTHER)],
+        [journal.model_used(r, m) for r in (ROSTER, OTHER) for m in (MODEL, NEWER)],
+        [journal.get(s, step) for s in (SESSION, ANOTHER) for step in "ab"],
+    )
+
+
+@settings(
+    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(operations)
+def test_the_file_behaves_as_memory_does(tmp_path, steps):
+    path = tmp_path / os.urandom(8).hex()
+    memory = MemoryJournal()
+    with SQLiteJournal(path) as stored:
+        for step in steps:
+            assert outcome(memory, step) == outcome(stored, step)
+            assert contents(memory) == contents(stored)
+    with SQLiteJournal(path) as again:
+        assert contents(memory) == contents(again)
+
+
+# The file.
+
+
+def fill(path):
+    with SQLiteJournal(path) as journal:
+        journal.store_upload(ROSTER, 7, MODEL)
+        journal.put(SESSION, STEP, REQUEST, ANSWER)
+
+
+def test_everything_is_there_after_reopening(path):
+    fill(path)
+    with SQLiteJournal(str(path)) as journal:
+        assert journal.last_round(ROSTER) == 7
+        assert journal.model_used(ROSTER, MODEL)
+        assert Entry(REQUEST, ANSWER) == journal.get(SESSION, STEP)
+
+
+def test_commits_survive_power_cuts(path):
+    # 3 is EXTRA; with a rollback journal anything less may lose the last commit
+    with SQLiteJournal(path) as journal:
+        found = {
+            name: journal._all(f"PRAGMA {name}")[0][0]
+            for name in ("journal_mode", "synchronous", "fullfsync", "secure_delete")
+        }
+
+    assert found == {"journal_mode": "delete", "synchronous": 3, "fullfsync": 1, "secure_delete": 1}
+
+
+def test_one_file_and_every_statement_commits_by_itself(path):
+    with SQLiteJournal(path) as journal:
+        journal.put(SESSION, STEP, REQUEST, ANSWER)
+
+        assert not journal._connection.in_transaction
+        assert [path] == list(path.parent.iterdir())
+
+
+def test_forgotten_answers_are_gone_from_the_file(path):
+    answer = b"needle in a haystack" * 500  # also spills into overflow pages
+    with SQLiteJournal(path) as journal:
+        journal.put(SESSION, STEP, REQUEST, answer)
+        before = path.read_bytes()
+        journal.forget(SESSION)
+        after = path.read_bytes()
+
+    assert b"needle" in before
+    assert b"needle" not in after
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_nobody_else_may_read_the_file(path, umask):
+    before = os.umask(umask)
+    try:
+        fill(path)
+    finally:
+        os.umask(before)
+
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_nobody_else_may_read_the_file_while_it_is_made(path, monkeypatch):
+    monkeypatch.setattr(Path, "chmod", lambda self, mode: None)
+    before = os.umask(0)
+    try:
+        fill(path)
+    finally:
+        os.umask(before)
+
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_permissions_of_an_existing_journal_are_mended(path):
+    fill(path)
+    path.chmod(0o644)
+    SQLiteJournal(path).close()
+
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_permissions_that_cannot_be_mended_are_an_error(path, monkeypatch):
+    fill(path)
+
+    def refuse(self, mode):
+        raise PermissionError("not the owner")
+
+    monkeypatch.setattr(Path, "chmod", refuse)
+    with pytest.raises(ConfigurationError, match="not the owner"):
+        SQLiteJournal(path)
+
+
+def test_memory_is_a_file_name_like_any_other(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fill(":memory:")
+    with SQLiteJournal(":memory:") as journal:
+        assert journal.last_round(ROSTER) == 7
+
+
+def foreign_text(path):
+    path.write_text("name,age\nAda,36\n" * 100)
+
+
+def foreign_short(path):
+    path.write_bytes(b"xy")  # SQLite itself takes one byte for none
+
+
+def foreign_database(path):
+    with_tables(path, "CREATE TABLE uploads (roster, round, model)")
+
+
+def foreign_application(path):
+    with_tables(path, "PRAGMA application_id = 7")
+
+
+def foreign_version(path):
+    fill(path)
+    with_tables(path, "PRAGMA user_version = 2")
+
+
+def flipped(path):
+    fill(path)
+    data = bytearray(path.read_bytes())
+    at = data.rindex(ROSTER)
+    data[at - 8 : at] = b"\xff" * 8
+    path.write_bytes(data)
+
+
+def truncated(path):
+    fill(path)
+    path.write_bytes(path.read_bytes()[:-4096])
+
+
+def header_only(path):
+    fill(path)
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def directory(path):
+    path.mkdir()
+
+
+def nowhere(path):
+    path.parent.rmdir()
+
+
+def with_tables(path, statement):
+    connection = sqlite3.connect(path)
+    connection.execute(statement)
+    connection.commit()
+    connection.close()
+
+
+DAMAGE = [
+    foreign_text,
+    foreign_short,
+    foreign_database,
+    foreign_application,
+    foreign_version,
+    flipped,
+    truncated,
+    header_only,
+    directory,
+    nowhere,
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_corrupt_and_foreign_files_are_refused_and_left_alone(path, damage):
+    damage(path)
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(ConfigurationError, match="of no use as a journal"):
+        SQLiteJournal(path)
+
+    assert before == (path.read_bytes() if path.is_file() else None)
+
+
+def test_every_overwritten_page_is_noticed_or_harmless(path):
+    with SQLiteJournal(path) as journal:
+        for number in range(1, 40):
+            journal.store_upload(ROSTER, number, MODEL)
+            journal.put(SESSION, str(number), REQUEST, bytes(300))
+        expected = contents(journal)
+    sound = path.read_bytes()
+    for start in range(0, len(sound), 4096):
+        path.write_bytes(sound[:start] + b"\xa5" * 4096 + sound[start + 4096 :])
+        with pytest.raises(ConfigurationError):
+            SQLiteJournal(path)
+    path.write_bytes(sound)
+    with SQLiteJournal(path) as journal:
+        assert expected == contents(journal)
+
+
+def test_an_empty_file_becomes_a_journal(path):
+    path.touch(0o644)
+    fill(path)
+
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_damage_while_open_is_named(path):
+    with SQLiteJournal(path) as journal:
+        journal._run("DROP TABLE answers")
+        with pytest.raises(ConfigurationError, match="no such table"):
+            journal.put(SESSION, STEP, REQUEST, ANSWER)
+
+
+def test_a_round_beyond_63_bits_is_refused(path):
+    with SQLiteJournal(path) as journal, pytest.raises(ConfigurationError):
+        journal.store_upload(ROSTER, 2**63, MODEL)
+
+
+def test_a_closed_journal_and_another_thread_are_local_misuse(path):
+    seen = []
+
+    def elsewhere(journal):
+        try:
+            journal.last_round(ROSTER)
+        except LocalProtocolError as error:
+            seen.append(error)
+
+    with SQLiteJournal(path) as journal:
+        thread = threading.Thread(target=elsewhere, args=(journal,))
+        thread.start()
+        thread.join()
+    with pytest.raises(LocalProtocolError, match="closed"):
+        journal.put(SESSION, STEP, REQUEST, ANSWER)
+
+    assert len(seen) == 1
+
+
+def test_a_journal_locked_for_good_is_an_error_not_an_answer(path, monkeypatch):
+    monkeypatch.setattr(module, "BUSY_SECONDS", 0.05)
+    fill(path)
+    with SQLiteJournal(path) as holder, SQLiteJournal(path) as journal:
+        holder._run("BEGIN IMMEDIATE")
+        with pytest.raises(ConfigurationError, match="locked"):
+            journal.store_upload(ROSTER, 8, MODEL)
+        holder._run("ROLLBACK")
+
+        assert journal.last_round(ROSTER) == 7
+
+
+def test_the_loser_of_a_race_to_set_up_changes_nothing(path, monkeypatch):
+    # the winner sets the file up between the loser's look and the loser's lock
+    set_up = SQLiteJournal._set_up
+
+    def overtaken(self):
+        monkeypatch.undo()
+        fill(path)
+        set_up(self)
+
+    monkeypatch.setattr(SQLiteJournal, "_set_up", overtaken)
+    with SQLiteJournal(path) as journal:
+        assert journal.last_round(ROSTER) == 7
+
+
+def test_set_up_holds_the_write_lock_before_it_looks(path, monkeypatch):
+    # with a later lock two processes that set up at once would fail each other
+    look = SQLiteJournal._identity
+
+    def intrude(self):
+        monkeypatch.undo()
+        other = sqlite3.connect(path, timeout=0)
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+        other.close()
+        return look(self)
+
+    monkeypatch.setattr(SQLiteJournal, "_identity", intrude)
+    fill(path)
+
+
+def test_a_refused_file_is_closed(path, monkeypatch):
+    foreign_text(path)
+    opened = []
+    connect = sqlite3.connect
+
+    def remember(*args, **kwargs):
+        opened.append(connect(*args, **kwargs))
+        return opened[-1]
+
+    monkeypatch.setattr(sqlite3, "connect", remember)
+    with pytest.raises(ConfigurationError):
+        SQLiteJournal(path)
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        opened[0].execute("SELECT 1")
+
+
+# Real processes.
+
+
+def spawn(script, *arguments):
+    """A Python process with a pipe to each side; its script has `journal` open on argument 1."""
+    head = (
+        "import sys\n"
+        "from secagg.errors import *\n"
+        "from secagg.protocol.journal import SQLiteJournal\n"
+        "roster, model, session = bytes([1]) * 32, bytes([3]) * 32, bytes([5]) * 16\n"
+        "def say(*words): print(*words, flush=True)\n"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", head + script, *map(str, arguments)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(secagg.__file__).parents[1])},
+    )
+
+
+def test_kill_9_between_put_and_send(path):
+    script = (
+        "journal = SQLiteJournal(sys.argv[1])\n"
+        "journal.store_upload(roster, 4, model)\n"
+        "journal.put(session, 'unmasking', bytes([7]) * 32, b'first answer')\n"
+        "say('stored')\n"
+        "sys.stdin.read()\n"
+        "say('sent')\n"
+    )
+    with spawn(script, path) as child:
+        first = child.stdout.readline()
+        child.send_signal(signal.SIGKILL)
+        rest = child.stdout.read()
+
+    assert (first, rest, child.returncode) == ("stored\n", "", -signal.SIGKILL)
+    with SQLiteJournal(path) as journal:
+        assert Entry(b"\x07" * 32, b"first answer") == journal.get(SESSION, "unmasking")
+        with pytest.raises(SecondQuestion):
+            journal.put(SESSION, "unmasking", b"\x08" * 32, b"second answer")
+        with pytest.raises(StaleRound):
+            journal.store_upload(ROSTER, 4, MODEL)
+
+
+@pytest.mark.parametrize("acknowledged", [1, 2, 5, 9, 14])
+def test_kill_9_while_writing_keeps_all_that_was_acknowledged(path, acknowledged):
+    script = (
+        "journal = SQLiteJournal(sys.argv[1])\n"
+        "for number in range(1, 10**9):\n"
+        "    journal.store_upload(roster, number, model)\n"
+        "    journal.put(session, str(number), bytes(32), number.to_bytes(4, 'big') * 5000)\n"
+        "    say(number)\n"
+    )
+    with spawn(script, path) as child:
+        for _ in range(acknowledged):
+            child.stdout.readline()
+        child.send_signal(signal.SIGKILL)
+        told = acknowledged + len(child.stdout.read().splitlines())
+    with SQLiteJournal(path) as journal:
+        last = journal.last_round(ROSTER)
+
+        assert last in {told, told + 1}
+        for number in range(1, last + 2):
+            entry = journal.get(SESSION, str(number))
+            whole = Entry(bytes(32), number.to_bytes(4, "big") * 5000)
+
+            assert entry in ({whole} if number <= told else {whole, None})
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+def test_two_processes_race_for_rounds_and_answers(path):
+    # Also a race to create the file. Each round and each step must have exactly one winner.
+    script = (
+        "sys.stdin.readline()\n"
+        "journal = SQLiteJournal(sys.argv[1])\n"
+        "for number in range(1, 41):\n"
+        "    try: journal.store_upload(roster, number, model); say('round', number)\n"
+        "    except StaleRound: pass\n"
+        "    answer = sys.argv[2].encode()\n"
+        "    try: journal.put(session, str(number), b'', answer); say('step', number)\n"
+        "    except SecondQuestion: pass\n"
+    )
+    children = [spawn(script, path, name) for name in "AB"]
+    for child in children:
+        child.stdin.write("\n")
+        child.stdin.flush()
+    won = [child.communicate(timeout=60)[0].splitlines() for child in children]
+
+    assert [child.returncode for child in children] == [0, 0]
+    rounds = [line for line in won[0] + won[1] if line.startswith("round")]
+    steps = sorted(line for line in won[0] + won[1] if line.startswith("step"))
+    # a process that lags loses rounds below the other's last one, but never two win the same
+    assert len(set(rounds)) == len(rounds)
+    assert sorted(f"step {number}" for number in range(1, 41)) == steps
+    with SQLiteJournal(path) as journal:
+        assert journal.last_round(ROSTER) == 40
+        for number in range(1, 41):
+            owner = "A" if f"step {number}" in won[0] else "B"
+            assert Entry(b"", owner.encode()) == journal.get(SESSION, str(number))

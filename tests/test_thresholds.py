@@ -1,0 +1,231 @@
+from __future__ import annotations
+
+import itertools
+import re
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from secagg.errors import ConfigurationError, LocalProtocolError, ThresholdMismatch
+from secagg.params import Thresholds
+from secagg.thresholds import MAX_COMPLETE, derive, neighbours, quorum, verify
+
+# n: C, D, t, q, n_min. Rows 3 to 12: CRYPTO_REVIEW C with the default t = max(C + 1, n - D - C).
+DEFAULTS = {
+    3: (1, 0, 2, 3, 3),
+    4: (1, 1, 2, 3, 3),
+    5: (1, 1, 3, 4, 4),
+    6: (1, 2, 3, 4, 4),
+    7: (2, 2, 3, 5, 5),
+    8: (2, 2, 4, 6, 6),
+    9: (2, 3, 4, 6, 6),
+    10: (3, 3, 4, 7, 7),
+    11: (3, 3, 5, 8, 8),
+    12: (3, 4, 5, 8, 8),
+    63: (20, 21, 22, 42, 42),
+    64: (21, 21, 22, 43, 43),
+}
+
+
+def thresholds(n, c, d, t, q, least, k):
+    return Thresholds(
+        gateways=n,
+        max_colluding=c,
+        max_dropouts=d,
+        share_threshold=t,
+        quorum=q,
+        min_included=least,
+        degree=k,
+    )
+
+
+def may_run(n, c, d, t, q, least, k):
+    """DESIGN section 4.2, written a second time: the ranges a client accepts."""
+    return (
+        3 <= n <= 64
+        and 1 <= c < t <= n - d <= n
+        and q == (n + c) // 2 + 1
+        and max(c + 2, q) <= least <= n - d
+        and k == n - 1
+    )
+
+
+@pytest.mark.parametrize("n", DEFAULTS)
+def test_defaults(n):
+    c, d, t, q, least = DEFAULTS[n]
+
+    assert derive(n) == thresholds(n, c, d, t, q, least, n - 1)
+
+
+def test_default_dropouts_of_small_cohorts_are_those_of_the_design():
+    assert [derive(n).max_dropouts for n in range(3, 13)] == [0, 1, 1, 2, 2, 2, 3, 3, 3, 4]
+
+
+@pytest.mark.parametrize("n", range(3, MAX_COMPLETE + 1))
+def test_every_default_is_accepted_and_leaves_no_dropout_unused(n):
+    derived = derive(n)
+
+    verify(derived)
+    assert derived.max_colluding == max(1, (n - 1) // 3)
+    assert derived.quorum == derived.min_included == n - derived.max_dropouts
+    assert derived.share_threshold > derived.max_colluding
+
+
+@pytest.mark.parametrize(
+    ("given_settings", "expected"),
+    [
+        ({"max_colluding": 2}, (10, 2, 3, 5, 7, 7, 9)),
+        ({"max_dropouts": 1}, (10, 3, 1, 6, 7, 7, 9)),
+        ({"max_colluding": 8}, (10, 8, 0, 9, 10, 10, 9)),
+        ({"max_colluding": 7, "max_dropouts": 1}, (10, 7, 1, 8, 9, 9, 9)),
+        ({"share_threshold": 7}, (10, 3, 3, 7, 7, 7, 9)),
+        ({"max_dropouts": 0, "min_included": 9}, (10, 3, 0, 7, 7, 9, 9)),
+    ],
+)
+def test_what_is_given_is_kept_and_the_rest_follows(given_settings, expected):
+    assert derive(10, **given_settings) == thresholds(*expected)
+
+
+@pytest.mark.parametrize(
+    ("n", "settings", "named"),
+    [
+        (2, {}, "3 or more"),
+        (0, {}, "3 or more"),
+        (65, {}, "not yet, this version takes up to MAX_COMPLETE = 64"),
+        (10, {"max_dropouts": 0.1}, "max_dropouts is 0.1: it takes a whole number"),
+        (10, {"share_threshold": 3}, "share_threshold is 3: it takes 4 to 7"),
+        (10, {"share_threshold": 8}, "share_threshold is 8: it takes 4 to 7"),
+        (10, {"min_included": 6}, "min_included is 6: it takes 7 to 7"),
+        (10, {"min_included": 8}, "min_included is 8: it takes 7 to 7"),
+    ],
+)
+def test_a_number_out_of_range_is_named_with_its_range(n, settings, named):
+    with pytest.raises(ConfigurationError, match=re.escape(named)):
+        derive(n, **settings)
+
+
+@pytest.mark.parametrize(
+    ("n", "settings", "named"),
+    [
+        (3, {"max_dropouts": 1}, ["n=3 C=1 D=0", "n=4 C=1 D=1"]),
+        (4, {"max_colluding": 2, "max_dropouts": 1}, ["n=4 C=2 D=0", "n=4 C=1 D=1", "n=5 C=2 D=1"]),
+        (10, {"max_dropouts": 4}, ["n=10 C=3 D=3", "n=10 C=1 D=4", "n=12 C=3 D=4"]),
+        (4, {"max_colluding": 3}, ["n=4 C=2 D=0", "n=5 C=3 D=0"]),
+        (10, {"max_colluding": 0}, ["n=10 C=1 D=4"]),
+        (10, {"max_dropouts": -1}, ["n=10 C=3 D=0"]),
+        (64, {"max_colluding": 40, "max_dropouts": 30}, ["n=64 C=40 D=11", "n=64 C=3 D=30"]),
+        (10, {"max_colluding": 99, "max_dropouts": 99}, ["n=10 C=8 D=0", "n=10 C=1 D=4"]),
+    ],
+)
+def test_an_infeasible_combination_names_feasible_ones(n, settings, named):
+    with pytest.raises(ConfigurationError) as caught:
+        derive(n, **settings)
+
+    message = str(caught.value)
+    for setting in named:
+        assert setting in message
+    triples = re.findall(r"n=(\d+) C=(\d+) D=(\d+)", message)
+    assert triples
+    for size, colluding, dropouts in triples:
+        derive(int(size), max_colluding=int(colluding), max_dropouts=int(dropouts))
+
+
+@given(
+    n=st.integers(3, 64),
+    c=st.integers(-1, 66),
+    d=st.integers(-1, 66),
+)
+def test_derive_takes_exactly_the_feasible_combinations(n, c, d):
+    feasible = any(
+        may_run(n, c, d, t, (n + c) // 2 + 1, least, n - 1)
+        for t in range(n + 1)
+        for least in range(n + 1)
+    )
+    try:
+        derived = derive(n, max_colluding=c, max_dropouts=d)
+    except ConfigurationError:
+        derived = None
+
+    assert (derived is not None) == feasible
+    if derived is not None:
+        assert may_run(*msgspec.structs.astuple(derived))
+
+
+@pytest.mark.parametrize("n", [3, 4, 5, 7, 10, 12, 63, 64])
+def test_verify_refuses_every_single_field_change(n):
+    good = derive(n)
+    for name in Thresholds.__struct_fields__:
+        for value in range(-1, 70):
+            changed = msgspec.structs.replace(good, **{name: value})
+            allowed = may_run(*msgspec.structs.astuple(changed))
+            if allowed:
+                # C, D, t and n_min may be chosen within their ranges; nothing else is free.
+                assert name in {"max_colluding", "max_dropouts", "share_threshold"} or value == (
+                    getattr(good, name)
+                )
+                verify(changed)
+            else:
+                with pytest.raises(ThresholdMismatch):
+                    verify(changed)
+
+
+def test_verify_says_which_number_differs():
+    changed = msgspec.structs.replace(derive(10), quorum=6)
+
+    with pytest.raises(ThresholdMismatch, match="announced quorum is 6, computed is 7"):
+        verify(changed)
+
+
+@given(st.tuples(*[st.integers(-(2**63), 2**63)] * 7) | st.tuples(*[st.integers(-1, 13)] * 7))
+def test_verify_accepts_nothing_but_the_ranges(numbers):
+    try:
+        verify(thresholds(*numbers))
+        accepted = True
+    except ThresholdMismatch:
+        accepted = False
+
+    assert accepted == may_run(*numbers)
+
+
+def test_verify_accepts_exactly_the_ranges_at_four_gateways():
+    accepted = []
+    for numbers in itertools.product(range(5), repeat=5):
+        try:
+            verify(thresholds(4, *numbers, 3))
+            accepted.append(numbers)
+        except ThresholdMismatch:
+            pass
+
+    assert accepted == [
+        numbers for numbers in itertools.product(range(5), repeat=5) if may_run(4, *numbers, 3)
+    ]
+    assert (1, 1, 2, 3, 3) in accepted
+
+
+@pytest.mark.parametrize("n", range(3, MAX_COMPLETE + 1))
+def test_two_quorums_share_more_than_the_colluding(n):
+    for c in range(1, n - 1):
+        q = quorum(n, c)
+
+        assert 2 * q - n > c >= 2 * (q - 1) - n
+
+
+@pytest.mark.parametrize("n", [3, 4, 9, 64])
+def test_in_the_complete_graph_all_others_are_neighbours(n):
+    for position in range(n):
+        assert neighbours(derive(n), position) == frozenset(range(n)) - {position}
+
+
+def test_a_circulant_links_the_nearest_on_either_side():
+    circulant = msgspec.structs.replace(derive(10), degree=4)
+
+    assert neighbours(circulant, 0) == {8, 9, 1, 2}
+    assert neighbours(circulant, 5) == {3, 4, 6, 7}
+
+
+@pytest.mark.parametrize("position", [-1, 4])
+def test_a_position_outside_the_cohort_is_the_callers_mistake(position):
+    with pytest.raises(LocalProtocolError, match="it takes 0 to 3"):
+        neighbours(derive(4), position)
