@@ -19,7 +19,7 @@ TRAINING: Final = 1797 - HOLDOUT
 
 RECIPE: Final = Recipe(steps=90, batch=8, rate=0.1)
 CLIP: Final = 5.0
-"""Over twice the largest coordinate seen: 1.9, over 3, 10 and 40 gateways, 5 seeds, 10 rounds."""
+"""Over twice the largest coordinate seen: 1.9, over 3 to 64 gateways, 20 seeds, 10 rounds."""
 
 CNN_RECIPE: Final = Recipe(steps=18, batch=16, rate=0.05)
 CNN_CLIP: Final = {"*.running_*": 6.0, "*": 2.5}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
 from secagg import encoding, thresholds
@@ -20,6 +21,7 @@ from secagg.errors import (
     UnsupportedParameters,
     WireError,
 )
+from secagg.fixed_point import clip_of
 from secagg.params import (
     MAX_LANES,
     SUITES,
@@ -49,6 +51,7 @@ class Policy:
         max_words: largest upload in 64-bit words, a bound on memory (2^30 words are 8 GiB).
         max_weight: largest weight cap, None for any.
         lanes: accepted layouts, in lanes per 64-bit word.
+        clips: smallest and largest accepted bound of |coordinate| of an update.
         repeat_model: "refuse" a model hash that this gateway already trained on under the roster:
             it stops exact differencing by a second round on the same model. Rounds without a
             model (all-zero hash) are not compared.
@@ -63,6 +66,7 @@ class Policy:
     max_words: int = 2**30
     max_weight: float | None = None
     lanes: frozenset[int] = frozenset(range(1, MAX_LANES + 1))
+    clips: tuple[float, float] = (0.0, inf)
     repeat_model: Literal["allow", "refuse"] = "allow"
 
     def __post_init__(self) -> None:
@@ -95,6 +99,11 @@ class Policy:
         refused = {vector.lanes for vector in params.vectors} - self.lanes
         if refused:
             raise PolicyViolation(f"layouts of {sorted(refused)} lanes are not in the policy")
+        low, high = self.clips
+        for vector in params.vectors:
+            clip = clip_of(vector, params.max_weight)
+            if vector.name.startswith("update/") and not low <= clip <= high:
+                raise PolicyViolation(f"{vector.name} is clipped at {clip:g}, policy: {self.clips}")
 
 
 def _at_least(name: str, value: int, floor: int) -> None:

@@ -93,7 +93,6 @@ class SchemeClient(Protocol):
     """One gateway in one session."""
 
     round: RoundParams | None
-    upload_step: str
 
     @property
     def upload_due(self) -> bool:

@@ -80,6 +80,7 @@ class ClientSession:
         self._client: SchemeClient | None = None
         self._session: bytes | None = None
         self._over = False
+        self._asked = False
         self._completed = False
 
     def receive(self, frame: bytes | bytearray | memoryview) -> Iterator[Event]:
@@ -114,7 +115,8 @@ class ClientSession:
             return [farewell, self._fail(error)]
         self._session = session
         events: list[Event] = [self._send(name, signed, session)]
-        if name == client.upload_step and client.upload_due and client.round is not None:
+        if client.round is not None and client.upload_due and not self._asked:
+            self._asked = True
             events.append(UpdateDue(client.round))
         if client.done and not self._completed:
             self._completed = True

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
 from dataclasses import replace
@@ -34,7 +33,7 @@ def test_a_run_prints_rounds_and_writes_a_report(tmp_path):
     lines = done.output.splitlines()
 
     assert 0 == done.exit_code, done.output
-    assert ["report.json"] == os.listdir(tmp_path / "deep" / "er")
+    assert ["report.json"] == [path.name for path in (tmp_path / "deep" / "er").iterdir()]
     assert "\x1b" not in done.output
     assert ["round", "alive"] == lines[0].split()[:2]
     assert [["1", "4"], ["2", "4"]] == [line.split()[:2] for line in lines[1:3]]
@@ -140,7 +139,7 @@ def test_an_interrupted_report_leaves_the_old_one(tmp_path, monkeypatch):
 
     assert 1 == done.exit_code
     assert "error: disk full" in done.stderr
-    assert ["report.json"] == os.listdir(tmp_path)
+    assert ["report.json"] == [path.name for path in tmp_path.iterdir()]
     assert "old" == (tmp_path / "report.json").read_text()
 
 

@@ -212,9 +212,7 @@ def test_rms_error_is_what_random_inputs_show():
     words = np.zeros(spec.words, np.uint64)
     for gateway in range(n):
         piece = np.empty(spec.words, np.uint64)
-        Encoder(
-            spec, weight=0.25, max_weight=1.0, rounding_key=gateway.to_bytes(16, "big")
-        ).encode(
+        Encoder(spec, weight=0.25, max_weight=1.0, rounding_key=gateway.to_bytes(16, "big")).encode(
             lambda start, stop, out: np.copyto(out, x[start:stop], casting="same_kind"), 0, piece
         )
         words += piece

@@ -36,7 +36,9 @@ def test_any_range_of_any_tree_reads_as_the_concatenation(data):
     tree.append(np.ones(3, np.float32))
     base.append(np.full(3, 0.5, np.float32))
     leaves, groups = tree_spec(tree, clips=1.0)
-    flat = np.concatenate([a.ravel().astype(float) - b.ravel() for a, b in zip(tree, base, strict=True)])  # fmt: skip
+    flat = np.concatenate(
+        [a.ravel().astype(float) - b.ravel() for a, b in zip(tree, base, strict=True)]
+    )
     length = groups[0].length
     start = data.draw(st.integers(0, length - 1))
     stop = data.draw(st.integers(start, length))
@@ -87,7 +89,8 @@ def test_integers_and_bools_are_read_exactly():
     }  # fmt: skip
     leaves, _ = tree_spec(tree, clips=1.0)
 
-    assert [2**63 - 1, 1, -1, 0, -255, 255, 2**62 - 5] == Reader(leaves, tree, base).integers(1).tolist()  # fmt: skip
+    differences = [2**63 - 1, 1, -1, 0, -255, 255, 2**62 - 5]
+    assert differences == Reader(leaves, tree, base).integers(1).tolist()
     assert [2**62, 1, 0, 1, 0, 255, 2**62] == Reader(leaves, tree).integers(1).tolist()
 
 
@@ -116,12 +119,15 @@ MODEL = {"w": np.zeros((2, 3), np.float32), "n": np.array(0)}
     [
         ({"w": MODEL["w"]}, "lacks keys: n"),
         ({**MODEL, "x": MODEL["w"]}, "has extra keys: x"),
-        ({**MODEL, **{c: MODEL["w"] for c in "abcd"}}, r"has extra keys: a, b, c, \.\.\."),
-        ({**MODEL, "w": np.zeros((3, 2), np.float32)}, r"'w' of the \w+ is float32\[3, 2\], the model has float32\[2, 3\]"),
+        ({**MODEL, **dict.fromkeys("abcd", MODEL["w"])}, r"has extra keys: a, b, c, \.\.\."),
+        (
+            {**MODEL, "w": np.zeros((3, 2), np.float32)},
+            r"'w' of the \w+ is float32\[3, 2\], the model has float32\[2, 3\]",
+        ),
         ({**MODEL, "w": np.zeros((2, 3))}, r"is float64\[2, 3\]"),
         ({**MODEL, "n": np.array(0.0)}, r"'n' of the \w+ is float64\[\], the model has int64"),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("role", ["update", "base"])
 def test_trees_that_differ_from_the_template_are_refused(tree, sentence, role):
     leaves, _ = tree_spec(MODEL, clips=1.0)

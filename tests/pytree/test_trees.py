@@ -2,17 +2,25 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections import OrderedDict, defaultdict, namedtuple
+import struct
+from collections import OrderedDict, defaultdict
 from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
+from secagg.crypto.kdf import digest
+from secagg.crypto.labels import Label
 from secagg.errors import EncodingError
 from secagg.pytree import flatten, map_leaves, model_hash
 
 ONE, TWO, THREE = np.zeros(1), np.zeros((2, 2)), np.array(3)
-Pair = namedtuple("Pair", "left right")
+
+
+class Pair(NamedTuple):
+    left: Any
+    right: Any
 
 
 @pytest.mark.parametrize(
@@ -62,7 +70,13 @@ def test_map_leaves_keeps_containers_and_what_their_types_add():
     state = OrderedDict(w=ONE)
     state._metadata = {"version": 2}
     factory = defaultdict(list, k=ONE)
-    tree = {"s": state, "d": factory, "p": Pair(ONE, [TWO]), "t": (ONE,), "m": MappingProxyType({"x": ONE})}  # fmt: skip
+    tree = {
+        "s": state,
+        "d": factory,
+        "p": Pair(ONE, [TWO]),
+        "t": (ONE,),
+        "m": MappingProxyType({"x": ONE}),
+    }
     before = copy.copy(tree)
     mapped = map_leaves(tree, lambda key, leaf: key)
 
@@ -130,9 +144,14 @@ def test_model_hash_covers_every_step_of_a_long_leaf():
     assert len(hashes) == 5
 
 
-def test_model_hash_is_frozen():
-    # Made with version 1: gateways of one session compare these bytes across releases.
-    assert hashlib.sha256(model_hash(BASE)).hexdigest()[:16] == "PLACEHOLDER"
+def test_model_hash_is_the_documented_digest():
+    # Gateways of one session compare these bytes across releases.
+    parts = [
+        *(b"w", b"float32[2, 3]", hashlib.sha256(struct.pack("<6f", *range(6))).digest()),
+        *(b"n", b"int64[]", hashlib.sha256(struct.pack("<q", 7)).digest()),
+    ]
+
+    assert digest(Label.HASH_MODEL, *parts) == model_hash(BASE)
 
 
 def test_model_hash_handles_empty_leaves_and_nan():

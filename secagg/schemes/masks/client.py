@@ -86,8 +86,6 @@ class MasksClient:
         masker: makes the mask generator of one vector; a test or a device engine may replace it.
     """
 
-    upload_step = "masked_input"
-
     def __init__(self, session: bytes, context: ClientContext, masker: Masker = MaskAdder) -> None:
         self._context = context
         self._masker = masker

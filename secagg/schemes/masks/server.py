@@ -336,8 +336,8 @@ class MasksServer:
             adverts={position: advert for position, (_, advert) in self._adverts.items()},
             dealt=self._dealt,
             complaints={
-                position: self._cohort.set_of(self._headers[position][1].complaints)
-                for position in self._u3
+                position: self._cohort.set_of(header.complaints)
+                for position, (_, header) in self._headers.items()
             },
             answers=self._answers,
         )

@@ -44,7 +44,7 @@ class Recovery:
         included: U3.
         adverts: R0 by position.
         dealt: R1 by position.
-        complaints: dealers each member of U3 rejected shares of.
+        complaints: dealers whose shares a position rejected, for all that sent a header.
         answers: R4 by position.
     """
 
@@ -70,6 +70,11 @@ class Recovery:
     def dead(self, position: int) -> list[int]:
         """Neighbours in U2 but not in U3, in order."""
         return sorted((self.dealers - self.included) & self.near(position))
+
+    def proved(self, dealer: int) -> bool:
+        """More holders reject its shares than may lie."""
+        rejected = sum(dealer in dealers for dealers in self.complaints.values())
+        return rejected > self.params.thresholds.max_colluding
 
     def promised(self, dealer: int, holder: int) -> tuple[bytes, bytes]:
         """The dealer's commitments to the holder's shares of b and s."""
@@ -166,7 +171,7 @@ def _seeds(recovery: Recovery, ids: Sequence[GatewayId]) -> dict[int, bytes]:
         for dealer, share in zip(recovery.alive(holder), answer.seed_shares, strict=True):
             if dealer in silent and dealer not in recovery.complaints[holder]:
                 shares[dealer][holder] = share
-    rebuilt = _combine(shares, recovery.params.thresholds.share_threshold, ids)
+    rebuilt = _combine(recovery, shares, ids)
     for dealer, seed in rebuilt.items():
         made = commit_secret(Label.COMMIT_SEED, recovery.params.session, dealer, seed)
         if made != recovery.dealt[dealer].seed_commitment:
@@ -200,8 +205,7 @@ def _rebuilt_edges(
                 shares[dealer][holder] = share
     session = recovery.adverts[wanted[0][0]].session
     privates = {}
-    threshold = recovery.params.thresholds.share_threshold
-    for dealer, key_seed in _combine(shares, threshold, ids).items():
+    for dealer, key_seed in _combine(recovery, shares, ids).items():
         privates[dealer] = mask_private(key_seed, session)
         if public_key(privates[dealer]) != recovery.adverts[dealer].mask_key:
             raise InconsistentAnswers("shares of another key than advertised", (ids[dealer],))
@@ -217,12 +221,15 @@ def _rebuilt_edges(
 
 
 def _combine(
-    shares: Mapping[int, Mapping[int, bytes]], threshold: int, ids: Sequence[GatewayId]
+    recovery: Recovery, shares: Mapping[int, Mapping[int, bytes]], ids: Sequence[GatewayId]
 ) -> dict[int, bytes]:
     """Rebuild secrets, all with the same holders at once."""
+    threshold = recovery.params.thresholds.share_threshold
     groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for dealer, by_holder in shares.items():
         if len(by_holder) < threshold:
+            if recovery.proved(dealer):
+                raise InconsistentAnswers("a secret was dealt in bad shares", (ids[dealer],))
             raise BelowThreshold(len(by_holder), threshold, "unmasking")
         groups[tuple(sorted(by_holder)[:threshold])].append(dealer)
     secrets: dict[int, bytes] = {}
@@ -231,9 +238,19 @@ def _combine(
         try:
             secrets |= dict(zip(dealers, combine(table, threshold), strict=True))
         except SharingError as error:
-            culprits = tuple(ids[dealer] for dealer in dealers)
+            culprits = tuple(
+                ids[dealer] for dealer in dealers if not _sound(shares[dealer], threshold)
+            )
             raise InconsistentAnswers(str(error), culprits) from None
     return secrets
+
+
+def _sound(by_holder: Mapping[int, bytes], threshold: int) -> bool:
+    try:
+        combine({holder: [share] for holder, share in by_holder.items()}, threshold)
+    except SharingError:
+        return False
+    return True
 
 
 def _without_lies(

@@ -1,0 +1,43 @@
+# Each target makes what it needs: a machine with Python 3.11+ (with venv) and make is enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+export OMP_NUM_THREADS ?= 2
+
+.PHONY: demo test check format bench deep clean
+.DEFAULT_GOAL := test
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: $(READY)
+	$(BIN)/fedavg run --task threshold --gateways 6 --rounds 10 --vanish 1
+	$(BIN)/fedavg run --task digits --gateways 10 --rounds 10 --vanish 2
+
+test: $(READY)
+	$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report=
+	$(BIN)/python -m coverage report --include='secagg/crypto/*,secagg/protocol/*' --fail-under=100 --skip-covered --show-missing
+	$(BIN)/python -m coverage report --include='secagg/*' --fail-under=95 --skip-covered --show-missing
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(READY)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks.masks --output out/bench
+
+deep: $(READY)
+	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -m 'slow or deep'
+
+clean:
+	rm -rf $(VENV) out .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
