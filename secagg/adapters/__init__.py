@@ -1,1 +1,1 @@
-"""."""
+"""The only files of the library that know a framework."""

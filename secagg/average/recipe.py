@@ -6,121 +6,30 @@ It proves numbers, cost and recovery. Privacy begins where gateways run `ClientS
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-
+from secagg.average.outcome import Plan, Report, Result
+from secagg.average.world import Key, Provider, Update, World
 from secagg.crypto.signing import verify as verify_signature
 from secagg.errors import ConfigurationError, EncodingError
 from secagg.fixed_point import error_bound, rms_error
-from secagg.params import GatewayId, MetricSpec, Thresholds, VectorSpec
-from secagg.protocol.audit import AuditRecord
-from secagg.protocol.events import Aborted, Event, GatewayDropped, Send, UpdateDue
+from secagg.params import GatewayId, MetricSpec
+from secagg.protocol.events import Event, Send
 from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import Journal, MemoryJournal
 from secagg.protocol.messages import Verify
 from secagg.pytree import Select
-from secagg.schemes.base import Guarantees, Scheme
+from secagg.schemes.base import Scheme
 from secagg.schemes.masks import Masks
 from secagg.session.client import ClientSession
-from secagg.session.result import Aggregate
 from secagg.session.server import ServerSession
 from secagg.session.settings import METRIC_BOUND, Encoding, SessionSettings, layout
 from secagg.session.update import Model
 from secagg.thresholds import derive
 from secagg.wire import frame_bytes, frame_spans
 from secagg.workers import Workers
-
-Update = Any
-"""A tree of arrays, or a function without arguments that returns one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What a round will need, before anything is sent.
-
-    Attributes:
-        thresholds: n, C, D and what follows.
-        guarantees: sentences to quote.
-        vectors: layout of an upload.
-        upload_bytes: frames of one gateway's vectors; small messages add a few KiB.
-        error_bound: largest |error| of the mean if all gateways have the average weight below.
-        rms_error: its root mean square, likewise.
-        average_weight: what the two errors assume: max_weight / 16.
-    """
-
-    thresholds: Thresholds
-    guarantees: Guarantees
-    vectors: tuple[VectorSpec, ...]
-    upload_bytes: int
-    error_bound: float
-    rms_error: float
-    average_weight: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """What a round cost and how exact it is.
-
-    Attributes:
-        scheme: its name.
-        thresholds: n, C, D and what follows.
-        guarantees: sentences to quote.
-        error_bound: largest |error| of a real coordinate of the mean, from the real total weight;
-            the dtype of a leaf may round once more.
-        rms_error: root mean square of the rounding error.
-        clipped: coordinates that saturated, summed over gateways.
-        bytes_up: largest number of bytes one gateway sent.
-        bytes_down: largest number of bytes one gateway received.
-        phases: phases that were closed, in order.
-        audit: record of the round, verifiable with the roster alone.
-        roster: that roster.
-    """
-
-    scheme: str
-    thresholds: Thresholds
-    guarantees: Guarantees
-    error_bound: float
-    rms_error: float
-    clipped: int
-    bytes_up: int
-    bytes_down: int
-    phases: tuple[str, ...]
-    audit: AuditRecord = field(repr=False)
-    roster: Roster = field(repr=False)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Result:
-    """One round's outcome.
-
-    Attributes:
-        mean: tree like the updates: base + weighted mean of (update - base).
-        total_weight: sum of the included weights, each rounded to 2^-16.
-        included: ids in the mean, in the order of the cohort.
-        vanished: id -> (phase, reason) of everybody who stopped answering; who vanished after the
-            set was agreed still counts.
-        metrics: sums over the included gateways by name.
-        report: costs, bounds, audit record.
-    """
-
-    mean: Any
-    total_weight: float
-    included: tuple[GatewayId, ...]
-    vanished: dict[GatewayId, tuple[str, str]]
-    metrics: dict[str, float]
-    report: Report
-    _aggregate: Aggregate = field(repr=False)
-
-    @cached_property
-    def sum(self) -> dict[str, NDArray[np.float64]]:
-        """Weighted sums of (update - base) by key, float64: for an aggregation of your own."""
-        return self._aggregate.sum()
 
 
 class SecureAverage:
@@ -269,12 +178,12 @@ class SecureAverage:
 
     def run(
         self,
-        updates: Mapping[GatewayId, Update],
-        weights: Mapping[GatewayId, float] | None = None,
+        updates: Mapping[Key, Update],
+        weights: Mapping[Key, float] | None = None,
         *,
         base: Any = None,
-        metrics: Mapping[GatewayId, Mapping[str, float]] | None = None,
-        vanish: Mapping[GatewayId, str] | None = None,
+        metrics: Mapping[Key, Mapping[str, float]] | None = None,
+        vanish: Mapping[Key, str] | None = None,
         rounding_seed: bytes | None = None,
     ) -> Result:
         """One round: the weighted mean of all updates that arrive.
@@ -295,7 +204,7 @@ class SecureAverage:
         self._check(updates, weights, metrics, vanish)
         ids = tuple(updates)
         names = tuple(metrics[ids[0]]) if metrics else ()
-        provider = _Provider(updates)
+        provider = Provider(updates)
         model = Model(base)
         template = base if base is not None else provider.peek(ids[0])
         settings = self._settings(ids, template, model, names, self._round + 1)
@@ -306,7 +215,7 @@ class SecureAverage:
             settings, roster, self._orchestrator, workers=self._workers, verify=verify
         )
         clients = {name: self._client(name, roster, verify) for name in ids}
-        world = _World(server, clients, dict(vanish or {}), self._on_event)
+        world = World(server, clients, dict(vanish or {}), self._on_event)
 
         def upload(name: GatewayId) -> Iterator[Send]:
             return clients[name].upload(
@@ -318,11 +227,15 @@ class SecureAverage:
                 select=self._encoding.select,
             )
 
-        world.play(upload)
+        try:
+            world.play(upload)
+        finally:
+            for name in ids:  # nobody restarts here, so nobody will ask again
+                self._gateways[name][1].forget(server.session)
         return self._result(server, world, template, base, roster)
 
     def _result(
-        self, server: ServerSession, world: _World, template: Any, base: Any, roster: Roster
+        self, server: ServerSession, world: World, template: Any, base: Any, roster: Roster
     ) -> Result:
         aggregate = server.result
         thresholds = server.params.thresholds
@@ -350,13 +263,16 @@ class SecureAverage:
 
     def _check(
         self,
-        updates: Mapping[GatewayId, Update],
+        updates: Mapping[Key, Update],
         weights: Mapping[GatewayId, float] | None,
         metrics: Mapping[GatewayId, Mapping[str, float]] | None,
         vanish: Mapping[GatewayId, str] | None,
     ) -> None:
         if not updates:
             raise ConfigurationError("no updates: secure aggregation takes 3 gateways or more")
+        for name in updates:
+            if isinstance(name, bool) or not isinstance(name, (str, int)):
+                raise ConfigurationError(f"gateway id {name!r} is a {type(name)}: use str or int")
         for what, table in (("weights", weights), ("metrics", metrics)):
             missing = [name for name in updates if table is not None and name not in table]
             if missing:
@@ -386,99 +302,6 @@ class SecureAverage:
             schemes=(self._scheme,),
             verify=verify,
         )
-
-
-class _Provider:
-    """Updates when they are due: a function is called once, and its tree is not kept."""
-
-    def __init__(self, updates: Mapping[GatewayId, Update]) -> None:
-        self._updates = updates
-        self._peeked: dict[GatewayId, Any] = {}
-
-    def peek(self, name: GatewayId) -> Any:
-        self._peeked[name] = self.take(name)
-        return self._peeked[name]
-
-    def take(self, name: GatewayId) -> Any:
-        if name in self._peeked:
-            return self._peeked.pop(name)
-        update = self._updates[name]
-        return update() if callable(update) else update
-
-
-class _World:
-    """Delivers frames between a server and its clients until the session ends."""
-
-    def __init__(
-        self,
-        server: ServerSession,
-        clients: Mapping[GatewayId, ClientSession],
-        vanish: Mapping[GatewayId, str],
-        on_event: Callable[[Event], None],
-    ) -> None:
-        self._server = server
-        self._clients = clients
-        self._vanish = vanish
-        self._phases = [step.name for step in server.params.scheme.steps]
-        self._on_event = on_event
-        self._mail: deque[Send] = deque()
-        self._due: deque[GatewayId] = deque()
-        self.vanished: dict[GatewayId, tuple[str, str]] = {}
-        self.bytes_up = dict.fromkeys(clients, 0)
-        self.bytes_down = dict.fromkeys(clients, 0)
-
-    def play(self, upload: Callable[[GatewayId], Iterator[Send]]) -> None:
-        """Run to the end.
-
-        Raises:
-            SessionAborted: the round has no result.
-        """
-        self._collect(self._server.start())
-        while True:
-            if self._mail:
-                self._deliver(self._mail.popleft())
-            elif self._due:
-                name = self._due.popleft()
-                for send in upload(name):
-                    self._to_server(name, send)
-            elif self._server.phase != "done":
-                self._collect(self._server.advance())
-            else:
-                return
-
-    def _deliver(self, send: Send) -> None:
-        name = send.to
-        if name is None or self._gone(name):
-            return
-        self.bytes_down[name] += len(send.frame)
-        for event in self._clients[name].receive(send.frame):
-            if isinstance(event, Send):
-                self._to_server(name, event)
-            elif isinstance(event, UpdateDue):
-                self._due.append(name)
-
-    def _gone(self, name: GatewayId) -> bool:
-        phase = self._vanish.get(name)
-        now = self._server.phase
-        return phase is not None and now in self._phases[self._phases.index(phase) :]
-
-    def _to_server(self, name: GatewayId, send: Send) -> None:
-        self.bytes_up[name] += len(send.frame)
-        self._collect(self._server.receive(name, send.frame))
-
-    def _collect(self, events: Iterator[Event]) -> None:
-        aborted: Aborted | None = None
-        for event in events:
-            if isinstance(event, Send):
-                self._mail.append(event)
-                continue
-            self._on_event(event)
-            if isinstance(event, GatewayDropped):
-                self.vanished[event.id] = event.phase, event.reason.name.lower()
-            if isinstance(event, Aborted):
-                aborted = event
-        if aborted is not None:
-            raise aborted.reason
 
 
 def _ignore(_event: Event) -> None:

@@ -1,0 +1,99 @@
+"""What a round is predicted to be, what it cost, and what came out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg.params import GatewayId, Thresholds, VectorSpec
+from secagg.protocol.audit import AuditRecord
+from secagg.protocol.identity import Roster
+from secagg.schemes.base import Guarantees
+from secagg.session.result import Aggregate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a round will need, before anything is sent.
+
+    Attributes:
+        thresholds: n, C, D and what follows.
+        guarantees: sentences to quote.
+        vectors: layout of an upload.
+        upload_bytes: frames of one gateway's vectors; small messages add a few KiB.
+        error_bound: largest |error| of the mean if all gateways have the average weight below.
+        rms_error: its root mean square, likewise.
+        average_weight: what the two errors assume: max_weight / 16.
+    """
+
+    thresholds: Thresholds
+    guarantees: Guarantees
+    vectors: tuple[VectorSpec, ...]
+    upload_bytes: int
+    error_bound: float
+    rms_error: float
+    average_weight: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """What a round cost and how exact it is.
+
+    Attributes:
+        scheme: its name.
+        thresholds: n, C, D and what follows.
+        guarantees: sentences to quote.
+        error_bound: largest |error| of a real coordinate of the mean, from the real total weight;
+            the dtype of a leaf may round once more.
+        rms_error: root mean square of the rounding error.
+        clipped: coordinates that saturated, summed over gateways.
+        bytes_up: largest number of bytes one gateway sent.
+        bytes_down: largest number of bytes one gateway received.
+        phases: phases that were closed, in order.
+        audit: record of the round, verifiable with the roster alone.
+        roster: that roster.
+    """
+
+    scheme: str
+    thresholds: Thresholds
+    guarantees: Guarantees
+    error_bound: float
+    rms_error: float
+    clipped: int
+    bytes_up: int
+    bytes_down: int
+    phases: tuple[str, ...]
+    audit: AuditRecord = field(repr=False)
+    roster: Roster = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One round's outcome.
+
+    Attributes:
+        mean: tree like the updates: base + weighted mean of (update - base).
+        total_weight: sum of the included weights, each rounded to 2^-16.
+        included: ids in the mean, in the order of the cohort.
+        vanished: id -> (phase, reason) of everybody who stopped answering; who vanished after the
+            set was agreed still counts.
+        metrics: sums over the included gateways by name.
+        report: costs, bounds, audit record.
+    """
+
+    mean: Any
+    total_weight: float
+    included: tuple[GatewayId, ...]
+    vanished: dict[GatewayId, tuple[str, str]]
+    metrics: dict[str, float]
+    report: Report
+    _aggregate: Aggregate = field(repr=False)
+
+    @cached_property
+    def sum(self) -> dict[str, NDArray[np.float64]]:
+        """Weighted sums of (update - base) by key, float64: for an aggregation of your own."""
+        return self._aggregate.sum()
