@@ -48,8 +48,8 @@ def split(
 
     Args:
         secrets: 32 bytes each.
-        threshold: shares that open a secret, 1 to the number of holders, at most 2048.
-        holders: distinct positions, 0 to p - 2.
+        threshold: shares that open a secret, 1 to 2048.
+        holders: distinct positions, 0 to p - 2; fewer than `threshold` can never open anything.
         rng: source of the coefficients; about 39 * (threshold - 1) bytes a secret are drawn.
 
     Returns:
@@ -60,8 +60,6 @@ def split(
     """
     _check_threshold(threshold)
     _check_positions(holders)
-    if threshold > len(holders):
-        raise LocalProtocolError(f"{len(holders)} holders cannot reach threshold {threshold}")
     if any(len(secret) != SECRET_BYTES for secret in secrets):
         raise LocalProtocolError(f"a secret to be shared has exactly {SECRET_BYTES} bytes")
     columns = len(secrets) * LIMBS

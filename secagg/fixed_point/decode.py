@@ -12,6 +12,8 @@ from secagg.fixed_point.encode import BLOCK, FloatArray
 from secagg.params import VectorSpec
 from secagg.workers import SERIAL, Workers
 
+_MAX_DIVISOR: Final = 2**62  # twice a remainder stays below 2^63
+
 
 class Decoder:
     """Turns the words of a sum into the mean.
@@ -138,13 +140,10 @@ def mean_integers(sums: NDArray[np.int64], divisor: int) -> NDArray[np.int64]:
     if not 1 <= divisor <= _MAX_DIVISOR:
         raise LocalProtocolError(f"divisor is {divisor}: use 1 to {_MAX_DIVISOR}")
     quotient, rest = np.divmod(sums, np.int64(divisor))
-    twice = 2 * rest  # below 2^63
+    twice = 2 * rest
     up = (twice > divisor) | ((twice == divisor) & (quotient & 1 == 1))
     result: NDArray[np.int64] = quotient + up
     return result
-
-
-_MAX_DIVISOR: Final = 2**62
 
 
 def _bias(spec: VectorSpec) -> int:

@@ -10,15 +10,21 @@ from numpy.typing import NDArray
 
 from secagg.crypto.prg_fast import Engine, Keystream
 from secagg.errors import EncodingError, LocalProtocolError
-from secagg.fixed_point.layout import FLOAT32_LANES, RANDOM_BITS, clip_of, fraction_bits
+from secagg.fixed_point.layout import (
+    FLOAT32_LANES,
+    MAX_UPDATE_LIMIT,
+    RANDOM_BITS,
+    clip_of,
+    fraction_bits,
+)
 from secagg.params import WEIGHT_FRACTION_BITS, VectorSpec
 
 FloatArray = NDArray[np.floating[Any]]
 Read = Callable[[int, int, FloatArray], None]
 """`read(start, stop, out)` writes coordinates start..stop-1 of one vector into `out`."""
 
-# Words per step: a step's buffers stay in a second-level cache and its numpy calls cost little
-# beside the work. Five lanes take half, so that their random bits fit one chunk of keystream.
+# Words per step: measured best of 8192 to 32768, as a step's numpy calls must cost little beside
+# its work. Five lanes take half, so that their random bits fit one full chunk of keystream.
 BLOCK: Final = 32768
 _RANDOM_PER_WORD: Final = 64 // RANDOM_BITS
 
@@ -104,7 +110,8 @@ class Encoder:
         engine: mode of AES for the random bits.
 
     Raises:
-        LocalProtocolError: a weight that is no such multiple, or a key of another size.
+        LocalProtocolError: a weight that is no such multiple, a key of another size, or a limit
+            that `update_spec` would not give.
     """
 
     def __init__(
@@ -119,13 +126,15 @@ class Encoder:
         units = weight * 2**WEIGHT_FRACTION_BITS
         if not 0 < weight <= max_weight or not float(units).is_integer():
             raise LocalProtocolError(f"weight is {weight}: use weight_units(...) / 2**16")
+        if spec.limit > MAX_UPDATE_LIMIT:
+            raise LocalProtocolError(f"limit of {spec.name} is {spec.limit}: use update_spec(...)")
         dtype = work_dtype(spec)
         self._spec = spec
         self._fraction = fraction_bits(spec)
         self._scale = dtype(weight * spec.scale * 2**self._fraction)
-        self._bound = _round_down(
-            min(spec.limit * weight / max_weight, spec.limit) * 2**self._fraction, dtype
-        )
+        # limit * 2^fraction is a number of dtype (at most 20 bits in float32, 46 in float64), and
+        # rounding is monotone: the clamp never exceeds it, so neither does the lane its limit.
+        self._bound = dtype(min(spec.limit * weight / max_weight, spec.limit) * 2**self._fraction)
         self._step = BLOCK if spec.lanes <= _RANDOM_PER_WORD else BLOCK // 2
         step = min(self._step, spec.words)
         self._float = np.empty((spec.lanes, step), dtype)
@@ -252,9 +261,3 @@ def _extremes(values: Sequence[int] | NDArray[np.integer[Any]]) -> tuple[int, in
 def _round_up(words: int) -> int:
     """To whole blocks of the keystream: 8 random numbers of 16 bits, so that seeks are even."""
     return -(-words // 8) * 8
-
-
-def _round_down(bound: float, dtype: type[np.float32 | np.float64]) -> np.float32 | np.float64:
-    """The largest number of `dtype` that is not above `bound`: a clamp to it never exceeds."""
-    rounded = dtype(bound)
-    return rounded if float(rounded) <= bound else np.nextafter(rounded, dtype(0))

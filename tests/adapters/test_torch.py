@@ -180,6 +180,14 @@ def test_a_conjugate_free_negative_view_is_resolved():
     assert [-2.0, 4.0] == read_all(Reader(leaves, [imaginary]), 2).tolist()
 
 
+def test_only_the_same_view_of_the_same_memory_is_a_tie():
+    w = torch.zeros(2, 2)
+    tree = {"a": w, "b": w.T, "c": w[:], "d": w.clone(), "e": w.view(torch.int32), "f": w[0]}
+    leaves, _ = tree_spec(tree, clips=1.0)
+
+    assert [0, 4, 0, 8, 0, 12] == [leaf.start for leaf in leaves]
+
+
 def test_rebuilt_leaves_own_their_memory():
     tree = {"w": torch.zeros(2), "left": torch.zeros(2)}
     leaves, _ = tree_spec(tree, clips=1.0, select="w")

@@ -157,6 +157,15 @@ def test_threshold_of_one_hands_out_the_secret_without_randomness(secret):
     assert [secret] == combine({4: split([secret], 1, [4, 7], rng)[1]}, 1)
 
 
+def test_fewer_holders_than_the_threshold_never_open_the_secret():
+    # so few may be left to share with; then the dealer's own word is what opens the sum
+    rows = dict(enumerate(split([bytes(32)], 4, range(3), os.urandom)))
+
+    assert [1, 1, 1] == [len(row) for row in rows.values()]
+    with pytest.raises(errors.SharingError, match="4 are needed"):
+        combine(rows, 4)
+
+
 def test_no_secrets():
     assert split([], 2, [0, 1], os.urandom) == [[], []]
     assert combine({0: [], 1: []}, 2) == []

@@ -147,6 +147,18 @@ def test_rounding_is_independent_between_coordinates_and_keys():
     assert abs(np.mean(one * other)) <= 5 / math.sqrt(count)
 
 
+@pytest.mark.parametrize("lanes", LANES)
+def test_rounding_does_not_repeat_in_a_long_vector(lanes):
+    # Three steps of 32768 words (six for five lanes): 5 sigma, false alarm 6e-7 each.
+    words = 3 * 32768
+    spec = update_spec("u", words * lanes, 1.0, 100, 1.0, lanes)
+    bits = np.array(encode(spec, np.full(spec.length, 0.5 / spec.scale))) & np.uint64(1)
+    signs = bits.astype(int) * 2 - 1
+
+    for shift in (16384, 32768, 65536):
+        assert abs(np.mean(signs[shift:] * signs[:-shift])) <= 5 / math.sqrt(words - shift)
+
+
 def test_a_small_weight_clamps_the_coordinate_not_the_product():
     spec = update_spec("u", 1, 1.0, 3, 4.0, 3)
     (lane, *_) = lanes_of(spec, encode(spec, np.array([7.0]), weight=1.0, max_weight=4.0))
@@ -164,6 +176,11 @@ def test_nan_that_appears_after_the_check_is_an_error_not_a_number():
 def test_encoder_refuses_weights_that_weight_units_would_not_give(weight):
     with pytest.raises(LocalProtocolError, match="weight_units"):
         encode(update_spec("u", 4, 1.0, 3, 1.0, 3), np.zeros(4), weight=weight)
+
+
+def test_encoder_refuses_limits_that_update_spec_would_not_give():
+    with pytest.raises(LocalProtocolError, match="update_spec"):
+        encode(exact_spec("u", 4, 1, 2**46, 1.0), np.zeros(4))
 
 
 @pytest.mark.parametrize(("first", "count"), [(0, 3), (2, 1), (-1, 1)])

@@ -85,13 +85,14 @@ def test_patterns_that_do_nothing_are_refused(clips, select, sentence):
 
 
 def test_tied_leaves_share_their_coordinates():
-    tree = {"a": W, "b": np.zeros(2), "c": W, "d": W.T, "e": W[:], "f": W.copy()}
+    square = np.zeros((2, 3))[:, :2]
+    tree = {"a": W, "b": square, "c": W, "d": W.T, "e": W[:], "f": W.copy(), "g": square.T}
     leaves, groups = tree_spec(tree, clips=1.0)
 
     # The transpose is other coordinates of the same memory: not a tie.
-    starts = {"a": 0, "b": 6, "c": 0, "d": 8, "e": 0, "f": 14}
+    starts = {"a": 0, "b": 6, "c": 0, "d": 10, "e": 0, "f": 16, "g": 22}
     assert starts == {leaf.key: leaf.start for leaf in leaves}
-    assert groups == (Group("update/0", 20, 1.0),)
+    assert groups == (Group("update/0", 26, 1.0),)
 
 
 @pytest.mark.parametrize(
