@@ -6,6 +6,7 @@ Every party computes these numbers itself and refuses a session that announces o
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from secagg.errors import ConfigurationError, LocalProtocolError, ThresholdMismatch
@@ -116,6 +117,7 @@ def verify(thresholds: Thresholds) -> None:
             raise ThresholdMismatch(f"announced {name} is {announced}, computed is {computed}")
 
 
+@lru_cache(maxsize=4 * MAX_COMPLETE)
 def neighbours(thresholds: Thresholds, position: int) -> frozenset[int]:
     """The positions with which a gateway shares keys and secrets.
 

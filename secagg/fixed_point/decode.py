@@ -43,27 +43,29 @@ class Decoder:
         if out.shape != (spec.length,):
             raise LocalProtocolError(f"out has shape {out.shape}: use ({spec.length},)")
         bits = 64 // spec.lanes
-        bias = np.int64(_bias(spec))
-        # A lane alone in the top bits of a word is lane * 2^(64 - bits): no shift back is needed.
-        top = np.int64(-(2 ** (64 - bits)))
-        factor = out.dtype.type(1 / (spec.scale * self._divisor) * 2.0 ** (bits - 64))
+        bias = _fields(spec, 1 << (bits - 1)).view(np.int64)
+        # A lane in the top bits of an integer is lane * 2^(width - bits), which the factor undoes;
+        # 32 bits where a lane fits, because numpy converts those to floats many at a time.
+        width, integer = (32, np.int32) if spec.lanes > 1 else (64, np.int64)
+        factor = out.dtype.type(1 / (spec.scale * self._divisor) * 2.0 ** (bits - width))
 
         def work(first: int, last: int) -> None:
-            apart, lane = np.empty(BLOCK, np.int64), np.empty(BLOCK, np.int64)
+            apart, lanes = np.empty(BLOCK, np.int64), np.empty(BLOCK, integer)
             for start in range(first * BLOCK, min(last * BLOCK, spec.words), BLOCK):
                 part = words[start : start + BLOCK].view(np.int64)
-                u, v = apart[: len(part)], lane[: len(part)]
+                u, lane = apart[: len(part)], lanes[: len(part)]
                 # Adding half of every lane makes all fields non-negative, so that no borrow crosses
                 # them; flipping the top bit of each field then gives its two's complement.
                 np.add(part, bias, out=u)
                 np.bitwise_xor(u, bias, out=u)
                 for j in range(spec.lanes):
+                    if j:
+                        np.right_shift(u, bits, out=u)
+                    np.copyto(lane, u, casting="unsafe")  # the low bits
+                    np.left_shift(lane, width - bits, out=lane)
                     begin = j * spec.words + start
                     target = out[begin : begin + len(part)]
-                    np.left_shift(u, 64 - (j + 1) * bits, out=v)
-                    if j:
-                        np.bitwise_and(v, top, out=v)
-                    np.copyto(target, v[: len(target)], casting="unsafe")
+                    np.copyto(target, lane[: len(target)], casting="unsafe")
                     np.multiply(target, factor, out=target)
 
         workers.run(work, -(-spec.words // BLOCK))
@@ -89,29 +91,35 @@ def check_sum(
     half, reach = 1 << (bits - 1), included * spec.limit
     if not 0 <= reach < half:
         raise LocalProtocolError(f"{included} gateways do not fit the lanes of {spec.name}")
-    bias, mask = np.uint64(_bias(spec) % 2**64), np.uint64((1 << bits) - 1)
+    # With `reach` added, a sum whose lanes are all in range has fields from 0 to 2 * reach, and
+    # nothing above them; no other word has. All fields are compared at once: what is below a
+    # field's top bit gets so much that it carries into the (cleared) top bit if it exceeds that
+    # part of 2 * reach. Above 2 * reach are those that carry and have the top bit if 2 * reach has
+    # it, that carry or have it if 2 * reach has not.
+    bias, tops = _fields(spec, reach), _fields(spec, half)
+    room = _fields(spec, half - 1 - 2 * reach % half)
+    exceeds = np.bitwise_and if 2 * reach >= half else np.bitwise_or
+    wrong = int(tops) | -(1 << spec.lanes * bits) % 2**64
 
     def work(first: int, last: int) -> None:
-        shifted, lane = np.empty(BLOCK, np.uint64), np.empty(BLOCK, np.uint64)
+        biased, carried = np.empty(BLOCK, np.uint64), np.empty(BLOCK, np.uint64)
         for start in range(first * BLOCK, min(last * BLOCK, spec.words), BLOCK):
             part = words[start : start + BLOCK]
-            u, v = shifted[: len(part)], lane[: len(part)]
+            u, v = biased[: len(part)], carried[: len(part)]
             np.add(part, bias, out=u)
-            for j in range(spec.lanes):
-                # The top field keeps the bits above it: they are zero in an honest sum.
-                np.right_shift(u, np.uint64(j * bits), out=v)
-                if j < spec.lanes - 1:
-                    np.bitwise_and(v, mask, out=v)
-                if int(v.min()) < half - reach or int(v.max()) > half + reach:
-                    raise AggregateOutOfRange(
-                        f"{spec.name}: a lane is beyond {included} times its limit"
-                    )
+            np.bitwise_and(u, ~tops, out=v)
+            np.add(v, room, out=v)
+            exceeds(u, v, out=v)
+            if int(np.bitwise_or.reduce(v)) & wrong:
+                raise AggregateOutOfRange(
+                    f"{spec.name}: a lane is beyond {included} times its limit"
+                )
 
     workers.run(work, -(-spec.words // BLOCK))
     for coordinate in range(spec.length, spec.words * spec.lanes):
-        lane_index, word = divmod(coordinate, spec.words)
-        field = (int(words[word]) + int(bias)) % 2**64 >> lane_index * bits & int(mask)
-        if field != half:
+        j, word = divmod(coordinate, spec.words)
+        field = (int(words[word]) + int(bias)) % 2**64 >> j * bits & (2 * half - 1)
+        if field != reach:
             raise AggregateOutOfRange(f"{spec.name}: a lane past its end is not zero")
 
 
@@ -146,11 +154,9 @@ def mean_integers(sums: NDArray[np.int64], divisor: int) -> NDArray[np.int64]:
     return result
 
 
-def _bias(spec: VectorSpec) -> int:
-    """Half of every lane as one word, signed."""
-    bits = 64 // spec.lanes
-    word = sum(1 << (j * bits + bits - 1) for j in range(spec.lanes))
-    return word - 2**64 if word >= 2**63 else word
+def _fields(spec: VectorSpec, value: int) -> np.uint64:
+    """The word that holds `value` in every lane."""
+    return np.uint64(sum(value << j * (64 // spec.lanes) for j in range(spec.lanes)))
 
 
 def _check_size(spec: VectorSpec, words: NDArray[Any]) -> None:

@@ -15,7 +15,6 @@ from secagg.params import Struct
 from secagg.protocol.certificate import Certificate, verify_certificate
 from secagg.protocol.identity import Cohort, Roster
 from secagg.protocol.messages import Announce, Signed, SignedRound, UploadHeader, Verify
-from secagg.protocol.policy import check_vectors
 from secagg.protocol.transcript import (
     included_hash,
     keys_hash,
@@ -23,6 +22,7 @@ from secagg.protocol.transcript import (
     session_hash,
     shares_hash,
 )
+from secagg.protocol.vectors import check_vectors
 
 
 class DropRecord(Struct, frozen=True):

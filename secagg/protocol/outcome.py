@@ -10,15 +10,22 @@ from numpy.typing import NDArray
 from secagg.errors import AggregateOutOfRange
 from secagg.fixed_point import check_sum, decode_integers
 from secagg.params import RoundParams
+from secagg.workers import SERIAL, Workers
 
 
-def check_opened(params: RoundParams, vectors: Sequence[NDArray[np.uint64]], included: int) -> int:
+def check_opened(
+    params: RoundParams,
+    vectors: Sequence[NDArray[np.uint64]],
+    included: int,
+    workers: Workers = SERIAL,
+) -> int:
     """Refuse a sum that no set of `included` honest uploads can have.
 
     Args:
         params: P.
         vectors: opened words of each vector.
         included: gateways in the sum.
+        workers: threads.
 
     Returns:
         Total weight in units of 2^-16.
@@ -29,7 +36,7 @@ def check_opened(params: RoundParams, vectors: Sequence[NDArray[np.uint64]], inc
     """
     total = 0
     for spec, words in zip(params.vectors, vectors, strict=True):
-        check_sum(spec, words, included)
+        check_sum(spec, words, included, workers)
         if spec.name == "weight":
             total = int(decode_integers(spec, words)[0])
     if total < 1:

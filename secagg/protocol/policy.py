@@ -29,15 +29,12 @@ from secagg.params import (
     GatewayId,
     RoundParams,
     SessionParams,
-    VectorSpec,
 )
 from secagg.protocol.identity import Cohort, Roster
 from secagg.protocol.journal import Journal
 from secagg.protocol.messages import Announce, SignedRound, Verify
 from secagg.protocol.transcript import session_hash
-
-CHECK_WORDS = 2
-"""A wrong mask passes the check vector with probability 2^-128."""
+from secagg.protocol.vectors import check_vectors
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,37 +182,3 @@ def check_round(
     if repeated and policy.repeat_model == "refuse":
         raise ModelMismatch("this model was already trained on under this roster: policy refuses")
     return params
-
-
-def check_vectors(params: RoundParams, gateways: int) -> None:
-    """Refuse a layout in which a sum could cross a lane, or that does not describe the tree.
-
-    Raises:
-        UnsupportedParameters: naming vector or leaf.
-    """
-    names = [vector.name for vector in params.vectors]
-    if len(set(names)) != len(names) or "weight" not in names or not params.max_weight > 0:
-        raise UnsupportedParameters(f"vectors {names}: each once, a positive weight among them")
-    check = params.vectors[-1]
-    if (check.name, check.length, check.lanes, check.limit) != ("check", CHECK_WORDS, 1, 0):
-        raise UnsupportedParameters("the last vector must be the check vector of two zero words")
-    for vector in params.vectors:
-        if gateways * vector.limit > 2 ** (64 // vector.lanes - 1) - 1:
-            raise UnsupportedParameters(
-                f"{vector.name}: a sum of {gateways} limits leaves its lane"
-            )
-    for leaf in params.leaves:
-        size = 1
-        for extent in leaf.shape:
-            size *= extent
-        if not _holds(params.vectors, leaf.vector, leaf.start, size):
-            raise UnsupportedParameters(f"{leaf.key} does not lie inside its vector")
-
-
-def _holds(vectors: tuple[VectorSpec, ...], index: int, start: int, size: int) -> bool:
-    return (
-        0 <= index < len(vectors)
-        and start >= 0
-        and size >= 0
-        and start + size <= vectors[index].length
-    )

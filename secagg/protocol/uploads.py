@@ -110,9 +110,9 @@ class Upload:
     def drain(self) -> Iterator[tuple[Span, Words]]:
         """The words of a complete upload, frame by frame; the storage is given back as they go."""
         if self._spool is None:
+            # the last frame first: it is still in a cache
             frames, self._frames = self._frames, []
-            frames.reverse()
-            for span in self._spans:
+            for span in reversed(self._spans):
                 yield span, frames.pop()
             return
         with self._spool as file:

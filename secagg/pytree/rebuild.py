@@ -19,6 +19,8 @@ def rebuild(
     leaves: Sequence[LeafSpec],
     means: Mapping[int, NDArray[Any]],
     base: Any = None,
+    *,
+    reuse: bool = False,
 ) -> Any:
     """The averaged tree: base + mean for averaged keys, copies of the template for the others.
 
@@ -27,6 +29,7 @@ def rebuild(
         leaves: layout, from `tree_spec`.
         means: by vector: float32 or float64 for reals, int64 (already rounded) for integers.
         base: tree the means are relative to; None takes them as they are.
+        reuse: the leaves may live in the memory of `means`, each in a part of its own.
 
     Returns:
         A tree of new leaves; tied keys share one.
@@ -43,6 +46,8 @@ def rebuild(
         place = spec.vector, spec.start
         if not size or place not in fresh:
             mean = means[spec.vector][spec.start : spec.start + size]
+            if not reuse:
+                mean = mean.copy()
             values = _sum(spec, mean, None if bases is None else bases[spec.key])
             new = adapter_for(spec.key, leaf).like(leaf, values.reshape(spec.shape))
             result[spec.key] = new
@@ -58,10 +63,13 @@ def rebuild(
 
 
 def _sum(spec: LeafSpec, mean: NDArray[Any], base: Any) -> NDArray[Any]:
-    """The mean, added to the base in the wider of their dtypes, always in memory of its own."""
+    """The mean, added to the base in the wider of their dtypes: in place where it has that one."""
     known = None if base is None else adapter_for(spec.key, base).flat(base)[: len(mean)]
     if not len(mean) or spec.dtype not in INTEGERS:
-        return mean.copy() if known is None else np.asarray(known + mean)
+        if known is None:
+            return mean
+        in_place = mean.dtype == np.result_type(known, mean)
+        return np.asarray(np.add(known, mean, out=mean if in_place else None))
     total = mean.astype(np.int64)
     if known is not None:
         total += known.astype(np.int64)

@@ -58,7 +58,7 @@ class Aggregate:
             elif vector.name == "integers":
                 sums = decode_integers(vector, self._opened.vectors[index])
                 means[index] = mean_integers(sums, self._opened.total_units)
-        return rebuild(template, self._params.leaves, means, base)
+        return rebuild(template, self._params.leaves, means, base, reuse=True)
 
     def sum(self) -> dict[str, NDArray[np.float64]]:
         """Weighted sums of what was encoded (update - base), float64 by key."""

@@ -13,7 +13,6 @@ from secagg.params import (
     HASH_BYTES,
     SUITES,
     VERSION,
-    WEIGHT_FRACTION_BITS,
     GatewayId,
     LeafSpec,
     MetricSpec,
@@ -23,8 +22,8 @@ from secagg.params import (
     VectorSpec,
 )
 from secagg.protocol.identity import Cohort, Roster
-from secagg.protocol.policy import CHECK_WORDS
 from secagg.protocol.transcript import session_hash
+from secagg.protocol.vectors import CHECK_WORDS, UNIT_SCALE
 from secagg.pytree import Group, Select, model_hash, tree_spec
 from secagg.schemes.base import Scheme
 
@@ -131,7 +130,7 @@ def layout(
     chosen = choose_lanes(gateways, cap, encoding.precision, lanes)
     vectors = [_vector(group, gateways, cap, chosen) for group in groups]
     coordinates = sum(group.length for group in groups if group.clip is not None)
-    vectors.append(exact_spec("weight", 1, gateways, cap, 2.0**WEIGHT_FRACTION_BITS))
+    vectors.append(exact_spec("weight", 1, gateways, cap, UNIT_SCALE))
     if encoding.metrics:
         vectors.append(_metrics(encoding.metrics, gateways))
     if encoding.clipping == "saturate":
@@ -148,7 +147,7 @@ def _vector(group: Group, gateways: int, max_weight: float, lanes: int) -> Vecto
         length=group.length,
         lanes=1,
         limit=lane_limit(1, gateways),
-        scale=2.0**WEIGHT_FRACTION_BITS,
+        scale=UNIT_SCALE,
     )
 
 

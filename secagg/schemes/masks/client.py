@@ -394,8 +394,9 @@ class MasksClient:
                 frame = frames.pop(index)
                 untagged = memoryview(frame)[: -wire.TAG_BYTES]
                 frame[-wire.TAG_BYTES :] = mac.tag(start + index, untagged)
+                # set before the last frame leaves: its answer may be back before `next` is called
+                self._uploaded = start + index == len(spans) - 1
                 yield frame
-        self._uploaded = True
 
     def _vector_keys(self, vector: int) -> list[tuple[int, bytes]]:
         seed = self._reveal("seed")

@@ -179,28 +179,26 @@ class MasksServer:
         self._sum = np.zeros(self.round.words, np.uint64)
         self._vectors = _split(self._sum, self.round)
         bitmap = self._cohort.bits(dealers)
+        sealed = {dealer: self._sealed(dealer) for dealer in sorted(dealers)}
         return {
             holder: MaskedInputRequest(
                 round=self._signed_round,
                 dealers=bitmap,
                 shares=tuple(
-                    self._sealed(dealer, holder) for dealer in sorted(dealers & self._near(holder))
+                    sealed[dealer][holder] for dealer in sorted(dealers & self._near(holder))
                 ),
             )
             for holder in sorted(dealers)
         }
 
-    def _sealed(self, dealer: int, holder: int) -> SealedShares:
-        dealt = self._dealt[dealer]
-        index = self._index(dealer, holder)
-        seed_share, key_share = dealt.commitments[index]
-        return SealedShares(
-            ciphertext=dealt.ciphertexts[index], seed_share=seed_share, key_share=key_share
-        )
-
-    def _index(self, dealer: int, holder: int) -> int:
-        """Place of a holder in its dealer's tuples, which go over neighbours in U1."""
-        return sorted(self._u1 & self._near(dealer)).index(holder)
+    def _sealed(self, dealer: int) -> dict[int, SealedShares]:
+        """By holder: a dealer's tuples go over its neighbours in U1."""
+        dealt, holders = self._dealt[dealer], sorted(self._u1 & self._near(dealer))
+        shares = zip(holders, dealt.ciphertexts, dealt.commitments, strict=True)
+        return {
+            holder: SealedShares(ciphertext=ciphertext, seed_share=seed_share, key_share=key_share)
+            for holder, ciphertext, (seed_share, key_share) in shares
+        }
 
     # -- round 2 -----------------------------------------------------------------------------------
 
@@ -281,6 +279,7 @@ class MasksServer:
     def _close_uploads(self, included: frozenset[int]) -> Mapping[int, Struct]:
         self._u3 = included
         self._h3 = included_hash(self._h0, self._h2, len(self._cohort), included)
+        self._recovery = self._make_recovery()
         bitmap = self._cohort.bits(included)
         return {
             position: ConsistencyRequest(
@@ -310,13 +309,13 @@ class MasksServer:
     def _take_unmasking(self, position: int, answer: Unmasking, _signed: Signed) -> bool:
         if (answer.h3, answer.position) != (self._h3, position):
             raise Dropped(DropReason.FOREIGN, "an answer for another transcript or position")
-        check_answer(self._recovery(), position, answer)
+        check_answer(self._recovery, position, answer)
         self._answers[position] = answer
         return True
 
     def _close_unmasking(self, _answered: frozenset[int]) -> Mapping[int, Struct]:
         self.opened = open_sum(
-            self._recovery(),
+            self._recovery,
             self._vectors,
             drop=self.machine.drop,
             ids=self._cohort.ids,
@@ -325,7 +324,8 @@ class MasksServer:
         self._private.erase()
         return {}
 
-    def _recovery(self) -> Recovery:
+    def _make_recovery(self) -> Recovery:
+        """What is known once U3 is fixed; the answers come in later."""
         return Recovery(
             params=self.params,
             round=self.round,

@@ -58,6 +58,7 @@ class Recovery:
     dealt: Mapping[int, ShareKeys]
     complaints: Mapping[int, frozenset[int]]
     answers: Mapping[int, Unmasking] = field(repr=False)
+    _holders: dict[int, dict[int, int]] = field(default_factory=dict, init=False, repr=False)
 
     def near(self, position: int) -> frozenset[int]:
         """Neighbours of a position."""
@@ -78,8 +79,10 @@ class Recovery:
 
     def promised(self, dealer: int, holder: int) -> tuple[bytes, bytes]:
         """The dealer's commitments to the holder's shares of b and s."""
-        index = sorted(self.keyed & self.near(dealer)).index(holder)
-        return self.dealt[dealer].commitments[index]
+        if (places := self._holders.get(dealer)) is None:
+            holders = sorted(self.keyed & self.near(dealer))
+            places = self._holders[dealer] = {each: place for place, each in enumerate(holders)}
+        return self.dealt[dealer].commitments[places[holder]]
 
 
 def check_answer(recovery: Recovery, position: int, answer: Unmasking) -> None:
@@ -143,12 +146,16 @@ def open_sum(
     # touched, and a liar about an edge is found by rebuilding the dead side of it.
     check = vectors[last].copy()
     add_masks(check, 0, list(_mask_keys(recovery, seeds, edges, last)), workers=workers)
+    masked = last
     if check.any():
         edges = _without_lies(recovery, edges, drop, ids)
-    for vector, words in enumerate(vectors):
+        masked += 1
+    else:
+        vectors[last][:] = check
+    for vector, words in enumerate(vectors[:masked]):
         keys = list(_mask_keys(recovery, seeds, edges, vector))
         add_masks(words, 0, keys, workers=workers)
-    total = check_opened(recovery.round, vectors, len(recovery.included))
+    total = check_opened(recovery.round, vectors, len(recovery.included), workers)
     return Opened(recovery.included, vectors, total)
 
 

@@ -1,0 +1,216 @@
+"""The pieces of a round by themselves, on the layout of a real session: where the time goes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.rounds import Vector, World, tree
+from secagg import wire
+from secagg.crypto.prg import KEY_BYTES
+from secagg.crypto.prg_fast import MaskAdder, add_masks
+from secagg.crypto.sealing import FrameMac
+from secagg.errors import SealError
+from secagg.fixed_point import Decoder, check_range
+from secagg.params import RoundParams, VectorSpec
+from secagg.protocol.outcome import check_opened
+from secagg.protocol.uploads import Upload
+from secagg.pytree import Reader
+from secagg.session import Model
+from secagg.session.update import Update
+from secagg.workers import Workers
+
+Words = NDArray[np.uint64]
+Keys = Sequence[tuple[int, bytes]]
+Part = Callable[[], object]
+
+
+class Plain:
+    """FedAvg in float32 without any protection, into memory that is already there."""
+
+    def __init__(self, world: World) -> None:
+        self._updates = list(world.updates.values())
+        self.mean: Vector = np.zeros(world.case.coordinates, np.float32)
+
+    def add(self) -> None:
+        """One gateway's vector to the sum: what a gateway's masking is held against."""
+        np.add(self.mean, self._updates[0], out=self.mean)
+
+    def fresh(self) -> None:
+        """The same round into new memory, where a mean that is handed out has to lie."""
+        self.mean = np.zeros_like(self.mean)
+        self.round()
+
+    def round(self) -> None:
+        """Sum of the survivors, and the scale: what the server is held against."""
+        self.mean.fill(0)
+        for update in self._updates:
+            np.add(self.mean, update, out=self.mean)
+        np.multiply(self.mean, np.float32(1 / len(self._updates)), out=self.mean)
+
+
+class GatewayParts:
+    """Range check, encoding, masks, frames: what `ClientSession.upload` consists of."""
+
+    def __init__(self, world: World, params: RoundParams, base: Model | None) -> None:
+        self._params = params
+        self._tree = tree(next(iter(world.updates.values())))
+        self._base = None if base is None else base.tree
+        self._reader = Reader(params.leaves, self._tree, self._base)
+        self._keys = [_keys(len(world.ids)) for _ in params.vectors]
+        self._spans = wire.frame_spans([vector.words for vector in params.vectors])
+        self._update = self._make()
+
+    def parts(self) -> Mapping[str, Part]:
+        """By name."""
+        return {
+            "range check": self.check,
+            "encode": self.encode,
+            "masks": self.mask,
+            "frames": self.frame,
+            "GMAC": self.tag,
+        }
+
+    def _make(self) -> Update:
+        return Update(
+            self._params, self._tree, weight=1.0, base=self._base, metrics=None, rounding=bytes(32)
+        )
+
+    def check(self) -> None:
+        """The pass over all coordinates before anything leaves."""
+        for index, vector in _reals(self._params):
+            check_range(partial(self._reader.read, index), vector, self._params.max_weight)
+
+    def encode(self) -> None:
+        """Scale, round, pack; into one buffer again and again, as frames are."""
+        fill = self._update.source()
+        for span, words in self._frames():
+            fill(span.vector, span.first_word, words)
+
+    def mask(self) -> None:
+        """One own mask, one for each neighbour."""
+        adders = [MaskAdder(keys) for keys in self._keys]
+        for span, words in self._frames():
+            adders[span.vector].add(words, span.first_word)
+
+    def frame(self) -> None:
+        """Buffers of the frames, each dropped before the next is made."""
+        for sequence, span in enumerate(self._spans):
+            wire.new_vector_frame(bytes(16), sequence, span.words)
+
+    def tag(self) -> None:
+        """A tag for every frame."""
+        mac = FrameMac(bytes(16))
+        frame = bytearray(wire.frame_bytes(wire.FRAME_WORDS))
+        for sequence, span in enumerate(self._spans):
+            mac.tag(sequence, memoryview(frame)[: wire.frame_bytes(span.words) - wire.TAG_BYTES])
+
+    def _frames(self) -> Iterator[tuple[wire.Span, Words]]:
+        _, buffer = wire.new_vector_frame(bytes(16), 0, wire.FRAME_WORDS)
+        for span in self._spans:
+            yield span, buffer[: span.words]
+
+
+class ServerParts:
+    """Staging, sum, unmasking, range check, decoding: what the server consists of.
+
+    Args:
+        world: who takes part.
+        params: P.
+        frames: an upload of each survivor.
+        workers: threads for unmasking and decoding.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        params: RoundParams,
+        frames: Mapping[int, Sequence[bytes]],
+        workers: Workers,
+    ) -> None:
+        self._world = world
+        self._params = params
+        self._workers = workers
+        self._frames = frames
+        self._spans = wire.frame_spans([vector.words for vector in params.vectors])
+        self._sums = [np.zeros(vector.words, np.uint64) for vector in params.vectors]
+        self._opened = [np.zeros(vector.words, np.uint64) for vector in params.vectors]
+        for vector, words in zip(params.vectors, self._opened, strict=True):
+            if vector.name == "weight":
+                words[0] = 1
+        survivors, dead = len(world.survivors), world.case.vanished
+        self.masks = survivors * (1 + dead)
+        self._keys = _keys(self.masks)
+
+    def parts(self) -> Mapping[str, Part]:
+        """By name."""
+        return {
+            "GMAC": self.verify,
+            "staging": self.stage,
+            "sum": self.add,
+            "masks": self.unmask,
+            "range check": self.check,
+            "decode": self.decode,
+        }
+
+    def verify(self) -> None:
+        """The tag of every frame; a wrong one, as here, costs the same."""
+        mac = FrameMac(bytes(16))
+        for frames in self._frames.values():
+            for sequence, frame in enumerate(frames):
+                with suppress(SealError):
+                    mac.verify(sequence, memoryview(frame)[: -wire.TAG_BYTES], bytes(16))
+
+    def stage(self) -> None:
+        """Everything else that happens to a frame until its upload is complete."""
+        for frames in self._frames.values():
+            upload = Upload(self._spans, _AnyTag(bytes(16)))
+            for frame in frames:
+                parts = wire.vector_frame_parts(frame)
+                upload.add(parts.sequence, parts.signed, parts.words, parts.tag)
+
+    def add(self) -> None:
+        """Every upload to the running sum."""
+        for frames in self._frames.values():
+            for span, frame in zip(self._spans, frames, strict=True):
+                words = wire.vector_frame_parts(frame).words
+                target = self._sums[span.vector][span.first_word : span.first_word + span.words]
+                np.add(target, words, out=target)
+
+    def unmask(self) -> None:
+        """Own masks of the survivors, and those they share with the vanished."""
+        for words in self._sums:
+            add_masks(words, 0, self._keys, workers=self._workers)
+
+    def check(self) -> None:
+        """All lanes, on a sum that passes."""
+        check_opened(self._params, self._opened, len(self._world.survivors), self._workers)
+
+    def decode(self) -> None:
+        """Lanes to float32, in fresh memory."""
+        for index, vector in _reals(self._params):
+            mean = np.empty(vector.length, np.float32)
+            decoder = Decoder(vector, len(self._world.survivors))
+            decoder.decode(self._opened[index], mean, self._workers)
+
+
+class _AnyTag(FrameMac):
+    """Accepts everything, at once."""
+
+    def verify(
+        self, sequence: int, data: bytes | bytearray | memoryview, tag: bytes | memoryview
+    ) -> None:
+        pass
+
+
+def _keys(count: int) -> Keys:
+    return [(1 - 2 * (index % 2), os.urandom(KEY_BYTES)) for index in range(count)]
+
+
+def _reals(params: RoundParams) -> list[tuple[int, VectorSpec]]:
+    return [(i, v) for i, v in enumerate(params.vectors) if v.name.startswith("update/")]

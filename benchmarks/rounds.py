@@ -1,0 +1,243 @@
+"""One round of the real sessions, gateways and server played in turn, every call timed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from cProfile import Profile
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.timing import Clock, Samples
+from secagg.protocol.events import Event, Send, UpdateDue
+from secagg.protocol.identity import Identity, Roster
+from secagg.protocol.journal import MemoryJournal
+from secagg.schemes.masks import Masks
+from secagg.session import ClientSession, Encoding, Model, ServerSession, SessionSettings
+from secagg.session.settings import layout
+from secagg.thresholds import derive
+from secagg.workers import SERIAL, Workers
+
+CLIP = 0.1
+LARGEST = CLIP / 2
+"""Of updates and of the base, so that differences stay within clip."""
+LEAVES = 8
+Vector = NDArray[np.float32]
+Tree = Mapping[str, Vector]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is measured: n gateways, all neighbours of each other, and a model of d coordinates.
+
+    Attributes:
+        gateways: n.
+        coordinates: d.
+        vanished: gateways that deal their shares, send a header and never upload: all their masks
+            stay in the sum.
+        repeats: rounds of each kind; the best counts.
+    """
+
+    gateways: int
+    coordinates: int
+    vanished: int
+    repeats: int
+
+    def __str__(self) -> str:
+        return (
+            f"n={self.gateways}, k={self.gateways - 1}, d={self.coordinates:,},"
+            f" {self.vanished} vanished"
+        )
+
+
+class World:
+    """Identities, updates and settings that many rounds share."""
+
+    def __init__(self, case: Case) -> None:
+        random = np.random.default_rng(0)
+        self.case = case
+        self.ids = tuple(range(case.gateways))
+        self.survivors = self.ids[case.vanished :]
+        self.orchestrator = Identity.generate("orchestrator", os.urandom)
+        self.identities = [Identity.generate(name, os.urandom) for name in self.ids]
+        self.journals = [MemoryJournal() for _ in self.ids]
+        self.roster = Roster.of(1, self.orchestrator, self.identities)
+        self.updates = {name: _update(random, case.coordinates) for name in self.survivors}
+        self.base = Model(tree(_update(random, case.coordinates)))
+        self.template = tree(self.updates[self.survivors[0]])
+        self._rounds = 0
+
+    def settings(self, base: Model | None) -> SessionSettings:
+        """A new round."""
+        self._rounds += 1
+        scheme = Masks()
+        encoding = Encoding(clip=CLIP)
+        n = len(self.ids)
+        leaves, vectors = layout(self.template, encoding, gateways=n, lanes=scheme.lanes)
+        return SessionSettings(
+            scheme=scheme,
+            round=self._rounds,
+            cohort=self.ids,
+            thresholds=derive(n),
+            model=Model.of(base).hash,
+            leaves=leaves,
+            vectors=vectors,
+            max_weight=1.0,
+        )
+
+
+class Round:
+    """One session; call `set_up`, `uploads`, `deliver`, `open` in this order.
+
+    Args:
+        world: who takes part.
+        base: the model that updates are relative to.
+        workers: threads of everybody.
+        clock: seconds.
+        samples: measurements are added here, under names that start with "gateway" or "server".
+        profiles: what "server" or "gateway <id>" does is recorded here; not to be timed as well.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        base: Model | None = None,
+        workers: Workers = SERIAL,
+        clock: Clock = time.process_time,
+        samples: Samples | None = None,
+        profiles: Mapping[str, Profile] | None = None,
+    ) -> None:
+        self._world = world
+        self._base = base
+        self._clock = clock
+        self._samples = samples or Samples()
+        self._mail: deque[Send] = deque()
+        self._spent: dict[str, float] = {}
+        self._profiles = profiles or {}
+        settings = world.settings(base)
+        self._call("server", lambda: self._start(settings, workers))
+        self.clients = {
+            name: ClientSession(
+                world.identities[name], world.roster, journal=world.journals[name], workers=workers
+            )
+            for name in world.ids
+        }
+        self.bytes_up = dict.fromkeys(world.ids, 0)
+        self.bytes_down = dict.fromkeys(world.ids, 0)
+
+    def _start(self, settings: SessionSettings, workers: Workers) -> list[Event]:
+        world = self._world
+        self.server = ServerSession(settings, world.roster, world.orchestrator, workers=workers)
+        return list(self.server.start())
+
+    def set_up(self) -> None:
+        """Key rounds: until every survivor is asked for its upload."""
+        self._exchange()
+        for name in self._world.survivors:
+            self._samples.add("gateway set-up", self._spent.pop(f"gateway {name}"))
+        self._samples.add("server set-up", self._spent.pop("server"))
+
+    def uploads(self) -> dict[int, list[bytes]]:
+        """Every survivor's upload; each frame is copied away and dropped, as if it were sent."""
+        return {name: [bytes(f) for f in self.upload(name)] for name in self._world.survivors}
+
+    def deliver(self, uploads: Mapping[int, Sequence[bytes]]) -> None:
+        """All uploads to the server, one after the other.
+
+        A frame is copied before it is handed over, as a network does, and the copies outlive the
+        upload: the server is charged neither for reading memory nobody has touched for long nor
+        for giving back what the transport has allocated.
+        """
+        for name, frames in uploads.items():
+            kept: list[bytearray] = []
+            for frame in frames:
+                kept.append(bytearray(frame))
+                self.receive(name, kept[-1])
+
+    def upload(self, name: int) -> Iterator[bytes | bytearray]:
+        """One gateway's frames; the time it takes to make them is kept."""
+        clock, spent = self._clock, 0.0
+        update = tree(self._world.updates[name])
+        start = clock()
+        frames = self.clients[name].upload(update, base=self._base)
+        spent += clock() - start
+        while True:
+            start = clock()
+            send = next(frames, None)
+            spent += clock() - start
+            if send is None:
+                break
+            self.bytes_up[name] += len(send.frame)
+            yield send.frame
+        self._samples.add("gateway upload", spent)
+
+    def receive(self, sender: int, frame: bytes | bytearray) -> None:
+        """One frame to the server."""
+        self._call("server", lambda: list(self.server.receive(sender, frame)))
+
+    def open(self) -> Tree:
+        """Time is up for the vanished; two exchanges, and the mean."""
+        self._samples.add("server receiving", self._spent.pop("server"))
+        self._call("server", lambda: list(self.server.advance()))
+        self._exchange()
+        for name in self._world.survivors:
+            self._samples.add("gateway last exchanges", self._spent.pop(f"gateway {name}"))
+        self._samples.add("server unmasking", self._spent.pop("server"))
+        base = None if self._base is None else self._base.tree
+        mean = self._timed("server", lambda: self.server.result.mean(self._world.template, base))
+        self._samples.add("server mean", self._spent.pop("server"))
+        result: Tree = mean
+        return result
+
+    def _exchange(self) -> None:
+        """Deliver until nobody says anything; the vanished stop instead of uploading."""
+        while self._mail:
+            send = self._mail.popleft()
+            name = send.to
+            if not isinstance(name, int) or self._silent(name):
+                continue
+            self.bytes_down[name] += len(send.frame)
+            client = self.clients[name]
+            frame = send.frame
+            for event in self._timed(f"gateway {name}", lambda: list(client.receive(frame))):  # noqa: B023 - called at once
+                if isinstance(event, UpdateDue):
+                    self.params = event.params
+                if isinstance(event, Send):
+                    self.bytes_up[name] += len(event.frame)
+                    answer = bytes(event.frame)
+                    self._call("server", lambda: list(self.server.receive(name, answer)))  # noqa: B023 - likewise
+
+    def _silent(self, name: int) -> bool:
+        late = {"consistency", "unmasking"}
+        return self.server.phase in late and name not in self._world.survivors
+
+    def _call(self, who: str, work: Callable[[], list[Event]]) -> None:
+        self._mail.extend(event for event in self._timed(who, work) if isinstance(event, Send))
+
+    def _timed(self, who: str, work: Callable[[], Any]) -> Any:
+        profile = self._profiles.get(who)
+        start = self._clock()
+        result = work() if profile is None else profile.runcall(work)
+        self._spent[who] = self._spent.get(who, 0.0) + self._clock() - start
+        return result
+
+
+def tree(vector: Vector) -> Tree:
+    """A model of several leaves over one vector, without a copy."""
+    return {f"layer{i}": part for i, part in enumerate(np.array_split(vector, LEAVES))}
+
+
+def flat(model: Tree) -> Vector:
+    """The leaves as one vector."""
+    return np.concatenate(list(model.values()))
+
+
+def _update(random: np.random.Generator, coordinates: int) -> Vector:
+    update = random.standard_normal(coordinates, dtype=np.float32)
+    update *= np.float32(0.01)
+    return np.clip(update, -LARGEST, LARGEST, out=update)

@@ -1,0 +1,91 @@
+"""What an upload may consist of: a client encodes nothing it does not recognise."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from fractions import Fraction
+from math import ceil, frexp, prod
+from typing import Final
+
+from secagg.errors import UnsupportedParameters
+from secagg.fixed_point import clip_of, lane_limit
+from secagg.fixed_point.layout import MAX_CLIP, MAX_WEIGHT, MIN_CLIP, WEIGHT_UNIT, update_limit
+from secagg.params import WEIGHT_FRACTION_BITS, LeafSpec, RoundParams, VectorSpec
+
+CHECK_WORDS: Final = 2
+"""A wrong mask passes the check vector with probability 2^-128."""
+UNIT_SCALE: Final = 2.0**WEIGHT_FRACTION_BITS
+MAX_AXES: Final = 64
+"""As numpy's."""
+SCALES: Final = (2.0**-120, 2.0**120)
+_UPDATE: Final = re.compile(r"update/\d+")
+
+
+def check_vectors(params: RoundParams, gateways: int) -> None:
+    """Refuse a layout in which a sum could cross a lane, or that does not describe the tree.
+
+    Raises:
+        UnsupportedParameters: naming the vector or leaf.
+    """
+    if not WEIGHT_UNIT <= params.max_weight <= MAX_WEIGHT:
+        raise UnsupportedParameters(f"weights up to {params.max_weight}")
+    names = [vector.name for vector in params.vectors]
+    if len(set(names)) != len(names) or names[-1:] != ["check"] or "weight" not in names:
+        raise UnsupportedParameters(f"vectors {names}: each once, a weight among them, check last")
+    leaves: list[list[LeafSpec]] = [[] for _ in params.vectors]
+    for leaf in params.leaves:
+        if not 0 <= leaf.vector < len(leaves):
+            raise UnsupportedParameters(f"{leaf.key} does not lie inside a vector")
+        if len(leaf.shape) > MAX_AXES or min((0, *leaf.shape)) < 0:
+            raise UnsupportedParameters(f"{leaf.key} has no shape of an array")
+        leaves[leaf.vector].append(leaf)
+    for vector, parts in zip(params.vectors, leaves, strict=True):
+        if not _known(vector, params, gateways):
+            raise UnsupportedParameters(f"layout of vector {vector.name!r}")
+        if gateways * vector.limit > 2 ** (64 // vector.lanes - 1) - 1:
+            raise UnsupportedParameters(f"{vector.name}: {gateways} limits leave its lane")
+        _check_cover(vector, parts)
+
+
+def _known(vector: VectorSpec, params: RoundParams, gateways: int) -> bool:
+    """The numbers of a vector are those this party would have chosen."""
+    if _UPDATE.fullmatch(vector.name):
+        if vector.limit != update_limit(vector.lanes, gateways):
+            return False
+        # before the division: a scale this far off would underflow or overflow in it
+        if not SCALES[0] <= vector.scale <= SCALES[1]:
+            return False
+        return MIN_CLIP <= clip_of(vector, params.max_weight) <= 2 * MAX_CLIP
+    shape = vector.length, vector.limit, vector.scale
+    if vector.lanes != 1:
+        return False
+    match vector.name:
+        case "integers":
+            return shape[1:] == (lane_limit(1, gateways), UNIT_SCALE)
+        case "weight":
+            return shape == (1, ceil(Fraction(params.max_weight) * 2**16), UNIT_SCALE)
+        case "metrics":
+            return vector.length == len(params.metrics) and frexp(vector.scale)[0] == 0.5
+        case "clipped":
+            return vector.length == 1 and vector.scale == 1 and params.clipping == "saturate"
+        case "check":
+            return shape == (CHECK_WORDS, 0, 1.0)
+        case _:
+            return False
+
+
+def _check_cover(vector: VectorSpec, leaves: Sequence[LeafSpec]) -> None:
+    """Leaves of a vector stand one behind the other, tied ones in one place, without a gap."""
+    carries = vector.name == "integers" or _UPDATE.fullmatch(vector.name) is not None
+    stop = start = 0
+    for leaf in sorted(leaves, key=lambda leaf: (leaf.start, prod(leaf.shape))):
+        size = prod(leaf.shape)
+        tied = size > 0 and (leaf.start, leaf.start + size) == (start, stop)
+        if not size or tied:
+            continue
+        if not carries or leaf.start != stop:
+            raise UnsupportedParameters(f"{leaf.key} does not lie where its vector has room")
+        start, stop = leaf.start, leaf.start + size
+    if carries and stop != vector.length:
+        raise UnsupportedParameters(f"{vector.name}: leaves cover {stop} of {vector.length}")

@@ -1,0 +1,17 @@
+"""How long properties are searched: HYPOTHESIS_PROFILE is dev (default), ci (same draws always) or
+deep (hours)."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+
+from tests.strategies import PROFILE
+
+# before anything imports it, so that its assertions show their values
+pytest.register_assert_rewrite("tests.session.harness")
+
+settings.register_profile("dev", deadline=None)
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.register_profile("deep", deadline=None, max_examples=5000, print_blob=True)
+settings.load_profile(PROFILE)

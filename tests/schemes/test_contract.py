@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+
+from secagg import Masks
+from secagg.thresholds import derive
+from tests.schemes import contract, contract_noise
+
+SCHEMES = [Masks(), Masks(packing=1), Masks(packing=5)]
+
+
+@pytest.mark.parametrize(
+    "check", [*contract.CHECKS, *contract_noise.CHECKS], ids=lambda check: check.__name__
+)
+@pytest.mark.parametrize("scheme", SCHEMES, ids=repr)
+def test_scheme(scheme, check):
+    check(scheme)
+
+
+def test_masks_promise_the_exact_sum():
+    assert Masks().guarantees(derive(4)).exact
+
+
+@pytest.mark.parametrize("part", [contract, contract_noise], ids=lambda part: part.__name__)
+def test_every_check_is_listed(part):
+    defined = {name for name, each in vars(part).items() if _is_check(part, name, each)}
+
+    assert defined == {check.__name__ for check in part.CHECKS}
+
+
+def _is_check(part, name, each):
+    ours = getattr(each, "__module__", "") == part.__name__ and not isinstance(each, type)
+    helper = name.startswith(("_", "assert_")) or name == "phases"
+    return ours and callable(each) and not helper

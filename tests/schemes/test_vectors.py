@@ -1,0 +1,263 @@
+"""Frozen messages and sessions of the masks scheme: said as written, and what must fail fails."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from secagg import encoding, errors, params, wire
+from secagg.crypto.signing import SigningKey
+from secagg.protocol import audit, certificate, identity, messages
+from secagg.protocol.events import Aborted, Send, UpdateDue
+from secagg.schemes.masks import messages as masks
+from secagg.schemes.masks.reference import Coins, run_masks
+from tests.vectors import generate_masks, messages_by_hand
+from tests.vectors.lies import CODEC, LIAR, TO_CLIENT, TO_SERVER
+
+VECTORS = Path(generate_masks.__file__).parent
+MESSAGES, SESSION = (
+    json.loads((VECTORS / name).read_text("utf-8"))["operations"] for name in generate_masks.FILES
+)
+FIRST, SECOND = (each for each in SESSION if each["operation"] == "session")
+LIES = [each for each in SESSION if each["operation"] == "lie"]
+FRAMES = [(way, i, bytes.fromhex(data)) for way, i, data in FIRST["frames"]]
+
+
+def named(operation):
+    what = operation.get("what", operation.get("type", operation["operation"]))
+    return f"{operation['operation']}-{what}".replace(" ", "-")
+
+
+@pytest.mark.parametrize("name", generate_masks.FILES)
+def test_generator_reproduces_frozen_file(name):
+    expected = (VECTORS / name).read_text("utf-8")
+
+    assert expected == generate_masks.render(generate_masks.FILES[name]())
+    assert len(expected) < 200_000
+
+
+# -- messages and frames ---------------------------------------------------------------------------
+
+
+def kind(name):
+    places = (params, identity, messages, masks, certificate, audit)
+    return next(getattr(place, name) for place in places if hasattr(place, name))
+
+
+def perform(operation):
+    if operation["operation"] == "message":
+        decoded = encoding.decode(kind(operation["type"]), bytes.fromhex(operation["expected"]))
+        fields = messages_by_hand.plain(_builtins(decoded))
+        return fields, encoding.encode(decoded).hex()
+    frame = bytes.fromhex(operation["frame"])
+    if operation["operation"] == "vector":
+        parts = wire.vector_frame_parts(frame)
+        return parts.sequence, list(map(str, parts.words.tolist())), parts.tag.hex()
+    session = bytes.fromhex(operation["session"])
+    message = CODEC.decode(frame, session=session)
+    return type(message).__name__, CODEC.encode(message, session).hex()
+
+
+def _builtins(value):
+    if isinstance(value, msgspec.Struct):
+        value = msgspec.structs.astuple(value)
+    return [*map(_builtins, value)] if isinstance(value, tuple) else value
+
+
+def expected_of(operation):
+    if operation["operation"] == "message":
+        return operation["fields"], operation["expected"]
+    if operation["operation"] == "vector":
+        return operation["sequence"], operation["words"], operation["tag"]
+    return operation["type"], operation["frame"]
+
+
+@pytest.mark.parametrize("operation", MESSAGES, ids=named)
+def test_frozen_message(operation):
+    if not operation["success"]:
+        with pytest.raises(getattr(errors, operation["error"])):
+            perform(operation)
+        return
+
+    assert expected_of(operation) == perform(operation)
+
+
+def test_every_message_of_the_scheme_is_frozen():
+    frozen = {operation["type"] for operation in MESSAGES if operation["operation"] == "message"}
+    framed = {operation.get("type") for operation in MESSAGES if operation["operation"] == "frame"}
+    table = dict(messages.COMMON) | dict(masks.MESSAGES)
+
+    assert framed >= {each.__name__ for each in table.values()}
+    assert frozen >= framed - {None} | {step.answer.__name__ for step in masks.STEPS}
+
+
+# -- sessions --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("i", range(4))
+def test_a_client_says_what_is_frozen(i):
+    world = generate_masks.first_world()
+    client, said = world.clients[i], []
+    for way, to, data in FRAMES:
+        if (way, to) != ("down", i):
+            continue
+        for event in client.receive(data):
+            if isinstance(event, Send):
+                said.append(event.frame)
+            elif isinstance(event, UpdateDue):
+                said += [send.frame for send in world.upload(i)]
+
+    assert [data for way, sender, data in FRAMES if (way, sender) == ("up", i)] == said
+
+
+class Orchestrator:
+    """The server, given the frames of gateways; time is up when it owes a frame."""
+
+    def __init__(self):
+        self.world = generate_masks.first_world()
+        self.server = self.world.server
+        self.sent = []
+        self._collect(self.server.start())
+
+    def take(self, sender, data):
+        self._collect(self.server.receive(sender, data))
+
+    def until(self, frame):
+        """Go on until this frame has been sent."""
+        if frame not in self.sent:
+            self.time_is_up()
+
+    def time_is_up(self):
+        self._collect(self.server.advance())
+
+    def _collect(self, events):
+        for event in events:
+            if isinstance(event, Send):
+                self.sent.append(("down", event.to, event.frame))
+            else:
+                self.world.events.append(event)
+
+
+def test_the_server_says_what_is_frozen():
+    orchestrator = Orchestrator()
+    for way, i, data in FRAMES:
+        if way == "down":
+            orchestrator.until((way, i, data))
+            assert (way, i, data) in orchestrator.sent
+        else:
+            orchestrator.take(i, data)
+    world = orchestrator.world
+
+    assert [3] == [to for way, to, data in orchestrator.sent if (way, to, data) not in FRAMES]
+    assert FIRST["included"] == [*world.included]
+    assert FIRST["sums"] == [list(map(str, sums)) for sums in world.opened]
+    assert FIRST["audit"] == encoding.encode(world.server.audit).hex()
+
+
+def test_the_reference_says_what_is_frozen():
+    k = encoding.decode(params.SessionParams, bytes.fromhex(FIRST["K"]))
+    p = encoding.decode(params.RoundParams, bytes.fromhex(FIRST["P"]))
+    coins, keys = [], []
+    for client in FIRST["clients"]:
+        stream = iter(bytes.fromhex(client["coefficients"]))
+        secrets = (bytes.fromhex(client[name]) for name in ("channel_key", "key_seed", "seed"))
+        coins.append(Coins(*secrets, lambda size, s=stream: bytes(next(s) for _ in range(size))))
+        keys.append(SigningKey(bytes.fromhex(client["identity"])))
+    inputs = [[list(map(int, x)) for x in vectors] for vectors in FIRST["inputs"]]
+    vanish = {int(i): phase for i, phase in FIRST["vanish"].items()}
+    outcome = run_masks(k, p, keys, coins, inputs, vanish)
+    session = k.session
+    small = {
+        (i, CODEC.encode(messages.Answer(step=step, signed=signed), session))
+        for (step, i), signed in outcome.said.items()
+    }
+    vectors = {
+        (i, tuple(wire.vector_frame_parts(data).words.tolist()))
+        for way, i, data in FRAMES
+        if way == "up" and wire.type_of(data) == wire.VECTOR
+    }
+
+    assert FIRST["included"] == outcome.included
+    assert FIRST["sums"] == [list(map(str, sums)) for sums in outcome.sums]
+    assert small == {
+        (i, data) for way, i, data in FRAMES if way == "up" and wire.type_of(data) != wire.VECTOR
+    }
+    assert vectors == {(i, tuple(y)) for i, ys in outcome.masked.items() for y in ys}
+
+
+def test_the_second_session_is_frozen_in_digests():
+    world = generate_masks.second_world().play()
+    digests = [[way, i, hashlib.sha256(data).hexdigest()] for way, i, data in world.log]
+
+    assert SECOND["digests"] == digests
+    assert SECOND["sums"] == [list(map(str, sums)) for sums in world.opened]
+    assert SECOND["included"] == [*world.included]
+
+
+@pytest.mark.parametrize("session", [FIRST, SECOND], ids=["first", "second"])
+def test_the_frozen_audit_record_verifies(session):
+    roster = encoding.decode(identity.Roster, bytes.fromhex(session["roster"]))
+    record = encoding.decode(audit.AuditRecord, bytes.fromhex(session["audit"]))
+
+    assert set(session["included"]) == audit.verify_record(record, roster)
+
+
+# -- what must fail --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lie", LIES, ids=named)
+def test_a_frozen_lie_is_not_believed(lie):
+    way = FRAMES[lie["instead_of"]][0]
+    before, after = FRAMES[: lie["instead_of"]], FRAMES[lie["instead_of"] + 1 :]
+    if way == "down":
+        assert lie["error"] == _error_at_client(before, bytes.fromhex(lie["frame"]))
+    else:
+        assert lie["error"] == _reason_at_server(before, bytes.fromhex(lie["frame"]), after)
+
+
+def _error_at_client(before, frame):
+    world = generate_masks.first_world()
+    client = world.clients[LIAR]
+    for way, i, data in before:
+        if (way, i) == ("down", LIAR):
+            for event in client.receive(data):
+                if isinstance(event, UpdateDue):
+                    list(world.upload(LIAR))
+    try:
+        events = list(client.receive(frame))
+    except (errors.WireError, errors.ForeignSession) as error:
+        return type(error).__name__
+    # a farewell, and the reason; no answer
+    farewell, aborted = events
+    answer = CODEC.decode(farewell.frame, session=world.server.session)
+    assert isinstance(aborted, Aborted)
+    assert answer.step == "abort"
+    return type(aborted.reason).__name__
+
+
+def _reason_at_server(before, frame, after):
+    orchestrator = Orchestrator()
+    for each in before:
+        if each[0] == "down":
+            orchestrator.until(each)
+        else:
+            orchestrator.take(*each[1:])
+    orchestrator.take(LIAR, frame)
+    for way, i, data in after:  # what else comes in this phase
+        if way == "up":
+            orchestrator.take(i, data)
+        elif (way, i, data) not in orchestrator.sent:
+            break
+    if orchestrator.server.phase not in {"aborted", "done"}:
+        orchestrator.time_is_up()
+    return orchestrator.world.dropped.get(LIAR)
+
+
+def test_every_message_is_lied_about():
+    assert set(TO_CLIENT) == {step.request for step in masks.STEPS}
+    assert set(TO_SERVER) == {step.answer for step in masks.STEPS}
+    assert {False} == {lie["success"] for lie in LIES}

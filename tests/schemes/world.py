@@ -1,0 +1,295 @@
+"""One session with all its parties, deterministic: every byte follows from the seed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from secagg.crypto.signing import verify
+from secagg.errors import SessionAborted
+from secagg.fixed_point.reference import unpack
+from secagg.params import Entropy, MetricSpec
+from secagg.protocol.events import Aborted, Event, GatewayDropped, Send, UpdateDue
+from secagg.protocol.identity import Identity, Roster
+from secagg.protocol.journal import Journal
+from secagg.protocol.messages import UploadHeader
+from secagg.schemes.base import Scheme
+from secagg.session import ClientSession, Encoding, ServerSession, SessionSettings
+from secagg.session.settings import hash_of, layout
+from secagg.session.update import Update, rounding_key
+from secagg.thresholds import derive
+from secagg.wire import VECTOR, type_of, vector_frame_parts
+from secagg.workers import Workers
+
+ROUNDING = b"the same numbers again"
+MAX_WEIGHT = 8.0
+VERIFY = lru_cache(1 << 14)(verify)
+"""Many worlds say the same; what does not verify is not kept."""
+
+
+def entropy(*name: object) -> Entropy:
+    """A stream of bytes that follows from a name: cut as you like, the bytes stay the same."""
+    blocks = (hashlib.sha256(f"{name} {at}".encode()).digest() for at in range(1 << 40))
+    stream = (byte for block in blocks for byte in block)
+    return lambda size: bytes(next(stream) for _ in range(size))
+
+
+class Frame(NamedTuple):
+    """What passed between the server and a gateway."""
+
+    way: str
+    """ "down" to the gateway, "up" from it."""
+    gateway: int
+    data: bytes
+
+    @property
+    def words(self) -> np.ndarray:
+        return vector_frame_parts(self.data).words
+
+
+Passes = Callable[[Frame], Iterator[bytes]]
+"""What arrives instead of a frame; what raises SecAggError on arrival is not the driver's care."""
+
+
+def unchanged(frame: Frame) -> Iterator[bytes]:
+    yield frame.data
+
+
+@dataclass
+class World:
+    """Gateways 0 .. n - 1, at positions of the same numbers.
+
+    `vanish` maps a gateway to the phase from which on it is silent, or to the number of frames that
+    it sends before it falls silent. The seed names the parties, the session what they draw.
+    """
+
+    scheme: Scheme
+    gateways: int = 4
+    seed: str = "a"
+    coordinates: int = 7
+    threads: int = 1
+    max_in_flight: int = 2
+    interleaved: bool = False
+    vanish: Mapping[int, str | int] = field(default_factory=dict)
+    limits: Mapping[str, int] = field(default_factory=dict)
+    round: int = 1
+    session: str = ""
+    journals: Mapping[int, Journal] | None = None
+    passes: Passes = unchanged
+    shared: Any = None
+    log: list[Frame] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    aborted: SessionAborted | None = None
+
+    def __post_init__(self) -> None:
+        self.ids = range(self.gateways)
+        orchestrator = Identity.generate("orchestrator", entropy(self.seed, "orchestrator key"))
+        identities = [Identity.generate(i, entropy(self.seed, "key", i)) for i in self.ids]
+        self.identities = identities
+        self.orchestrator = orchestrator
+        self.roster = Roster.of(1, orchestrator, identities)
+        self.workers = Workers(self.threads)
+        self.settings = self._settings()
+        self.server = ServerSession(
+            self.settings,
+            self.roster,
+            orchestrator,
+            rng=self.entropy("server"),
+            workers=self.workers,
+            max_in_flight=self.max_in_flight,
+            verify=VERIFY,
+        )
+        self.clients = {i: self.client(i) for i in self.ids}
+        self._mail: deque[Send] = deque()
+        self._due: deque[int] = deque()
+        self._uploads: deque[tuple[int, Iterator[Send]]] = deque()
+        self._sent = dict.fromkeys(self.ids, 0)
+
+    def entropy(self, *name: object) -> Entropy:
+        """What a party of this session draws."""
+        return entropy(self.seed, self.session, *name)
+
+    def client(self, i: int) -> ClientSession:
+        return ClientSession(
+            self.identities[i],
+            self.roster,
+            journal=None if self.journals is None else self.journals[i],
+            rng=self.entropy("client", i),
+            workers=self.workers,
+            schemes=(self.scheme,),
+            verify=VERIFY,
+        )
+
+    def _settings(self) -> SessionSettings:
+        # a precision that every layout reaches
+        encoding = Encoding(clip=1.0, max_weight=MAX_WEIGHT, precision=1.0, metrics={"loss": 100.0})
+        tree = self.update(0)
+        leaves, vectors = layout(tree, encoding, gateways=self.gateways, lanes=self.scheme.lanes)
+        return SessionSettings(
+            scheme=self.scheme,
+            round=self.round,
+            cohort=tuple(self.ids),
+            thresholds=derive(self.gateways, **self.limits),
+            model=hash_of(None),
+            leaves=leaves,
+            vectors=vectors,
+            max_weight=MAX_WEIGHT,
+            metrics=(MetricSpec(name="loss", bound=100.0),),
+        )
+
+    # -- inputs ------------------------------------------------------------------------------------
+
+    def update(self, i: int) -> dict[str, Any]:
+        if self.shared is not None:
+            return self.shared
+        # not numpy's generator, whose numbers may differ between versions: vectors are frozen
+        drawn = hashlib.shake_128(f"update {i}".encode()).digest(4 * (self.coordinates + 3))
+        numbers = np.frombuffer(drawn, "<i4")
+        return {"w": numbers[3:] / 2**31, "steps": numbers[:3].astype(np.int64)}
+
+    def weight(self, i: int) -> float:
+        return 0.5 + i % 7
+
+    def metrics(self, i: int) -> dict[str, float]:
+        return {"loss": 0.25 * i - 1}
+
+    def encoded(self, i: int) -> list[list[int]]:
+        """The coordinates of a gateway's vectors as integers."""
+        params = self.server._server.round
+        update = Update(
+            params,
+            self.update(i),
+            weight=self.weight(i),
+            base=None,
+            metrics=self.metrics(i),
+            rounding=rounding_key(ROUNDING, i, b""),
+        )
+        fill, vectors = update.source(), []
+        for v, spec in enumerate(params.vectors):
+            words = np.empty(spec.words, np.uint64)
+            fill(v, 0, words)
+            vectors.append(unpack(spec, words.tolist())[: spec.length])
+        return vectors
+
+    def expected(self, included: Iterator[int]) -> list[list[int]]:
+        """The integer oracle: what the sum over these gateways is."""
+        return [[sum(c) for c in zip(*v)] for v in zip(*map(self.encoded, included))]  # noqa: B905
+
+    # -- outcome -----------------------------------------------------------------------------------
+
+    @property
+    def opened_words(self) -> list[np.ndarray]:
+        """The sum of each vector, lanes still packed."""
+        return self.server._server.opened.vectors
+
+    @property
+    def opened(self) -> list[list[int]]:
+        """The sums of the coordinates of each vector."""
+        vectors = self.server._server.round.vectors
+        return [
+            unpack(spec, words.tolist())[: spec.length]
+            for spec, words in zip(vectors, self.opened_words, strict=True)
+        ]
+
+    @property
+    def included(self) -> tuple[int, ...]:
+        return self.server.result.included
+
+    @property
+    def dropped(self) -> dict[int, str]:
+        return {e.id: e.reason.name for e in self.events if isinstance(e, GatewayDropped)}
+
+    def uploads(self) -> dict[int, np.ndarray]:
+        """All words that each gateway uploaded."""
+        words = {i: [] for i in self.ids}
+        for frame in self.log:
+            if frame.way == "up" and type_of(frame.data) == VECTOR:
+                words[frame.gateway].append(frame.words)
+        return {i: np.concatenate(parts) for i, parts in words.items() if parts}
+
+    # -- delivery ----------------------------------------------------------------------------------
+
+    def play(self) -> World:
+        """Run to the end; whoever is silent costs a deadline."""
+        self.collect(self.server.start())
+        while self.server.phase not in {"done", "aborted"}:
+            if not self.step():
+                self.collect(self.server.advance())
+        while self._mail:
+            self.step()
+        return self
+
+    def step(self) -> bool:
+        """Pass on what is due next; nothing may be."""
+        if self._mail:
+            self._deliver(self._mail.popleft())
+        elif self._due:
+            i = self._due.popleft()
+            self._uploads.append((i, self.upload(i)))
+        elif self._uploads:
+            i, frames = self._uploads.popleft()
+            if (send := next(frames, None)) is not None:
+                back = self._uploads.append if self.interleaved else self._uploads.appendleft
+                back((i, frames))
+                self.to_server(i, send)
+        else:
+            return False
+        return True
+
+    def upload(self, i: int) -> Iterator[Send]:
+        return self.clients[i].upload(
+            self.update(i), self.weight(i), metrics=self.metrics(i), rounding_seed=ROUNDING
+        )
+
+    def _deliver(self, send: Send) -> None:
+        if self._silent(send.to):
+            return
+        frame = Frame("down", send.to, bytes(send.frame))
+        self.log.append(frame)
+        for data in self.passes(frame):
+            self.arrive(send.to, data)
+
+    def arrive(self, i: int, data: bytes) -> None:
+        """Bytes reach a gateway."""
+        for event in self.clients[i].receive(data):
+            if isinstance(event, Send):
+                self.to_server(i, event)
+            elif isinstance(event, UpdateDue):
+                self._due.append(i)
+
+    def to_server(self, i: int, send: Send) -> None:
+        if self._silent(i):
+            return
+        self._sent[i] += 1
+        frame = Frame("up", i, bytes(send.frame))
+        self.log.append(frame)
+        for data in self.passes(frame):
+            self.collect(self.server.receive(i, data))
+
+    def _silent(self, i: int) -> bool:
+        since = self.vanish.get(i)
+        if isinstance(since, int):
+            return self._sent[i] >= since
+        phases = [step.name for step in self.scheme.steps]
+        now = self.server.phase
+        return since is not None and now in phases[phases.index(since) :]
+
+    def collect(self, events: Iterator[Event]) -> None:
+        for event in events:
+            if isinstance(event, Send):
+                self._mail.append(event)
+            else:
+                self.events.append(event)
+                if isinstance(event, Aborted):
+                    self.aborted = event.reason
+
+
+def upload_phase(scheme: Scheme) -> int:
+    """Which of the scheme's phases the upload belongs to."""
+    return [step.answer for step in scheme.steps].index(UploadHeader)
