@@ -111,10 +111,10 @@ def test_consistency_is_refused_before_the_upload_is_handed_over():
 def due(parties: Parties, number: int, *, salt: str) -> World:
     """A session in which the victim has been asked for its update."""
     parties.seed = salt  # another session id
-    world = World(parties, number)
-    world.play_until("masked_input")
-    while ME not in world.uploads:
-        assert world.step()
+    world = World(parties, number).play_until("masked_input")
+    frame = next(frame for frame in world.pending if frame.gateway == ME)
+    world.log.append(frame)
+    assert UpdateDue is type(heard(world.clients[ME], frame.data)[-1])
     return world
 
 
