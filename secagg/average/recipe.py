@@ -285,12 +285,17 @@ class SecureAverage:
                 )
 
     def _roster(self, ids: Sequence[GatewayId]) -> Roster:
-        new = [name for name in ids if name not in self._gateways]
-        for name in new:
-            self._gateways[name] = Identity.generate(name, os.urandom), MemoryJournal()
-        self._epoch += bool(new)
-        identities = [self._gateways[name][0] for name in self._gateways]
-        return Roster.of(self._epoch, self._orchestrator, identities)
+        new: dict[GatewayId, tuple[Identity, Journal]] = {
+            name: (Identity.generate(name, os.urandom), MemoryJournal())
+            for name in ids
+            if name not in self._gateways
+        }
+        gateways, epoch = self._gateways | new, self._epoch + bool(new)
+        members = [identity for identity, _ in gateways.values()]
+        roster = Roster.of(epoch, self._orchestrator, members)
+        roster.hash()  # an id without canonical bytes must not stay in later rosters
+        self._gateways, self._epoch = gateways, epoch
+        return roster
 
     def _client(self, name: GatewayId, roster: Roster, verify: Verify) -> ClientSession:
         identity, journal = self._gateways[name]

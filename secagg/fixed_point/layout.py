@@ -184,6 +184,10 @@ def weight_units(weight: float, max_weight: float) -> int:
     Raises:
         EncodingError: not a number, not positive, above `max_weight`, or rounds to zero.
     """
+    try:
+        weight = float(weight)  # numpy and torch have numbers that are no floats
+    except (TypeError, ValueError, OverflowError):
+        raise EncodingError(f"weight is {weight!r}: it takes a number") from None
     if not 0 < weight <= max_weight:
         raise EncodingError(f"weight is {weight}: it takes a number above 0, at most {max_weight}")
     largest = math.floor(Fraction(max_weight) * 2**WEIGHT_FRACTION_BITS)

@@ -154,7 +154,7 @@ def _vector(group: Group, gateways: int, max_weight: float, lanes: int) -> Vecto
 def _metrics(bounds: Mapping[str, float], gateways: int) -> VectorSpec:
     """One scale for all: the finest power of two with room for the largest bound."""
     largest = max(bounds.values())
-    if not 0 < largest < float("inf"):
+    if not all(0 < bound < float("inf") for bound in bounds.values()):
         raise ConfigurationError(f"metric bounds are {dict(bounds)}: use positive numbers")
     scale = 2.0 ** floor(log2(lane_limit(1, gateways)) - log2(largest) - 1)
     return exact_spec("metrics", len(bounds), gateways, largest, scale)

@@ -128,7 +128,11 @@ def _metric_units(params: RoundParams, metrics: Mapping[str, float]) -> list[int
         raise EncodingError(f"metrics are {sorted(metrics)}: this round sums {sorted(expected)}")
     units = []
     for metric in params.metrics:
-        value = float(metrics[metric.name])
+        try:
+            value = float(metrics[metric.name])
+        except (TypeError, ValueError, OverflowError):
+            given = metrics[metric.name]
+            raise EncodingError(f"metric {metric.name!r} is {given!r}: use a number") from None
         if not abs(value) <= metric.bound:
             raise EncodingError(f"metric {metric.name!r} is {value}: its bound is {metric.bound}")
         units.append(round(value * _scale(params.vectors)))

@@ -29,7 +29,7 @@ from secagg.session.server import temporary_file
 from secagg.session.settings import layout
 from secagg.session.update import Update, rounding_key
 from secagg.thresholds import derive
-from secagg.wire import frame_spans
+from secagg.wire import frame_spans, session_of
 
 STEPS = ("advertise_keys", "share_keys", "masked_input", "consistency", "unmasking")
 POINTS = (
@@ -251,10 +251,17 @@ class World:
         if self.keep_log:
             self.log.append(frame)
         for data in self.passes(frame):
-            if frame.up:
-                self.collect(self.server.receive(frame.gateway, data))
-            else:
+            if not frame.up:
                 self.arrive(frame.gateway, data)
+            elif not self.foreign(data):
+                self.collect(self.server.receive(frame.gateway, data))
+
+    def foreign(self, data: bytes) -> bool:
+        """Whether the router gives these bytes to another session; what is no frame comes here."""
+        try:
+            return session_of(data) != self.server.session
+        except WireError:
+            return False
 
     def arrive(self, name: str, data: bytes) -> None:
         """Bytes reach a gateway."""
@@ -291,7 +298,9 @@ class World:
     def collect(self, events: Iterable[Event]) -> None:
         for event in events:
             if isinstance(event, Send):
-                self.pending.append(Frame(event.to, up=False, step=self.server.phase, data=event.frame))
+                self.pending.append(
+                    Frame(event.to, up=False, step=self.server.phase, data=event.frame)
+                )
             else:
                 self.events.append(event)
 

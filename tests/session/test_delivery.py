@@ -23,7 +23,7 @@ def everybody_but(world: World, *names: str) -> tuple[str, ...]:
 @pytest.mark.parametrize("interleaved", [False, True])
 @pytest.mark.parametrize("up", [False, True])
 @pytest.mark.parametrize("step", STEPS)
-def test_what_comes_after_its_phase_is_too_late(step: str, up: bool, interleaved: bool) -> None:
+def test_what_comes_after_its_phase_is_too_late(*, step: str, up: bool, interleaved: bool) -> None:
     def late(frame: Frame) -> bool:
         return frame.gateway == "g1" and frame.up == up and frame.step == step
 
@@ -99,7 +99,7 @@ def test_all_earlier_answers_again_change_nothing() -> None:
 @pytest.mark.parametrize("order", [0, -1])
 @pytest.mark.parametrize("interleaved", [False, True])
 @pytest.mark.parametrize("max_in_flight", [1, 2, 9])
-def test_uploads_side_by_side(max_in_flight: int, interleaved: bool, order: int) -> None:
+def test_uploads_side_by_side(*, max_in_flight: int, interleaved: bool, order: int) -> None:
     files: list[io.BytesIO] = []
 
     def spool() -> io.BytesIO:

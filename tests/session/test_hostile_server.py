@@ -129,7 +129,7 @@ class LyingServer(RuleBasedStateMachine):
             self.deliver(s, position, changed)
 
     @rule(s=SESSIONS, position=GATEWAYS, again=st.booleans(), shown=subsets(4))
-    def a_restart(self, s: int, position: int, again: bool, shown: frozenset[int]) -> None:
+    def a_restart(self, *, s: int, position: int, again: bool, shown: frozenset[int]) -> None:
         """The process dies, comes back with its journal, and is asked the same or something new."""
         if position == self.corrupt:
             return

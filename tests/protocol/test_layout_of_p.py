@@ -1,0 +1,129 @@
+"""A client refuses every layout of P that it would not have chosen itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from secagg.errors import AggregateOutOfRange, ConfigurationError, UnsupportedParameters
+from secagg.params import LeafSpec, MetricSpec, RoundParams, VectorSpec
+from secagg.protocol.outcome import check_opened
+from secagg.protocol.policy import Policy
+from secagg.protocol.vectors import check_vectors
+from tests.session.harness import Parties
+
+replace = msgspec.structs.replace
+GATEWAYS = 5
+
+
+def params(**changes: Any) -> RoundParams:
+    settings = Parties(GATEWAYS).settings()
+    made = RoundParams(
+        session_params=bytes(32),
+        model=bytes(32),
+        leaves=settings.leaves,
+        vectors=settings.vectors,
+        max_weight=settings.max_weight,
+        metrics=settings.metrics,
+        clipping=settings.clipping,
+    )
+    return replace(made, **changes)
+
+
+def vector(name: str, **changes: Any) -> RoundParams:
+    whole = params()
+    return replace(
+        whole,
+        vectors=tuple(replace(v, **changes) if v.name == name else v for v in whole.vectors),
+    )
+
+
+def leaf(index: int, **changes: Any) -> RoundParams:
+    leaves = list(params().leaves)
+    leaves[index] = replace(leaves[index], **changes)
+    return params(leaves=tuple(leaves))
+
+
+def extra(**changes: Any) -> RoundParams:
+    """One more vector, before the check."""
+    whole = params()
+    more = VectorSpec(
+        **({"name": "x", "length": 1, "lanes": 1, "limit": 1, "scale": 1.0} | changes)
+    )
+    return replace(whole, vectors=(*whole.vectors[:-1], more, whole.vectors[-1]))
+
+
+def test_the_planners_own_layout_is_accepted():
+    check_vectors(params(), GATEWAYS)
+
+
+def test_tied_leaves_share_their_place():
+    first = params().leaves[0]
+
+    check_vectors(params(leaves=(*params().leaves, replace(first, key="tied"))), GATEWAYS)
+
+
+def test_empty_leaves_lie_anywhere():
+    empty = LeafSpec(key="e", shape=(0, 3), dtype="float32", vector=0, start=0)
+
+    check_vectors(params(leaves=(*params().leaves, empty)), GATEWAYS)
+
+
+WRONG = {
+    "weight cap": params(max_weight=2.0**40),
+    "no weight": params(vectors=tuple(v for v in params().vectors if v.name != "weight")),
+    "check not last": params(vectors=params().vectors[::-1]),
+    "one name twice": params(vectors=(params().vectors[0], *params().vectors)),
+    "unknown name": extra(),
+    "clipped without saturation": extra(name="clipped"),
+    "update of another limit": vector("update/0", limit=5),
+    "update scale underflows": vector("update/0", scale=5e-324),
+    "update clip too wide": vector("update/0", scale=2.0**-100),
+    "integers in lanes": vector("integers", lanes=2, limit=1),
+    "integers of another scale": vector("integers", scale=1.0),
+    "weight of another limit": vector("weight", limit=1),
+    "metrics of another length": vector("metrics", length=2),
+    "metrics scale no power of two": vector("metrics", scale=3.0),
+    "metrics leave their lane": vector("metrics", limit=2**62),
+    "check of more words": vector("check", length=3),
+    "leaf in no vector": leaf(0, vector=99),
+    "leaf in a negative vector": leaf(0, vector=-1),
+    "leaf of negative shape": leaf(0, shape=(-1, -7)),
+    "leaf of too many axes": leaf(0, shape=(1,) * 65),
+    "leaf in the weight": params(
+        leaves=(
+            *params().leaves,
+            LeafSpec(key="z", shape=(1,), dtype="float64", vector=2, start=0),
+        )
+    ),
+    "gap": leaf(0, start=1),
+    "overlap": params(leaves=(*params().leaves, replace(params().leaves[0], shape=(3,)))),
+    "vector longer than its leaves": vector("update/0", length=8),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_another_layout_is_refused(name):
+    with pytest.raises(UnsupportedParameters):
+        check_vectors(WRONG[name], GATEWAYS)
+
+
+@pytest.mark.parametrize(
+    "floors",
+    [{"min_gateways": 2}, {"min_included": 2}, {"min_colluding": 0}, {"lanes": frozenset({3})}],
+)
+def test_a_policy_that_hides_nothing_is_refused(floors):
+    with pytest.raises(ConfigurationError):
+        Policy(**floors)
+
+
+def test_a_sum_without_weight_is_no_mean():
+    import numpy as np
+
+    whole = params(metrics=(MetricSpec(name="loss", bound=100.0),))
+    vectors = [np.zeros(spec.words, np.uint64) for spec in whole.vectors]
+
+    with pytest.raises(AggregateOutOfRange, match="total weight"):
+        check_opened(whole, vectors, GATEWAYS)

@@ -1,0 +1,259 @@
+"""A gateway's process dies at every message and comes back with its journal: the same bytes again,
+or absence; never another answer, never a second upload."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from secagg.errors import BelowThreshold, LocalProtocolError, StaleRound, StateLost
+from secagg.protocol.events import Aborted, Send, UpdateDue
+from secagg.protocol.journal import Journal, MemoryJournal, SQLiteJournal
+from secagg.protocol.messages import Answer
+from secagg.wire import VECTOR, type_of
+from tests.session.deceit import CODEC
+from tests.session.harness import STEPS, Frame, Parties, World, assert_exact, metrics, update
+
+VICTIM = "g1"
+DURABLE = STEPS[1:]
+"""From the first share on."""
+Reopen = Callable[[Journal | None], Journal]
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reopen]:
+    """The journal as the next process finds it."""
+    opened: list[SQLiteJournal] = []
+
+    def again(before: Journal | None) -> Journal:
+        if request.param == "memory":
+            return before or MemoryJournal()
+        if before is not None:
+            before.close()
+        opened.append(SQLiteJournal(tmp_path / "journal.db"))
+        return opened[-1]
+
+    yield again
+    for journal in opened:
+        journal.close()
+
+
+class CrashingWorld(World):
+    """The victim dies when it has answered one request, before or after the answer has left."""
+
+    def crash_at(self, step: str, *, left: bool, reopen: Reopen) -> CrashingWorld:
+        self.reopen, self.crashes = reopen, 0
+        self.parties.journals[VICTIM] = reopen(None)
+        self.clients[VICTIM] = self.parties.client(VICTIM, self.number)
+
+        def passes(frame: Frame) -> tuple[bytes, ...]:
+            if (frame.gateway, frame.up, frame.step) == (VICTIM, False, step) and not self.crashes:
+                for event in self.clients[VICTIM].receive(frame.data):
+                    if isinstance(event, Send):
+                        self.said.append(bytes(event.frame))
+                        if left:
+                            self.to_server(VICTIM, event)
+                self.restart()
+            return (frame.data,)
+
+        self.said: list[bytes] = []
+        self.passes = passes
+        return self
+
+    def restart(self) -> None:
+        self.crashes += 1
+        self.uploads.pop(VICTIM, None)
+        self.parties.journals[VICTIM] = self.reopen(self.parties.journals[VICTIM])
+        self.clients[VICTIM] = self.parties.client(VICTIM, self.number, "life", self.crashes)
+
+    def answers(self, step: str) -> set[bytes]:
+        """What the victim has answered to a step, over all its lives."""
+        sent = [bytes(f.data) for f in self.log if f.up and f.gateway == VICTIM]
+        small = [data for data in (*sent, *self.said) if type_of(data) != VECTOR]
+        decoded = [(CODEC.decode(data, session=None), data) for data in small]
+        return {data for answer, data in decoded if answer.step == step}
+
+
+def refuses_the_round(world: World) -> None:
+    """Another session of the same round gets nothing out of the victim."""
+    other = World(world.parties, number=2, settings=world.parties.settings(1))
+    other.start()
+    announce = next(frame for frame in other.pending if frame.gateway == VICTIM)
+    farewell, aborted = other.clients[VICTIM].receive(announce.data)
+
+    assert isinstance(farewell, Send)
+    assert isinstance(aborted, Aborted)
+    assert isinstance(aborted.reason, StaleRound)
+
+
+@pytest.mark.parametrize("left", [False, True], ids=["unsent", "sent"])
+@pytest.mark.parametrize("step", DURABLE)
+def test_after_a_restart_the_same_bytes_or_absence(
+    step: str, *, left: bool, reopen: Reopen
+) -> None:
+    world = CrashingWorld(Parties(4)).crash_at(step, left=left, reopen=reopen).play()
+    following = STEPS[min(STEPS.index(step) + 1, 4)]
+    # it holds no secret any more: the next new question, if there is one, finds it absent
+    if step == "masked_input":
+        expected = {VICTIM: ("masked_input", "VANISHED")}
+    elif step == "unmasking":
+        expected = {}
+    else:
+        expected = {VICTIM: (following, "ABORTED")}
+
+    assert_exact(world)
+    assert 1 == world.crashes
+    assert expected == world.dropped
+    for name in STEPS:
+        assert len(world.answers(name)) <= 1
+    assert len(world.answers(step)) == 1
+    counted = VICTIM in world.server.result.included
+    assert (step in {"consistency", "unmasking"}) == counted
+
+
+def test_keys_that_have_not_left_may_be_others(reopen: Reopen) -> None:
+    """Nothing has been shared under them yet: this answer is not journalled."""
+    world = CrashingWorld(Parties(4)).crash_at("advertise_keys", left=False, reopen=reopen).play()
+
+    assert_exact(world)
+    assert {} == world.dropped
+    assert 2 == len(world.answers("advertise_keys"))
+
+
+def test_keys_that_have_left_are_not_exchanged(reopen: Reopen) -> None:
+    world = CrashingWorld(Parties(4)).crash_at("advertise_keys", left=True, reopen=reopen).play()
+
+    assert_exact(world)
+    assert {VICTIM: ("share_keys", "ABORTED")} == world.dropped
+    assert set() == world.answers("share_keys")
+
+
+@pytest.mark.parametrize("frames", range(6))
+def test_a_death_in_the_middle_of_the_upload(frames: int, reopen: Reopen) -> None:
+    """0 frames: the round is claimed and nothing has left."""
+    world = CrashingWorld(Parties(4)).crash_at("", left=True, reopen=reopen)
+    world.play_until("masked_input")
+    while VICTIM not in world.uploads:
+        world.step()
+    sends = list(world.uploads.pop(VICTIM))
+    for send in sends[:frames]:
+        world.to_server(VICTIM, send)
+    world.restart()
+    request = next(f.data for f in reversed(world.log) if f.gateway == VICTIM and not f.up)
+    assert [] == [e for e in world.clients[VICTIM].receive(request) if isinstance(e, UpdateDue)]
+    with pytest.raises(LocalProtocolError, match="no upload is due"):
+        world.upload(VICTIM)
+    world.play()
+
+    assert 5 == len(sends)
+    assert_exact(world)
+    assert (frames == 5) == (VICTIM in world.server.result.included)
+    assert {VICTIM} == set(world.dropped)
+    assert {"masked_input", "consistency"} >= {world.dropped[VICTIM][0]}
+    for name in STEPS:
+        assert len(world.answers(name)) <= 1
+    refuses_the_round(world)
+
+
+def test_a_round_that_was_not_spent_is_open_to_another_session(reopen: Reopen) -> None:
+    parties = Parties(4)
+    world = CrashingWorld(parties).crash_at("share_keys", left=True, reopen=reopen).play()
+    assert VICTIM in world.dropped
+    for name in parties.ids[:1] + parties.ids[2:]:
+        parties.journals[name] = MemoryJournal()
+    again = World(parties, number=2, settings=parties.settings(1)).play()
+
+    assert_exact(again)
+    assert VICTIM in again.server.result.included
+
+
+def test_a_restart_between_rounds_forgets_nothing(reopen: Reopen) -> None:
+    parties = Parties(4)
+    world = CrashingWorld(parties).crash_at("", left=True, reopen=reopen).play()
+    assert_exact(world)
+    world.restart()
+
+    refuses_the_round(world)
+    following = World(parties, number=2).play()
+    assert_exact(following)
+    assert parties.ids == following.server.result.included
+
+
+@pytest.mark.parametrize("step", DURABLE)
+def test_a_fresh_journal_is_absence(step: str) -> None:
+    """Who has lost everything answers nothing in this session."""
+    world = World(Parties(4)).play_until(step)
+    request = next(f for f in world.pending if f.gateway == VICTIM and not f.up)
+    world.parties.journals[VICTIM] = MemoryJournal()
+    world.clients[VICTIM] = world.parties.client(VICTIM, "another life")
+    farewell, aborted = world.clients[VICTIM].receive(request.data)
+
+    assert "abort" == CODEC.decode(farewell.frame, session=None).step
+    assert isinstance(aborted.reason, StateLost)
+
+
+@pytest.mark.parametrize("times", [1, 3])
+def test_many_restarts_in_one_step(times: int, reopen: Reopen) -> None:
+    world = CrashingWorld(Parties(4)).crash_at("", left=True, reopen=reopen)
+    world.play_until("unmasking")
+    request = next(f for f in world.pending if f.gateway == VICTIM and not f.up)
+    answers = set()
+    for _ in range(times):
+        events = list(world.clients[VICTIM].receive(request.data))
+        answers.add(bytes(events[0].frame))
+        world.restart()
+    world.play()
+
+    assert_exact(world)
+    assert 1 == len(answers | world.answers("unmasking"))
+
+
+def test_a_journal_out_of_a_backup_opens_nothing_of_others(tmp_path: Path) -> None:
+    """It has forgotten its upload, as a corrupt gateway would have; no journal can notice. The
+    others have not, so no second sum of that round can be formed: one is not enough to open even
+    its own update, and later rounds are right again."""
+    parties = Parties(4)
+    path, backup = tmp_path / "journal.db", tmp_path / "backup.db"
+    parties.journals[VICTIM] = journal = SQLiteJournal(path)
+    assert_exact(World(parties, number=1).play())
+    journal.close()
+    shutil.copy(path, backup)
+    with SQLiteJournal(path) as journal:
+        parties.journals[VICTIM] = journal
+        assert_exact(World(parties, number=2).play())
+    shutil.copy(backup, path)
+    with SQLiteJournal(path) as journal:
+        parties.journals[VICTIM] = journal
+        again = World(parties, number=3, settings=parties.settings(2)).play()
+        answered = [frame for frame in again.log if frame.up and frame.gateway == VICTIM]
+        decoded = [CODEC.decode(frame.data, session=None) for frame in answered]
+
+        assert ["advertise_keys"] == [
+            answer.step for answer in decoded if isinstance(answer, Answer)
+        ]
+        assert isinstance(again.aborted, BelowThreshold)
+        assert "advertise_keys" == again.aborted.phase
+        for name in {*parties.ids} - {VICTIM}:
+            reasons = [e.reason for e in again.client_events[name] if isinstance(e, Aborted)]
+            assert isinstance(reasons[0], StaleRound)
+        assert_exact(World(parties, number=4).play())
+
+
+def test_the_journal_is_asked_before_the_caller_is(reopen: Reopen) -> None:
+    """An upload that the journal refuses leaves nothing and ends the session."""
+    parties = Parties(4)
+    world = CrashingWorld(parties).crash_at("", left=True, reopen=reopen)
+    world.play_until("masked_input")
+    request = next(f for f in world.pending if f.gateway == VICTIM and not f.up)
+    list(world.clients[VICTIM].receive(request.data))
+    parties.journals[VICTIM].store_upload(parties.roster.hash(), 1, bytes(32))
+    client = world.clients[VICTIM]
+
+    with pytest.raises(StaleRound):
+        client.upload(update(1), 1.0, metrics=metrics(1))
+    assert {} == client._client._secrets
+    with pytest.raises(LocalProtocolError, match="over"):
+        client.receive(request.data)
