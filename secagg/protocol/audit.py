@@ -108,7 +108,7 @@ def _verify_parameters(record: AuditRecord, roster: Roster, verify: Verify) -> C
         verify(roster.orchestrator, Label.SIGN_ROUND, encoded, signed.signature)
         thresholds.verify(announce.params.thresholds)
         cohort = Cohort(roster, announce.params.cohort)
-        check_vectors(signed.params, len(cohort))
+        check_vectors(signed.params, announce.params.thresholds.gateways)
     except (RemoteProtocolError, WireError) as error:
         raise AuditFailure(f"parameters: {error}") from None
     if announce.params.roster != roster.hash():

@@ -124,6 +124,12 @@ def test_fewer_included_than_the_thresholds_allow():
         verify_record(few, PARTIES.roster)
 
 
+@pytest.mark.parametrize("name", ["keys", "dealers", "included"])
+def test_a_set_must_fit_the_cohort(name):
+    with pytest.raises(AuditFailure, match=name):
+        verify_record(replace(RECORD, **{name: b"\xff"}), PARTIES.roster)
+
+
 def test_there_is_no_record_before_the_certificate():
     with pytest.raises(LocalProtocolError):
         _ = World(Parties(5)).play_until("consistency").server.audit

@@ -18,6 +18,7 @@ from secagg.encoding import bitmap, decode, encode
 from secagg.params import Struct
 from secagg.protocol.events import SharesDisputed
 from secagg.protocol.messages import Abort, Answer, Signed
+from secagg.schemes.masks import client as client_module
 from secagg.schemes.masks.messages import STEPS, AdvertiseKeys
 from secagg.wire import VECTOR, type_of
 from tests.schemes.test_client_rows import CODEC, R1, R2, R3, R4, K
@@ -324,6 +325,42 @@ def test_good_shares_of_a_wrong_seed_name_their_dealer():
         lambda b: replace(b, seed_commitment=ONE),
         vanish={LIAR: "unmasking"},
     )
+
+    assert errors.InconsistentAnswers is type(world.aborted)
+    assert (LIAR,) == world.aborted.culprits
+
+
+def test_a_proved_bad_dealer_is_named_when_its_secret_is_missed():
+    """It is left out for its bad shares; then a member falls silent that alone knows their edge."""
+    world = lie(
+        R1, lambda b: replace(b, ciphertexts=(b"",) * 6), gateways=7, vanish={"g3": "unmasking"}
+    )
+
+    assert (R2, "BAD_DEALER") == world.dropped[LIAR]
+    assert errors.InconsistentAnswers is type(world.aborted)
+    assert (LIAR,) == world.aborted.culprits
+
+
+def test_shares_off_any_polynomial_name_their_dealer(monkeypatch):
+    dealing = False
+    honest = client_module.split
+
+    def split(secrets: Any, threshold: int, holders: Any, rng: Any) -> Any:
+        shares = honest(secrets, threshold, holders, rng)
+        if dealing:
+            return [[(bytes([i, 7, 1]) * 13) for _ in each] for i, each in enumerate(shares)]
+        return shares
+
+    monkeypatch.setattr(client_module, "split", split)
+    world = World(Parties(5), vanish={LIAR: "unmasking"})
+
+    def passes(frame: Frame) -> list[bytes]:
+        nonlocal dealing
+        dealing = frame.gateway == LIAR and not frame.up and frame.step == R1
+        return [frame.data]
+
+    world.passes = passes
+    world.play()
 
     assert errors.InconsistentAnswers is type(world.aborted)
     assert (LIAR,) == world.aborted.culprits

@@ -1,0 +1,181 @@
+"""What may be averaged: patterns, buffers, saturation, metrics, torch."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from secagg import SecureAverage
+
+IDS = ("a", "b", "c", "d")
+
+
+def test_clips_by_pattern_each_have_their_bound() -> None:
+    draw = np.random.default_rng(0)
+    updates = {
+        name: {
+            "fine.w": draw.uniform(-0.01, 0.01, 50),
+            "coarse.w": draw.uniform(-100, 100, 50),
+            "other": draw.uniform(-1, 1, 50),
+        }
+        for name in IDS
+    }
+    average = SecureAverage(clip={"fine.*": 0.01, "*.w": 100.0, "*": 1.0})
+    result = average.run(updates)
+    params = result.report.audit.round.params
+    units = {leaf.key: 1 / params.vectors[leaf.vector].scale for leaf in params.leaves}
+
+    assert 3 == len({leaf.vector for leaf in params.leaves})
+    for key, unit in units.items():
+        expected = sum(each[key] for each in updates.values()) / 4
+        # one unit for each gateway, divided by the total weight
+        assert np.abs(expected - result.mean[key]).max() <= 1.01 * unit
+    assert units["fine.w"] == pytest.approx(units["coarse.w"] / 10_000)
+
+
+@pytest.mark.parametrize("select", [["head.*", "bias"], "[hb][ei]*", lambda key: key != "body"])
+def test_keys_left_out_keep_the_base(select: Any) -> None:
+    base = {"head": {"w": np.zeros(3)}, "bias": np.zeros(2), "body": np.full(4, 9.0)}
+    updates = {
+        # what is left out may be anything, NaN included
+        name: {"head": {"w": np.full(3, 0.5)}, "bias": np.ones(2), "body": np.full(4, np.nan)}
+        for name in IDS
+    }
+    result = SecureAverage(clip=1.0, select=select).run(updates, base=base)
+
+    bound = result.report.error_bound
+    assert np.abs(result.mean["head"]["w"] - 0.5).max() <= bound
+    assert np.abs(result.mean["bias"] - 1.0).max() <= bound
+    assert np.array_equal(base["body"], result.mean["body"])
+    assert result.mean["body"] is not base["body"]
+    assert {"head.w", "bias"} == set(result.sum)
+
+
+def test_saturation_clips_and_counts() -> None:
+    updates = {name: {"w": np.array([0.5, 2.0, -3.0, 0.0])} for name in IDS}
+    updates["d"]["w"] = np.array([0.5, 0.9, -0.9, -1e9])
+    result = SecureAverage(clip=1.0, clipping="saturate").run(updates)
+    expected = np.array([0.5, 3.9 / 4, -3.9 / 4, -0.25])
+
+    assert 2 * 3 + 1 == result.report.clipped
+    assert np.abs(expected - result.mean["w"]).max() <= result.report.error_bound
+    assert 0 == SecureAverage(clip=1e10, clipping="saturate").run(updates).report.clipped
+
+
+def test_clipped_coordinates_of_the_vanished_are_not_counted() -> None:
+    updates = {name: {"w": np.full(5, 2.0)} for name in IDS}
+    average = SecureAverage(clip=1.0, clipping="saturate")
+
+    assert 15 == average.run(updates, vanish={"b": "masked_input"}).report.clipped
+    assert 20 == average.run(updates, vanish={"b": "unmasking"}).report.clipped
+
+
+@pytest.mark.parametrize(
+    ("values", "weights", "expected"),
+    [
+        ([1, 2, 3, 4], [1, 1, 1, 1], 2),  # 2.5 to even
+        ([1, 2, 3, 8], [1, 1, 1, 1], 4),  # 3.5 to even
+        ([-1, -2, -3, -4], [1, 1, 1, 1], -2),
+        ([10**9, 0, 0, 0], [3, 1, 1, 1], 500_000_000),
+        ([7, 7, 7, 7], [0.1, 0.2, 0.3, 0.4], 7),
+    ],
+)
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.float64])
+def test_integers_are_exact(values: Any, weights: Any, expected: int, dtype: Any) -> None:
+    buffer = np.int64 if dtype is np.float64 else dtype
+    updates = {
+        name: {"w": np.zeros(2), "n": np.array([value], buffer)}
+        for name, value in zip(IDS, values, strict=True)
+    }
+    given = dict(zip(IDS, weights, strict=True))
+    result = SecureAverage(clip=1.0, max_weight=4).run(updates, given)
+
+    assert buffer == result.mean["n"].dtype
+    assert [expected] == result.mean["n"].tolist()
+
+
+def test_metrics_are_sums_over_the_included() -> None:
+    updates = {name: {"w": np.zeros(2)} for name in IDS}
+    metrics = {
+        name: {"loss_sum": 0.125 * place - 7, "correct": 10 * place, "n": np.int64(100)}
+        for place, name in enumerate(IDS)
+    }
+    average = SecureAverage(clip=1.0, metric_bounds={"n": 1000, "loss_sum": 10})
+    result = average.run(updates, metrics=metrics, vanish={"a": "masked_input"})
+
+    assert {"loss_sum": -20.25, "correct": 60.0, "n": 300.0} == result.metrics
+    assert {} == average.run(updates).metrics
+
+
+def test_sum_is_the_weighted_sum_for_an_aggregation_of_ones_own() -> None:
+    base = {"w": np.full(3, 5.0), "n": np.array([100])}
+    updates = {
+        name: {"w": base["w"] + 0.25 * place, "n": base["n"] + place}
+        for place, name in enumerate(IDS)
+    }
+    weights = dict(zip(IDS, (1.0, 2.0, 3.0, 4.0), strict=True))
+    result = SecureAverage(clip=1.0, max_weight=4).run(updates, weights, base=base)
+    sums = result.sum
+
+    assert sums is result.sum
+    assert [2.0 + 6.0 + 12.0] == sums["n"].tolist()
+    assert np.abs(sums["w"] - 5.0).max() <= result.report.error_bound * result.total_weight
+    assert {np.dtype(np.float64)} == {each.dtype for each in sums.values()}
+
+
+def test_trees_without_reals_work_too() -> None:
+    result = SecureAverage(clip=1.0).run({name: {"n": np.array([3, 5])} for name in IDS})
+
+    assert [3, 5] == result.mean["n"].tolist()
+    assert 0.0 == result.report.error_bound
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_dtypes_survive(dtype: Any) -> None:
+    updates = {name: {"w": np.full((2, 3), 0.375, dtype)} for name in IDS}
+    mean = SecureAverage(clip=1.0).run(updates).mean["w"]
+
+    assert (dtype, (2, 3)) == (mean.dtype, mean.shape)
+    assert np.abs(mean.astype(float) - 0.375).max() < 1e-3
+
+
+def test_a_strict_state_dict_survives_a_round() -> None:
+    torch = pytest.importorskip("torch")
+    model = torch.nn.Sequential(
+        torch.nn.Linear(4, 3), torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 3, bias=False)
+    )
+    model[2].half()
+    base = {key: value.clone() for key, value in model.state_dict().items()}
+    updates = {}
+    for place, name in enumerate(IDS):
+        updates[name] = {
+            key: value + (place if value.dtype == torch.int64 else 0.125 * place)
+            for key, value in base.items()
+        }
+    result = SecureAverage(clip=1.0).run(updates, base=model.state_dict())
+    model.load_state_dict(result.mean, strict=True)
+
+    for key, value in model.state_dict().items():
+        assert base[key].dtype == value.dtype
+        expected = 1.5 if value.dtype == torch.int64 else 0.1875
+        if value.dtype == torch.int64:
+            assert int(base[key]) + round(expected) == int(value)
+        else:
+            error = (value.double() - base[key].double() - expected).abs().max()
+            assert float(error) < 2e-3
+
+
+def test_tied_torch_weights_stay_tied() -> None:
+    torch = pytest.importorskip("torch")
+    shared = torch.zeros(3, 2)
+    base = {"encoder": shared, "decoder": shared, "bias": torch.zeros(2)}
+    updates = {}
+    for name in IDS:
+        trained = torch.full((3, 2), 0.5)
+        updates[name] = {"encoder": trained, "decoder": trained, "bias": torch.ones(2)}
+    mean = SecureAverage(clip=1.0).run(updates, base=base).mean
+
+    assert mean["encoder"] is mean["decoder"]
+    assert float((mean["encoder"] - 0.5).abs().max()) < 1e-3
