@@ -114,6 +114,9 @@ class Unmasking(Struct, frozen=True):
     edge_secrets: tuple[bytes, ...]
     key_shares: tuple[bytes, ...]
 
+    def __repr__(self) -> str:
+        return f"Unmasking(position={self.position})"
+
 
 STEPS: Final = (
     Step("advertise_keys", Announce, AdvertiseKeys, Label.SIGN_ADVERTISE, durable=False),

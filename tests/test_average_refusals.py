@@ -1,0 +1,255 @@
+"""Bad input to the recipe: a named error that says what to do, and the next round is good."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from secagg import SecureAverage
+from secagg.errors import ConfigurationError, EncodingError, SecAggError
+from secagg.thresholds import MAX_COMPLETE
+
+NAN, INF = float("nan"), float("inf")
+
+
+def tree(value: float = 0.5, dtype: Any = np.float32) -> dict[str, Any]:
+    return {"w": np.full((2, 3), value, dtype), "n": np.array([3])}
+
+
+GOOD = {name: tree() for name in "abcd"}
+
+
+def changed(**leaves: Any) -> dict[str, Any]:
+    """Updates of which that of "c" is different."""
+    return GOOD | {"c": {key: v for key, v in (tree() | leaves).items() if v is not None}}
+
+
+def one_weight(weight: Any) -> dict[str, Any]:
+    return {"updates": GOOD, "weights": dict.fromkeys(GOOD, 1.0) | {"c": weight}}
+
+
+def one_metric(value: Any) -> dict[str, Any]:
+    metrics = {name: {"loss": 1.0} for name in GOOD}
+    return {"updates": GOOD, "metrics": metrics | {"c": value}}
+
+
+LATE = np.full((2, 3), 0.5, np.float32)
+LATE[1, 2] = NAN
+
+RUNS: dict[str, tuple[dict[str, Any], type[SecAggError], str]] = {
+    "NaN": ({"updates": changed(w=LATE)}, EncodingError, "'c': 1 coordinates are NaN.*'w'"),
+    "infinity": (
+        {"updates": changed(w=np.full((2, 3), INF, np.float32))},
+        EncodingError,
+        "'c': 6 coordinates are NaN or infinite.*'w'",
+    ),
+    "out of clip": (
+        {"updates": changed(w=np.full((2, 3), -3.0, np.float32))},
+        EncodingError,
+        "'c': 6 coordinates are beyond clip 2.*largest is 3 in 'w'.*saturate",
+    ),
+    "wrong shape": (
+        {"updates": changed(w=np.zeros((3, 2), np.float32))},
+        EncodingError,
+        r"'c': 'w' of the update is float32\[3, 2\], the model has float32\[2, 3\]",
+    ),
+    "wrong dtype": (
+        {"updates": changed(w=np.zeros((2, 3)))},
+        EncodingError,
+        r"'c': 'w' of the update is float64\[2, 3\]",
+    ),
+    "missing key": ({"updates": changed(n=None)}, EncodingError, "'c': the update lacks keys: n"),
+    "extra key": (
+        {"updates": changed(m=np.zeros(2))},
+        EncodingError,
+        "'c': the update has extra keys: m",
+    ),
+    "mixed structures": (
+        {"updates": GOOD | {"c": [np.zeros((2, 3), np.float32), np.array([3])]}},
+        EncodingError,
+        "'c': the update lacks keys: n, w",
+    ),
+    "an empty update": ({"updates": GOOD | {"c": {}}}, EncodingError, "'c': the tree has no arra"),
+    "no update": ({"updates": GOOD | {"c": None}}, EncodingError, "'c'.*NoneType"),
+    "a function that gives nothing": (
+        {"updates": GOOD | {"c": lambda: None}},
+        EncodingError,
+        "'c'.*NoneType",
+    ),
+    "a number": (
+        {"updates": GOOD | {"c": {"w": 1.0, "n": 3}}},
+        EncodingError,
+        "'c': 'w' is a float, no array: wrap it with numpy.asarray",
+    ),
+    "objects": (
+        {"updates": changed(w=np.array([[None] * 3] * 2))},
+        EncodingError,
+        "'c': 'w': dtype object is not averaged",
+    ),
+    "complex numbers": (
+        {"updates": {name: {"w": np.zeros(2, complex)} for name in GOOD}},
+        EncodingError,
+        "'w': dtype complex128 is not averaged",
+    ),
+    "arrays without elements": (
+        {"updates": {name: {"w": np.zeros(0)} for name in GOOD}},
+        EncodingError,
+        "nothing to average",
+    ),
+    "huge integers": (
+        {"updates": changed(n=np.array([2**62 + 1]))},
+        EncodingError,
+        "'c': 'n' holds an integer of",
+    ),
+    "another base": (
+        {"updates": GOOD, "base": {"w": np.zeros((2, 3), np.float32)}},
+        EncodingError,
+        "'a': the update has extra keys: n",
+    ),
+    "an empty base": ({"updates": GOOD, "base": {}}, EncodingError, "no arrays"),
+    "weight zero": (one_weight(0), EncodingError, "'c': weight is 0.0: it takes a number above 0"),
+    "negative weight": (one_weight(-1.0), EncodingError, "'c': weight is -1.0"),
+    "weight too large": (one_weight(4.5), EncodingError, "'c': weight is 4.5: .*at most 4.0"),
+    "weight NaN": (one_weight(NAN), EncodingError, "'c': weight is nan"),
+    "infinite weight": (one_weight(INF), EncodingError, "'c': weight is inf"),
+    "tiny weight": (one_weight(1e-9), EncodingError, "'c': weight 1e-09 rounds to zero"),
+    "no number as weight": (one_weight("many"), EncodingError, "'c': weight is 'many'.*a number"),
+    "no weight": (one_weight(None), EncodingError, "'c': weight is None"),
+    "complex weight": (one_weight(1j), EncodingError, "'c': weight is 1j"),
+    "missing weights": (
+        {"updates": GOOD, "weights": {"a": 1.0, "b": 1.0}},
+        EncodingError,
+        r"weights lack gateways: \['c', 'd'\]",
+    ),
+    "missing metrics": (
+        {"updates": GOOD, "metrics": {"a": {"loss": 1.0}}},
+        EncodingError,
+        "metrics lack gateways",
+    ),
+    "other metrics": (one_metric({"acc": 1.0}), EncodingError, "'c': metrics are .'acc'"),
+    "metric NaN": (one_metric({"loss": NAN}), EncodingError, "'c': metric 'loss' is nan"),
+    "metric too large": (one_metric({"loss": 2.0**33}), EncodingError, "its bound is 4294967296"),
+    "no number as metric": (one_metric({"loss": "low"}), EncodingError, "'loss' is 'low': use a n"),
+    "nobody": ({"updates": {}}, ConfigurationError, "takes 3 gateways or more"),
+    "one gateway": ({"updates": {"a": tree()}}, ConfigurationError, "1 gateways: it takes 3"),
+    "two gateways": (
+        {"updates": {name: tree() for name in "ab"}},
+        ConfigurationError,
+        "2 gateways: it takes 3 or more",
+    ),
+    "too many gateways": (
+        {"updates": {i: tree() for i in range(MAX_COMPLETE + 1)}},
+        ConfigurationError,
+        "up to MAX_COMPLETE = 64",
+    ),
+    "a bool as id": (
+        {"updates": GOOD | {True: tree()}},
+        ConfigurationError,
+        "gateway id True.*str or int",
+    ),
+    "a tuple as id": (
+        {"updates": GOOD | {("a", 1): tree()}},
+        ConfigurationError,
+        "use str or int",
+    ),
+    "an integer too large as id": ({"updates": GOOD | {2**70: tree()}}, EncodingError, "Roster"),
+    "a half character as id": ({"updates": GOOD | {"\ud800": tree()}}, EncodingError, "Roster"),
+    "an unknown phase": (
+        {"updates": GOOD, "vanish": {"a": "lunch"}},
+        ConfigurationError,
+        "'a': 'lunch'.*one of .*'unmasking'",
+    ),
+    "an unknown gateway vanishes": (
+        {"updates": GOOD, "vanish": {"z": "unmasking"}},
+        ConfigurationError,
+        "'z'.*use an id of updates",
+    ),
+}
+
+AVERAGES: dict[str, tuple[dict[str, Any], str]] = {
+    "clip zero": ({"clip": 0.0}, "clip of update/0 is 0.0: use"),
+    "negative clip": ({"clip": -1.0}, "clip of update/0 is -1.0: use"),
+    "clip NaN": ({"clip": NAN}, "clip of update/0 is nan: use"),
+    "infinite clip": ({"clip": INF}, "clip of update/0 is inf: use"),
+    "no clip": ({"clip": {}}, r"no clip for 'w': add its pattern, or '\*'"),
+    "a clip for nothing": ({"clip": {"v": 1.0, "*": 1.0}}, "clip pattern 'v' decides no key"),
+    "max_weight zero": ({"max_weight": 0}, "max_weight is 0.0: use"),
+    "max_weight NaN": ({"max_weight": NAN}, "max_weight is nan: use"),
+    "max_weight too large": ({"max_weight": 2.0**33}, "max_weight is .*: use"),
+    "precision zero": ({"precision": 0}, "precision is 0: use a positive number"),
+    "precision NaN": ({"precision": NAN}, "precision is nan: use"),
+    "precision out of reach": ({"precision": 1e-30}, "nearest possible is"),
+    "nothing selected": ({"select": "v*"}, "select matches no key"),
+    "a pattern that selects nothing": ({"select": ["w", "v*"]}, "'v.'.*matches no key"),
+    "C = 0": ({"max_colluding": 0}, "4 gateways, 0 colluding.*Nearest that do: n=4 C=1"),
+    "C too large": ({"max_colluding": 3}, "cannot work.*Nearest that do"),
+    "D too large": ({"max_dropouts": 2}, "2 vanishing.*Nearest that do"),
+    "negative D": ({"max_dropouts": -1}, "-1 vanishing"),
+    "half a gateway": ({"max_colluding": 1.5}, "max_colluding is 1.5: it takes a whole number"),
+    "metric bound zero": ({"metric_bounds": {"loss": 0}}, "metric bounds are .*positive"),
+    "metric bound NaN": ({"metric_bounds": {"acc": NAN}}, "metric bounds are .*positive"),
+    "negative metric bound": ({"metric_bounds": {"acc": -1.0}}, "metric bounds are .*positive"),
+}
+
+
+def average(**options: Any) -> SecureAverage:
+    return SecureAverage(**({"clip": 2.0, "max_weight": 4} | options))
+
+
+@pytest.mark.parametrize("case", RUNS)
+def test_a_bad_run_is_refused_and_the_next_is_good(case: str) -> None:
+    given, error, words = RUNS[case]
+    object_under_test = average()
+    object_under_test.run(GOOD)
+    updates = {name: dict(each) for name, each in GOOD.items()}
+    with pytest.raises(error, match=words) as caught:
+        object_under_test.run(**given)
+    result = object_under_test.run(GOOD)
+
+    assert isinstance(caught.value, ValueError)
+    assert tuple(GOOD) == result.included
+    assert np.abs(result.mean["w"] - 0.5).max() <= result.report.error_bound
+    assert [3] == result.mean["n"].tolist()
+    for name, each in GOOD.items():
+        assert updates[name] == each or all(updates[name][k] is each[k] for k in each)
+
+
+@pytest.mark.parametrize("case", AVERAGES)
+def test_settings_that_cannot_work_say_which_would(case: str) -> None:
+    options, words = AVERAGES[case]
+    metrics = {name: {"loss": 1.0, "acc": 0.5} for name in GOOD}
+    with pytest.raises(ConfigurationError, match=words):
+        average(**options).run(GOOD, metrics=metrics)
+    with pytest.raises(ConfigurationError, match=words):
+        average(**options).plan(tree(), 4, metrics=("loss", "acc"))
+
+
+def test_settings_that_never_work_are_refused_at_once() -> None:
+    with pytest.raises(ConfigurationError, match="clipping is 'ignore': use 'error' or"):
+        average(clipping="ignore")
+    with pytest.raises(ConfigurationError, match="threads is 0: use 1 or more"):
+        average(threads=0)
+
+
+def test_an_error_of_the_callers_own_function_passes_through() -> None:
+    object_under_test = average()
+
+    def broken() -> dict[str, Any]:
+        raise FileNotFoundError("the data set is gone")
+
+    with pytest.raises(FileNotFoundError, match="the data set is gone"):
+        object_under_test.run(GOOD | {"c": broken})
+    assert tuple(GOOD) == object_under_test.run(GOOD).included
+
+
+def test_bad_rounds_cost_their_number_only() -> None:
+    object_under_test = average()
+    for _ in range(3):
+        with pytest.raises(EncodingError):
+            object_under_test.run(changed(w=LATE))
+    report = object_under_test.run(GOOD).report
+
+    assert 4 == report.audit.announce.params.round
+    assert 4 == len(report.roster.members)
