@@ -17,6 +17,7 @@ from benchmarks.timing import Clock, Samples
 from secagg.protocol.events import Event, Send, UpdateDue
 from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import MemoryJournal
+from secagg.protocol.policy import Policy
 from secagg.schemes.masks import Masks
 from secagg.session import ClientSession, Encoding, Model, ServerSession, SessionSettings
 from secagg.session.settings import layout
@@ -123,7 +124,11 @@ class Round:
         self._call("server", lambda: self._start(settings, workers))
         self.clients = {
             name: ClientSession(
-                world.identities[name], world.roster, journal=world.journals[name], workers=workers
+                world.identities[name],
+                world.roster,
+                Policy(),
+                world.journals[name],
+                workers=workers,
             )
             for name in world.ids
         }

@@ -20,6 +20,7 @@ from secagg.protocol.events import Event, Send
 from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import Journal, MemoryJournal
 from secagg.protocol.messages import Verify
+from secagg.protocol.policy import Policy
 from secagg.pytree import Select
 from secagg.schemes.base import Scheme
 from secagg.schemes.masks import Masks
@@ -302,7 +303,8 @@ class SecureAverage:
         return ClientSession(
             identity,
             roster,
-            journal=journal,
+            Policy(min_colluding=1),  # this process plays the orchestrator too
+            journal,
             workers=self._workers,
             schemes=(self._scheme,),
             verify=verify,

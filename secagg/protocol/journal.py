@@ -16,7 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, Self
 
-from secagg.errors import ConfigurationError, LocalProtocolError, SecondQuestion, StaleRound
+from secagg.errors import (
+    ConfigurationError,
+    LocalProtocolError,
+    ModelMismatch,
+    SecondQuestion,
+    StaleRound,
+)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -45,16 +51,25 @@ class Journal(Protocol):
         """The highest round stored under this roster hash, 0 if there is none."""
         ...
 
-    def store_upload(self, roster: bytes, round: int, model: bytes) -> None:  # noqa: A002, the papers' word
+    def store_upload(
+        self,
+        roster: bytes,
+        round: int,  # noqa: A002, the papers' word
+        model: bytes,
+        *,
+        refuse_repeat: bool = False,
+    ) -> None:
         """Claims the round, durably, before its upload leaves.
 
         Args:
             roster: 32-byte hash of the roster.
             round: above `last_round(roster)`, at most 2^63 - 1.
             model: 32-byte hash of the global model.
+            refuse_repeat: also refuse a model stored before, in the same transaction.
 
         Raises:
             StaleRound: this round or a later one is stored already.
+            ModelMismatch: the model is stored already, and `refuse_repeat`.
         """
         ...
 
@@ -94,10 +109,19 @@ class MemoryJournal:
         """See `Journal`."""
         return max(self._uploads.get(roster, ()), default=0)
 
-    def store_upload(self, roster: bytes, round: int, model: bytes) -> None:  # noqa: A002
+    def store_upload(
+        self,
+        roster: bytes,
+        round: int,  # noqa: A002
+        model: bytes,
+        *,
+        refuse_repeat: bool = False,
+    ) -> None:
         """See `Journal`."""
         if round <= (last := self.last_round(roster)):
             raise _stale(round, last)
+        if refuse_repeat and self.model_used(roster, model):
+            raise _repeated()
         self._uploads.setdefault(roster, {})[round] = model
 
     def model_used(self, roster: bytes, model: bytes) -> bool:
@@ -194,18 +218,29 @@ class SQLiteJournal:
         """See `Journal`."""
         return int(self._all("SELECT max(round) FROM uploads WHERE roster = ?", roster)[0][0] or 0)
 
-    def store_upload(self, roster: bytes, round: int, model: bytes) -> None:  # noqa: A002
+    def store_upload(
+        self,
+        roster: bytes,
+        round: int,  # noqa: A002
+        model: bytes,
+        *,
+        refuse_repeat: bool = False,
+    ) -> None:
         """See `Journal`."""
         # One statement is one transaction, begun with the write lock: nobody comes between.
         _, stored = self._run(
             "INSERT INTO uploads SELECT ?1, ?2, ?3 WHERE ?2 >"
-            " (SELECT coalesce(max(round), 0) FROM uploads WHERE roster = ?1)",
+            " (SELECT coalesce(max(round), 0) FROM uploads WHERE roster = ?1)"
+            " AND NOT (?4 AND EXISTS (SELECT 1 FROM uploads WHERE roster = ?1 AND model = ?3))",
             roster,
             round,
             model,
+            refuse_repeat,
         )
         if stored != 1:
-            raise _stale(round, self.last_round(roster))
+            if round > (last := self.last_round(roster)):
+                raise _repeated()
+            raise _stale(round, last)
 
     def model_used(self, roster: bytes, model: bytes) -> bool:
         """See `Journal`."""
@@ -290,6 +325,10 @@ def _create(path: Path) -> None:
 
 def _stale(number: int, last: int) -> StaleRound:
     return StaleRound(f"round {number}: this party has already uploaded in round {last}")
+
+
+def _repeated() -> ModelMismatch:
+    return ModelMismatch("this model was already trained on under this roster: policy refuses")
 
 
 def _second(step: str) -> SecondQuestion:

@@ -105,6 +105,9 @@ class ClientMachine:
         except SecAggError as error:
             self.fail(error)
             raise
+        except BaseException:  # a journal's disk, say: fail closed all the same
+            self.fail(LocalProtocolError("an answer could not be finished"))
+            raise
 
     def fail(self, error: SecAggError) -> None:
         """End the session on this side and erase its secrets."""
@@ -273,7 +276,7 @@ class ServerMachine:
         key = self._cohort.key(position)
         if name == ABORT:
             abort = signed.open(Abort, key, Label.SIGN_ABORT, self._verify)
-            raise Dropped(DropReason.ABORTED, abort.reason)
+            raise Dropped(DropReason.ABORTED, abort.reason[:200])
         step = self._steps[self._phase.index]
         if name != step.name:
             raise Dropped(DropReason.UNEXPECTED, f"{name} in phase {step.name}")

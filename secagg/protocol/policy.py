@@ -22,6 +22,7 @@ from secagg.errors import (
     WireError,
 )
 from secagg.fixed_point import clip_of
+from secagg.fixed_point.layout import CLIP_SLACK
 from secagg.params import (
     MAX_LANES,
     SUITES,
@@ -35,6 +36,7 @@ from secagg.protocol.journal import Journal
 from secagg.protocol.messages import Announce, SignedRound, Verify
 from secagg.protocol.transcript import session_hash
 from secagg.protocol.vectors import check_vectors
+from secagg.thresholds import MAX_COMPLETE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +44,8 @@ class Policy:
     """Floors a gateway sets for every round, whatever the orchestrator announces.
 
     Attributes:
-        min_colluding: C must be at least this.
+        min_colluding: C must be at least this; None asks for the default of the whole roster,
+            (m - 1) // 3 of m <= 64 members and m // 10 above, whatever cohort is announced.
         min_gateways: n must be at least this; three is the least that hides anything.
         min_included: n_min must be at least this.
         max_words: largest upload in 64-bit words, a bound on memory (2^30 words are 8 GiB).
@@ -57,7 +60,7 @@ class Policy:
         ConfigurationError: floors that no session could meet.
     """
 
-    min_colluding: int = 1
+    min_colluding: int | None = None
     min_gateways: int = 3
     min_included: int = 3
     max_words: int = 2**30
@@ -67,19 +70,27 @@ class Policy:
     repeat_model: Literal["allow", "refuse"] = "allow"
 
     def __post_init__(self) -> None:
-        if self.min_gateways < 3 or self.min_included < 3 or self.min_colluding < 1:
+        too_few = self.min_colluding is not None and self.min_colluding < 1
+        if self.min_gateways < 3 or self.min_included < 3 or too_few:
             raise ConfigurationError("fewer than 3 gateways, 3 included or C = 1 hide nothing")
         if 1 not in self.lanes:
             raise ConfigurationError("layout 1 carries the weights: leave it among the lanes")
 
-    def check_session(self, params: SessionParams) -> None:
+    def check_session(self, params: SessionParams, members: int) -> None:
         """Hold K against the floors.
+
+        Args:
+            params: K.
+            members: of the whole roster: the orchestrator picks the cohort, and could pick C
+                colluders and one victim.
 
         Raises:
             PolicyViolation: naming the field, its value and the floor.
         """
         announced = params.thresholds
-        _at_least("colluding gateways C", announced.max_colluding, self.min_colluding)
+        usual = max(1, (members - 1) // 3) if members <= MAX_COMPLETE else members // 10
+        least = usual if self.min_colluding is None else self.min_colluding
+        _at_least("colluding gateways C", announced.max_colluding, least)
         _at_least("gateways n", announced.gateways, self.min_gateways)
         _at_least("included gateways n_min", announced.min_included, self.min_included)
 
@@ -98,8 +109,11 @@ class Policy:
             raise PolicyViolation(f"layouts of {sorted(refused)} lanes are not in the policy")
         low, high = self.clips
         for vector in params.vectors:
-            clip = clip_of(vector, params.max_weight)
-            if vector.name.startswith("update/") and not low <= clip <= high:
+            if not vector.name.startswith("update/"):
+                continue
+            clip = clip_of(vector, params.max_weight) / (1 + CLIP_SLACK)
+            slack = 1e-9 * clip  # two roundings of float64 are far below
+            if not low - slack <= clip <= high + slack:
                 raise PolicyViolation(f"{vector.name} is clipped at {clip:g}, policy: {self.clips}")
 
 
@@ -140,7 +154,7 @@ def check_announce(
     if params.thresholds.gateways != len(cohort):
         raise UnsupportedParameters(f"n = {params.thresholds.gateways}, cohort of {len(cohort)}")
     thresholds.verify(params.thresholds)
-    policy.check_session(params)
+    policy.check_session(params, len(roster.members))
     try:
         check_public_key(params.orchestrator_key)
     except KeyAgreementError as error:

@@ -97,11 +97,15 @@ def judge(
     }
     dealers = {dealer for dealer in live if len(rejected[dealer]) > colluding}
     live -= dealers
+    unproved = set(live)
     while (poor := _poorest(live, rejected, thresholds, neighbours)) is not None:
         dealers.add(poor)
         live.discard(poor)
+    # also with dealers that had to go for want of good holders: their accusers may be the liars
     disputes = tuple(
-        (holder, dealer) for dealer in sorted(live) for holder in sorted(rejected[dealer] & live)
+        (holder, dealer)
+        for dealer in sorted(unproved)
+        for holder in sorted(rejected[dealer] & unproved)
     )
     return Verdict(holders, frozenset(dealers), disputes)
 

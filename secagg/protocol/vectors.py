@@ -12,6 +12,7 @@ from secagg.errors import UnsupportedParameters
 from secagg.fixed_point import clip_of, lane_limit
 from secagg.fixed_point.layout import MAX_CLIP, MAX_WEIGHT, MIN_CLIP, WEIGHT_UNIT, update_limit
 from secagg.params import WEIGHT_FRACTION_BITS, LeafSpec, RoundParams, VectorSpec
+from secagg.pytree.leaves import FLOATS, INTEGERS
 
 CHECK_WORDS: Final = 2
 """A wrong mask passes the check vector with probability 2^-128."""
@@ -30,9 +31,7 @@ def check_vectors(params: RoundParams, gateways: int) -> None:
     """
     if not WEIGHT_UNIT <= params.max_weight <= MAX_WEIGHT:
         raise UnsupportedParameters(f"weights up to {params.max_weight}")
-    names = [vector.name for vector in params.vectors]
-    if len(set(names)) != len(names) or names[-1:] != ["check"] or "weight" not in names:
-        raise UnsupportedParameters(f"vectors {names}: each once, a weight among them, check last")
+    _check_names(params)
     leaves: list[list[LeafSpec]] = [[] for _ in params.vectors]
     for leaf in params.leaves:
         if not 0 <= leaf.vector < len(leaves):
@@ -46,6 +45,16 @@ def check_vectors(params: RoundParams, gateways: int) -> None:
         if gateways * vector.limit > 2 ** (64 // vector.lanes - 1) - 1:
             raise UnsupportedParameters(f"{vector.name}: {gateways} limits leave its lane")
         _check_cover(vector, parts)
+
+
+def _check_names(params: RoundParams) -> None:
+    names = [vector.name for vector in params.vectors]
+    if len(set(names)) != len(names) or names[-1:] != ["check"] or "weight" not in names:
+        raise UnsupportedParameters(f"vectors {names}: each once, a weight among them, check last")
+    if len({leaf.key for leaf in params.leaves}) != len(params.leaves):
+        raise UnsupportedParameters("a key of the tree is listed twice")
+    if ("metrics" in names) != bool(params.metrics):
+        raise UnsupportedParameters("metrics without their vector, or the reverse")
 
 
 def _known(vector: VectorSpec, params: RoundParams, gateways: int) -> bool:
@@ -66,7 +75,8 @@ def _known(vector: VectorSpec, params: RoundParams, gateways: int) -> bool:
         case "weight":
             return shape == (1, ceil(Fraction(params.max_weight) * 2**16), UNIT_SCALE)
         case "metrics":
-            return vector.length == len(params.metrics) and frexp(vector.scale)[0] == 0.5
+            fine = vector.length == len(params.metrics) and frexp(vector.scale)[0] == 0.5
+            return fine and SCALES[0] <= vector.scale <= SCALES[1]
         case "clipped":
             return vector.length == 1 and vector.scale == 1 and params.clipping == "saturate"
         case "check":
@@ -84,6 +94,10 @@ def _check_cover(vector: VectorSpec, leaves: Sequence[LeafSpec]) -> None:
         tied = size > 0 and (leaf.start, leaf.start + size) == (start, stop)
         if not size or tied:
             continue
+        # a real leaf among the integers would pass by its clip
+        kinds = INTEGERS if vector.name == "integers" else FLOATS
+        if leaf.dtype not in kinds:
+            raise UnsupportedParameters(f"{leaf.key}: {leaf.dtype} in vector {vector.name!r}")
         if not carries or leaf.start != stop:
             raise UnsupportedParameters(f"{leaf.key} does not lie where its vector has room")
         start, stop = leaf.start, leaf.start + size

@@ -19,7 +19,7 @@ from secagg.errors import (
 from secagg.params import Entropy, Struct
 from secagg.protocol.events import ORCHESTRATOR, Aborted, Completed, Event, Send, UpdateDue
 from secagg.protocol.identity import Identity, Roster
-from secagg.protocol.journal import Journal, MemoryJournal
+from secagg.protocol.journal import Journal
 from secagg.protocol.machine import ABORT
 from secagg.protocol.messages import COMMON, Abort, Announce, Answer, Signed, Verify
 from secagg.protocol.policy import Policy
@@ -41,7 +41,8 @@ class ClientSession:
         identity: own id and long-term key.
         roster: pinned roster.
         policy: floors for everything the orchestrator announces.
-        journal: must outlive the session, on disk if the process may restart.
+        journal: one for all sessions of this gateway, on disk if the process may restart: it is
+            what keeps a round from being uploaded twice.
         rng: source of the session's secrets.
         workers: threads for encoding and masking.
         schemes: what this gateway speaks.
@@ -55,8 +56,8 @@ class ClientSession:
         self,
         identity: Identity,
         roster: Roster,
-        policy: Policy | None = None,
-        journal: Journal | None = None,
+        policy: Policy,
+        journal: Journal,
         *,
         rng: Entropy = os.urandom,
         workers: Workers = SERIAL,
@@ -66,8 +67,8 @@ class ClientSession:
         self._context = ClientContext(
             identity=identity,
             roster=roster,
-            policy=policy or Policy(),
-            journal=MemoryJournal() if journal is None else journal,
+            policy=policy,
+            journal=journal,
             rng=rng,
             workers=workers,
             verify=verify,

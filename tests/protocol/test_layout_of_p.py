@@ -88,6 +88,14 @@ WRONG = {
     "metrics scale no power of two": vector("metrics", scale=3.0),
     "metrics leave their lane": vector("metrics", limit=2**62),
     "check of more words": vector("check", length=3),
+    "reals among the integers": leaf(0, dtype="int64"),
+    "integers among the reals": leaf(1, dtype="float64"),
+    "one key twice": params(leaves=(*params().leaves, params().leaves[0])),
+    "metrics without their vector": params(
+        vectors=tuple(v for v in params().vectors if v.name != "metrics")
+    ),
+    "metrics vector without metrics": params(metrics=()),
+    "metrics scale overflows": vector("metrics", scale=2.0**1023),
     "leaf in no vector": leaf(0, vector=99),
     "leaf in a negative vector": leaf(0, vector=-1),
     "leaf of negative shape": leaf(0, shape=(-1, -7)),

@@ -218,3 +218,57 @@ def test_other_parameters_for_one_session_are_a_second_question():
     events = heard(world.clients[ME], CODEC.encode(other, world.server.session))
 
     assert errors.SecondQuestion is type(events[-1].reason)
+
+
+def test_a_model_is_refused_once_more_when_the_upload_leaves():
+    """Two rounds on one model side by side: both were announced before either was stored."""
+    parties = Parties(5)
+    worlds = []
+    for number in (1, 2):
+        parties.seed = f"side by side {number}"
+        world = World(parties, number, model=Model(ZEROS))
+        world.clients[ME] = parties.client(ME, policy=Policy(repeat_model="refuse"))
+        world.play_until("masked_input")
+        frame = next(frame for frame in world.pending if frame.gateway == ME)
+        heard(world.clients[ME], frame.data)
+        worlds.append(world)
+
+    list(upload(worlds[0], base=ZEROS))
+    with pytest.raises(errors.ModelMismatch):
+        upload(worlds[1], base=ZEROS)
+
+
+def test_the_orchestrator_cannot_pick_a_small_cohort_of_its_friends():
+    """Ten members, three of them corrupt: with C = 1 of three, one victim would be alone."""
+    parties = Parties(10)
+    world = World(parties, cohort=("g0", "g1", "g2"))
+    world.clients[ME] = parties.client(ME, 1, policy=Policy())
+
+    world.play_until("share_keys")
+
+    assert errors.PolicyViolation is type(world.client_events[ME][-1].reason)
+
+
+def test_a_failing_journal_closes_the_session():
+    parties = Parties(5)
+    world = World(parties).play_until("share_keys")
+    frame = next(frame for frame in world.pending if frame.gateway == ME)
+
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    parties.journals[ME].put = full
+    with pytest.raises(OSError, match="no space"):
+        heard(world.clients[ME], frame.data)
+
+    assert {} == world.clients[ME]._client._secrets
+
+
+def test_frames_stop_when_the_session_is_left():
+    world = due(Parties(5), 1, salt="a")
+    frames = upload(world)
+    next(frames)
+
+    list(world.clients[ME].abort("enough"))
+
+    assert [] == list(frames)

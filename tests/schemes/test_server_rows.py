@@ -61,6 +61,13 @@ ROWS = [
         lambda b: replace(b, commitments=((ONE, ONE),) * 4),
         "BAD_DEALER",
     ),
+    Row(
+        "oversize share",
+        R1,
+        lambda b: replace(b, ciphertexts=(bytes(9**6), *b.ciphertexts[1:])),
+        "MALFORMED",
+    ),
+    Row("short commitment", R1, lambda b: replace(b, seed_commitment=b""), "MALFORMED"),
     Row("h0", R2, lambda b: replace(b, h0=ONE), "FOREIGN"),
     Row("h2", R2, lambda b: replace(b, h2=ONE), "FOREIGN"),
     Row("position", R2, lambda b: replace(b, position=2), "FOREIGN"),

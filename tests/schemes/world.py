@@ -17,8 +17,9 @@ from secagg.fixed_point.reference import unpack
 from secagg.params import Entropy, MetricSpec
 from secagg.protocol.events import Aborted, Event, GatewayDropped, Send, UpdateDue
 from secagg.protocol.identity import Identity, Roster
-from secagg.protocol.journal import Journal
+from secagg.protocol.journal import Journal, MemoryJournal
 from secagg.protocol.messages import UploadHeader
+from secagg.protocol.policy import Policy
 from secagg.schemes.base import Scheme
 from secagg.session import ClientSession, Encoding, ServerSession, SessionSettings
 from secagg.session.settings import hash_of, layout
@@ -119,7 +120,8 @@ class World:
         return ClientSession(
             self.identities[i],
             self.roster,
-            journal=None if self.journals is None else self.journals[i],
+            Policy(min_colluding=1),
+            MemoryJournal() if self.journals is None else self.journals[i],
             rng=self.entropy("client", i),
             workers=self.workers,
             schemes=(self.scheme,),

@@ -23,6 +23,7 @@ from secagg.protocol.messages import (
     sign_round,
     sign_session,
 )
+from secagg.protocol.policy import Policy
 from secagg.protocol.transcript import (
     advert_hash,
     included_hash,
@@ -165,7 +166,8 @@ class Deceit:
         client = ClientSession(
             self.parties.identities[name],
             self.parties.roster,
-            journal=MemoryJournal(),
+            Policy(),
+            MemoryJournal(),
             rng=entropy(self.parties.seed, name, self.name, "corrupt"),
             verify=VERIFY,
         )

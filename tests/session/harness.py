@@ -88,7 +88,7 @@ class Parties:
         return ClientSession(
             self.identities[name],
             options.pop("roster", self.roster),
-            options.pop("policy", Policy()),
+            options.pop("policy", Policy(min_colluding=1)),
             self.journals[name],
             rng=entropy(self.seed, name, *salt),
             verify=VERIFY,

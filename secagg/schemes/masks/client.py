@@ -358,7 +358,10 @@ class MasksClient:
         try:
             if params.model != model:
                 raise ModelMismatch("the announced model is not the one this update was made on")
-            self._context.journal.store_upload(self.params.roster, self.params.round, model)
+            refuse = any(model) and self._context.policy.repeat_model == "refuse"
+            self._context.journal.store_upload(
+                self.params.roster, self.params.round, model, refuse_repeat=refuse
+            )
         except SecAggError as error:
             self.abort(error)
             raise
@@ -391,6 +394,8 @@ class MasksClient:
 
             workers.run(work, len(batch))
             for index in range(len(batch)):
+                if self._machine.failure is not None:
+                    return
                 frame = frames.pop(index)
                 untagged = memoryview(frame)[: -wire.TAG_BYTES]
                 frame[-wire.TAG_BYTES :] = mac.tag(start + index, untagged)

@@ -6,14 +6,18 @@ It keeps one running sum and the uploads still on their way in; never n vectors.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import chain
+from typing import Final
 
 import numpy as np
 
 from secagg import wire
 from secagg.crypto.agreement import agree, check_public_keys, public_key
 from secagg.crypto.secret import Secret
-from secagg.errors import KeyAgreementError, LocalProtocolError
-from secagg.params import RoundParams, SessionParams, Struct
+from secagg.crypto.shamir import SHARE_BYTES
+from secagg.encoding import encode
+from secagg.errors import ConfigurationError, KeyAgreementError, LocalProtocolError
+from secagg.params import HASH_BYTES, RoundParams, SessionParams, Struct
 from secagg.protocol.audit import AuditRecord, DropRecord
 from secagg.protocol.certificate import Certificate, Consistency, make_certificate
 from secagg.protocol.events import SharesDisputed
@@ -49,6 +53,9 @@ from secagg.schemes.masks.messages import (
 )
 from secagg.schemes.masks.unmask import Recovery, check_answer, open_sum
 from secagg.thresholds import neighbours
+
+SEALED_BYTES: Final = 2 * SHARE_BYTES + 16
+"""Two shares and a GCM tag."""
 
 
 class MasksServer:
@@ -91,6 +98,7 @@ class MasksServer:
         self.machine = ServerMachine(
             STEPS, stages, cohort=self._cohort, verify=context.verify, on_drop=self._dropped
         )
+        self._check_request_size()
         spans = wire.frame_spans([vector.words for vector in self.round.vectors])
         self._staging = Staging(spans, max_in_flight=context.max_in_flight, spool=context.spool)
         self._adverts: dict[int, tuple[Signed, AdvertiseKeys]] = {}
@@ -102,6 +110,23 @@ class MasksServer:
         self._answers: dict[int, Unmasking] = {}
         self._certificate: Certificate | None = None
         self.opened: Opened | None = None
+
+    def _check_request_size(self) -> None:
+        """The largest request carries P and a sealed share of everybody."""
+        share = SealedShares(
+            ciphertext=bytes(SEALED_BYTES),
+            seed_share=bytes(HASH_BYTES),
+            key_share=bytes(HASH_BYTES),
+        )
+        shares = (share,) * len(self._cohort)
+        request = MaskedInputRequest(
+            round=self._signed_round, dealers=self._cohort.bits(()), shares=shares
+        )
+        if (size := len(encode(request))) > wire.MAX_PAYLOAD:
+            raise ConfigurationError(
+                f"{len(self.round.leaves)} leaves make a request of {size} bytes, frames hold"
+                f" {wire.MAX_PAYLOAD}: average fewer, larger arrays"
+            )
 
     def start(self) -> None:
         """Open the first phase: announce K to the whole cohort."""
@@ -170,6 +195,10 @@ class MasksServer:
         holders = len(self._u1 & self._near(position))
         if len(dealt.commitments) != holders or len(dealt.ciphertexts) != holders:
             raise Dropped(DropReason.MALFORMED, f"not one share for each of {holders} neighbours")
+        sizes = {len(dealt.seed_commitment), *map(len, chain.from_iterable(dealt.commitments))}
+        # what a dealer sends is relayed: an oversize share must not make another's request fail
+        if sizes != {HASH_BYTES} or max(map(len, dealt.ciphertexts)) > SEALED_BYTES:
+            raise Dropped(DropReason.MALFORMED, "a share or commitment of another size")
         self._dealt[position] = dealt
         return True
 
