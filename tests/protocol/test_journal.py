@@ -13,7 +13,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import secagg
-from secagg.errors import ConfigurationError, LocalProtocolError, SecondQuestion, StaleRound
+from secagg.errors import (
+    ConfigurationError,
+    LocalProtocolError,
+    ModelMismatch,
+    SecondQuestion,
+    StaleRound,
+)
 from secagg.protocol import journal as module
 from secagg.protocol.journal import Entry, Journal, MemoryJournal, SQLiteJournal
 
@@ -576,3 +582,16 @@ def test_two_processes_race_for_rounds_and_answers(path):
         for number in range(1, 41):
             owner = "A" if f"step {number}" in won[0] else "B"
             assert Entry(b"", owner.encode()) == journal.get(SESSION, str(number))
+
+
+def test_a_repeated_model_is_refused_in_the_same_breath(journal: Journal):
+    roster, model = bytes(32), b"m" * 32
+    journal.store_upload(roster, 1, model, refuse_repeat=True)
+
+    with pytest.raises(ModelMismatch):
+        journal.store_upload(roster, 2, model, refuse_repeat=True)
+    with pytest.raises(StaleRound):
+        journal.store_upload(roster, 1, model, refuse_repeat=True)
+
+    assert 1 == journal.last_round(roster)
+    journal.store_upload(roster, 2, model)
