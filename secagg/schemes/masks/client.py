@@ -369,6 +369,8 @@ class MasksClient:
         return self._frames(params, source)
 
     def _frames(self, params: RoundParams, source: Source) -> Iterator[bytearray]:
+        if self._machine.failure is not None:  # the session ended before the first frame was made
+            return
         keys = [self._vector_keys(vector) for vector in range(len(params.vectors))]
         mac = frame_mac(
             agree(self._reveal("channel"), self.params.orchestrator_key),

@@ -1,0 +1,126 @@
+"""The stage on which a table of attacks on one gateway is played.
+
+Everybody is honest until the victim's request of one step comes: a row's change of it arrives
+first, and the honest request after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from secagg import errors
+from secagg.encoding import decode
+from secagg.params import Struct
+from secagg.protocol.events import Aborted
+from secagg.protocol.messages import Answer, Signed
+from secagg.protocol.policy import Policy
+from secagg.schemes.masks.messages import STEPS
+from secagg.wire import VECTOR, type_of
+from tests.schemes.test_client_rows import CODEC, VICTIM, Liar
+from tests.session.harness import Frame, Parties, World
+
+NAMES = [step.name for step in STEPS]
+KINDS = {step.name: step.answer for step in STEPS}
+
+
+@dataclass(frozen=True)
+class Attack:
+    """One row.
+
+    Attributes:
+        name: what is wrong.
+        step: whose request is changed.
+        change: takes the liar and the honest request, gives what arrives first.
+        error: what the victim must name.
+        vanish: gateways that fall silent, and where.
+        limits: thresholds that are not the default.
+        gateways: in the roster.
+        cohort: how many of them take part, the first ones; 0 for all.
+        policy: the victim's floors.
+    """
+
+    name: str
+    step: str
+    change: Callable[[Liar, Any], Any]
+    error: type[errors.SecAggError]
+    vanish: Mapping[str, str] = field(default_factory=dict)
+    limits: Mapping[str, int] = field(default_factory=dict)
+    gateways: int = 5
+    cohort: int = 0
+    policy: Policy = field(default_factory=lambda: Policy(min_colluding=1))
+
+    def __str__(self) -> str:
+        return f"{self.step}: {self.name}"
+
+
+def play(attack: Attack) -> World:
+    """The whole session, to its end."""
+    parties = Parties(attack.gateways)
+    cohort = parties.ids[: attack.cohort or None]
+    settings = parties.settings(1, cohort, limits=attack.limits)
+    world = World(parties, cohort=cohort, settings=settings, vanish=attack.vanish)
+    world.clients[VICTIM] = parties.client(VICTIM, 1, policy=attack.policy)
+    liar = Liar(parties, {})
+
+    def passes(frame: Frame) -> list[bytes]:
+        if frame.up and type_of(frame.data) != VECTOR:
+            answer = CODEC.decode(frame.data, session=None)
+            assert isinstance(answer, Answer)
+            liar.seen[frame.gateway, answer.step] = answer.signed
+        if frame.up or (frame.gateway, frame.step) != (VICTIM, attack.step):
+            return [frame.data]
+        changed = attack.change(liar, CODEC.decode(frame.data, session=None))
+        return [CODEC.encode(changed, world.server.session), frame.data]
+
+    world.passes = passes
+    return world.play()
+
+
+def said(world: World, gateway: str = VICTIM) -> list[tuple[str, Signed]]:
+    """All signed answers of a gateway, in order."""
+    frames = (f.data for f in world.log if f.up and f.gateway == gateway)
+    answers = (CODEC.decode(data, session=None) for data in frames if type_of(data) != VECTOR)
+    return [(answer.step, answer.signed) for answer in answers]
+
+
+def body(world: World, step: str, gateway: str = VICTIM) -> Any:
+    """The body of a gateway's answer to one step."""
+    return decode(KINDS[step], dict(said(world, gateway))[step].body)
+
+
+def uploaded(world: World, gateway: str = VICTIM) -> int:
+    """Frames of its upload that have left."""
+    return sum(f.up and f.gateway == gateway and type_of(f.data) == VECTOR for f in world.log)
+
+
+def assert_refused(world: World, attack: Attack) -> None:
+    """The victim named the check; nothing but a farewell has left it since; its secrets are gone.
+
+    The honest request that came after the changed one was refused by the session, which is over.
+    """
+    reasons = [type(e.reason) for e in world.client_events[VICTIM] if isinstance(e, Aborted)]
+    assert [attack.error] == reasons
+    before = NAMES[: NAMES.index(attack.step)]
+    assert [*before, "abort"] == [step for step, _ in said(world)]
+    assert bool(uploaded(world)) == ("masked_input" in before)
+    afterwards = [type(error) for name, error in world.refused if name == VICTIM]
+    assert errors.LocalProtocolError in afterwards
+    assert_erased(world)
+
+
+def assert_erased(world: World) -> None:
+    client: Any = world.clients[VICTIM]._client
+    stores = ("_secrets", "_edges", "_channels", "_held")
+    assert client is None or not any(getattr(client, store) for store in stores)
+
+
+def check(attack: Attack) -> None:
+    """Play a row and assert what it says."""
+    assert_refused(play(attack), attack)
+
+
+def again(message: Struct) -> Struct:
+    """The change that changes nothing."""
+    return message
