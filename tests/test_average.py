@@ -349,4 +349,4 @@ def test_the_plan_is_what_happens() -> None:
     assert 1.0 == plan.average_weight
     assert plan.rms_error == pytest.approx(result.report.rms_error)
     assert plan.error_bound == pytest.approx(result.report.error_bound)
-    assert STEPS == result.report.phases
+    assert [*STEPS, "mean"] == [cost.phase for cost in result.report.phases]

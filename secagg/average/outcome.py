@@ -40,6 +40,27 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseCost:
+    """What one phase of a round cost.
+
+    Attributes:
+        phase: its name; "mean" is the server's decoding after the last.
+        answered: gateways that answered in full.
+        bytes_up: sent by all gateways together.
+        bytes_down: received by all gateways together.
+        server_seconds: spent by the orchestrator.
+        gateway_seconds: spent by all gateways together; training is not counted.
+    """
+
+    phase: str
+    answered: int
+    bytes_up: int
+    bytes_down: int
+    server_seconds: float
+    gateway_seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """What a round cost and how exact it is.
 
@@ -53,7 +74,7 @@ class Report:
         clipped: coordinates that saturated, summed over gateways.
         bytes_up: largest number of bytes one gateway sent.
         bytes_down: largest number of bytes one gateway received.
-        phases: phases that were closed, in order.
+        phases: what each phase cost, in order.
         audit: record of the round, verifiable with the roster alone.
         roster: that roster.
     """
@@ -66,7 +87,7 @@ class Report:
     clipped: int
     bytes_up: int
     bytes_down: int
-    phases: tuple[str, ...]
+    phases: tuple[PhaseCost, ...]
     audit: AuditRecord = field(repr=False)
     roster: Roster = field(repr=False)
 

@@ -6,17 +6,18 @@ It proves numbers, cost and recovery. Privacy begins where gateways run `ClientS
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import lru_cache
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache, partial
 from typing import Any, Literal
 
-from secagg.average.outcome import Plan, Report, Result
-from secagg.average.world import Key, Provider, Update, World
+from secagg.average.outcome import PhaseCost, Plan, Report, Result
+from secagg.average.world import Clock, Key, Provider, Update, Upload, World
 from secagg.crypto.signing import verify as verify_signature
 from secagg.errors import ConfigurationError, EncodingError
 from secagg.fixed_point import error_bound, rms_error
 from secagg.params import GatewayId, MetricSpec
-from secagg.protocol.events import Event, Send
+from secagg.protocol.events import Event
 from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import Journal, MemoryJournal
 from secagg.protocol.messages import Verify
@@ -53,6 +54,7 @@ class SecureAverage:
         metric_bounds: bound of |value| by metric name; 2^32 for names not given.
         threads: for encoding, masking, unmasking and decoding.
         on_event: called with every event of the orchestrator's session.
+        clock: seconds, for `Report.phases`.
 
     Raises:
         ConfigurationError: settings that cannot work.
@@ -72,6 +74,7 @@ class SecureAverage:
         metric_bounds: Mapping[str, float] | None = None,
         threads: int = 1,
         on_event: Callable[[Event], None] | None = None,
+        clock: Clock = time.perf_counter,
     ) -> None:
         if clipping not in {"error", "saturate"}:
             raise ConfigurationError(f"clipping is {clipping!r}: use 'error' or 'saturate'")
@@ -88,6 +91,7 @@ class SecureAverage:
         self._metric_bounds = dict(metric_bounds or {})
         self._workers = Workers(threads)
         self._on_event = on_event or _ignore
+        self._clock = clock
         self._orchestrator = Identity.generate("orchestrator", os.urandom)
         self._gateways: dict[GatewayId, tuple[Identity, Journal]] = {}
         self._epoch = 0
@@ -216,10 +220,11 @@ class SecureAverage:
             settings, roster, self._orchestrator, workers=self._workers, verify=verify
         )
         clients = {name: self._client(name, roster, verify) for name in ids}
-        world = World(server, clients, dict(vanish or {}), self._on_event)
+        world = World(server, clients, dict(vanish or {}), self._on_event, self._clock)
 
-        def upload(name: GatewayId) -> Iterator[Send]:
-            return clients[name].upload(
+        def prepare(name: GatewayId) -> Upload:
+            return partial(
+                clients[name].upload,
                 provider.take(name),
                 1.0 if weights is None else weights[name],
                 base=model,
@@ -229,7 +234,7 @@ class SecureAverage:
             )
 
         try:
-            world.play(upload)
+            world.play(prepare)
         finally:
             for name in ids:  # nobody restarts here, so nobody will ask again
                 self._gateways[name][1].forget(server.session)
@@ -240,8 +245,18 @@ class SecureAverage:
     ) -> Result:
         aggregate = server.result
         thresholds = server.params.thresholds
+        start = self._clock()
+        mean = aggregate.mean(template, base)
+        decoding = PhaseCost(
+            phase="mean",
+            answered=len(aggregate.included),
+            bytes_up=0,
+            bytes_down=0,
+            server_seconds=self._clock() - start,
+            gateway_seconds=0.0,
+        )
         return Result(
-            mean=aggregate.mean(template, base),
+            mean=mean,
             total_weight=aggregate.total_weight,
             included=aggregate.included,
             vanished=world.vanished,
@@ -255,7 +270,7 @@ class SecureAverage:
                 clipped=aggregate.clipped,
                 bytes_up=max(world.bytes_up.values()),
                 bytes_down=max(world.bytes_down.values()),
-                phases=tuple(step.name for step in self._scheme.steps),
+                phases=(*world.costs, decoding),
                 audit=server.audit,
                 roster=roster,
             ),
