@@ -15,7 +15,9 @@ from secagg.params import Thresholds
 MIN_GATEWAYS: Final = 3
 """With two, the sum minus one's own input is the other's."""
 MAX_COMPLETE: Final = 64
-"""Largest cohort in which everybody is everybody's neighbour."""
+"""Largest cohort in which everybody is everybody's neighbour; above, the graph is a circulant."""
+MAX_GATEWAYS: Final = 2048
+"""Shamir sharing is exact up to t = 2048, and every message fits into one frame."""
 
 
 def quorum(gateways: int, max_colluding: int) -> int:
@@ -38,21 +40,27 @@ def derive(
     max_dropouts: int | None = None,
     share_threshold: int | None = None,
     min_included: int | None = None,
+    degree: int | None = None,
 ) -> Thresholds:
-    """The thresholds of a cohort whose sharing graph is complete.
+    """The thresholds of a cohort, and the degree of its sharing graph.
+
+    Up to `MAX_COMPLETE` gateways the graph is complete, k = n - 1. Above it is the circulant of
+    Harary, in which it takes k positions to cut a part off: C corrupt and D vanished ones are
+    fewer, so the honest gateways that are left hang together and only their whole sum opens.
 
     Args:
-        gateways: n, 3 to 64.
-        max_colluding: C, at least 1; (n - 1) // 3 or 1 if not given.
-        max_dropouts: D; n - q, the most that C leaves, if not given.
-        share_threshold: t, C < t <= n - D; n - D - C, never below C + 1, if not given: it survives
-            D vanishing gateways and C bad shares of each dealer.
+        gateways: n, 3 to 2048.
+        max_colluding: C, at least 1. If not given: (n - 1) // 3 or 1, and n // 10 above 64.
+        max_dropouts: D. If not given: n - q, the most that C leaves, and n // 10 above 64.
+        share_threshold: t, C < t <= k - D + 1; k - D - C + 1, never below C + 1, if not given: it
+            survives D vanishing gateways and C bad shares of each dealer.
         min_included: n_min, max(C + 2, q) to n - D; the lowest if not given.
+        degree: k, even and at least C + D + 1 above 64 gateways; the lowest if not given.
 
     Raises:
         ConfigurationError: no such thresholds; the message names the nearest that work.
 
-    Source: DESIGN section 4, Thresholds.
+    Source: DESIGN section 4, Thresholds; Harary, The maximum connectivity of a graph (1962).
     """
     given = {
         "gateways": gateways,
@@ -60,25 +68,27 @@ def derive(
         "max_dropouts": max_dropouts,
         "share_threshold": share_threshold,
         "min_included": min_included,
+        "degree": degree,
     }
     for name, value in given.items():
         if value is not None and not isinstance(value, int):
             raise ConfigurationError(f"{name} is {value!r}: it takes a whole number")
-    if gateways < MIN_GATEWAYS:
-        raise ConfigurationError(f"{gateways} gateways: it takes {MIN_GATEWAYS} or more")
-    if gateways > MAX_COMPLETE:
+    if not MIN_GATEWAYS <= gateways <= MAX_GATEWAYS:
         raise ConfigurationError(
-            f"{gateways} gateways: not yet, this version takes up to MAX_COMPLETE = {MAX_COMPLETE}"
+            f"{gateways} gateways: it takes {MIN_GATEWAYS} or more, and at most {MAX_GATEWAYS}"
         )
     n = gateways
-    c = max(1, (n - 1) // 3) if max_colluding is None else max_colluding
-    d = max(0, n - quorum(n, c)) if max_dropouts is None else max_dropouts
+    c = usual_colluding(n) if max_colluding is None else max_colluding
+    d = _usual_dropouts(n, c) if max_dropouts is None else max_dropouts
     if not _feasible(n, c, d):
         raise ConfigurationError(_infeasible(n, c, d))
-    t = max(c + 1, n - d - c) if share_threshold is None else share_threshold
+    k = _least_degree(n, c, d) if degree is None else degree
+    _check_degree(n, c, d, k)
+    t = max(c + 1, k - d - c + 1) if share_threshold is None else share_threshold
     floor = _least_included(n, c)
     least = floor if min_included is None else min_included
-    _check_range("share_threshold", t, c + 1, n - d)
+    # A dealer whose secret is needed is itself one of the D, so D - 1 of its k neighbours are gone.
+    _check_range("share_threshold", t, c + 1, k - d + 1)
     _check_range("min_included", least, floor, n - d)
     return Thresholds(
         gateways=n,
@@ -87,7 +97,7 @@ def derive(
         share_threshold=t,
         quorum=quorum(n, c),
         min_included=least,
-        degree=n - 1,
+        degree=k,
     )
 
 
@@ -95,8 +105,8 @@ def verify(thresholds: Thresholds) -> None:
     """Compute announced thresholds anew and refuse what differs.
 
     Args:
-        thresholds: as the orchestrator announced them. C, D, t and n_min are free within their
-            ranges (a `Policy` sets floors); q and k follow.
+        thresholds: as the orchestrator announced them. C, D, t, n_min and, above 64 gateways, k
+            are free within their ranges (a `Policy` sets floors); q follows.
 
     Raises:
         ThresholdMismatch: a number is out of its range or is not what follows from the others.
@@ -108,6 +118,7 @@ def verify(thresholds: Thresholds) -> None:
             max_dropouts=thresholds.max_dropouts,
             share_threshold=thresholds.share_threshold,
             min_included=thresholds.min_included,
+            degree=thresholds.degree,
         )
     except ConfigurationError as error:
         raise ThresholdMismatch(f"announced thresholds cannot work: {error}") from error
@@ -117,13 +128,13 @@ def verify(thresholds: Thresholds) -> None:
             raise ThresholdMismatch(f"announced {name} is {announced}, computed is {computed}")
 
 
-@lru_cache(maxsize=4 * MAX_COMPLETE)
+@lru_cache(maxsize=MAX_GATEWAYS)
 def neighbours(thresholds: Thresholds, position: int) -> frozenset[int]:
     """The positions with which a gateway shares keys and secrets.
 
     Args:
         thresholds: n and k are used. k = n - 1 is the complete graph; an even k below is the
-            circulant that links a position to the k / 2 on either side.
+            circulant that links a position to the k / 2 on either side, whoever is absent.
         position: of the gateway, 0 to n - 1.
 
     Raises:
@@ -136,6 +147,37 @@ def neighbours(thresholds: Thresholds, position: int) -> frozenset[int]:
     reach = (thresholds.degree + 1) // 2
     steps = (*range(-reach, 0), *range(1, reach + 1))
     return frozenset((position + step) % n for step in steps)
+
+
+def usual_colluding(members: int) -> int:
+    """C where nothing else is said, of a roster or a cohort of this size."""
+    return max(1, (members - 1) // 3) if members <= MAX_COMPLETE else members // 10
+
+
+def _usual_dropouts(n: int, c: int) -> int:
+    most = max(0, n - quorum(n, c))
+    return most if n <= MAX_COMPLETE else min(most, n // 10)
+
+
+def _least_degree(n: int, c: int, d: int) -> int:
+    """The complete graph's, or the least even number of neighbours that C + D cannot be."""
+    return n - 1 if n <= MAX_COMPLETE else min(n - 1, 2 * (-(-(c + d + 1) // 2)))
+
+
+def _check_degree(n: int, c: int, d: int, k: int) -> None:
+    if n <= MAX_COMPLETE:
+        if k != n - 1:
+            raise ConfigurationError(
+                f"degree is {k}: up to {MAX_COMPLETE} gateways everybody is everybody's neighbour,"
+                f" use {n - 1} or leave it out"
+            )
+        return
+    least = _least_degree(n, c, d)
+    if not least <= k <= n - 1 or (k % 2 and k != n - 1):
+        raise ConfigurationError(
+            f"degree is {k}: it takes an even number from {least}, the least above C + D ="
+            f" {c + d}, or {n - 1} for the complete graph"
+        )
 
 
 def _least_included(n: int, c: int) -> int:
@@ -154,7 +196,7 @@ def _infeasible(n: int, c: int, d: int) -> str:
     # Keep C and lower D; keep D and lower C; keep both and ask for more gateways.
     settings = {(n, kept_c, min(kept_d, n - quorum(n, kept_c))): None}
     settings[n, min(kept_c, n - 2 * kept_d - 1), kept_d] = None
-    settings |= {(m, c, d): None for m in range(n + 1, MAX_COMPLETE + 1) if _feasible(m, c, d)}
+    settings |= {(m, c, d): None for m in range(n + 1, MAX_GATEWAYS + 1) if _feasible(m, c, d)}
     named = "; ".join(f"n={m} C={a} D={b}" for m, a, b in [*settings][:3])
     return (
         f"{n} gateways, {c} colluding (C), {d} vanishing (D) cannot work: it takes "

@@ -9,7 +9,7 @@ import pytest
 
 from secagg import SecureAverage
 from secagg.errors import ConfigurationError, EncodingError, SecAggError
-from secagg.thresholds import MAX_COMPLETE
+from secagg.thresholds import MAX_GATEWAYS
 
 NAN, INF = float("nan"), float("inf")
 
@@ -140,9 +140,9 @@ RUNS: dict[str, tuple[dict[str, Any], type[SecAggError], str]] = {
         "2 gateways: it takes 3 or more",
     ),
     "too many gateways": (
-        {"updates": {i: tree() for i in range(MAX_COMPLETE + 1)}},
+        {"updates": {i: tree() for i in range(MAX_GATEWAYS + 1)}},
         ConfigurationError,
-        "up to MAX_COMPLETE = 64",
+        "at most 2048",
     ),
     "a bool as id": (
         {"updates": GOOD | {True: tree()}},

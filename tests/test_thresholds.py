@@ -27,6 +27,14 @@ DEFAULTS = {
     63: (20, 21, 22, 42, 42),
     64: (21, 21, 22, 43, 43),
 }
+# n: C, D, t, q, n_min, k. Above 64 C = D = n // 10 and k is the least even number above C + D.
+SPARSE = {
+    65: (6, 6, 7, 36, 36, 14),
+    100: (10, 10, 11, 56, 56, 22),
+    999: (99, 99, 100, 550, 550, 200),
+    1000: (100, 100, 101, 551, 551, 202),
+    2048: (204, 204, 205, 1127, 1127, 410),
+}
 
 
 def thresholds(n, c, d, t, q, least, k):
@@ -44,11 +52,11 @@ def thresholds(n, c, d, t, q, least, k):
 def may_run(n, c, d, t, q, least, k):
     """DESIGN section 4.2, written a second time: the ranges a client accepts."""
     return (
-        3 <= n <= 64
-        and 1 <= c < t <= n - d <= n
+        3 <= n <= 2048
+        and 1 <= c < t <= k - d + 1 <= k + 1
         and q == (n + c) // 2 + 1
         and max(c + 2, q) <= least <= n - d
-        and k == n - 1
+        and (k == n - 1 or (n > 64 and k % 2 == 0 and c + d + 1 <= k < n))
     )
 
 
@@ -57,6 +65,31 @@ def test_defaults(n):
     c, d, t, q, least = DEFAULTS[n]
 
     assert derive(n) == thresholds(n, c, d, t, q, least, n - 1)
+
+
+@pytest.mark.parametrize("n", SPARSE)
+def test_defaults_above_sixty_four(n):
+    *numbers, k = SPARSE[n]
+
+    assert derive(n) == thresholds(n, *numbers, k)
+    verify(derive(n))
+
+
+@pytest.mark.parametrize("n", range(65, 2049, 31))
+def test_every_sparse_default_has_room_for_the_vanished_and_for_liars(n):
+    derived = derive(n)
+    c, d, t, k = (
+        derived.max_colluding,
+        derived.max_dropouts,
+        derived.share_threshold,
+        derived.degree,
+    )
+
+    verify(derived)
+    assert (n // 10, n // 10) == (c, d)
+    assert k in {c + d + 1, c + d + 2}
+    # the holders of a dealer's shares but for D - 1 vanished and C liars
+    assert t <= k - (d - 1) - c or t == c + 1
 
 
 def test_default_dropouts_of_small_cohorts_are_those_of_the_design():
@@ -82,10 +115,24 @@ def test_every_default_is_accepted_and_leaves_no_dropout_unused(n):
         ({"max_colluding": 7, "max_dropouts": 1}, (10, 7, 1, 8, 9, 9, 9)),
         ({"share_threshold": 7}, (10, 3, 3, 7, 7, 7, 9)),
         ({"max_dropouts": 0, "min_included": 9}, (10, 3, 0, 7, 7, 9, 9)),
+        ({"degree": 9}, (10, 3, 3, 4, 7, 7, 9)),
+        ({"gateways": 100, "max_colluding": 9, "max_dropouts": 10}, (100, 9, 10, 10, 55, 55, 20)),
+        (
+            {"gateways": 100, "max_colluding": 33, "max_dropouts": 10},
+            (100, 33, 10, 34, 67, 67, 44),
+        ),
+        (
+            {"gateways": 100, "max_colluding": 33, "max_dropouts": 10, "share_threshold": 35},
+            (100, 33, 10, 35, 67, 67, 44),
+        ),
+        ({"gateways": 100, "degree": 40}, (100, 10, 10, 21, 56, 56, 40)),
+        ({"gateways": 100, "degree": 99}, (100, 10, 10, 80, 56, 56, 99)),
+        # no even number below n - 1 is large enough: everybody is everybody's neighbour
+        ({"gateways": 66, "max_colluding": 64}, (66, 64, 0, 65, 66, 66, 65)),
     ],
 )
 def test_what_is_given_is_kept_and_the_rest_follows(given_settings, expected):
-    assert derive(10, **given_settings) == thresholds(*expected)
+    assert derive(**{"gateways": 10} | given_settings) == thresholds(*expected)
 
 
 @pytest.mark.parametrize(
@@ -93,7 +140,14 @@ def test_what_is_given_is_kept_and_the_rest_follows(given_settings, expected):
     [
         (2, {}, "3 or more"),
         (0, {}, "3 or more"),
-        (65, {}, "not yet, this version takes up to MAX_COMPLETE = 64"),
+        (2049, {}, "2049 gateways: it takes 3 or more, and at most 2048"),
+        (10, {"degree": 4}, "degree is 4: up to 64 gateways everybody is everybody's neighbour"),
+        (100, {"degree": 20}, "degree is 20: it takes an even number from 22"),
+        (100, {"degree": 23}, "degree is 23: it takes an even number from 22"),
+        (100, {"degree": 100}, "or 99 for the complete graph"),
+        (100, {"share_threshold": 10}, "share_threshold is 10: it takes 11 to 13"),
+        (100, {"share_threshold": 14}, "share_threshold is 14: it takes 11 to 13"),
+        (100, {"degree": 2.0}, "degree is 2.0: it takes a whole number"),
         (10, {"max_dropouts": 0.1}, "max_dropouts is 0.1: it takes a whole number"),
         (10, {"share_threshold": 3}, "share_threshold is 3: it takes 4 to 7"),
         (10, {"share_threshold": 8}, "share_threshold is 8: it takes 4 to 7"),
@@ -133,14 +187,14 @@ def test_an_infeasible_combination_names_feasible_ones(n, settings, named):
 
 
 @given(
-    n=st.integers(3, 64),
-    c=st.integers(-1, 66),
-    d=st.integers(-1, 66),
+    n=st.integers(3, 80),
+    c=st.integers(-1, 82),
+    d=st.integers(-1, 82),
 )
 def test_derive_takes_exactly_the_feasible_combinations(n, c, d):
     feasible = any(
         may_run(n, c, d, t, (n + c) // 2 + 1, least, n - 1)
-        for t in range(n + 1)
+        for t in (c + 1, n - d)
         for least in range(n + 1)
     )
     try:
@@ -153,7 +207,7 @@ def test_derive_takes_exactly_the_feasible_combinations(n, c, d):
         assert may_run(*msgspec.structs.astuple(derived))
 
 
-@pytest.mark.parametrize("n", [3, 4, 5, 7, 10, 12, 63, 64])
+@pytest.mark.parametrize("n", [3, 4, 5, 7, 10, 12, 63, 64, 65, 66])
 def test_verify_refuses_every_single_field_change(n):
     good = derive(n)
     for name in Thresholds.__struct_fields__:
@@ -161,10 +215,12 @@ def test_verify_refuses_every_single_field_change(n):
             changed = msgspec.structs.replace(good, **{name: value})
             allowed = may_run(*msgspec.structs.astuple(changed))
             if allowed:
-                # C, D, t and n_min may be chosen within their ranges; nothing else is free.
-                assert name in {"max_colluding", "max_dropouts", "share_threshold"} or value == (
-                    getattr(good, name)
-                )
+                # C, D, t, n_min and a sparse k may be chosen within their ranges, nothing else.
+                free = {"max_colluding", "max_dropouts", "share_threshold", "min_included"}
+                # n itself is held against the cohort
+                free |= {"degree", "gateways"} if n > 64 else set()
+
+                assert name in free or value == getattr(good, name)
                 verify(changed)
             else:
                 with pytest.raises(ThresholdMismatch):

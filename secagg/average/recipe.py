@@ -29,7 +29,6 @@ from secagg.session.client import ClientSession
 from secagg.session.server import ServerSession
 from secagg.session.settings import METRIC_BOUND, Encoding, SessionSettings, layout
 from secagg.session.update import Model
-from secagg.thresholds import derive
 from secagg.wire import frame_bytes, frame_spans
 from secagg.workers import Workers
 
@@ -164,7 +163,7 @@ class SecureAverage:
             clipping=self._encoding.clipping,
             metrics=bounds,
         )
-        thresholds = derive(
+        thresholds = self._scheme.thresholds(
             len(cohort), max_colluding=self._max_colluding, max_dropouts=self._max_dropouts
         )
         leaves, vectors = layout(template, encoding, gateways=len(cohort), lanes=self._scheme.lanes)

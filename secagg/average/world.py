@@ -106,15 +106,20 @@ class World:
         while True:
             if self._mail:
                 self._deliver(self._mail.popleft())
+            elif self._server.headers_missing:
+                self._advance()  # whoever has not spoken by now will not
             elif self._due:
                 name = self._due.popleft()
                 self._upload(name, prepare(name))
             elif self._server.phase != "done":
-                with self._timed(self._server.phase, "server"):
-                    events = list(self._server.advance())
-                self._collect(events)
+                self._advance()
             else:
                 return
+
+    def _advance(self) -> None:
+        with self._timed(self._server.phase, "server"):
+            events = list(self._server.advance())
+        self._collect(events)
 
     def _upload(self, name: GatewayId, upload: Upload) -> None:
         phase = self._server.phase

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
@@ -44,9 +44,17 @@ def agree(private: bytes, peer: bytes) -> bytes:
     Source:
         RFC 7748 section 6.1.
     """
+    return agree_each(private, [peer])[0]
+
+
+def agree_each(private: bytes, peers: Iterable[bytes]) -> list[bytes]:
+    """`agree` with every peer; the private key is loaded once, which costs half an exchange."""
     key = _private_key(private)
-    check_public_key(peer)
-    return key.exchange(X25519PublicKey.from_public_bytes(peer))
+    results = []
+    for peer in peers:
+        check_public_key(peer)
+        results.append(key.exchange(X25519PublicKey.from_public_bytes(peer)))
+    return results
 
 
 def check_public_key(key: bytes) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import cache
 from typing import Final
 
 from cryptography.hazmat.primitives.hashes import SHA256
@@ -23,7 +24,12 @@ def labelled(label: Label, *parts: bytes) -> bytes:
 
     What is hashed, signed, and given to the key derivation as its context.
     """
-    return framed(DOMAIN, u64(VERSION), label.value, *parts)
+    return _prefix(label) + framed(*parts)
+
+
+@cache
+def _prefix(label: Label) -> bytes:
+    return framed(DOMAIN, u64(VERSION), label.value)
 
 
 def digest(label: Label, *parts: bytes) -> bytes:

@@ -13,7 +13,6 @@ Source: Shamir, How to Share a Secret (1979).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -99,11 +98,37 @@ def combine(shares: Mapping[int, Sequence[bytes]], threshold: int) -> list[bytes
     if any(len(shares[position]) != count for position in positions):
         raise SharingError("positions hold different numbers of shares")
     values = _elements([share for position in positions for share in shares[position]])
-    lagrange = np.array([_lagrange_at_zero(positions)], np.int64)
-    limbs = _product(lagrange, values.reshape(threshold, count * LIMBS)).reshape(count, LIMBS)
-    if (limbs >= _LIMB_BOUNDS).any():
-        raise SharingError("shares do not lie on the polynomial of a 32-byte secret")
-    return [_secret(row) for row in limbs.tolist()]
+    lagrange = _lagrange_at_zero(np.array([positions], np.int64))
+    return _secrets(_product(lagrange, values.reshape(threshold, count * LIMBS)))
+
+
+def combine_each(tables: Sequence[Mapping[int, bytes]], threshold: int) -> list[bytes]:
+    """`combine` of one secret per table, each with holders of its own, all at once.
+
+    Args:
+        tables: position -> 39-byte share, one table per secret.
+        threshold: what all of them were split with.
+
+    Returns:
+        One 32-byte secret per table.
+
+    Raises:
+        LocalProtocolError, SharingError: as for `combine`; which table it is remains open.
+    """
+    _check_threshold(threshold)
+    for table in tables:
+        _check_positions(list(table))
+        if len(table) < threshold:
+            raise SharingError(f"{len(table)} positions hold shares, {threshold} are needed")
+    if not tables:
+        return []
+    positions = [sorted(table)[:threshold] for table in tables]
+    shares = [table[i] for table, row in zip(tables, positions, strict=True) for i in row]
+    values = _elements(shares).reshape(len(tables), threshold, LIMBS)
+    lagrange = _lagrange_at_zero(np.array(positions, np.int64))
+    # A batch of products of one row each: the same sums of t terms as above, so exact as well.
+    limbs = lagrange[:, None, :].astype(np.float64) @ values.astype(np.float64)
+    return _secrets(limbs.astype(np.int64) % PRIME)
 
 
 def check_share(share: bytes) -> None:
@@ -144,11 +169,34 @@ def _powers(holders: Sequence[int], threshold: int) -> NDArray[np.int64]:
     return powers
 
 
-def _lagrange_at_zero(positions: Sequence[int]) -> list[int]:
-    xs = [position + 1 for position in positions]
-    everything = math.prod(xs)
-    denominators = [x * math.prod(z - x for z in xs if z != x) for x in xs]
-    return [everything * pow(denominator, -1, PRIME) % PRIME for denominator in denominators]
+def _lagrange_at_zero(positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Coefficients at x = 0 for each row of positions, int64[rows, t]; products stay below 2^42."""
+    x = positions + 1
+    above, below = np.ones_like(x), np.ones_like(x)
+    for column in range(x.shape[1]):
+        other = x[:, column, None]
+        self_free = np.where(x == other, 1, (other - x) % PRIME)
+        below = below * self_free % PRIME
+        above = above * np.where(x == other, 1, other) % PRIME
+    return above * _inverse(below) % PRIME
+
+
+def _inverse(values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """By Fermat: the power p - 2, bit by bit."""
+    result, square, exponent = np.ones_like(values), values, PRIME - 2
+    while exponent:
+        if exponent & 1:
+            result = result * square % PRIME
+        square = square * square % PRIME
+        exponent >>= 1
+    return result
+
+
+def _secrets(limbs: NDArray[np.int64]) -> list[bytes]:
+    rows = limbs.reshape(-1, LIMBS)
+    if (rows >= _LIMB_BOUNDS).any():
+        raise SharingError("shares do not lie on the polynomial of a 32-byte secret")
+    return [_secret(row) for row in rows.tolist()]
 
 
 def _random_elements(count: int, rng: Entropy) -> NDArray[np.int64]:

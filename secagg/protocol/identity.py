@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
 from typing import Self
@@ -22,7 +23,7 @@ class Member(Struct, frozen=True):
     key: bytes
 
 
-class Roster(Struct, frozen=True):
+class Roster(Struct, frozen=True, dict=True):
     """Everybody, pinned out of band: change it and the epoch changes too.
 
     Attributes:
@@ -45,7 +46,7 @@ class Roster(Struct, frozen=True):
         if len(set(keys)) != len(keys):
             raise ConfigurationError("two parties of a roster share one key: give each its own")
         ids = [member.id for member in self.members]
-        repeated = {name for name in ids if ids.count(name) > 1}
+        repeated = {name for name, times in Counter(ids).items() if times > 1}
         if repeated:
             raise ConfigurationError(f"ids occur twice in the roster: {sorted(map(str, repeated))}")
 
@@ -57,6 +58,10 @@ class Roster(Struct, frozen=True):
 
     def hash(self) -> bytes:
         """32-byte name of this roster in every transcript."""
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> bytes:
         return digest(Label.HASH_ROSTER, encoding.encode(self))
 
 
@@ -100,7 +105,7 @@ class Cohort:
     def _positions(self) -> dict[GatewayId, int]:
         return {member.id: position for position, member in enumerate(self.members)}
 
-    @property
+    @cached_property
     def ids(self) -> tuple[GatewayId, ...]:
         """Ids by position."""
         return tuple(member.id for member in self.members)

@@ -36,7 +36,6 @@ from secagg.protocol.journal import Journal
 from secagg.protocol.messages import Announce, SignedRound, Verify
 from secagg.protocol.transcript import session_hash
 from secagg.protocol.vectors import check_vectors
-from secagg.thresholds import MAX_COMPLETE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +87,7 @@ class Policy:
             PolicyViolation: naming the field, its value and the floor.
         """
         announced = params.thresholds
-        usual = max(1, (members - 1) // 3) if members <= MAX_COMPLETE else members // 10
+        usual = thresholds.usual_colluding(members)
         least = usual if self.min_colluding is None else self.min_colluding
         _at_least("colluding gateways C", announced.max_colluding, least)
         _at_least("gateways n", announced.gateways, self.min_gateways)

@@ -141,6 +141,7 @@ class Staging:
         self._max_in_flight = max_in_flight
         self._spool = spool
         self._uploads: dict[int, Upload] = {}
+        self._in_memory: set[int] = set()
 
     def open(self, position: int, mac: FrameMac) -> None:
         """Expect the upload of a gateway; storage is chosen when its first frame comes."""
@@ -157,21 +158,22 @@ class Staging:
         upload = self._uploads.get(position)
         if upload is None:
             raise BadFrame("an upload without a header")
-        if not upload.begun and self._in_memory >= self._max_in_flight:
+        fresh = not upload.begun
+        if fresh and len(self._in_memory) >= self._max_in_flight:
             upload.use(self._spool())
         upload.add(sequence, region, words, tag)
+        if fresh and upload.in_memory:
+            self._in_memory.add(position)
         return upload.complete
-
-    @property
-    def _in_memory(self) -> int:
-        return sum(upload.in_memory for upload in self._uploads.values())
 
     def take(self, position: int) -> Iterator[tuple[Span, Words]]:
         """Hand on a complete upload."""
+        self._in_memory.discard(position)
         return self._uploads.pop(position).drain()
 
     def discard(self, position: int) -> None:
         """Forget an upload."""
+        self._in_memory.discard(position)
         upload = self._uploads.pop(position, None)
         if upload is not None:
             upload.discard()

@@ -122,6 +122,11 @@ class SchemeServer(Protocol):
     machine: ServerMachine
     opened: Opened | None
 
+    @property
+    def headers_missing(self) -> frozenset[int]:
+        """Positions whose upload header is not there, while the verdict waits for it."""
+        ...
+
     def start(self) -> None:
         """Open the first phase."""
 
@@ -167,6 +172,16 @@ class Scheme(Protocol):
     @property
     def lanes(self) -> tuple[int, ...]:
         """Layouts this scheme may choose from, in lanes per 64-bit word."""
+        ...
+
+    def thresholds(
+        self,
+        gateways: int,
+        *,
+        max_colluding: int | None = None,
+        max_dropouts: int | None = None,
+    ) -> Thresholds:
+        """n, C, D and what follows from them; None leaves C or D to the scheme."""
         ...
 
     def client(self, session: bytes, context: ClientContext) -> SchemeClient:

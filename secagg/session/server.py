@@ -91,6 +91,16 @@ class ServerSession:
         return tuple(self._cohort.ids[place] for place in sorted(self._machine.waiting_for))
 
     @property
+    def headers_missing(self) -> tuple[GatewayId, ...]:
+        """Gateways whose upload header is not there yet, in the upload phase.
+
+        A header comes at once, before the long upload; while one is missing, uploads are staged
+        instead of summed. `advance` then ends the wait for headers alone: give it a deadline of its
+        own, shorter than that of the uploads.
+        """
+        return tuple(self._cohort.ids[place] for place in sorted(self._server.headers_missing))
+
+    @property
     def result(self) -> Aggregate:
         """The opened sum.
 
@@ -170,6 +180,8 @@ class ServerSession:
     def advance(self) -> Iterator[Event]:
         """Time is up: close the open phase without those who still owe an answer.
 
+        While `headers_missing` names somebody, only they are dropped and the uploads go on.
+
         Raises:
             LocalProtocolError: no phase is open.
         """
@@ -194,5 +206,8 @@ class ServerSession:
 
     def _lazily(self, events: Sequence[Event], requests: Mapping[int, Struct]) -> Iterator[Event]:
         yield from events
+        last, frame = None, b""
         for position, message in requests.items():
-            yield Send(self._cohort.ids[position], self._codec.encode(message, self.session))
+            if message is not last:  # an announcement, say, is encoded once for everybody
+                last, frame = message, self._codec.encode(message, self.session)
+            yield Send(self._cohort.ids[position], frame)

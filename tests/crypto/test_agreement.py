@@ -6,7 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secagg.crypto import agreement
-from secagg.crypto.agreement import agree, check_public_key, check_public_keys, public_key
+from secagg.crypto.agreement import (
+    agree,
+    agree_each,
+    check_public_key,
+    check_public_keys,
+    public_key,
+)
 from secagg.errors import KeyAgreementError, LocalProtocolError
 
 P = 2**255 - 19
@@ -59,6 +65,13 @@ def test_rfc_7748_iterated():
 @given(privates, privates)
 def test_both_sides_agree(one, other):
     assert agree(one, public_key(other)) == agree(other, public_key(one))
+
+
+@given(privates, st.lists(privates, max_size=3))
+def test_one_key_agrees_with_many(one, others):
+    peers = [public_key(other) for other in others]
+
+    assert [agree(one, peer) for peer in peers] == agree_each(one, peers)
 
 
 REFUSED = {

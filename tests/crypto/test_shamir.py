@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from secagg import errors
 from secagg.crypto import shamir
-from secagg.crypto.shamir import PRIME, check_share, combine, split
+from secagg.crypto.shamir import PRIME, check_share, combine, combine_each, split
 
 VECTOR_FILE = "shamir.json"
 secrets32 = st.binary(min_size=32, max_size=32)
@@ -65,6 +65,32 @@ def test_any_threshold_of_shares_open_the_secrets(oracle, sharing, random):
         assert secrets == oracle.combine(chosen)
 
 
+@given(sharings(), st.randoms(use_true_random=False))
+def test_secrets_with_holders_of_their_own_open_together(sharing, random):
+    secrets, threshold, holders = sharing
+    rows = split(secrets, threshold, holders, os.urandom)
+    tables = []
+    for secret in range(len(secrets)):
+        chosen = random.sample(range(len(holders)), random.randint(threshold, len(holders)))
+        tables.append({holders[at]: rows[at][secret] for at in chosen})
+
+    assert secrets == combine_each(tables, threshold)
+
+
+def test_a_table_with_too_few_shares_or_a_bad_one_is_refused():
+    rows = split([bytes(32)], 2, range(3), os.urandom)
+    good = {i: row[0] for i, row in enumerate(rows)}
+
+    with pytest.raises(errors.SharingError, match="1 positions hold shares, 2 are needed"):
+        combine_each([good, {0: good[0]}], 2)
+    with pytest.raises(errors.SharingError, match="exactly 39 bytes"):
+        combine_each([good, good | {0: b""}], 2)
+    with pytest.raises(errors.LocalProtocolError, match="positions lie in"):
+        combine_each([good, {-1: good[0], **good}], 2)
+    with pytest.raises(errors.LocalProtocolError, match="threshold is 0"):
+        combine_each([good], 0)
+
+
 @pytest.mark.parametrize(("n", "threshold"), [(64, 64), (100, 67), (2100, 2048)])
 def test_exact_at_the_sizes_where_rounding_would_begin(oracle, n, threshold):
     # All-ones draws are the largest elements below p: the largest sums that can occur.
@@ -78,8 +104,8 @@ def test_exact_at_the_sizes_where_rounding_would_begin(oracle, n, threshold):
     expected = [(limb + tail) % PRIME for limb in shamir._limbs(secret)]
 
     assert oracle.share(expected) == rows[-1][0]
-    if threshold < shamir.MAX_THRESHOLD:  # interpolation at the bound takes seconds
-        assert [secret] == combine(dict(enumerate(rows)), threshold)
+    assert [secret] == combine(dict(enumerate(rows)), threshold)
+    assert [secret] == combine_each([{i: row[0] for i, row in enumerate(rows)}], threshold)
 
 
 def test_product_is_exact_at_its_bound():
@@ -169,6 +195,7 @@ def test_fewer_holders_than_the_threshold_never_open_the_secret():
 def test_no_secrets():
     assert split([], 2, [0, 1], os.urandom) == [[], []]
     assert combine({0: [], 1: []}, 2) == []
+    assert combine_each([], 2) == []
 
 
 def test_lowest_positions_are_used_and_no_others_looked_at():

@@ -325,7 +325,7 @@ ROWS = [
         R4,
         lambda _, m: replace(
             m,
-            certificate=replace(m.certificate, signatures=(m.certificate.signatures[ME],) * 5),
+            certificate=replace(m.certificate, signatures=(m.certificate.signatures[ME],) * 4),
         ),
         errors.BadSignature,
     ),
@@ -342,7 +342,7 @@ ROWS = [
             m,
             certificate=replace(
                 m.certificate,
-                signatures=tuple(earlier()[f"g{i}", "consistency"].signature for i in range(5)),
+                signatures=tuple(earlier()[f"g{i}", "consistency"].signature for i in range(4)),
             ),
         ),
         errors.BadSignature,

@@ -54,7 +54,7 @@ def test_a_second_question_gets_no_answer(step):
         "consistency": {"included": only(0, 1, 2, 3)},
     }.get(step)
     if other is None:
-        signers = msgspec.structs.replace(message.certificate, signers=only(0, 1, 2, 3))
+        signers = msgspec.structs.replace(message.certificate, signers=only(1, 2, 3, 4))
         other = {"certificate": signers}
     asked = CODEC.encode(msgspec.structs.replace(message, **other), world.server.session)
 

@@ -160,8 +160,8 @@ def test_keys_are_derived_as_written_down():
 
     assert mask_private(secret, salt) == derive(secret, salt=salt, label=Label.KDF_MASK_KEY)
     expected = derive(dh, salt=salt, label=Label.KDF_EDGE, context=(u64(2), u64(7)))
-    assert expected == edge_secret(secret, peer, h2=salt, ends=(7, 2))
-    assert expected == edge_secret(secret, peer, h2=salt, ends=(2, 7))
+    assert expected == edge_secret(dh, h2=salt, ends=(7, 2))
+    assert expected == edge_secret(dh, h2=salt, ends=(2, 7))
     expected = derive(secret, salt=salt, label=Label.KDF_PAIR, context=(u64(3),), length=16)
     assert expected == pair_key(secret, h2=salt, vector=3)
     expected = derive(secret, salt=salt, label=Label.KDF_SELF, context=(u64(5), u64(3)), length=16)

@@ -69,6 +69,7 @@ ROWS = [
         R4,
         lambda b: replace(b, seed_shares=swapped(b.seed_shares, 3, bytes(39))),
         "BAD_SHARE",
+        silent="g4",
     ),
 ]
 
@@ -150,10 +151,19 @@ FAULTS = {
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_liar_about_the_dead_is_named_and_the_sum_is_exact(name):
+    """g4 is silent, so that its edge with the dead is rebuilt from key shares."""
     change, reason = FAULTS[name]
-    world = lie(R4, change, gateways=6, vanish=DEAD)
+    world = lie(R4, change, gateways=6, vanish=DEAD | {"g4": R4})
 
     assert (R4, reason) == world.dropped[LIAR]
+    assert world.expected([*OTHERS, LIAR]) == world.opened
+
+
+def test_a_bad_share_that_nobody_needs_costs_nothing():
+    """Everybody answers, so no secret is rebuilt: the share is not looked at."""
+    world = lie(R4, lambda b: replace(b, seed_shares=(b"",) * 4))
+
+    assert world.dropped == {}
     assert world.expected([*OTHERS, LIAR]) == world.opened
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from secagg import Masks, encoding
+from secagg.crypto.agreement import agree
 from secagg.crypto.shamir import combine
 from secagg.protocol.identity import Cohort, Identity, Roster
 from secagg.protocol.journal import MemoryJournal
@@ -214,7 +215,7 @@ class Session:
 
     def _edge(self, private, i, j):
         peer = self.server._adverts[j][1].mask_key
-        return edge_secret(private, peer, h2=self.server._h2, ends=(i, j))
+        return edge_secret(agree(private, peer), h2=self.server._h2, ends=(i, j))
 
     def view(self, colluding):
         """For each input the sorted codes of what is seen, one for each combination of masks."""

@@ -184,8 +184,6 @@ TO_SERVER: dict[type[Struct], list[tuple[str, str, Lie]]] = {
     Unmasking: [
         ("another h3", "FOREIGN", lambda _, m: replace(m, h3=bytes(32))),
         ("another seed", "BAD_SEED", lambda _, m: replace(m, seed=bytes(32))),
-        ("another share of a seed", "BAD_SHARE", lambda _, m: _first(m, "seed_shares", bytes(39))),
-        ("another share of a key", "BAD_SHARE", lambda _, m: _first(m, "key_shares", bytes(39))),
         ("no edge secret", "MALFORMED", lambda _, m: replace(m, edge_secrets=())),
     ],
 }

@@ -259,3 +259,26 @@ def test_framed_is_injective(a, b):
 
 def test_framed_layout():
     assert bytes(7) + b"\x02hi" + bytes(8) == framed(b"hi", b"")
+
+
+class Names(Struct, frozen=True):
+    """Types that leave nothing to look for by hand: no floats."""
+
+    names: tuple[str, ...]
+    pair: tuple[int, bytes] | None = None
+
+
+@pytest.mark.parametrize(
+    "names",
+    [frozenset({"a", "b"}), {"a": 1}, ("a", 1), (math.nan,)],
+    ids=["set", "mapping", "another type", "nan"],
+)
+def test_without_floats_in_the_types_the_same_values_are_refused(names):
+    with pytest.raises(EncodingError):
+        encode(Names(names=names))
+
+
+def test_a_list_in_a_tuples_place_has_the_tuples_bytes():
+    assert encode(Names(names=("a", "b"), pair=(1, b""))) == encode(
+        Names(names=["a", "b"], pair=(1, b""))
+    )

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from secagg import wire
-from secagg.crypto.agreement import agree, check_public_keys, public_key
+from secagg.crypto.agreement import agree, agree_each, check_public_keys, public_key
 from secagg.crypto.labels import Label
 from secagg.crypto.prg_fast import MaskAdder
 from secagg.crypto.secret import Secret
@@ -220,6 +220,7 @@ class MasksClient:
     def _deal(self) -> Signed:
         seed, key_seed = self._reveal("seed"), self._reveal("key_seed")
         holders = sorted(set(self._keys) - {self._position})
+        self._agree_channels(holders)
         shares = split(
             [seed, key_seed], self._thresholds.share_threshold, holders, self._context.rng
         )
@@ -245,6 +246,11 @@ class MasksClient:
         )
         return self._sign(Label.SIGN_SHARES, dealt)
 
+    def _agree_channels(self, peers: Sequence[int]) -> None:
+        keys = (self._keys[peer].channel_key for peer in peers)
+        for peer, shared in zip(peers, agree_each(self._reveal("channel"), keys), strict=True):
+            self._channels[peer] = Secret(shared)
+
     def _commitments(
         self, dealer: int, holder: int, seed_share: bytes, key_share: bytes
     ) -> tuple[bytes, bytes]:
@@ -256,11 +262,8 @@ class MasksClient:
 
     def _channel(self, *, sender: int, receiver: int) -> bytes:
         peer = receiver if sender == self._position else sender
-        if (shared := self._channels.get(peer)) is None:
-            shared = Secret(agree(self._reveal("channel"), self._keys[peer].channel_key))
-            self._channels[peer] = shared
         return channel_key(
-            shared.reveal(),
+            self._channels[peer].reveal(),
             salt=self._h0,
             session=self.params.session,
             sender=sender,
@@ -331,10 +334,10 @@ class MasksClient:
         return pair
 
     def _agree_edges(self) -> None:
-        private = self._reveal("mask")
-        for peer in self._u2 & self._neighbours:
-            ends = (self._position, peer)
-            edge = edge_secret(private, self._keys[peer].mask_key, h2=self._h2, ends=ends)
+        peers = sorted(self._u2 & self._neighbours)
+        keys = (self._keys[peer].mask_key for peer in peers)
+        for peer, shared in zip(peers, agree_each(self._reveal("mask"), keys), strict=True):
+            edge = edge_secret(shared, h2=self._h2, ends=(self._position, peer))
             self._edges[peer] = Secret(edge)
 
     def upload(self, source: Source, model: bytes) -> Iterator[bytearray]:

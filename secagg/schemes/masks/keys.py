@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from secagg import encoding
-from secagg.crypto.agreement import agree
 from secagg.crypto.kdf import derive
 from secagg.crypto.labels import Label
 from secagg.crypto.prg import KEY_BYTES
@@ -19,18 +18,17 @@ def mask_private(key_seed: bytes, session: bytes) -> bytes:
     return derive(key_seed, salt=session, label=Label.KDF_MASK_KEY)
 
 
-def edge_secret(private: bytes, peer: bytes, *, h2: bytes, ends: tuple[int, int]) -> bytes:
+def edge_secret(shared: bytes, *, h2: bytes, ends: tuple[int, int]) -> bytes:
     """M_ij: the same at both ends, bound to one transcript by its salt.
 
     Args:
-        private: own mask private key.
-        peer: the other end's mask public key.
+        shared: Diffie-Hellman secret of the two mask keys.
         h2: transcript of keys, P and U2.
         ends: both positions, in any order.
     """
     low, high = sorted(ends)
     context = (encoding.u64(low), encoding.u64(high))
-    return derive(agree(private, peer), salt=h2, label=Label.KDF_EDGE, context=context)
+    return derive(shared, salt=h2, label=Label.KDF_EDGE, context=context)
 
 
 def pair_key(edge: bytes, *, h2: bytes, vector: int) -> bytes:

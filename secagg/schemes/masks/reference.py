@@ -143,7 +143,7 @@ def run_masks(  # noqa: C901, PLR0912, PLR0915 - all of the protocol in one plac
             key = shared_key(i, j, i)
             pair = open_share(key, sealed[j, i], session=session, sender=j, receiver=i)
             held[i, j] = pair[:SHARE], pair[SHARE:]
-            edges[i, j] = edge_secret(private[i], mask[j], h2=h2, ends=(i, j))
+            edges[i, j] = edge_secret(agree(private[i], mask[j]), h2=h2, ends=(i, j))
         masked[i] = [pack(spec, x) for spec, x in zip(p.vectors, inputs[i], strict=True)]
         for v, y in enumerate(masked[i]):
             add(y, 1, self_key(coins[i].seed, h2=h2, position=i, vector=v))
@@ -178,7 +178,8 @@ def run_masks(  # noqa: C901, PLR0912, PLR0915 - all of the protocol in one plac
     def edge(i: int, j: int) -> bytes:
         if i in answered:
             return edges[i, j]
-        return edge_secret(mask_private(rebuilt(j, 1), hk), mask[i], h2=h2, ends=(i, j))
+        shared = agree(mask_private(rebuilt(j, 1), hk), mask[i])
+        return edge_secret(shared, h2=h2, ends=(i, j))
 
     total = [[0] * spec.words for spec in p.vectors]
     for words, *ys in zip(total, *masked.values(), strict=True):

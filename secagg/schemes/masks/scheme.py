@@ -13,15 +13,18 @@ from secagg.schemes.base import ClientContext, Guarantees, ServerContext
 from secagg.schemes.masks.client import MasksClient
 from secagg.schemes.masks.messages import MESSAGES, STEPS
 from secagg.schemes.masks.server import MasksServer
+from secagg.thresholds import derive
 
 
 @dataclass(frozen=True, slots=True)
 class Masks:
-    """Pairwise masks: exact sums, the smallest upload, best up to about 20 gateways.
+    """Pairwise masks: exact sums, the smallest upload, best with few neighbours or dropouts.
 
     Attributes:
         packing: lanes in a 64-bit word, 1 to 5; None lets the planner choose 3, 2 or 1 by
             precision.
+        degree: k, neighbours of each gateway in cohorts above 64: more than the least bear no more
+            dropouts by themselves, but leave room for a larger share threshold. None: the least.
 
     Raises:
         ConfigurationError: another packing.
@@ -32,6 +35,7 @@ class Masks:
     messages: ClassVar[Mapping[int, type[Struct]]] = MESSAGES
 
     packing: int | None = None
+    degree: int | None = None
 
     def __post_init__(self) -> None:
         if self.packing is not None and not 1 <= self.packing <= MAX_LANES:
@@ -41,6 +45,25 @@ class Masks:
     def lanes(self) -> tuple[int, ...]:
         """Layouts to choose from."""
         return (3, 2, 1) if self.packing is None else (self.packing,)
+
+    def thresholds(
+        self,
+        gateways: int,
+        *,
+        max_colluding: int | None = None,
+        max_dropouts: int | None = None,
+    ) -> Thresholds:
+        """n, C, D and what follows from them.
+
+        Raises:
+            ConfigurationError: they cannot work; the message names what would.
+        """
+        return derive(
+            gateways,
+            max_colluding=max_colluding,
+            max_dropouts=max_dropouts,
+            degree=self.degree,
+        )
 
     def client(self, session: bytes, context: ClientContext) -> MasksClient:
         """A gateway's machine."""

@@ -102,6 +102,7 @@ class MasksServer:
         spans = wire.frame_spans([vector.words for vector in self.round.vectors])
         self._staging = Staging(spans, max_in_flight=context.max_in_flight, spool=context.spool)
         self._adverts: dict[int, tuple[Signed, AdvertiseKeys]] = {}
+        self._taken = {self.params.orchestrator_key}
         self._dealt: dict[int, ShareKeys] = {}
         self._headers: dict[int, tuple[Signed, UploadHeader]] = {}
         self._complete: list[int] = []
@@ -137,17 +138,28 @@ class MasksServer:
         self.machine.receive(position, name, signed)
 
     def advance(self) -> None:
-        """Time is up for the open phase.
+        """Time is up for the open phase; in the upload phase first for the headers alone.
+
+        A header is short and comes at once, and its complaints decide who may be in the sum: until
+        all are in, uploads are staged. So uploads are given their time after the headers' (ADR 2).
 
         Raises:
             LocalProtocolError: no phase is open.
             SessionAborted: too few gateways are left.
         """
-        if self.machine.phase == "masked_input":
-            # first who owes something, so that all headers are in and complete uploads are added
-            for position in sorted(self.machine.waiting_for.difference(self._complete)):
-                self.machine.expire(position)
-        self.machine.advance()
+        if self.machine.phase != "masked_input" or self._judged:
+            self.machine.advance()
+            return
+        for position in sorted(self.headers_missing):
+            self.machine.expire(position)
+        self.machine.close_if_complete()
+
+    @property
+    def headers_missing(self) -> frozenset[int]:
+        """Positions whose upload header is not there, while the verdict waits for it."""
+        if self.machine.phase != "masked_input" or self._judged:
+            return frozenset()
+        return self.machine.waiting_for - self._headers.keys()
 
     def _dropped(self) -> None:
         for position in self.machine.dropped:
@@ -163,11 +175,14 @@ class MasksServer:
     def _take_advert(self, position: int, advert: AdvertiseKeys, signed: Signed) -> bool:
         if (advert.session, advert.position) != (self._k, position):
             raise Dropped(DropReason.FOREIGN, "keys of another session or position")
-        taken = [key for _, other in self._adverts.values() for key in _keys(other)]
+        keys = advert.channel_key, advert.mask_key
         try:
-            check_public_keys([self.params.orchestrator_key, *taken, *_keys(advert)])
+            check_public_keys(keys)
         except KeyAgreementError as error:
             raise Dropped(DropReason.BAD_KEY, str(error)) from None
+        if not self._taken.isdisjoint(keys):
+            raise Dropped(DropReason.BAD_KEY, "a key that another party has advertised")
+        self._taken.update(keys)
         self._adverts[position] = (signed, advert)
         return True
 
@@ -274,8 +289,10 @@ class MasksServer:
 
     def _judge_when_all_spoke(self) -> None:
         """Complaints travel in the headers, so all headers come before the first addition."""
+        if self._judged or len(self._headers) + len(self.machine.dropped) < len(self._u2):
+            return
         live = self._u2 - self.machine.dropped.keys()
-        if self._judged or not live <= self._headers.keys():
+        if not live <= self._headers.keys():
             return
         self._judged = True
         complaints = {
@@ -329,7 +346,9 @@ class MasksServer:
         return True
 
     def _close_signatures(self, signers: frozenset[int]) -> Mapping[int, Struct]:
-        signatures = {position: self._signatures[position] for position in signers}
+        # a quorum is what the certificate takes: every further signature costs everybody a check
+        quorum = sorted(signers)[: self._limits.quorum]
+        signatures = {position: self._signatures[position] for position in quorum}
         self._certificate = make_certificate(self._cohort, signatures)
         return dict.fromkeys(sorted(signers), UnmaskingRequest(certificate=self._certificate))
 
@@ -394,10 +413,6 @@ class MasksServer:
                 for d in self.machine.dropped.values()
             ),
         )
-
-
-def _keys(advert: AdvertiseKeys) -> tuple[bytes, bytes]:
-    return advert.channel_key, advert.mask_key
 
 
 def _split(words: Words, params: RoundParams) -> list[Words]:

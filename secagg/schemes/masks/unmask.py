@@ -7,14 +7,13 @@ members that do not answer, and for s_j of the dead where a member's edge secret
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from secagg.crypto.agreement import public_key
+from secagg.crypto.agreement import agree_each, public_key
 from secagg.crypto.labels import Label
 from secagg.crypto.prg_fast import add_masks
-from secagg.crypto.shamir import combine
+from secagg.crypto.shamir import combine_each
 from secagg.errors import AggregateOutOfRange, BelowThreshold, InconsistentAnswers, SharingError
 from secagg.params import GatewayId, RoundParams, SessionParams
 from secagg.protocol.machine import Dropped
@@ -29,6 +28,8 @@ from secagg.workers import Workers
 
 Edge = tuple[int, int]
 """(member of U3, dead neighbour)."""
+Drop = Callable[[int, DropReason, str], None]
+"""Takes (position, reason, detail)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,11 +87,10 @@ class Recovery:
 
 
 def check_answer(recovery: Recovery, position: int, answer: Unmasking) -> None:
-    """Hold a member's answer against the commitments of round 1.
+    """Hold a member's answer against what it promised in round 1; shares wait until one is needed.
 
     Raises:
-        Dropped: a share that differs although it was not complained about (the holder's fault), a
-            seed that is not the committed one, or a malformed answer.
+        Dropped: a seed that is not the committed one, or a malformed answer.
     """
     alive, dead = recovery.alive(position), recovery.dead(position)
     lengths = len(answer.seed_shares), len(answer.edge_secrets), len(answer.key_shares)
@@ -100,26 +100,13 @@ def check_answer(recovery: Recovery, position: int, answer: Unmasking) -> None:
     commitment = commit_secret(Label.COMMIT_SEED, session, position, answer.seed)
     if commitment != recovery.dealt[position].seed_commitment:
         raise Dropped(DropReason.BAD_SEED, "own seed")
-    released = [
-        *(
-            (Label.COMMIT_SEED_SHARE, 0, j, s)
-            for j, s in zip(alive, answer.seed_shares, strict=True)
-        ),
-        *((Label.COMMIT_KEY_SHARE, 1, j, s) for j, s in zip(dead, answer.key_shares, strict=True)),
-    ]
-    for label, which, dealer, share in released:
-        if dealer in recovery.complaints[position]:
-            continue
-        made = commit_share(label, session, dealer, position, share)
-        if made != recovery.promised(dealer, position)[which]:
-            raise Dropped(DropReason.BAD_SHARE, f"of dealer {dealer}")
 
 
 def open_sum(
     recovery: Recovery,
     vectors: Sequence[Words],
     *,
-    drop: Callable[[int, DropReason, str], None],
+    drop: Drop,
     ids: Sequence[GatewayId],
     workers: Workers,
 ) -> Opened:
@@ -128,7 +115,7 @@ def open_sum(
     Args:
         recovery: what the server holds.
         vectors: the masked sums over U3, uint64 words; unmasked on return.
-        drop: called with (position, reason, detail) for a member whose edge secret was a lie.
+        drop: called with (position, reason, detail) for a member that released a lie.
         ids: gateway ids by position, for errors.
         workers: threads.
 
@@ -137,10 +124,10 @@ def open_sum(
         InconsistentAnswers: good shares of a wrong secret: its dealer is named.
         AggregateOutOfRange: an upload was garbage.
     """
-    seeds = _seeds(recovery, ids)
+    seeds = _seeds(recovery, drop, ids)
     edges, missing = _released_edges(recovery)
     if missing:
-        edges |= _rebuilt_edges(recovery, missing, ids)
+        edges |= _rebuilt_edges(recovery, missing, drop, ids)
     last = len(vectors) - 1
     # The check vector is two words: masks that are wrong show there before the long vectors are
     # touched, and a liar about an edge is found by rebuilding the dead side of it.
@@ -169,15 +156,16 @@ def _mask_keys(
         yield -sign(member, dead), pair_key(edge, h2=recovery.h2, vector=vector)
 
 
-def _seeds(recovery: Recovery, ids: Sequence[GatewayId]) -> dict[int, bytes]:
+def _seeds(recovery: Recovery, drop: Drop, ids: Sequence[GatewayId]) -> dict[int, bytes]:
     """b_i of every member of U3: its own word, or t shares."""
     seeds = {position: answer.seed for position, answer in recovery.answers.items()}
     silent = recovery.included - seeds.keys()
-    shares: dict[int, dict[int, bytes]] = {dealer: {} for dealer in sorted(silent)}
-    for holder, answer in recovery.answers.items():
-        for dealer, share in zip(recovery.alive(holder), answer.seed_shares, strict=True):
-            if dealer in silent and dealer not in recovery.complaints[holder]:
-                shares[dealer][holder] = share
+    released = (
+        (holder, dealer, share)
+        for holder, answer in recovery.answers.items()
+        for dealer, share in zip(recovery.alive(holder), answer.seed_shares, strict=True)
+    )
+    shares = _good_shares(recovery, silent, released, Label.COMMIT_SEED_SHARE, drop)
     rebuilt = _combine(recovery, shares, ids)
     for dealer, seed in rebuilt.items():
         made = commit_secret(Label.COMMIT_SEED, recovery.params.session, dealer, seed)
@@ -201,60 +189,81 @@ def _released_edges(recovery: Recovery) -> tuple[dict[Edge, bytes], list[Edge]]:
     return edges, missing
 
 
+def _good_shares(
+    recovery: Recovery,
+    dealers: Collection[int],
+    released: Iterable[tuple[int, int, bytes]],
+    label: Label,
+    drop: Drop,
+) -> dict[int, dict[int, bytes]]:
+    """By dealer and holder, as many shares that keep their commitment as open a secret.
+
+    Only shares that are needed are looked at: n * k commitments would cost more than the masks of a
+    small model. One that differs without an earlier complaint is its holder's fault.
+    """
+    session, threshold = recovery.params.session, recovery.params.thresholds.share_threshold
+    shares: dict[int, dict[int, bytes]] = {dealer: {} for dealer in sorted(dealers)}
+    which = 0 if label is Label.COMMIT_SEED_SHARE else 1
+    for holder, dealer, share in released:
+        good = shares.get(dealer)
+        if good is None or len(good) == threshold or dealer in recovery.complaints[holder]:
+            continue
+        made = commit_share(label, session, dealer, holder, share)
+        if made == recovery.promised(dealer, holder)[which]:
+            good[holder] = share
+        else:
+            drop(holder, DropReason.BAD_SHARE, f"of dealer {dealer}")
+    return shares
+
+
 def _rebuilt_edges(
-    recovery: Recovery, wanted: Sequence[Edge], ids: Sequence[GatewayId]
+    recovery: Recovery, wanted: Sequence[Edge], drop: Drop, ids: Sequence[GatewayId]
 ) -> dict[Edge, bytes]:
     """M_ij computed from the dead side, whose s_j is rebuilt from shares."""
-    shares: dict[int, dict[int, bytes]] = {dead: {} for _, dead in wanted}
-    for holder, answer in recovery.answers.items():
-        for dealer, share in zip(recovery.dead(holder), answer.key_shares, strict=True):
-            if dealer in shares and dealer not in recovery.complaints[holder]:
-                shares[dealer][holder] = share
+    released = (
+        (holder, dealer, share)
+        for holder, answer in recovery.answers.items()
+        for dealer, share in zip(recovery.dead(holder), answer.key_shares, strict=True)
+    )
+    dead_ends = {dead for _, dead in wanted}
+    shares = _good_shares(recovery, dead_ends, released, Label.COMMIT_KEY_SHARE, drop)
     session = recovery.adverts[wanted[0][0]].session
     privates = {}
     for dealer, key_seed in _combine(recovery, shares, ids).items():
         privates[dealer] = mask_private(key_seed, session)
         if public_key(privates[dealer]) != recovery.adverts[dealer].mask_key:
             raise InconsistentAnswers("shares of another key than advertised", (ids[dealer],))
-    return {
-        (member, dead): edge_secret(
-            privates[dead],
-            recovery.adverts[member].mask_key,
-            h2=recovery.h2,
-            ends=(member, dead),
-        )
-        for member, dead in wanted
-    }
+    edges: dict[Edge, bytes] = {}
+    for dead, private in privates.items():
+        members = [member for member, other in wanted if other == dead]
+        keys = (recovery.adverts[member].mask_key for member in members)
+        for member, shared in zip(members, agree_each(private, keys), strict=True):
+            edges[member, dead] = edge_secret(shared, h2=recovery.h2, ends=(member, dead))
+    return edges
 
 
 def _combine(
     recovery: Recovery, shares: Mapping[int, Mapping[int, bytes]], ids: Sequence[GatewayId]
 ) -> dict[int, bytes]:
-    """Rebuild secrets, all with the same holders at once."""
+    """Rebuild the secret of every dealer, all at once."""
     threshold = recovery.params.thresholds.share_threshold
-    groups: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for dealer, by_holder in shares.items():
         if len(by_holder) < threshold:
             if recovery.proved(dealer):
                 raise InconsistentAnswers("a secret was dealt in bad shares", (ids[dealer],))
             raise BelowThreshold(len(by_holder), threshold, "unmasking")
-        groups[tuple(sorted(by_holder)[:threshold])].append(dealer)
-    secrets: dict[int, bytes] = {}
-    for holders, dealers in groups.items():
-        table = {holder: [shares[dealer][holder] for dealer in dealers] for holder in holders}
-        try:
-            secrets |= dict(zip(dealers, combine(table, threshold), strict=True))
-        except SharingError as error:
-            culprits = tuple(
-                ids[dealer] for dealer in dealers if not _sound(shares[dealer], threshold)
-            )
-            raise InconsistentAnswers(str(error), culprits) from None
-    return secrets
+    try:
+        return dict(zip(shares, combine_each(list(shares.values()), threshold), strict=True))
+    except SharingError as error:
+        culprits = tuple(
+            ids[dealer] for dealer, table in shares.items() if not _sound(table, threshold)
+        )
+        raise InconsistentAnswers(str(error), culprits) from None
 
 
 def _sound(by_holder: Mapping[int, bytes], threshold: int) -> bool:
     try:
-        combine({holder: [share] for holder, share in by_holder.items()}, threshold)
+        combine_each([by_holder], threshold)
     except SharingError:
         return False
     return True
@@ -263,14 +272,14 @@ def _sound(by_holder: Mapping[int, bytes], threshold: int) -> bool:
 def _without_lies(
     recovery: Recovery,
     edges: Mapping[Edge, bytes],
-    drop: Callable[[int, DropReason, str], None],
+    drop: Drop,
     ids: Sequence[GatewayId],
 ) -> dict[Edge, bytes]:
     """Rebuild every edge from its dead side and name the members that released another one."""
     if not edges:
         raise AggregateOutOfRange("the check words are not zero and no edge can be blamed")
     try:
-        rebuilt = _rebuilt_edges(recovery, list(edges), ids)
+        rebuilt = _rebuilt_edges(recovery, list(edges), drop, ids)
     except BelowThreshold:
         raise AggregateOutOfRange(
             "the check words are not zero, and too few shares are left to find out why"
