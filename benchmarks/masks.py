@@ -32,17 +32,41 @@ CASES = (
     Case(gateways=10, coordinates=10_000_000, vanished=1, repeats=10),
     Case(gateways=10, coordinates=1_000_000, vanished=1, repeats=20),
     Case(gateways=64, coordinates=1_000_000, vanished=6, repeats=4),
+    Case(gateways=100, coordinates=1_000_000, vanished=10, repeats=6, colluding=9, dropouts=10),
+    Case(
+        gateways=100,
+        coordinates=1_000_000,
+        vanished=10,
+        repeats=4,
+        colluding=33,
+        dropouts=10,
+        share_threshold=35,
+        brief=True,
+    ),
+    Case(
+        gateways=1_000,
+        coordinates=100_000,
+        vanished=50,
+        repeats=1,
+        colluding=50,
+        dropouts=50,
+        brief=True,
+    ),
 )
-QUICK = (Case(gateways=5, coordinates=30_000, vanished=1, repeats=1),)
+QUICK = (
+    Case(gateways=5, coordinates=30_000, vanished=1, repeats=1),
+    Case(gateways=65, coordinates=3_000, vanished=2, repeats=1, brief=True),
+)
 THREADS = 2
 COUNTED = {
     ("signing.py", "sign"): "signatures made",
     ("signing.py", "verify"): "signatures verified",
-    ("agreement.py", "agree"): "Diffie-Hellman",
     ("kdf.py", "derive"): "keys derived",
     ("kdf.py", "digest"): "hashes",
 }
 """File and name of a function of the library -> what a call of it is."""
+EXCHANGE = "method 'exchange' of"
+"""How a profile names the Diffie-Hellman of the package cryptography."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -75,22 +99,23 @@ def _machine() -> Mapping[str, object]:
 def measure(case: Case) -> Measured:
     """Everything about one case."""
     world = World(case)
-    memory = footprint(world)
+    memory = {} if case.brief else footprint(world)
     plain = Plain(world)
     first = _first_round(world)
     one, two = Samples(), Samples()
     plainly = GatewayParts(world, first.params, None)
-    based = GatewayParts(world, first.params, world.base)
+    based = None if case.brief else GatewayParts(world, first.params, world.base)
     server = ServerParts(world, first.params, first.uploads, SERIAL)
     with Workers(THREADS) as workers:
         for _ in range(case.repeats):
             _plain(plain, one, threads=1)
             _parts(plainly, based, server, one)
-            one.time("gateway model hash", lambda: Model(world.base.tree), clock_for(1))
             _round(world, None, SERIAL, one)
-            _round(world, world.base, SERIAL, one, suffix=" with base")
-            _plain(plain, two, threads=THREADS)
-            _round(world, None, workers, two)
+            if not case.brief:
+                one.time("gateway model hash", lambda: Model(world.base.tree), clock_for(1))
+                _round(world, world.base, SERIAL, one, suffix=" with base")
+                _plain(plain, two, threads=THREADS)
+                _round(world, None, workers, two)
     masks = server.masks
     first.uploads.clear()
     del server
@@ -144,12 +169,15 @@ def _plain(plain: Plain, samples: Samples, *, threads: int) -> None:
     samples.time("plain fresh", plain.fresh, clock)
 
 
-def _parts(plainly: GatewayParts, based: GatewayParts, server: ServerParts, one: Samples) -> None:
+def _parts(
+    plainly: GatewayParts, based: GatewayParts | None, server: ServerParts, one: Samples
+) -> None:
     clock = clock_for(1)
     for name, part in plainly.parts().items():
         one.time(f"gateway {name}", part, clock)
-    for name in ("range check", "encode"):
-        one.time(f"gateway {name} with base", based.parts()[name], clock)
+    if based is not None:
+        for name in ("range check", "encode"):
+            one.time(f"gateway {name} with base", based.parts()[name], clock)
     for name, part in server.parts().items():
         one.time(f"server {name}", part, clock)
 
@@ -176,7 +204,9 @@ def _operations(world: World) -> Mapping[str, Mapping[str, int]]:
     counts: dict[str, dict[str, int]] = {}
     for who, profile in profiles.items():
         counts[who.split(maxsplit=1)[0]] = count = dict.fromkeys(COUNTED.values(), 0)
+        count["Diffie-Hellman"] = 0
         for (file, _, function), (_, calls, *_) in Stats(profile).stats.items():  # type: ignore[attr-defined]
+            count["Diffie-Hellman"] += calls * (EXCHANGE in function)
             if (what := COUNTED.get((Path(file).name, function))) is not None:
                 count[what] += calls
     return counts

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from benchmarks.rounds import Vector, World, tree
 from secagg import wire
+from secagg.crypto.labels import Label
 from secagg.crypto.prg import KEY_BYTES
 from secagg.crypto.prg_fast import MaskAdder, add_masks
 from secagg.crypto.sealing import FrameMac
+from secagg.crypto.signing import verify
 from secagg.errors import SealError
 from secagg.fixed_point import Decoder, check_range
 from secagg.params import RoundParams, VectorSpec
@@ -23,10 +25,14 @@ from secagg.protocol.uploads import Upload
 from secagg.pytree import Reader
 from secagg.session import Model
 from secagg.session.update import Update
+from secagg.thresholds import neighbours
 from secagg.workers import Workers
 
 Words = NDArray[np.uint64]
 Keys = Sequence[tuple[int, bytes]]
+SIGNATURES = 2
+"""Of each survivor after the set-up and its header: consistency, unmasking."""
+_BODY = bytes(100)
 Part = Callable[[], object]
 
 
@@ -62,7 +68,7 @@ class GatewayParts:
         self._tree = tree(next(iter(world.updates.values())))
         self._base = None if base is None else base.tree
         self._reader = Reader(params.leaves, self._tree, self._base)
-        self._keys = [_keys(len(world.ids)) for _ in params.vectors]
+        self._keys = [_keys(1 + world.case.thresholds.degree) for _ in params.vectors]
         self._spans = wire.frame_spans([vector.words for vector in params.vectors])
         self._update = self._make()
 
@@ -143,13 +149,17 @@ class ServerParts:
         for vector, words in zip(params.vectors, self._opened, strict=True):
             if vector.name == "weight":
                 words[0] = 1
-        survivors, dead = len(world.survivors), world.case.vanished
-        self.masks = survivors * (1 + dead)
+        limits, survivors = world.case.thresholds, frozenset(world.survivors)
+        pairs = sum(len(neighbours(limits, dead) & survivors) for dead in world.vanished)
+        self.masks = len(survivors) + pairs
         self._keys = _keys(self.masks)
+        keys = [world.identities[i].key for i in world.survivors]
+        self._signed = [(key.public, key.sign(Label.SIGN_HEADER, _BODY)) for key in keys]
 
     def parts(self) -> Mapping[str, Part]:
         """By name."""
         return {
+            "signatures": self.check_signatures,
             "GMAC": self.verify,
             "staging": self.stage,
             "sum": self.add,
@@ -157,6 +167,11 @@ class ServerParts:
             "range check": self.check,
             "decode": self.decode,
         }
+
+    def check_signatures(self) -> None:
+        """All that a server checks after the set-up."""
+        for public, signature in self._signed * SIGNATURES:
+            verify(public, Label.SIGN_HEADER, _BODY, signature)
 
     def verify(self) -> None:
         """The tag of every frame; a wrong one, as here, costs the same."""

@@ -8,12 +8,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from cProfile import Profile
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.timing import Clock, Samples
+from secagg.crypto.signing import verify
+from secagg.params import Thresholds
 from secagg.protocol.events import Event, Send, UpdateDue
 from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import MemoryJournal
@@ -28,30 +31,54 @@ CLIP = 0.1
 LARGEST = CLIP / 2
 """Of updates and of the base, so that differences stay within clip."""
 LEAVES = 8
+TIMED = 10
+"""Gateways that verify every signature themselves, and whose time is measured. The others, who in
+one process would verify the same ones again for minutes, look the result up."""
 Vector = NDArray[np.float32]
 Tree = Mapping[str, Vector]
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is measured: n gateways, all neighbours of each other, and a model of d coordinates.
+    """What is measured: n gateways and a model of d coordinates.
 
     Attributes:
         gateways: n.
         coordinates: d.
         vanished: gateways that deal their shares, send a header and never upload: all their masks
-            stay in the sum.
+            stay in the sum. They stand at equal steps, so that no two are neighbours if they can
+            help it: the most masks that so many can leave.
         repeats: rounds of each kind; the best counts.
+        colluding: C, None for the default.
+        dropouts: D, None for the default.
+        share_threshold: t, None for the default.
+        brief: one thread, no base, no footprint: for rounds that take a minute.
     """
 
     gateways: int
     coordinates: int
     vanished: int
     repeats: int
+    colluding: int | None = None
+    dropouts: int | None = None
+    share_threshold: int | None = None
+    brief: bool = False
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """n, C, D and what follows."""
+        return derive(
+            self.gateways,
+            max_colluding=self.colluding,
+            max_dropouts=self.dropouts,
+            share_threshold=self.share_threshold,
+        )
 
     def __str__(self) -> str:
+        limits = self.thresholds
         return (
-            f"n={self.gateways}, k={self.gateways - 1}, d={self.coordinates:,},"
+            f"n={self.gateways}, k={limits.degree}, C={limits.max_colluding},"
+            f" D={limits.max_dropouts}, t={limits.share_threshold}, d={self.coordinates:,},"
             f" {self.vanished} vanished"
         )
 
@@ -63,7 +90,10 @@ class World:
         random = np.random.default_rng(0)
         self.case = case
         self.ids = tuple(range(case.gateways))
-        self.survivors = self.ids[case.vanished :]
+        self.vanished = frozenset(i * case.gateways // case.vanished for i in range(case.vanished))
+        self.survivors = tuple(name for name in self.ids if name not in self.vanished)
+        self.timed = self.survivors[:TIMED]
+        self.verify = lru_cache(maxsize=None)(verify)
         self.orchestrator = Identity.generate("orchestrator", os.urandom)
         self.identities = [Identity.generate(name, os.urandom) for name in self.ids]
         self.journals = [MemoryJournal() for _ in self.ids]
@@ -84,7 +114,7 @@ class World:
             scheme=scheme,
             round=self._rounds,
             cohort=self.ids,
-            thresholds=derive(n),
+            thresholds=self.case.thresholds,
             model=Model.of(base).hash,
             leaves=leaves,
             vectors=vectors,
@@ -126,9 +156,10 @@ class Round:
             name: ClientSession(
                 world.identities[name],
                 world.roster,
-                Policy(),
+                Policy(min_colluding=1),
                 world.journals[name],
                 workers=workers,
+                verify=verify if name in world.timed else world.verify,
             )
             for name in world.ids
         }
@@ -144,7 +175,9 @@ class Round:
         """Key rounds: until every survivor is asked for its upload."""
         self._exchange()
         for name in self._world.survivors:
-            self._samples.add("gateway set-up", self._spent.pop(f"gateway {name}"))
+            spent = self._spent.pop(f"gateway {name}")
+            if name in self._world.timed:
+                self._samples.add("gateway set-up", spent)
         self._samples.add("server set-up", self._spent.pop("server"))
 
     def uploads(self) -> dict[int, list[bytes]]:
@@ -191,7 +224,9 @@ class Round:
         self._call("server", lambda: list(self.server.advance()))
         self._exchange()
         for name in self._world.survivors:
-            self._samples.add("gateway last exchanges", self._spent.pop(f"gateway {name}"))
+            spent = self._spent.pop(f"gateway {name}")
+            if name in self._world.timed:
+                self._samples.add("gateway last exchanges", spent)
         self._samples.add("server unmasking", self._spent.pop("server"))
         base = None if self._base is None else self._base.tree
         mean = self._timed("server", lambda: self.server.result.mean(self._world.template, base))
