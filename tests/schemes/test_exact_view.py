@@ -7,14 +7,21 @@ from collections import defaultdict
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from secagg import encoding
 from secagg.crypto.labels import Label
+from secagg.crypto.prg_fast import MaskAdder
+from secagg.params import VectorSpec
 from secagg.schemes.masks.client import MasksClient
+from secagg.schemes.masks.keys import stream_starts
 from secagg.schemes.masks.messages import Unmasking
 from secagg.thresholds import derive
-from tests.schemes.toy import TOY, Ring, Session
+from secagg.workers import Workers
+from tests.schemes.toy import Ring, Session
+from tests.session.harness import Parties, World
 
 
 def situations(n):
@@ -81,25 +88,25 @@ def test_the_view_depends_on_the_sum_alone_at_four_in_a_ring_of_three(included, 
 
 
 class WithoutSelfMask(MasksClient):
-    def _vector_keys(self, vector):
-        return super()._vector_keys(vector)[1:]
+    def _mask_keys(self):
+        return super()._mask_keys()[1:]
 
 
 class AddsEveryMask(MasksClient):
-    def _vector_keys(self, vector):
-        return [(1, key) for _, key in super()._vector_keys(vector)]
+    def _mask_keys(self):
+        return [(1, key) for _, key in super()._mask_keys()]
 
 
 class TurnsOneSign(MasksClient):
-    def _vector_keys(self, vector):
-        own, (factor, key), *others = super()._vector_keys(vector)
+    def _mask_keys(self):
+        own, (factor, key), *others = super()._mask_keys()
         first = self._position == 0
         return [own, (-factor if first else factor, key), *others]
 
 
 class LeavesOutOneEdge(MasksClient):
-    def _vector_keys(self, vector):
-        keys = super()._vector_keys(vector)
+    def _mask_keys(self):
+        keys = super()._mask_keys()
         return keys[:-1] if self._position == 0 else keys
 
 
@@ -170,14 +177,14 @@ def test_control_a_mask_that_never_takes_the_last_value_shows():
 
 
 def keys_of(dealers):
-    """For each vector the keys that each client masks with."""
+    """The keys that each client masks with, and their signs."""
     everybody = frozenset(range(4))
-    used = defaultdict(list)
+    used = []
 
     class Records(MasksClient):
-        def _vector_keys(self, vector):
-            keys = super()._vector_keys(vector)
-            used[vector].append({key: factor for factor, key in keys})
+        def _mask_keys(self):
+            keys = super()._mask_keys()
+            used.append({key: factor for factor, key in keys})
             return keys
 
     Session(Ring(4, 2), dealers & everybody, dealers, kind=Records).play()
@@ -185,25 +192,65 @@ def keys_of(dealers):
 
 
 def test_one_key_has_one_stream():
-    used = keys_of(frozenset(range(4)))
-    keys = [key for clients in used.values() for client in clients for key in client]
+    factors = defaultdict(list)
+    for client in keys_of(frozenset(range(4))):
+        for key, factor in client.items():
+            factors[key].append(factor)
 
-    assert [TOY, 1, 2] == sorted(used)
-    for clients in used.values():
-        factors = defaultdict(list)
-        for client in clients:
-            for key, factor in client.items():
-                factors[key].append(factor)
-        # four own masks and six of pairs
-        assert [[-1, 1]] * 6 + [[1]] * 4 == sorted(map(sorted, factors.values()))
-    assert 3 * 10 == len(set(keys))
+    # four own masks and six of pairs
+    assert [[-1, 1]] * 6 + [[1]] * 4 == sorted(map(sorted, factors.values()))
 
 
 def test_another_set_of_dealers_gives_other_keys():
     keys = [
-        {key for clients in keys_of(dealers).values() for client in clients for key in client}
+        {key for client in keys_of(dealers) for key in client}
         for dealers in (frozenset(range(4)), frozenset(range(3)))
     ]
 
     assert keys[0].isdisjoint(keys[1])
-    assert [30, 18] == list(map(len, keys))
+    assert [10, 6] == list(map(len, keys))
+
+
+class Places(MaskAdder):
+    """Notes which words of its streams are used."""
+
+    used: list[range]
+
+    def add(self, words, first_word):
+        self.used.append(range(first_word, first_word + len(words)))
+        super().add(words, first_word)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_no_word_of_a_stream_is_used_twice(threads):
+    """Over all frames of all vectors of an upload, whatever thread makes them (ADR 7)."""
+    Places.used = []
+    parties = Parties(3)
+    sizes = 200_001, 7  # frames of more than one vector, odd numbers of words
+    template = {"a": np.zeros(sizes[0], np.float32), "b": np.zeros(sizes[1], np.int64)}
+    world = World(parties, settings=parties.settings(template=template))
+    name = parties.ids[0]
+    with Workers(threads) as workers:
+        client = world.clients[name] = parties.client(name, 1, workers=workers)
+        world.play_until("masked_input")
+        (request,) = (f.data for f in world.pending if (f.gateway, f.up) == (name, False))
+        list(client.receive(request))
+        client._client._masker = Places
+        list(client.upload(template, 1.0, metrics={"loss": 0.0}))
+    words = [word for part in Places.used for word in part]
+
+    assert world.settings.vectors[0].words + 7 + 1 + 1 + 2 == len(words)
+    assert len(words) == len(set(words))
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=6))
+def test_streams_give_every_vector_a_place_of_its_own(lengths):
+    vectors = [
+        VectorSpec(name=str(i), length=length, lanes=1, limit=1, scale=1.0)
+        for i, length in enumerate(lengths)
+    ]
+    starts = stream_starts(vectors)
+
+    assert all(start % 2 == 0 for start in starts)
+    ends = [start + length for start, length in zip(starts[:-1], lengths, strict=True)]
+    assert all(end <= start for end, start in zip(ends, starts[1:], strict=True))

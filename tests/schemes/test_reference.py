@@ -162,10 +162,10 @@ def test_keys_are_derived_as_written_down():
     expected = derive(dh, salt=salt, label=Label.KDF_EDGE, context=(u64(2), u64(7)))
     assert expected == edge_secret(dh, h2=salt, ends=(7, 2))
     assert expected == edge_secret(dh, h2=salt, ends=(2, 7))
-    expected = derive(secret, salt=salt, label=Label.KDF_PAIR, context=(u64(3),), length=16)
-    assert expected == pair_key(secret, h2=salt, vector=3)
-    expected = derive(secret, salt=salt, label=Label.KDF_SELF, context=(u64(5), u64(3)), length=16)
-    assert expected == self_key(secret, h2=salt, position=5, vector=3)
+    expected = derive(secret, salt=salt, label=Label.KDF_PAIR, length=16)
+    assert expected == pair_key(secret, h2=salt)
+    expected = derive(secret, salt=salt, label=Label.KDF_SELF, context=(u64(5),), length=16)
+    assert expected == self_key(secret, h2=salt, position=5)
     assert [1, -1] == [sign(2, 7), sign(7, 2)]
 
 

@@ -9,7 +9,6 @@ can derive from them is derived here. Worst case: whoever is not in U3 has uploa
 
 from __future__ import annotations
 
-import itertools
 from collections import defaultdict
 from dataclasses import dataclass, field
 
@@ -55,17 +54,16 @@ class Ring:
         return self.masks[key]
 
     def masker(self):
-        """One client's mask generator; its vectors come in order, the toy first."""
-        vectors = itertools.count()
-        return lambda keys: Adder(self, keys, next(vectors))
+        """One client's mask generator; the toy is the first vector."""
+        return lambda keys: Adder(self, keys)
 
 
 class Adder:
-    def __init__(self, ring, keys, vector):
-        self._ring, self._keys, self._vector = ring, keys, vector
+    def __init__(self, ring, keys):
+        self._ring, self._keys = ring, keys
 
     def add(self, words, first_word):
-        if self._vector != TOY:
+        if first_word >= self._ring.words:  # of another vector
             return
         for factor, key in self._keys:
             values = self._ring.mask(key)[first_word : first_word + len(words)]
@@ -190,8 +188,8 @@ class Session:
             for j in self.dealers - {i}:
                 edges[i, j] = self._edge(private, i, j)
         h2 = self.server._h2
-        keys = {self_key(seed, h2=h2, position=i, vector=TOY) for i, seed in seeds.items()}
-        return keys | {pair_key(edge, h2=h2, vector=TOY) for edge in edges.values()}
+        keys = {self_key(seed, h2=h2, position=i) for i, seed in seeds.items()}
+        return keys | {pair_key(edge, h2=h2) for edge in edges.values()}
 
     def _told(self, colluding):
         """b_i, s_i, M_ij, and dealer -> holder -> share of b_i and of s_i."""
@@ -232,9 +230,9 @@ class Session:
         h2, total = self.server._h2, np.zeros(self.ring.words, np.int64)
         for i, answer in self.answers.items():
             total += self.uploads[i]
-            total -= self.ring.mask(self_key(answer.seed, h2=h2, position=i, vector=TOY))
+            total -= self.ring.mask(self_key(answer.seed, h2=h2, position=i))
             gone = sorted(self.dealers - self.included)
             for j, edge in zip(gone, answer.edge_secrets, strict=True):
-                mask = self.ring.mask(pair_key(edge, h2=h2, vector=TOY)).astype(np.int64)
+                mask = self.ring.mask(pair_key(edge, h2=h2)).astype(np.int64)
                 total -= sign(i, j) * mask
         return total % self.ring.size

@@ -17,7 +17,7 @@ from secagg.protocol.events import Aborted
 from secagg.protocol.messages import COMMON
 from secagg.schemes.masks import Masks
 from secagg.schemes.masks.client import MasksClient
-from secagg.schemes.masks.keys import self_key
+from secagg.schemes.masks.keys import self_key, stream_starts
 from secagg.schemes.masks.messages import MESSAGES
 from secagg.schemes.masks.server import MasksServer
 from secagg.thresholds import neighbours
@@ -162,11 +162,12 @@ def opened_alone(world):
         [vector_frame_parts(data).words for data in frames if type_of(data) == VECTOR]
     )
     vectors, start = [], 0
-    for index, spec in enumerate(server.round.vectors):
+    key = self_key(seed, h2=server.victims.h2, position=VICTIM)
+    places = stream_starts(server.round.vectors)
+    for place, spec in zip(places, server.round.vectors):  # noqa: B905 - the last is the end
         part = words[start : start + spec.words].astype(np.uint64)
         start += spec.words
-        key = self_key(seed, h2=server.victims.h2, position=VICTIM, vector=index)
-        add_masks(part, 0, [(-1, key)])
+        add_masks(part, place, [(-1, key)])
         vectors.append(tuple(unpack(spec, part.tolist())[: spec.length]))
     return tuple(vectors)
 

@@ -60,6 +60,7 @@ from secagg.schemes.masks.keys import (
     pair_key,
     self_key,
     sign,
+    stream_starts,
 )
 from secagg.schemes.masks.messages import (
     STEPS,
@@ -83,7 +84,7 @@ class MasksClient:
     Args:
         session: id of the session.
         context: identity, roster, policy, journal, randomness, threads.
-        masker: makes the mask generator of one vector; a test or a device engine may replace it.
+        masker: makes the mask generator of an upload; a test or a device engine may replace it.
     """
 
     def __init__(self, session: bytes, context: ClientContext, masker: Masker = MaskAdder) -> None:
@@ -374,7 +375,7 @@ class MasksClient:
     def _frames(self, params: RoundParams, source: Source) -> Iterator[bytearray]:
         if self._machine.failure is not None:  # the session ended before the first frame was made
             return
-        keys = [self._vector_keys(vector) for vector in range(len(params.vectors))]
+        keys, starts = self._mask_keys(), stream_starts(params.vectors)
         mac = frame_mac(
             agree(self._reveal("channel"), self.params.orchestrator_key),
             salt=self._h0,
@@ -389,7 +390,7 @@ class MasksClient:
             frames: dict[int, bytearray] = {}
 
             def work(first: int, last: int) -> None:
-                thread = threads.get(first) or _Thread(source(), keys, self._masker)
+                thread = threads.get(first) or _Thread(source(), self._masker(keys), starts)
                 threads[first] = thread
                 for index in range(first, last):
                     sequence, span = start + index, batch[index]  # noqa: B023 - run() has ended
@@ -408,11 +409,10 @@ class MasksClient:
                 self._uploaded = start + index == len(spans) - 1
                 yield frame
 
-    def _vector_keys(self, vector: int) -> list[tuple[int, bytes]]:
-        seed = self._reveal("seed")
-        own = self_key(seed, h2=self._h2, position=self._position, vector=vector)
+    def _mask_keys(self) -> list[tuple[int, bytes]]:
+        own = self_key(self._reveal("seed"), h2=self._h2, position=self._position)
         pairs = [
-            (sign(self._position, peer), pair_key(edge.reveal(), h2=self._h2, vector=vector))
+            (sign(self._position, peer), pair_key(edge.reveal(), h2=self._h2))
             for peer, edge in self._edges.items()
         ]
         return [(1, own), *pairs]
@@ -488,19 +488,13 @@ class MasksClient:
 
 
 class _Thread:
-    """One thread's encoder and mask generators; buffers are reused from frame to frame."""
+    """One thread's encoder and mask generator; buffers are reused from frame to frame."""
 
-    def __init__(
-        self, fill: Fill, keys: Sequence[Sequence[tuple[int, bytes]]], masker: Masker
-    ) -> None:
+    def __init__(self, fill: Fill, adder: MaskAdder, starts: Sequence[int]) -> None:
         self._fill = fill
-        self._keys = keys
-        self._masker = masker
-        self._vector = -1
-        self._adder: MaskAdder | None = None
+        self._adder = adder
+        self._starts = starts
 
     def write(self, vector: int, first_word: int, out: Words) -> None:
-        if self._adder is None or vector != self._vector:
-            self._adder, self._vector = self._masker(self._keys[vector]), vector
         self._fill(vector, first_word, out)
-        self._adder.add(out, first_word)
+        self._adder.add(out, self._starts[vector] + first_word)

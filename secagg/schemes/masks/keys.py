@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from secagg import encoding
 from secagg.crypto.kdf import derive
 from secagg.crypto.labels import Label
-from secagg.crypto.prg import KEY_BYTES
+from secagg.crypto.prg import KEY_BYTES, WORDS_PER_BLOCK
+from secagg.params import VectorSpec
 
 
 def mask_private(key_seed: bytes, session: bytes) -> bytes:
@@ -31,16 +34,28 @@ def edge_secret(shared: bytes, *, h2: bytes, ends: tuple[int, int]) -> bytes:
     return derive(shared, salt=h2, label=Label.KDF_EDGE, context=context)
 
 
-def pair_key(edge: bytes, *, h2: bytes, vector: int) -> bytes:
-    """m_ijv: the key of one pair's mask of one vector. One key, one stream."""
-    context = (encoding.u64(vector),)
-    return derive(edge, salt=h2, label=Label.KDF_PAIR, context=context, length=KEY_BYTES)
+def pair_key(edge: bytes, *, h2: bytes) -> bytes:
+    """m_ij: the key of one pair's masks. One key, one stream over the whole upload."""
+    return derive(edge, salt=h2, label=Label.KDF_PAIR, length=KEY_BYTES)
 
 
-def self_key(seed: bytes, *, h2: bytes, position: int, vector: int) -> bytes:
-    """The key of one gateway's own mask of one vector, out of b_i."""
-    context = (encoding.u64(position), encoding.u64(vector))
+def self_key(seed: bytes, *, h2: bytes, position: int) -> bytes:
+    """The key of one gateway's own masks, out of b_i."""
+    context = (encoding.u64(position),)
     return derive(seed, salt=h2, label=Label.KDF_SELF, context=context, length=KEY_BYTES)
+
+
+def stream_starts(vectors: Sequence[VectorSpec]) -> list[int]:
+    """Where each vector lies in the stream of a mask key, and where the last one ends, in words.
+
+    Every word of an upload has a place of its own, so no part of a stream is used twice. Both ends
+    of a pair agree on the places: they follow from P, and h2, the salt of every key, binds P.
+    Places are even, since masks are made of blocks of two words (ADR 7).
+    """
+    starts = [0]
+    for vector in vectors:
+        starts.append(starts[-1] + vector.words + vector.words % WORDS_PER_BLOCK)
+    return starts
 
 
 def sign(adder: int, other: int) -> int:

@@ -133,6 +133,8 @@ def run_masks(  # noqa: C901, PLR0912, PLR0915 - all of the protocol in one plac
 
     # Round 2: everybody uploads y_i = x_i + its own mask +- those shared with its neighbours in U2.
     h2 = digest(Label.HASH_H2, h0, digest(Label.HASH_ROUND, encode(p)), bitmap(u2, n))
+    # A key has one stream; the vectors lie in it one after the other, each from an even word on.
+    starts = [sum(v.words + v.words % 2 for v in p.vectors[:i]) for i in range(len(p.vectors))]
     u3 = answering("masked_input", max(floor, n - limits.max_dropouts))
     held: dict[tuple[int, int], tuple[bytes, bytes]] = {}
     edges: dict[tuple[int, int], bytes] = {}
@@ -145,10 +147,10 @@ def run_masks(  # noqa: C901, PLR0912, PLR0915 - all of the protocol in one plac
             held[i, j] = pair[:SHARE], pair[SHARE:]
             edges[i, j] = edge_secret(agree(private[i], mask[j]), h2=h2, ends=(i, j))
         masked[i] = [pack(spec, x) for spec, x in zip(p.vectors, inputs[i], strict=True)]
-        for v, y in enumerate(masked[i]):
-            add(y, 1, self_key(coins[i].seed, h2=h2, position=i, vector=v))
+        for start, y in zip(starts, masked[i], strict=True):
+            add(y, 1, self_key(coins[i].seed, h2=h2, position=i), start)
             for j in peers:
-                add(y, sign(i, j), pair_key(edges[i, j], h2=h2, vector=v))
+                add(y, sign(i, j), pair_key(edges[i, j], h2=h2), start)
         say(i, UploadHeader(h0=h0, h2=h2, position=i, complaints=bitmap((), n)))
 
     # Round 3: everybody in U3 signs what it has seen; a quorum of signatures is the certificate.
@@ -186,10 +188,10 @@ def run_masks(  # noqa: C901, PLR0912, PLR0915 - all of the protocol in one plac
         words[:] = map(sum, zip(*ys, strict=True))
     for i in u3:
         b = coins[i].seed if i in answered else rebuilt(i, 0)
-        for v, words in enumerate(total):
-            add(words, -1, self_key(b, h2=h2, position=i, vector=v))
+        for start, words in zip(starts, total, strict=True):
+            add(words, -1, self_key(b, h2=h2, position=i), start)
             for j in dead[i]:
-                add(words, -sign(i, j), pair_key(edge(i, j), h2=h2, vector=v))
+                add(words, -sign(i, j), pair_key(edge(i, j), h2=h2), start)
     lanes = [unpack(spec, words) for spec, words in zip(p.vectors, total, strict=True)]
     sums = [lane[: spec.length] for spec, lane in zip(p.vectors, lanes, strict=True)]
     return Outcome(u3, sums, (h0, h2, h3), masked, said)
@@ -202,9 +204,9 @@ def enough(answered: list[int], needed: int, phase: str) -> list[int]:
     return answered
 
 
-def add(words: list[int], factor: int, key: bytes) -> None:
-    """Add factor * PRG(key) mod 2^64."""
-    for w, stream in enumerate(keystream(key, 0, len(words)).tolist()):
+def add(words: list[int], factor: int, key: bytes, start: int) -> None:
+    """Add factor * PRG(key) mod 2^64, from word `start` of the stream on."""
+    for w, stream in enumerate(keystream(key, start, len(words)).tolist()):
         words[w] = (words[w] + factor * stream) % 2**64
 
 

@@ -40,6 +40,7 @@ from secagg.protocol.transcript import (
 )
 from secagg.protocol.uploads import BadFrame, Staging, frame_mac
 from secagg.schemes.base import Opened, ServerContext, Words
+from secagg.schemes.masks.keys import stream_starts
 from secagg.schemes.masks.messages import (
     STEPS,
     AdvertiseKeys,
@@ -51,7 +52,7 @@ from secagg.schemes.masks.messages import (
     Unmasking,
     UnmaskingRequest,
 )
-from secagg.schemes.masks.unmask import Recovery, check_answer, open_sum
+from secagg.schemes.masks.unmask import Recovery, check_answer, open_sum, split_words
 from secagg.thresholds import neighbours
 
 SEALED_BYTES: Final = 2 * SHARE_BYTES + 16
@@ -220,8 +221,8 @@ class MasksServer:
     def _close_shares(self, dealers: frozenset[int]) -> Mapping[int, Struct]:
         self._u2 = dealers
         self._h2 = shares_hash(self._h0, round_hash(self.round), len(self._cohort), dealers)
-        self._sum = np.zeros(self.round.words, np.uint64)
-        self._vectors = _split(self._sum, self.round)
+        self._sum = np.zeros(stream_starts(self.round.vectors)[-1], np.uint64)
+        self._vectors = split_words(self._sum, self.round)
         bitmap = self._cohort.bits(dealers)
         sealed = {dealer: self._sealed(dealer) for dealer in sorted(dealers)}
         return {
@@ -364,7 +365,7 @@ class MasksServer:
     def _close_unmasking(self, _answered: frozenset[int]) -> Mapping[int, Struct]:
         self.opened = open_sum(
             self._recovery,
-            self._vectors,
+            self._sum,
             drop=self.machine.drop,
             ids=self._cohort.ids,
             workers=self._context.workers,
@@ -413,13 +414,3 @@ class MasksServer:
                 for d in self.machine.dropped.values()
             ),
         )
-
-
-def _split(words: Words, params: RoundParams) -> list[Words]:
-    """One view for each vector of an upload."""
-    views = []
-    start = 0
-    for vector in params.vectors:
-        views.append(words[start : start + vector.words])
-        start += vector.words
-    return views

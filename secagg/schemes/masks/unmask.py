@@ -21,7 +21,14 @@ from secagg.protocol.messages import DropReason
 from secagg.protocol.outcome import check_opened
 from secagg.protocol.sharing import commit_secret, commit_share
 from secagg.schemes.base import Opened, Words
-from secagg.schemes.masks.keys import edge_secret, mask_private, pair_key, self_key, sign
+from secagg.schemes.masks.keys import (
+    edge_secret,
+    mask_private,
+    pair_key,
+    self_key,
+    sign,
+    stream_starts,
+)
 from secagg.schemes.masks.messages import AdvertiseKeys, ShareKeys, Unmasking
 from secagg.thresholds import neighbours
 from secagg.workers import Workers
@@ -104,7 +111,7 @@ def check_answer(recovery: Recovery, position: int, answer: Unmasking) -> None:
 
 def open_sum(
     recovery: Recovery,
-    vectors: Sequence[Words],
+    words: Words,
     *,
     drop: Drop,
     ids: Sequence[GatewayId],
@@ -114,7 +121,7 @@ def open_sum(
 
     Args:
         recovery: what the server holds.
-        vectors: the masked sums over U3, uint64 words; unmasked on return.
+        words: the masked sum over U3, laid out as the streams of the masks; unmasked on return.
         drop: called with (position, reason, detail) for a member that released a lie.
         ids: gateway ids by position, for errors.
         workers: threads.
@@ -128,32 +135,37 @@ def open_sum(
     edges, missing = _released_edges(recovery)
     if missing:
         edges |= _rebuilt_edges(recovery, missing, drop, ids)
-    last = len(vectors) - 1
+    keys = list(_mask_keys(recovery, seeds, edges))
     # The check vector is two words: masks that are wrong show there before the long vectors are
     # touched, and a liar about an edge is found by rebuilding the dead side of it.
-    check = vectors[last].copy()
-    add_masks(check, 0, list(_mask_keys(recovery, seeds, edges, last)), workers=workers)
-    masked = last
+    vectors = split_words(words, recovery.round)
+    check = vectors[-1].copy()
+    add_masks(check, stream_starts(recovery.round.vectors)[-2], keys, workers=workers)
     if check.any():
         edges = _without_lies(recovery, edges, drop, ids)
-        masked += 1
-    else:
-        vectors[last][:] = check
-    for vector, words in enumerate(vectors[:masked]):
-        keys = list(_mask_keys(recovery, seeds, edges, vector))
-        add_masks(words, 0, keys, workers=workers)
+        keys = list(_mask_keys(recovery, seeds, edges))
+    add_masks(words, 0, keys, workers=workers)
     total = check_opened(recovery.round, vectors, len(recovery.included), workers)
     return Opened(recovery.included, vectors, total)
 
 
+def split_words(words: Words, params: RoundParams) -> list[Words]:
+    """One view for each vector of a sum that is laid out as the streams of the masks."""
+    starts = stream_starts(params.vectors)
+    return [
+        words[start : start + vector.words]
+        for start, vector in zip(starts[:-1], params.vectors, strict=True)
+    ]
+
+
 def _mask_keys(
-    recovery: Recovery, seeds: Mapping[int, bytes], edges: Mapping[Edge, bytes], vector: int
+    recovery: Recovery, seeds: Mapping[int, bytes], edges: Mapping[Edge, bytes]
 ) -> Iterator[tuple[int, bytes]]:
-    """(sign, key) of everything to be taken off one vector."""
+    """(sign, key) of everything to be taken off."""
     for position, seed in seeds.items():
-        yield -1, self_key(seed, h2=recovery.h2, position=position, vector=vector)
+        yield -1, self_key(seed, h2=recovery.h2, position=position)
     for (member, dead), edge in edges.items():
-        yield -sign(member, dead), pair_key(edge, h2=recovery.h2, vector=vector)
+        yield -sign(member, dead), pair_key(edge, h2=recovery.h2)
 
 
 def _seeds(recovery: Recovery, drop: Drop, ids: Sequence[GatewayId]) -> dict[int, bytes]:
