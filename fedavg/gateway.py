@@ -52,7 +52,7 @@ class Gateway:
 
     def measure(self, state: Mapping[str, Tensor]) -> Metrics:
         """How well a model does on the private data, as sums."""
-        return measure(self._model(state), self._samples)
+        return measure(self._model(state), self._samples, self._recipe.loss)
 
     def _model(self, state: Mapping[str, Tensor]) -> nn.Module:
         model = self._build()

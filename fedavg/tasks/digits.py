@@ -2,59 +2,91 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Final
 
 import torch
 from torch import nn
 
-from fedavg.learning import Recipe, Samples
-from fedavg.tasks.base import Task, seeded, sites
+from fedavg.learning import Samples
+from fedavg.tasks.base import Options, Task, names, seeded, sites
+from fedavg.tasks.splits import deal, largest
+from fedavg.tasks.tuning import Defaults, Tuned
 
 HOLDOUT: Final = 360
 """One fifth of the data, as customary."""
 BRIGHTEST: Final = 16.0
 """Pixels are whole numbers from 0 to 16."""
-TRAINING: Final = 1797 - HOLDOUT
 
-RECIPE: Final = Recipe(steps=90, batch=8, rate=0.1)
-CLIP: Final = 5.0
-"""Over twice the largest coordinate seen: 1.9, over 3 to 64 gateways, 20 seeds, 10 rounds."""
-
-CNN_RECIPE: Final = Recipe(steps=18, batch=16, rate=0.05)
-CNN_CLIP: Final = {"*.running_*": 6.0, "*": 2.5}
+DEFAULTS: Final = Defaults(
+    steps=90,
+    batch=8,
+    tuned={
+        "cross-entropy": {
+            "sgd": Tuned(0.1, 5.0),
+            "adam": Tuned(0.003, 2.0),
+            "adagrad": Tuned(0.03, 2.0),
+        },
+        "mse": {
+            "sgd": Tuned(0.1, 5.0),
+            "adam": Tuned(0.003, 2.0),
+            "adagrad": Tuned(0.03, 2.0),
+        },
+    },
+)
+CNN_DEFAULTS: Final = Defaults(
+    steps=18,
+    batch=16,
+    tuned={
+        "cross-entropy": {
+            "sgd": Tuned(0.05, 2.5),
+            "adam": Tuned(0.01, 2.5),
+            "adagrad": Tuned(0.03, 2.5),
+        },
+        "mse": {
+            "sgd": Tuned(0.05, 2.5),
+            "adam": Tuned(0.01, 2.5),
+            "adagrad": Tuned(0.03, 2.5),
+        },
+    },
+)
+RUNNING_CLIP: Final = 6.0
 """BatchNorm's statistics move further (2.2) than weights do (0.85): one clip for both is coarse."""
 
 
-def task(gateways: int, seed: int) -> Task:
-    """A multilayer perceptron, data split evenly and at random."""
-    return _task("digits", gateways, seed, build=_perceptron, recipe=RECIPE, clip=CLIP)
+def task(gateways: int, seed: int, options: Options) -> Task:
+    """A multilayer perceptron."""
+    return _task(gateways, seed, options, name="digits", build=_perceptron, defaults=DEFAULTS)
 
 
-def convolutional(gateways: int, seed: int) -> Task:
+def convolutional(gateways: int, seed: int, options: Options) -> Task:
     """A small convolutional net with BatchNorm: its buffers are averaged too."""
-    return _task("digits-cnn", gateways, seed, build=_cnn, recipe=CNN_RECIPE, clip=CNN_CLIP)
+    return _task(gateways, seed, options, name="digits-cnn", build=_cnn, defaults=CNN_DEFAULTS)
 
 
 def _task(
-    name: str,
     gateways: int,
     seed: int,
+    options: Options,
     *,
+    name: str,
     build: Callable[[], nn.Module],
-    recipe: Recipe,
-    clip: float | Mapping[str, float],
+    defaults: Defaults,
 ) -> Task:
     samples = _shuffled(seed)
+    training = samples.at(torch.arange(HOLDOUT, len(samples)))
+    shares = deal(training.labels, gateways, options, seed)
+    recipes = defaults.recipes(options, names(gateways))
+    clip = defaults.clip(recipes.values())
     fresh = seeded(build, seed)
-    shares = torch.arange(HOLDOUT, len(samples)).tensor_split(gateways)
     return Task(
         name=name,
         build=fresh,
-        gateways=sites([samples.at(s) for s in shares], build=fresh, recipe=recipe, seed=seed),
+        gateways=sites([training.at(s) for s in shares], build=fresh, recipes=recipes, seed=seed),
         holdout=samples.at(torch.arange(HOLDOUT)),
-        clip=clip,
-        max_weight=-(-TRAINING // gateways),
+        loss=next(iter(recipes.values())).loss,
+        clip={"*.running_*": RUNNING_CLIP, "*": clip} if name == "digits-cnn" else clip,
+        max_weight=largest(len(training), gateways, options.split),
     )
 
 

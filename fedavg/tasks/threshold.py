@@ -1,42 +1,65 @@
-"""Is the sum of ten numbers above five? Synthetic, unequal shares, trained in a blink."""
+"""Is the sum of ten numbers positive? Synthetic, unequal shares, trained in a blink."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 import torch
 from torch import nn
 
-from fedavg.learning import Recipe, Samples
-from fedavg.tasks.base import Task, seeded, sites
+from fedavg.learning import Samples, outputs
+from fedavg.tasks.base import Options, Task, names, seeded, sites
+from fedavg.tasks.tuning import Defaults, Tuned
 
 INPUTS: Final = 10
 SMALLEST, LARGEST = 100, 300
 """Samples at a gateway: drawn uniformly, so that weights matter."""
 HOLDOUT: Final = 2_000
-RECIPE: Final = Recipe(steps=20, batch=20, rate=0.1)
-CLIP: Final = 2.5
-"""Over 2.5 times the largest coordinate seen: 0.95, over 3 to 64 gateways, 20 seeds, 10 rounds."""
+DEFAULTS: Final = Defaults(
+    steps=20,
+    batch=20,
+    tuned={
+        "cross-entropy": {
+            "sgd": Tuned(0.1, 2.5),
+            "adam": Tuned(0.02, 2.0),
+            "adagrad": Tuned(0.1, 2.0),
+        },
+        "bce": {
+            "sgd": Tuned(0.1, 2.5),
+            "adam": Tuned(0.02, 2.0),
+            "adagrad": Tuned(0.1, 2.0),
+        },
+        "mse": {
+            "sgd": Tuned(0.1, 2.5),
+            "adam": Tuned(0.02, 2.0),
+            "adagrad": Tuned(0.1, 2.0),
+        },
+    },
+)
 
 
-def task(gateways: int, seed: int) -> Task:
+def task(gateways: int, seed: int, options: Options) -> Task:
     """Ten uniform numbers in [-1, 1]: class 1 if their sum is positive."""
     draw = torch.Generator().manual_seed(seed)
     sizes = torch.randint(SMALLEST, LARGEST + 1, (gateways,), generator=draw).tolist()
     shares = [_samples(size, draw) for size in sizes]
-    build = seeded(_model, seed)
+    recipes = DEFAULTS.recipes(options, names(gateways))
+    loss = next(iter(recipes.values())).loss
+    build = seeded(partial(_model, outputs(loss, classes=2)), seed)
     return Task(
         name="threshold",
         build=build,
-        gateways=sites(shares, build=build, recipe=RECIPE, seed=seed),
+        gateways=sites(shares, build=build, recipes=recipes, seed=seed),
         holdout=_samples(HOLDOUT, draw),
-        clip=CLIP,
+        loss=loss,
+        clip=DEFAULTS.clip(recipes.values()),
         max_weight=LARGEST,
     )
 
 
-def _model() -> nn.Module:
-    return nn.Sequential(nn.Linear(INPUTS, 16), nn.ReLU(), nn.Linear(16, 2))
+def _model(answers: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(INPUTS, 16), nn.ReLU(), nn.Linear(16, answers))
 
 
 def _samples(count: int, draw: torch.Generator) -> Samples:

@@ -1,0 +1,81 @@
+"""Is a breast mass benign? 569 patients, 30 measurements each, over a few hospitals.
+
+The data (Breast Cancer Wisconsin, diagnostic) ship inside scikit-learn; a hospital may also bring
+its own, as a file in the same columns.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+from fedavg.learning import Samples, outputs
+from fedavg.tasks.base import Options, Task, names, seeded, sites
+from fedavg.tasks.hospitals import MAX_PATIENTS, RANGES, read_hospitals, shipped
+from fedavg.tasks.splits import deal, largest
+from fedavg.tasks.tuning import Defaults, Tuned
+from secagg.errors import ConfigurationError
+
+DEFAULTS: Final = Defaults(
+    steps=20,
+    batch=20,
+    tuned={
+        "cross-entropy": {
+            "sgd": Tuned(0.1, 2.5),
+            "adam": Tuned(0.02, 2.0),
+            "adagrad": Tuned(0.1, 2.0),
+        },
+        "bce": {
+            "sgd": Tuned(0.1, 2.5),
+            "adam": Tuned(0.02, 2.0),
+            "adagrad": Tuned(0.1, 2.0),
+        },
+        "mse": {
+            "sgd": Tuned(0.1, 2.5),
+            "adam": Tuned(0.02, 2.0),
+            "adagrad": Tuned(0.1, 2.0),
+        },
+    },
+)
+
+
+def task(gateways: int, seed: int, options: Options) -> Task:
+    """A small perceptron over what the hospitals hold; class 1 is benign."""
+    training, holdout = shipped(seed)
+    if options.data is None:
+        shares = [training.at(s) for s in deal(training.labels, gateways, options, seed)]
+        most = largest(len(training), gateways, options.split)
+    else:
+        if options.split != "iid":
+            raise ConfigurationError(f"split {options.split}: data in files are split already")
+        shares, most = read_hospitals(options.data, gateways), MAX_PATIENTS
+    recipes = DEFAULTS.recipes(options, names(gateways))
+    loss = next(iter(recipes.values())).loss
+    build = seeded(partial(_model, outputs(loss, classes=2)), seed)
+    return Task(
+        name="cancer",
+        build=build,
+        gateways=sites([_scaled(s) for s in shares], build=build, recipes=recipes, seed=seed),
+        holdout=_scaled(holdout),
+        loss=loss,
+        clip=DEFAULTS.clip(recipes.values()),
+        max_weight=most,
+    )
+
+
+def _model(answers: int) -> nn.Module:
+    return nn.Sequential(nn.Linear(len(RANGES), 16), nn.ReLU(), nn.Linear(16, answers))
+
+
+def _scaled(samples: Samples) -> Samples:
+    """Features within the public ranges to [-1, 1].
+
+    A hospital's own mean and deviation would describe its patients, and averaging them securely
+    would cost a round; constants that are public say nothing about anybody.
+    """
+    low, high = torch.tensor(list(RANGES.values()), dtype=torch.float64).unbind(dim=1)
+    scaled: Tensor = 2 * (samples.inputs - low) / (high - low) - 1
+    return Samples(scaled.float(), samples.labels)
