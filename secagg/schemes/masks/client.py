@@ -5,10 +5,9 @@ Each handler below is one row of the table of DESIGN section 5; the checks stand
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from secagg import wire
 from secagg.crypto.agreement import agree, agree_each, check_public_keys, public_key
 from secagg.crypto.labels import Label
 from secagg.crypto.prg_fast import MaskAdder
@@ -53,15 +52,15 @@ from secagg.protocol.transcript import (
     shares_hash,
 )
 from secagg.protocol.uploads import frame_mac
-from secagg.schemes.base import ClientContext, Fill, Source, Words
+from secagg.schemes.base import ClientContext, Source
 from secagg.schemes.masks.keys import (
     edge_secret,
     mask_private,
     pair_key,
     self_key,
     sign,
-    stream_starts,
 )
+from secagg.schemes.masks.masking import Masker, masked_frames
 from secagg.schemes.masks.messages import (
     STEPS,
     AdvertiseKeys,
@@ -74,8 +73,6 @@ from secagg.schemes.masks.messages import (
     UnmaskingRequest,
 )
 from secagg.thresholds import neighbours
-
-Masker = Callable[[Sequence[tuple[int, bytes]]], MaskAdder]
 
 
 class MasksClient:
@@ -375,39 +372,24 @@ class MasksClient:
     def _frames(self, params: RoundParams, source: Source) -> Iterator[bytearray]:
         if self._machine.failure is not None:  # the session ended before the first frame was made
             return
-        keys, starts = self._mask_keys(), stream_starts(params.vectors)
-        mac = frame_mac(
-            agree(self._reveal("channel"), self.params.orchestrator_key),
-            salt=self._h0,
-            session=self.params.session,
-            position=self._position,
+        shared = agree(self._reveal("channel"), self.params.orchestrator_key)
+        session = self.params.session
+        mac = frame_mac(shared, salt=self._h0, session=session, position=self._position)
+        frames = masked_frames(
+            source,
+            params.vectors,
+            self._mask_keys(),
+            session=session,
+            mac=mac,
+            masker=self._masker,
+            workers=self._context.workers,
         )
-        spans = wire.frame_spans([vector.words for vector in params.vectors])
-        workers = self._context.workers
-        threads: dict[int, _Thread] = {}
-        for start in range(0, len(spans), workers.threads):
-            batch = spans[start : start + workers.threads]
-            frames: dict[int, bytearray] = {}
-
-            def work(first: int, last: int) -> None:
-                thread = threads.get(first) or _Thread(source(), self._masker(keys), starts)
-                threads[first] = thread
-                for index in range(first, last):
-                    sequence, span = start + index, batch[index]  # noqa: B023 - run() has ended
-                    frame, words = wire.new_vector_frame(self.params.session, sequence, span.words)
-                    thread.write(span.vector, span.first_word, words)
-                    frames[index] = frame  # noqa: B023 - likewise
-
-            workers.run(work, len(batch))
-            for index in range(len(batch)):
-                if self._machine.failure is not None:
-                    return
-                frame = frames.pop(index)
-                untagged = memoryview(frame)[: -wire.TAG_BYTES]
-                frame[-wire.TAG_BYTES :] = mac.tag(start + index, untagged)
-                # set before the last frame leaves: its answer may be back before `next` is called
-                self._uploaded = start + index == len(spans) - 1
-                yield frame
+        for frame, last in frames:
+            if self._machine.failure is not None:
+                return
+            # set before the last frame leaves: its answer may be back before `next` is called
+            self._uploaded = last
+            yield frame
 
     def _mask_keys(self) -> list[tuple[int, bytes]]:
         own = self_key(self._reveal("seed"), h2=self._h2, position=self._position)
@@ -485,16 +467,3 @@ class MasksClient:
     def _require_floor(positions: frozenset[int], floor: int) -> None:
         if len(positions) < floor:
             raise BelowFloor(f"a set of {len(positions)}, at least {floor} are needed")
-
-
-class _Thread:
-    """One thread's encoder and mask generator; buffers are reused from frame to frame."""
-
-    def __init__(self, fill: Fill, adder: MaskAdder, starts: Sequence[int]) -> None:
-        self._fill = fill
-        self._adder = adder
-        self._starts = starts
-
-    def write(self, vector: int, first_word: int, out: Words) -> None:
-        self._fill(vector, first_word, out)
-        self._adder.add(out, self._starts[vector] + first_word)
