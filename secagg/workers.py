@@ -26,8 +26,9 @@ class Workers:
     __slots__ = ("_pool", "threads")
 
     def __init__(self, threads: int = 1) -> None:
-        if threads < 1:
-            raise ConfigurationError(f"threads is {threads}: use 1 or more")
+        given: object = threads
+        if not isinstance(given, int) or given < 1:
+            raise ConfigurationError(f"threads is {threads!r}: use a whole number from 1")
         self.threads: Final = threads
         self._pool: ThreadPoolExecutor | None = None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -229,7 +230,7 @@ def test_settings_that_cannot_work_say_which_would(case: str) -> None:
 def test_settings_that_never_work_are_refused_at_once() -> None:
     with pytest.raises(ConfigurationError, match="clipping is 'ignore': use 'error' or"):
         average(clipping="ignore")
-    with pytest.raises(ConfigurationError, match="threads is 0: use 1 or more"):
+    with pytest.raises(ConfigurationError, match="threads is 0: use a whole number from 1"):
         average(threads=0)
 
 
@@ -253,3 +254,31 @@ def test_bad_rounds_cost_their_number_only() -> None:
 
     assert 4 == report.audit.announce.params.round
     assert 4 == len(report.roster.members)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"clip": "a"}, "clip is 'a': it takes a number"),
+        ({"clip": None}, "clip is None: it takes a number"),
+        ({"clip": True}, "clip is True: it takes a number"),
+        ({"clip": {"w": "x"}}, "clip of 'w' is 'x': it takes a number"),
+        ({"max_weight": "x"}, "max_weight is 'x': it takes a number"),
+        ({"precision": None}, "precision is None: it takes a number"),
+        ({"threads": 1.5}, "threads is 1.5: use a whole number"),
+        ({"metric_bounds": {"loss": "x"}}, "metric bound of 'loss' is 'x': it takes a number"),
+        ({"metric_bounds": 3}, "metric bound is 3: it takes a mapping"),
+        ({"select": 3}, "select is 3: use patterns of keys"),
+        ({"select": ["w", 3]}, "use patterns of keys"),
+        ({"scheme": "masks"}, "use an object such as secagg.Masks()"),
+    ],
+)
+def test_a_setting_of_another_type_is_named(settings, said):
+    with pytest.raises(ConfigurationError, match=re.escape(said)):
+        SecureAverage(**{"clip": 1.0} | settings)
+
+
+def test_numbers_of_numpy_are_numbers():
+    average = SecureAverage(clip={"*": np.float32(1)}, max_weight=np.int64(2), select={"w"})
+
+    assert 3 == average.plan({"w": np.zeros(3), "b": np.zeros(2)}, 5).vectors[0].length

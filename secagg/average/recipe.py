@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, Literal
 
@@ -75,19 +76,19 @@ class SecureAverage:
         on_event: Callable[[Event], None] | None = None,
         clock: Clock = time.perf_counter,
     ) -> None:
-        if clipping not in {"error", "saturate"}:
-            raise ConfigurationError(f"clipping is {clipping!r}: use 'error' or 'saturate'")
         self._encoding = Encoding(
             clip=clip,
-            max_weight=float(max_weight),
+            max_weight=max_weight,
             precision=precision,
             select=select,
             clipping=clipping,
+            metrics=metric_bounds or {},
         )
+        if isinstance(scheme, str):
+            raise ConfigurationError(f"scheme is {scheme!r}: use an object such as secagg.Masks()")
         self._scheme: Scheme = scheme or Masks()
         self._max_colluding = max_colluding
         self._max_dropouts = max_dropouts
-        self._metric_bounds = dict(metric_bounds or {})
         self._workers = Workers(threads)
         self._on_event = on_event or _ignore
         self._clock = clock
@@ -154,15 +155,8 @@ class SecureAverage:
         metrics: Sequence[str],
         number: int = 1,
     ) -> SessionSettings:
-        bounds = {name: float(self._metric_bounds.get(name, METRIC_BOUND)) for name in metrics}
-        encoding = Encoding(
-            clip=self._encoding.clip,
-            max_weight=self._encoding.max_weight,
-            precision=self._encoding.precision,
-            select=self._encoding.select,
-            clipping=self._encoding.clipping,
-            metrics=bounds,
-        )
+        bounds = {name: self._encoding.metrics.get(name, METRIC_BOUND) for name in metrics}
+        encoding = replace(self._encoding, metrics=bounds)
         thresholds = self._scheme.thresholds(
             len(cohort), max_colluding=self._max_colluding, max_dropouts=self._max_dropouts
         )

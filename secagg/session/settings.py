@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import floor, log2
+from numbers import Real
 from typing import Any, Literal
 
 from secagg.errors import ConfigurationError
@@ -100,6 +101,9 @@ class Encoding:
         select: patterns of the keys that are averaged; None for all.
         clipping: "error" refuses a coordinate beyond its clip, "saturate" counts it.
         metrics: bound of |value| by name.
+
+    Raises:
+        ConfigurationError: a setting of another type.
     """
 
     clip: float | Mapping[str, float]
@@ -108,6 +112,39 @@ class Encoding:
     select: Select = None
     clipping: Literal["error", "saturate"] = "error"
     metrics: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.clipping not in {"error", "saturate"}:
+            raise ConfigurationError(f"clipping is {self.clipping!r}: use 'error' or 'saturate'")
+        several = isinstance(self.clip, Mapping)
+        clip = _numbers("clip", self.clip) if several else _number("clip", self.clip)
+        normal = {
+            "clip": clip,
+            "max_weight": _number("max_weight", self.max_weight),
+            "precision": _number("precision", self.precision),
+            "metrics": _numbers("metric bound", self.metrics),
+        }
+        for name, value in normal.items():
+            object.__setattr__(self, name, value)  # frozen, and not yet handed out
+        chosen: object = self.select
+        patterns = chosen if isinstance(chosen, Collection) else (chosen,)
+        if not (callable(chosen) or all(isinstance(each, str | None) for each in patterns)):
+            raise ConfigurationError(
+                f"select is {chosen!r}: use patterns of keys or a function of the key"
+            )
+
+
+def _number(name: str, value: object) -> float:
+    # whatever counts as a number, numpy's among them; a bool is a mistake
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ConfigurationError(f"{name} is {value!r}: it takes a number")
+    return float(value)
+
+
+def _numbers(name: str, values: object) -> dict[str, float]:
+    if not isinstance(values, Mapping):
+        raise ConfigurationError(f"{name} is {values!r}: it takes a mapping")
+    return {key: _number(f"{name} of {key!r}", value) for key, value in values.items()}
 
 
 def layout(
