@@ -123,6 +123,11 @@ class SchemeServer(Protocol):
     opened: Opened | None
 
     @property
+    def round_announced(self) -> bool:
+        """P is out."""
+        ...
+
+    @property
     def headers_missing(self) -> frozenset[int]:
         """Positions whose upload header is not there, while the verdict waits for it."""
         ...

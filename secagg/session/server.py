@@ -5,11 +5,19 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from typing import BinaryIO, cast
+from dataclasses import replace
+from typing import Any, BinaryIO, cast
 
 from secagg.crypto.signing import verify as verify_signature
 from secagg.errors import ForeignSession, LocalProtocolError, SessionAborted, WireError
-from secagg.params import SESSION_BYTES, Entropy, GatewayId, Struct
+from secagg.params import (
+    SESSION_BYTES,
+    Entropy,
+    GatewayId,
+    RoundParams,
+    SessionParams,
+    Struct,
+)
 from secagg.protocol.audit import AuditRecord
 from secagg.protocol.events import Aborted, Completed, Event, Send
 from secagg.protocol.identity import Cohort, Identity, Roster
@@ -18,6 +26,7 @@ from secagg.protocol.uploads import Spool
 from secagg.schemes.base import ServerContext
 from secagg.session.result import Aggregate
 from secagg.session.settings import SessionSettings
+from secagg.session.update import Model
 from secagg.wire import VECTOR, Codec, MessageTable, session_of, type_of, vector_frame_parts
 from secagg.workers import SERIAL, Workers
 
@@ -65,7 +74,7 @@ class ServerSession:
         self._workers = workers
         self._server = params.scheme.server(
             lambda key: params.session_params(roster, self.session, key),
-            params.round_params,
+            self._round_params,
             ServerContext(
                 identity=identity,
                 cohort=self._cohort,
@@ -79,6 +88,22 @@ class ServerSession:
         self._machine = self._server.machine
         self._codec = Codec(MessageTable(dict(COMMON) | dict(params.scheme.messages)))
         self._result: Aggregate | None = None
+
+    def use_model(self, base: Any) -> None:
+        """Name the model that the updates are made on, if it was not known before.
+
+        The key rounds name no model, so those of round r + 1 may run beside the last rounds of
+        round r, whose mean is the model: three exchanges a round instead of five.
+
+        Args:
+            base: a tree or a `Model`, as the gateways give to `upload`.
+
+        Raises:
+            LocalProtocolError: the shares are dealt, and P is announced.
+        """
+        if self._server.round_announced:
+            raise LocalProtocolError(f"the model is announced: the session is {self.phase}")
+        self.params = replace(self.params, model=Model.of(base).hash)
 
     @property
     def phase(self) -> str:
@@ -190,6 +215,9 @@ class ServerSession:
         except SessionAborted as error:
             return self._events(error)
         return self._events(None)
+
+    def _round_params(self, params: SessionParams) -> RoundParams:
+        return self.params.round_params(params)  # of the settings as they are by then
 
     def _events(self, aborted: SessionAborted | None) -> Iterator[Event]:
         events, requests = self._machine.take()

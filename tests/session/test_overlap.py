@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
-from secagg.errors import StaleRound
+from secagg.errors import LocalProtocolError, ModelMismatch, StaleRound
+from secagg.session import Model
 from tests.session.harness import STEPS, Parties, World, assert_exact
+
+MODEL = Model({"w": np.zeros(7), "steps": np.zeros(3, np.int64)})
+"""That it is all zero is what the oracle of the sums wants; it has a hash like any other."""
 
 
 def exchange(*worlds: World) -> None:
@@ -75,3 +80,44 @@ def test_a_round_that_was_overtaken_gets_no_upload() -> None:
     early.pending.remove(request)
     with pytest.raises(StaleRound, match="already uploaded in round 2"):
         early.arrive("g0", request.data)
+
+
+def overlapped(parties: Parties) -> tuple[World, World]:
+    """Two sessions; the second has run its key rounds up to the last share of one gateway."""
+    first, second = World(parties, number=1), World(parties, number=2)
+    first.start()
+    second.start()
+    for world in (first, second):
+        exchange(world)
+    return first, second
+
+
+def test_a_model_that_comes_late_is_announced_and_checked() -> None:
+    parties = Parties(5)
+    first, second = overlapped(parties)
+    first.play()
+    assert "share_keys" == second.server.phase
+    second.server.use_model(MODEL)
+    second.model = MODEL
+    second.play()
+
+    assert_exact(first)
+    assert_exact(second)
+    assert MODEL.hash == second.server._server.round.model
+
+
+def test_without_the_new_model_gateways_that_trained_on_it_refuse() -> None:
+    parties = Parties(5)
+    first, second = overlapped(parties)
+    first.play()
+    second.model = MODEL
+    with pytest.raises(ModelMismatch):
+        second.play()
+
+
+@pytest.mark.parametrize("phase", STEPS[2:])
+def test_a_model_that_comes_too_late_is_refused(phase: str) -> None:
+    world = World(Parties(4)).play_until(phase)
+
+    with pytest.raises(LocalProtocolError, match="the model is announced"):
+        world.server.use_model(None)

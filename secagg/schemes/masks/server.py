@@ -64,7 +64,7 @@ class MasksServer:
 
     Args:
         params: gives K, once the session's X25519 public key is drawn.
-        round_params: gives P for that K.
+        round_params: gives P for that K; asked again when U2 is fixed and P is sent.
         context: identity, cohort, randomness, staging, threads.
     """
 
@@ -78,6 +78,7 @@ class MasksServer:
         self._cohort = context.cohort
         self._private = Secret(context.rng(32))
         self.params = params(public_key(self._private.reveal()))
+        self._round_params = round_params
         self.round = round_params(self.params)
         self._announce = sign_session(context.identity.key, self.params)
         self._signed_round = sign_round(context.identity.key, self.round)
@@ -156,6 +157,11 @@ class MasksServer:
         self.machine.close_if_complete()
 
     @property
+    def round_announced(self) -> bool:
+        """P is out."""
+        return self.machine.phase not in {"ready", "advertise_keys", "share_keys"}
+
+    @property
     def headers_missing(self) -> frozenset[int]:
         """Positions whose upload header is not there, while the verdict waits for it."""
         if self.machine.phase != "masked_input" or self._judged:
@@ -219,6 +225,9 @@ class MasksServer:
         return True
 
     def _close_shares(self, dealers: frozenset[int]) -> Mapping[int, Struct]:
+        # only now: the model may be the mean of a round that ran beside these key rounds
+        self.round = self._round_params(self.params)
+        self._signed_round = sign_round(self._context.identity.key, self.round)
         self._u2 = dealers
         self._h2 = shares_hash(self._h0, round_hash(self.round), len(self._cohort), dealers)
         self._sum = np.zeros(stream_starts(self.round.vectors)[-1], np.uint64)
