@@ -179,7 +179,7 @@ AVERAGES: dict[str, tuple[dict[str, Any], str]] = {
     "max_weight zero": ({"max_weight": 0}, "max_weight is 0.0: use"),
     "max_weight NaN": ({"max_weight": NAN}, "max_weight is nan: use"),
     "max_weight too large": ({"max_weight": 2.0**33}, "max_weight is .*: use"),
-    "precision zero": ({"precision": 0}, "precision is 0: use a positive number"),
+    "precision zero": ({"precision": 0}, "precision is 0.0: use a positive number"),
     "precision NaN": ({"precision": NAN}, "precision is nan: use"),
     "precision out of reach": ({"precision": 1e-30}, "nearest possible is"),
     "nothing selected": ({"select": "v*"}, "select matches no key"),
