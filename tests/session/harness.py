@@ -68,7 +68,7 @@ def weight(place: int) -> float:
 
 
 def metrics(place: int) -> dict[str, float]:
-    return {"loss": 0.25 * place - 1}
+    return {"loss": 0.25 * (place % 400) - 1}
 
 
 class Parties:

@@ -42,6 +42,19 @@ def test_the_sum_is_exact_with_as_many_vanished_as_promised(gateways):
     assert limits.degree < gateways - 1
 
 
+@pytest.mark.slow
+def test_a_thousand_gateways_of_whom_fifty_vanish():
+    """C = D = 50, k = 102; half a minute of real cryptography."""
+    parties = Parties(1000)
+    settings = parties.settings(limits={"max_colluding": 50, "max_dropouts": 50})
+    vanish = {parties.ids[20 * i]: POINTS[i % len(POINTS)] for i in range(50)}
+    world = World(parties, settings=settings, vanish=vanish, keep_log=False).play()
+
+    assert_exact(world)
+    assert 102 == settings.thresholds.degree
+    assert set(vanish) == set(world.dropped)
+
+
 @pytest.mark.parametrize("point", POINTS)
 def test_a_whole_arc_may_vanish(point):
     """The D neighbours on one side of a gateway: no choice of the vanished is worse for it."""
