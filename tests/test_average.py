@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from secagg import Masks, SecureAverage
 from secagg.average.outcome import Result
-from secagg.errors import BelowThreshold
+from secagg.errors import BelowThreshold, ConfigurationError
 from secagg.protocol.audit import verify_record
 from secagg.protocol.events import Completed, GatewayDropped, PhaseClosed
 from secagg.pytree import flatten
@@ -350,3 +350,16 @@ def test_the_plan_is_what_happens() -> None:
     assert plan.rms_error == pytest.approx(result.report.rms_error)
     assert plan.error_bound == pytest.approx(result.report.error_bound)
     assert [*STEPS, "mean"] == [cost.phase for cost in result.report.phases]
+
+
+def test_enrolled_gateways_keep_one_roster_over_changing_cohorts() -> None:
+    average = SecureAverage(clip=1.0, max_weight=16)
+    roster = average.enroll(IDS)
+    updates = trees()
+    first = average.run({name: updates[name] for name in IDS[:4]})
+    second = average.run({name: updates[name] for name in IDS[1:]})
+
+    assert roster == first.report.roster == second.report.roster
+    assert tuple(IDS) == tuple(member.id for member in roster.members)
+    with pytest.raises(ConfigurationError, match="use str or int"):
+        average.enroll([True])

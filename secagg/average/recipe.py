@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, Literal
@@ -96,6 +96,18 @@ class SecureAverage:
         self._gateways: dict[GatewayId, tuple[Identity, Journal]] = {}
         self._epoch = 0
         self._round = 0
+
+    def enroll(self, gateways: Sequence[GatewayId]) -> Roster:
+        """Give gateways identities before their first round.
+
+        `run` does so for whoever is new. Where every round has other gateways, enrolling all of
+        them first keeps one roster, with one epoch, for all rounds.
+
+        Raises:
+            ConfigurationError: an id that is neither str nor int.
+        """
+        _check_ids(gateways)
+        return self._roster(gateways)
 
     def plan(self, template: Any, gateways: int, metrics: Sequence[str] = ()) -> Plan:
         """Predict thresholds, layout, bytes and errors without sending anything.
@@ -279,9 +291,7 @@ class SecureAverage:
     ) -> None:
         if not updates:
             raise ConfigurationError("no updates: secure aggregation takes 3 gateways or more")
-        for name in updates:
-            if isinstance(name, bool) or not isinstance(name, (str, int)):
-                raise ConfigurationError(f"gateway id {name!r} is a {type(name)}: use str or int")
+        _check_ids(updates)
         for what, table in (("weights", weights), ("metrics", metrics)):
             missing = [name for name in updates if table is not None and name not in table]
             if missing:
@@ -317,6 +327,12 @@ class SecureAverage:
             schemes=(self._scheme,),
             verify=verify,
         )
+
+
+def _check_ids(ids: Iterable[object]) -> None:
+    for name in ids:
+        if isinstance(name, bool) or not isinstance(name, (str, int)):
+            raise ConfigurationError(f"gateway id {name!r} is a {type(name)}: use str or int")
 
 
 def _ignore(_event: Event) -> None:
