@@ -1,20 +1,33 @@
-"""`secagg`: what a round would need, from a terminal."""
+"""`secagg`: what a round would need, and whether a round was what it says it was."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, NoReturn
 
 import numpy as np
 
 from secagg.average import SecureAverage
-from secagg.errors import ConfigurationError
+from secagg.errors import ConfigurationError, WireError
+from secagg.params import GatewayId
+from secagg.protocol.audit import AuditRecord, Inspection, inspect_record
+from secagg.protocol.audit_file import load_record, load_roster
+from secagg.protocol.identity import Cohort, Roster
 
 try:
     import typer
 except ModuleNotFoundError:
     raise SystemExit("the command line needs an extra: pip install 'secagg[cli]'") from None
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+ROSTER_FILE = "roster.json"
+ROUND_FILES = "round-*.json"
+NOT_PROVED = (
+    "not proved: that the published mean is the sum of these uploads, that updates are honest, and "
+    "the reasons for which gateways were dropped (the server's word)"
+)
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, rich_markup_mode=None)
 
 
 @app.callback()
@@ -24,7 +37,7 @@ def commands() -> None:
 
 @app.command()
 def plan(
-    gateways: Annotated[int, typer.Option(help="gateways in the cohort, 3 to 64")],
+    gateways: Annotated[int, typer.Option(help="gateways in the cohort, 3 to 2048")],
     coordinates: Annotated[int, typer.Option(help="coordinates of the model")],
     clip: Annotated[float, typer.Option(help="bound of |coordinate| of an update")] = 1.0,
     max_weight: Annotated[float, typer.Option(help="largest weight")] = 1.0,
@@ -45,14 +58,14 @@ def plan(
         template = {"update": np.broadcast_to(np.float32(0), (coordinates,))}
         planned = average.plan(template, gateways)
     except ConfigurationError as error:
-        typer.echo(f"secagg: {error}", err=True)
-        raise typer.Exit(2) from None
+        _refuse(str(error))
     limits, vector = planned.thresholds, planned.vectors[0]
     floats = planned.upload_bytes / (4 * coordinates)
     rows = [
         ("gateways n", limits.gateways),
         ("colluding C", limits.max_colluding),
         ("dropouts D", limits.max_dropouts),
+        ("neighbours k", limits.degree),
         ("share threshold t", limits.share_threshold),
         ("quorum q", limits.quorum),
         ("included n_min", limits.min_included),
@@ -65,6 +78,130 @@ def plan(
         typer.echo(f"{name:18} {value}")
     typer.echo(planned.guarantees.hides)
     typer.echo(planned.guarantees.survives)
+
+
+@app.command()
+def audit(
+    file: Annotated[
+        list[Path],
+        typer.Argument(help="records of rounds, or directories with round-*.json", metavar="FILE"),
+    ],
+    roster: Annotated[
+        Path | None,
+        typer.Option(help="the pinned roster [roster.json beside the first record]"),
+    ] = None,
+) -> None:
+    """Verify records of rounds offline, with the roster alone.
+
+    Prints what verifies and what does not. Exit code: 0 if all verify, 1 if a record does not, 2 if
+    a file cannot be read. docs/audit.md says what a record proves and what it does not.
+    """
+    paths = _records(file)
+    place = roster or paths[0].parent / ROSTER_FILE
+    pinned = _pinned(place)
+    fingerprint = pinned.hash().hex()
+    typer.echo(f"roster {place}: epoch {pinned.epoch}, {len(pinned.members)} gateways")
+    typer.echo(f"fingerprint {fingerprint}" + ("" if roster else ": compare with the pinned one"))
+    before, good = 0, True
+    for path in paths:
+        record = _loaded(path)
+        number = record.announce.params.round
+        inspection = inspect_record(record, pinned)
+        faults = list(inspection.faults)
+        if number <= before:
+            faults.append(f"round {number} does not come after round {before}")
+        before = number
+        good &= not faults
+        _tell(path, record, inspection, faults, brief=len(paths) > 1)
+    typer.echo(NOT_PROVED)
+    if not good:
+        raise typer.Exit(1)
+
+
+def _records(given: Sequence[Path]) -> list[Path]:
+    paths: list[Path] = []
+    for place in given:
+        found = sorted(place.glob(ROUND_FILES)) if place.is_dir() else [place]
+        if not found:
+            _refuse(f"{place}: no {ROUND_FILES} in this directory")
+        paths += found
+    return paths
+
+
+def _pinned(path: Path) -> Roster:
+    """The roster of a file, or a line on the terminal and exit code 2."""
+    try:
+        return load_roster(path.read_bytes())
+    except (OSError, WireError) as error:
+        _refuse(f"roster {path}: {_reason(error)}; name it with --roster")
+
+
+def _loaded(path: Path) -> AuditRecord:
+    try:
+        return load_record(path.read_bytes())
+    except (OSError, WireError) as error:
+        _refuse(f"{path}: {_reason(error)}")
+
+
+def _reason(error: OSError | WireError) -> str:
+    return str(getattr(error, "strerror", None) or error)
+
+
+def _refuse(what: str) -> NoReturn:
+    typer.echo(f"secagg: {what}", err=True)
+    raise typer.Exit(2)
+
+
+def _tell(
+    path: Path,
+    record: AuditRecord,
+    inspection: Inspection,
+    faults: Sequence[str],
+    *,
+    brief: bool,
+) -> None:
+    session = record.announce.params
+    limits = session.thresholds
+    verdict = "DOES NOT VERIFY" if faults else "verifies"
+    size = f"{len(inspection.included)} of {limits.gateways} gateways in the sum"
+    typer.echo(f"{path}: round {session.round} {verdict}; {size}")
+    for fault in faults:
+        typer.echo(f"  - {fault}")
+    if brief or faults or inspection.cohort is None:
+        return
+    for line in _story(record, inspection, inspection.cohort):
+        typer.echo(f"  {line}")
+
+
+def _story(record: AuditRecord, inspection: Inspection, cohort: Cohort) -> list[str]:
+    """What a good record shows, in words."""
+    limits = record.announce.params.thresholds
+    reasons = {each.position: f"{each.phase}: {each.reason}" for each in record.dropped}
+    signers = len(record.certificate.signatures)
+    lines = [
+        "parameters signed by the orchestrator of the roster; thresholds computed anew:",
+        (
+            f"  n {limits.gateways}, C {limits.max_colluding}, D {limits.max_dropouts},"
+            f" k {limits.degree}, t {limits.share_threshold}, q {limits.quorum},"
+            f" n_min {limits.min_included}"
+        ),
+    ]
+    everybody = frozenset(range(len(cohort)))
+    steps = (
+        ("sent keys", everybody, inspection.present),
+        ("dealt shares", inspection.present, inspection.dealers),
+        ("are in the sum", inspection.dealers, inspection.included),
+    )
+    for what, before, after in steps:
+        lost = [_named(cohort.ids[i], reasons.get(i)) for i in sorted(before - after)]
+        lines.append(f"{len(after)} {what}" + (f"; missing: {', '.join(lost)}" if lost else ""))
+    lines.append("every one of them signed a header under this transcript")
+    lines.append(f"certificate: {signers} of them signed this very set, {limits.quorum} are needed")
+    return lines
+
+
+def _named(name: GatewayId, reason: str | None) -> str:
+    return f"{name} ({reason})" if reason else str(name)
 
 
 def main() -> None:

@@ -1,0 +1,151 @@
+"""`secagg plan` and `secagg audit` as a user types them."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from typer.testing import CliRunner
+
+from secagg.cli import app
+from secagg.protocol.audit_file import dump_record, dump_roster
+from tests.session.harness import Parties, World
+
+PARTIES = Parties(5)
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, [str(each) for each in arguments])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Three rounds of one roster; g4 vanishes in the second."""
+    place = tmp_path_factory.mktemp("audit")
+    (place / "roster.json").write_bytes(dump_roster(PARTIES.roster))
+    for number in (1, 2, 3):
+        vanish = {"g4": "masked_input"} if number == 2 else {}
+        record = World(PARTIES, number, vanish=vanish).play().server.audit
+        (place / f"round-{number:04}.json").write_bytes(dump_record(record))
+    return place
+
+
+def spoilt(path, tmp_path, old, new):
+    text = path.read_text()
+    assert re.search(old, text)
+    changed = tmp_path / path.name
+    changed.write_text(re.sub(old, new, text, count=1))
+    return changed
+
+
+def test_a_plan_prints_what_a_round_needs():
+    done = invoke("plan", "--gateways", 100, "--coordinates", 1000)
+
+    assert 0 == done.exit_code
+    for line in ("colluding C        10", "neighbours k       22", "quorum q           56"):
+        assert line in done.output
+
+
+def test_an_infeasible_plan_is_one_line():
+    done = invoke("plan", "--gateways", 2, "--coordinates", 10)
+
+    assert 2 == done.exit_code
+    assert "secagg: 2 gateways: it takes 3 or more" in done.output
+    assert 1 == done.output.count("\n")
+
+
+def test_a_good_record_tells_its_story(folder):
+    done = invoke("audit", folder / "round-0002.json")
+
+    assert 0 == done.exit_code, done.output
+    for said in (
+        "epoch 1, 5 gateways",
+        f"fingerprint {PARTIES.roster.hash().hex()}: compare with the pinned one",
+        "round 2 verifies; 4 of 5 gateways in the sum",
+        "n 5, C 1, D 1, k 4, t 3, q 4, n_min 4",
+        "4 are in the sum; missing: g4 (masked_input: SILENT)",
+        "certificate: 4 of them signed this very set, 4 are needed",
+        "not proved: that the published mean is the sum",
+    ):
+        assert said in done.output
+
+
+def test_a_pinned_roster_needs_no_comparison(folder):
+    done = invoke("audit", folder / "round-0001.json", "--roster", folder / "roster.json")
+
+    assert 0 == done.exit_code
+    assert "compare" not in done.output
+
+
+def test_a_directory_is_all_its_rounds(folder):
+    done = invoke("audit", folder)
+
+    assert 0 == done.exit_code, done.output
+    assert ["round 1 verifies", "round 2 verifies", "round 3 verifies"] == re.findall(
+        r"round \d verifies", done.output
+    )
+
+
+def test_rounds_must_rise(folder):
+    done = invoke("audit", folder / "round-0002.json", folder / "round-0001.json")
+
+    assert 1 == done.exit_code
+    assert "round 1 does not come after round 2" in done.output
+
+
+def test_a_tampered_record_is_named_part_by_part(folder, tmp_path):
+    path = spoilt(
+        folder / "round-0001.json", tmp_path, r'"clipping": "error"', '"clipping": "saturate"'
+    )
+    done = invoke("audit", path, "--roster", folder / "roster.json")
+
+    assert 1 == done.exit_code
+    assert "DOES NOT VERIFY" in done.output
+    assert "  - round parameters: " in done.output
+    assert "  - upload header of 'g0' is of another transcript" in done.output
+
+
+def test_another_roster_is_named(folder, tmp_path):
+    others = tmp_path / "roster.json"
+    others.write_bytes(dump_roster(Parties(5, seed="b").roster))
+    done = invoke("audit", folder / "round-0001.json", "--roster", others)
+
+    assert 1 == done.exit_code
+    assert "the record is of another roster" in done.output
+
+
+def test_a_record_whose_cohort_cannot_be_read_still_says_why(folder, tmp_path):
+    path = spoilt(folder / "round-0001.json", tmp_path, r'"cohort": "1f"', '"cohort": "ffff"')
+    done = invoke("audit", path, "--roster", folder / "roster.json")
+
+    assert 1 == done.exit_code
+    assert "  - session parameters: " in done.output
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda f, t: [f / "round-0009.json"], "No such file"),
+        (lambda f, t: [t], "no round-*.json in this directory"),
+        (lambda f, t: [f / "roster.json"], "not a secagg audit record"),
+        (lambda f, t: [f / "round-0001.json", "--roster", t / "none.json"], "No such file"),
+        (
+            lambda f, t: [f / "round-0001.json", "--roster", f / "round-0001.json"],
+            "not a secagg roster",
+        ),
+        (lambda f, t: [], "Missing argument"),
+    ],
+)
+def test_what_cannot_be_read_is_one_line_and_exit_code_two(folder, tmp_path, make, said):
+    done = invoke("audit", *make(folder, tmp_path))
+
+    assert 2 == done.exit_code
+    assert said in done.output
+
+
+def test_help_explains_itself():
+    done = invoke("audit", "--help")
+
+    assert 0 == done.exit_code
+    for said in ("offline", "roster", "Exit code"):
+        assert said in done.output
