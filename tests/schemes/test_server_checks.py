@@ -11,9 +11,9 @@ import pytest
 
 from secagg import errors
 from secagg.crypto.agreement import agree
-from secagg.encoding import bitmap
+from secagg.encoding import bitmap, decode
 from secagg.protocol.events import SharesDisputed
-from secagg.protocol.messages import DropReason
+from secagg.protocol.messages import DropReason, Signed
 from secagg.protocol.uploads import frame_mac
 from secagg.schemes.masks.messages import STEPS
 from secagg.wire import TAG_BYTES, VECTOR, new_vector_frame, type_of
@@ -469,3 +469,30 @@ def test_an_honest_answer_has_a_share_for_everybody():
         len(answer.edge_secrets),
         len(answer.key_shares),
     )
+
+
+@pytest.mark.parametrize("liars", [("g1", "g2", "g3"), ("g1",), ("g3", "g5", "g9")])
+def test_as_many_liars_about_shares_as_may_collude_cost_nothing(liars):
+    """n = 10, C = D = 3, t = 4: three fall silent, three lie, and four good shares are left."""
+    silent = ("g0", "g4", "g8")
+    parties = Parties(10)
+    world = World(parties, vanish=dict.fromkeys(silent, R4))
+
+    def passes(frame: Frame) -> list[bytes]:
+        if not frame.up or frame.step != R4 or frame.gateway not in liars:
+            return [frame.data]
+        answer = rows.CODEC.decode(frame.data, session=None)
+        said = decode(rows.KINDS[R4], answer.signed.body)
+        lied = replace(said, seed_shares=(bytes(39),) * len(said.seed_shares))
+        key = parties.identities[frame.gateway].key
+        signed = Signed.make(key, rows.LABELS[R4], lied)
+        return [rows.CODEC.encode(replace(answer, signed=signed), world.server.session)]
+
+    world.passes = passes
+    world.play()
+
+    assert world.expected(parties.ids) == world.opened
+    # who lies after four good shares of everybody have come is not asked
+    named = {name: reason for name, reason in world.dropped.items() if name not in silent}
+    assert "g1" in named or "g3" in named
+    assert named == dict.fromkeys(named.keys() & set(liars), (R4, "BAD_SHARE"))
