@@ -16,7 +16,9 @@ $(READY): pyproject.toml constraints.txt
 
 demo: $(READY)
 	$(BIN)/fedavg run --task threshold --gateways 6 --rounds 10 --vanish 1
-	$(BIN)/fedavg run --task digits --gateways 10 --rounds 10 --vanish 2
+	$(BIN)/fedavg run --task digits --gateways 10 --rounds 10 --vanish 2 --output out/demo
+	$(BIN)/secagg audit out/demo/audit
+	@echo 'Look at out/demo/report.html'
 
 test: $(READY)
 	$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report=

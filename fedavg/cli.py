@@ -1,11 +1,11 @@
-"""`fedavg`: the entry point; typer, rich, torch and scikit-learn are looked for only here."""
+"""`fedavg`: the entry point; what the extra brings is looked for only here."""
 
 from __future__ import annotations
 
 import sys
 from typing import Final
 
-EXTRAS: Final = ("typer", "rich", "torch", "sklearn")
+EXTRAS: Final = ("typer", "rich", "torch", "sklearn", "matplotlib")
 
 
 def main() -> None:

@@ -6,130 +6,224 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console
-from rich.markup import escape
+from typer.core import TyperGroup
 
+from fedavg.options import settings_of, with_settings
 from secagg.errors import ConfigurationError, EncodingError, SecAggError
 
 if TYPE_CHECKING:
-    from fedavg.experiment import Report
+    from fedavg.experiment import Settings
     from fedavg.orchestrator import Round
+    from fedavg.report.output import Output
+    from fedavg.variants import SideBySide
 
-PRIVACY: Final = {
-    "masks": "All parties ran in this process: this shows numbers, cost and recovery. Privacy "
-    "begins where each gateway runs its own session.",
-    "plain": "In the clear: whoever aggregates sees every update.",
-}
+VARY: Final = "What to vary: exactly one"
+RESULT: Final = "Result"
+INTERRUPTED: Final = 130
+"""What a shell expects of a program that Ctrl-C ended: 128 and the number of the signal."""
+
+# Of click, or of the copy that newer versions of typer bring.
+_UsageError: Any = typer.BadParameter.__base__
+
+
+class _OneLine(TyperGroup):
+    """Says in one line what is wrong with the options, like everything else that is wrong."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        alone = kwargs.get("standalone_mode", True)
+        try:
+            left = super().main(*args, **{**kwargs, "standalone_mode": False})
+        except _UsageError as error:
+            _complain(" ".join(error.format_message().split()))
+            left = 2
+        if alone:
+            raise SystemExit(left if isinstance(left, int) else 0)
+        return left
+
 
 app = typer.Typer(
+    cls=_OneLine,
     help="Federated averaging, with its one sum made secure.",
-    no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode=None,
+    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
+OutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Directory for the results: report.html to look at, JSON, CSV and audit records. "
+        "Files of an earlier run there are replaced.",
+        rich_help_panel=RESULT,
+        show_default="nothing is written",
+    ),
+]
+
+CompareOutputOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Directory for compare.html to look at and compare.json; older ones there are "
+        "replaced.",
+        rich_help_panel=RESULT,
+        show_default="nothing is written",
+    ),
+]
+
+
+@app.callback(invoke_without_command=True)
+def fedavg(context: typer.Context) -> None:
+    """Federated averaging, with its one sum made secure."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 @app.command()
 def tasks() -> None:
-    """List the tasks."""
+    """List the tasks, with their usual number of gateways, losses and splits."""
     from fedavg.tasks import TASKS
 
-    console = Console()
     for name, task in TASKS.items():
-        _print(console, f"[bold]{name:12}[/] {escape(task.summary)}")
+        _print(Console(), f"{name:12} {task.summary}")
+        _print(
+            Console(),
+            f"{'':12} gateways {task.gateways} (at most {task.largest}); "
+            f"loss {', '.join(task.losses)}; split {', '.join(task.splits)}",
+        )
 
 
 @app.command()
-def run(
-    *,
-    task: Annotated[str, typer.Option(help="What to learn; see `fedavg tasks`.")] = "digits",
-    gateways: Annotated[int, typer.Option(help="Sites that train.")] = 10,
-    rounds: Annotated[int, typer.Option(help="Rounds of FedAvg.")] = 10,
-    vanish: Annotated[int, typer.Option(help="Gateways that fall silent in every round.")] = 0,
-    seed: Annotated[int, typer.Option(help="Of data, weights, order and absences.")] = 0,
-    scheme: Annotated[str, typer.Option(help="masks, or plain for no protection.")] = "masks",
-    max_colluding: Annotated[
-        int | None, typer.Option(help="Gateways that may side with the orchestrator.")
-    ] = None,
-    max_dropouts: Annotated[
-        int | None, typer.Option(help="Gateways that may vanish in a round.")
-    ] = None,
-    clip: Annotated[
-        float | None, typer.Option(help="Largest coordinate of an update [task's own].")
-    ] = None,
-    output: Annotated[Path | None, typer.Option(help="Directory for report.json.")] = None,
-) -> None:
+@with_settings
+def run(chosen: dict[str, Any], *, output: OutputOption = None) -> None:
     """Train round by round, gateways vanishing, and compare with the same run in the clear."""
     with _one_line_errors():
-        from fedavg import experiment, report
+        from fedavg import experiment
+        from fedavg.report.files import check_directory
 
-        settings = experiment.Settings(
-            task=task,
-            gateways=gateways,
-            rounds=rounds,
-            vanish=vanish,
-            seed=seed,
-            scheme=scheme,
-            max_colluding=max_colluding,
-            max_dropouts=max_dropouts,
-            clip=clip,
-        )
+        settings = experiment.Settings(**settings_of(chosen))
+        experiment.check(settings)
         if output is not None:
-            report.check_directory(output)
-        console = Console()
-        lines = _Lines(console, gateways)
-        done = experiment.run(settings, clock=time.perf_counter, on_round=lines.show)
-        _summarise(console, done)
-        if output is not None:
-            _print(console, f"written to {escape(str(report.write(done, output)))}")
+            check_directory(output)
+        _train(settings, output)
 
 
-class _Lines:
-    """One line per round as it ends, under a heading that waits for the first."""
+def _train(settings: Settings, directory: Path | None) -> None:
+    from fedavg import experiment
+    from fedavg.live import Bar, Rows
+    from fedavg.report import words
+    from fedavg.settings import dropout_warning
 
-    HEADING = "round  alive  in mean  accuracy    KB up  KB down    bound  vanished"
+    fragile = dropout_warning(settings)
+    if fragile is not None:
+        typer.echo(f"note: {fragile}", err=True)
+    console = Console()
+    output, rows = _output(directory), Rows(console)
+    with Bar(console, settings.rounds) as bar:
 
-    def __init__(self, console: Console, gateways: int) -> None:
-        self._console = console
-        self._gateways = gateways
+        def ended(each: Round) -> None:
+            if output is not None:
+                output.round(each)
+            rows.show(each)
+            bar.round(each)
 
-    def show(self, each: Round) -> None:
-        if each.number == 1:
-            _print(self._console, f"[bold]{self.HEADING}[/]")
-        vanished = ", ".join(
-            f"{name} in {phase} ({reason})" for name, (phase, reason) in each.vanished.items()
+        done = experiment.run(
+            settings,
+            clock=time.perf_counter,
+            on_round=ended,
+            on_event=bar.event,
+            on_record=(lambda *_: None) if output is None else output.record,
         )
-        _print(
-            self._console,
-            f"{each.number:5}  {self._gateways - len(each.vanished):5}  {len(each.included):7}  "
-            f"[bold]{each.accuracy:8.3f}[/]  {each.bytes_up / 1000:7.1f}  "
-            f"{each.bytes_down / 1000:7.1f}  {each.error_bound:7.1e}  [dim]{escape(vanished)}[/]",
-        )
-
-
-def _summarise(console: Console, report: Report) -> None:
-    seconds = ", ".join(f"{name} {spent:.1f}" for name, spent in report.seconds.items())
-    comparison = report.comparison
-    in_the_clear = comparison.plain_accuracy
-    worst = max(comparison.deviations, key=lambda each: each.largest)
-    verdict = "every round within its bound" if comparison.within_bounds else "BOUND EXCEEDED"
-    lines = (
-        f"seconds    {seconds}",
-        f"accuracy   {comparison.accuracy:.3f}, the same rounds in the clear {in_the_clear:.3f}",
-        f"mean       off by at most {worst.largest:.1e}, stated {worst.bound:.1e}: {verdict}",
-        f"[dim]{PRIVACY[report.settings.scheme]}[/]",
-    )
-    for line in lines:
+    for line in words.summary(done):
         _print(console, line)
+    if output is not None:
+        _print(console, f"written to {directory}: {', '.join(output.finish(done))}")
+
+
+def _output(directory: Path | None) -> Output | None:
+    if directory is None:
+        return None
+    from fedavg.report.output import Output
+
+    return Output(directory)
+
+
+@app.command()
+@with_settings
+def compare(
+    chosen: dict[str, Any],
+    *,
+    optimisers: Annotated[
+        str | None,
+        typer.Option(help="Values for --optimiser, as in sgd,adam,adagrad.", rich_help_panel=VARY),
+    ] = None,
+    servers: Annotated[
+        str | None,
+        typer.Option(
+            help="Values for --server, as in fedavg,fedavgm,fedadam,fedyogi.", rich_help_panel=VARY
+        ),
+    ] = None,
+    schemes: Annotated[
+        str | None,
+        typer.Option(help="Values for --scheme, as in masks,plain.", rich_help_panel=VARY),
+    ] = None,
+    losses: Annotated[
+        str | None,
+        typer.Option(help="Values for --loss, as in cross-entropy,mse.", rich_help_panel=VARY),
+    ] = None,
+    target: Annotated[
+        float,
+        typer.Option(
+            help="Accuracy whose first round is looked for, a share above 0, at most 1.",
+            rich_help_panel=RESULT,
+        ),
+    ] = 0.9,
+    output: CompareOutputOption = None,
+) -> None:
+    """Train once for each value of one setting, all else equal, and print them side by side."""
+    axes = {"optimisers": optimisers, "servers": servers, "schemes": schemes, "losses": losses}
+    with _one_line_errors():
+        from fedavg.experiment import Settings
+        from fedavg.report.files import check_directory
+        from fedavg.variants import planned
+
+        setting, runs = planned(Settings(**settings_of(chosen)), axes, target)
+        if output is not None:
+            check_directory(output)
+        side_by_side = _vary(setting, runs, target)
+        if output is not None:
+            from fedavg.report.side_by_side import write_files
+
+            names = write_files(side_by_side, output)
+            _print(Console(), f"written to {output}: {', '.join(names)}")
+
+
+def _vary(setting: str, runs: dict[str, Settings], target: float) -> SideBySide:
+    """Run them one after another; a row each as they end."""
+    from fedavg import experiment
+    from fedavg.live import Bar, VariantRows
+    from fedavg.variants import SideBySide, Variant
+
+    console = Console()
+    rows, variants = VariantRows(console, setting, list(runs), target), []
+    for name, settings in runs.items():
+        with Bar(console, settings.rounds, f"{name}, ") as bar:
+            done = experiment.run(
+                settings, clock=time.perf_counter, on_round=bar.round, on_event=bar.event
+            )
+        variants.append(Variant.of(name, done, target))
+        rows.show(variants[-1])
+    return SideBySide(setting=setting, target=target, variants=tuple(variants))
 
 
 def _print(console: Console, line: str) -> None:
-    """One line, never folded: what comes after a pipe reads lines."""
-    console.print(line, soft_wrap=True, highlight=False)
+    """One line as it is, never folded: what comes after a pipe reads lines."""
+    console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _complain(reason: str) -> None:
+    typer.echo(f"error: {reason}", err=True)
 
 
 @contextmanager
@@ -137,8 +231,11 @@ def _one_line_errors() -> Iterator[None]:
     try:
         yield
     except (ConfigurationError, EncodingError) as error:
-        typer.echo(f"error: {error}", err=True)
+        _complain(str(error))
         raise typer.Exit(2) from None
     except (SecAggError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
+        _complain(str(error))
         raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo("interrupted: rounds that ended are kept", err=True)
+        raise typer.Exit(INTERRUPTED) from None

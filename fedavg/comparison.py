@@ -37,12 +37,14 @@ class Comparison:
     Attributes:
         accuracy: on the holdout set after the last round.
         plain_accuracy: the same of the plaintext run.
+        history: accuracy of the plaintext run after every round.
         deviations: of every round.
         within_bounds: all of them are.
     """
 
     accuracy: float
     plain_accuracy: float
+    history: tuple[float, ...]
     deviations: tuple[Deviation, ...]
     within_bounds: bool
 
@@ -59,13 +61,17 @@ def deviation(mean: State, exact: State, error_bound: float) -> Deviation:
 def compare(
     rounds: Sequence[Round], deviations: Sequence[Deviation], plain: Orchestrator
 ) -> Comparison:
-    """Repeat `rounds` with a fresh orchestrator that aggregates in the clear."""
+    """Repeat `rounds` with a fresh orchestrator that aggregates in the clear.
+
+    Fresh means untrained, and with a server optimiser of its own: they remember.
+    """
     for each in rounds:
-        left_out = plain.gateways.keys() - set(each.included)
-        plain.round(vanish=dict.fromkeys(left_out, BEFORE[-1]))
+        left_out = set(each.asked) - set(each.included)
+        plain.round(asked=each.asked, vanish=dict.fromkeys(left_out, BEFORE[-1]))
     return Comparison(
         accuracy=rounds[-1].accuracy,
         plain_accuracy=plain.history[-1].accuracy,
+        history=tuple(each.accuracy for each in plain.history),
         deviations=tuple(deviations),
         within_bounds=all(each.within for each in deviations),
     )

@@ -2,51 +2,47 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
 
+from fedavg.aggregation import server_optimiser
 from fedavg.comparison import Comparison, Deviation, compare, deviation
 from fedavg.orchestrator import Orchestrator, Round
-from fedavg.plain import PHASES, PlainAverage, weighted_mean
+from fedavg.plain import PlainAverage, weighted_mean
+from fedavg.settings import (
+    MAX_ROUNDS,
+    SCHEMES,
+    Settings,
+    absences,
+    asked_of,
+    check_cohorts,
+    check_values,
+    cohort,
+    dropout_warning,
+    max_colluding,
+)
 from fedavg.stopwatch import Clock
-from fedavg.tasks import Task, load
-from secagg import SecureAverage
-from secagg.errors import ConfigurationError
-from secagg.params import GatewayId
-from secagg.thresholds import derive
+from fedavg.tasks import Options, Task, load
+from secagg import Event, Plan, Roster, SecureAverage
+from secagg.params import Thresholds
+from secagg.protocol.audit import AuditRecord
+from secagg.schemes.base import Guarantees
 
-SCHEMES: Final = ("masks", "plain")
-MAX_ROUNDS: Final = 10_000
+__all__ = [
+    "MAX_ROUNDS",
+    "SCHEMES",
+    "Report",
+    "Settings",
+    "absences",
+    "check",
+    "cohort",
+    "dropout_warning",
+    "run",
+]
 
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """What a run is; equal settings give equal numbers, seconds apart.
-
-    Attributes:
-        task: a name in `fedavg.tasks.TASKS`.
-        gateways: how many sites.
-        rounds: of FedAvg.
-        vanish: gateways that stop answering in each round, drawn from the seed.
-        seed: of data, weights, order, rounding and of who vanishes when.
-        scheme: one of `SCHEMES`.
-        max_colluding: C; None leaves it to the library.
-        max_dropouts: D; None leaves it to the library.
-        clip: largest |coordinate| of an update; None leaves it to the task.
-    """
-
-    task: str = "digits"
-    gateways: int = 10
-    rounds: int = 10
-    vanish: int = 0
-    seed: int = 0
-    scheme: str = "masks"
-    max_colluding: int | None = None
-    max_dropouts: int | None = None
-    clip: float | None = None
+_METRICS: Final = ("loss", "correct", "samples")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +54,25 @@ class Report:
         rounds: the history.
         comparison: with plaintext.
         seconds: of each part, over all rounds.
+        thresholds: of every round; None in the clear.
+        guarantees: sentences to quote; None in the clear.
     """
 
     settings: Settings
     rounds: tuple[Round, ...]
     comparison: Comparison
     seconds: dict[str, float]
+    thresholds: Thresholds | None
+    guarantees: Guarantees | None
 
 
 def run(
-    settings: Settings, *, clock: Clock, on_round: Callable[[Round], None] = lambda _: None
+    settings: Settings,
+    *,
+    clock: Clock,
+    on_round: Callable[[Round], None] = lambda _: None,
+    on_event: Callable[[Event], None] = lambda _: None,
+    on_record: Callable[[int, AuditRecord, Roster], None] = lambda *_: None,
 ) -> Report:
     """Train, and compare with plaintext.
 
@@ -75,81 +80,100 @@ def run(
         settings: what to do.
         clock: for the seconds of each part.
         on_round: is told every round when it ends.
+        on_event: is told every event of the orchestrator's sessions, as it happens.
+        on_record: is given number, audit record and roster of every secure round when it ends.
 
     Raises:
         ConfigurationError: settings that cannot work; nothing was trained yet.
         SecAggError: a round ended without a mean.
     """
-    task = load(settings.task, gateways=settings.gateways, seed=settings.seed)
-    check(settings)
-    average = _aggregation(settings, task)
-    orchestrator = _orchestrator(task, average, clock)
+    task, average, plan = _prepared(settings, clock, on_event)
+    orchestrator = _orchestrator(settings, task, average, clock)
     deviations: list[Deviation] = []
     for number in range(1, settings.rounds + 1):
-        before, updates = orchestrator.state, orchestrator.updates()
+        asked = cohort(settings, tuple(orchestrator.gateways), number)
+        before, updates = orchestrator.state, orchestrator.updates(asked)
         done = orchestrator.round(
-            vanish=absences(settings, tuple(updates), number),
+            asked=asked,
+            vanish=absences(settings, asked, number),
             rounding_seed=sha256(f"{settings.seed}/{number}".encode()).digest(),
         )
         # The same promises train again, in the clear: what should this mean have been?
         kept = {name: updates[name] for name in done.included}
         exact = weighted_mean(kept, orchestrator.counts, before)
-        deviations.append(deviation(orchestrator.state, exact, done.error_bound))
+        deviations.append(deviation(orchestrator.mean, exact, done.error_bound))
+        if orchestrator.record is not None:
+            on_record(number, *orchestrator.record)
         on_round(done)
     rounds = tuple(orchestrator.history)
+    beside = _orchestrator(settings, task, PlainAverage(), clock)
     return Report(
         settings=settings,
         rounds=rounds,
-        comparison=compare(rounds, deviations, _orchestrator(task, PlainAverage(), clock)),
+        comparison=compare(rounds, deviations, beside),
         seconds=_added([each.seconds for each in rounds]),
+        thresholds=plan.thresholds if plan else None,
+        guarantees=plan.guarantees if plan else None,
     )
 
 
 def check(settings: Settings) -> None:
-    """Refuse what cannot run.
+    """Refuse what cannot run; data is made or read for it, nothing is trained.
 
     Raises:
         ConfigurationError: the message names what would work.
     """
-    if settings.scheme not in SCHEMES:
-        raise ConfigurationError(
-            f"scheme {settings.scheme!r} is unknown: use {' or '.join(SCHEMES)}"
-        )
-    if not 1 <= settings.rounds <= MAX_ROUNDS:
-        raise ConfigurationError(f"{settings.rounds} rounds: it takes 1 to {MAX_ROUNDS}")
+    _prepared(settings, lambda: 0.0, lambda _: None)
+
+
+def _prepared(
+    settings: Settings, clock: Clock, on_event: Callable[[Event], None]
+) -> tuple[Task, SecureAverage | PlainAverage, Plan | None]:
+    """All that can be refused is refused here."""
+    check_values(settings)
+    server_optimiser(settings.server, rate=settings.server_rate)
+    options = Options(
+        loss=settings.loss,
+        optimiser=settings.optimiser,
+        rate=settings.rate,
+        steps=settings.steps,
+        batch=settings.batch,
+        split=settings.split,
+        alpha=settings.alpha,
+        overrides={name: dict(changes) for name, changes in settings.overrides.items()},
+        data=settings.data,
+    )
+    task = load(settings.task, gateways=settings.gateways, seed=settings.seed, options=options)
+    check_cohorts(settings)
     if settings.scheme == "plain":
-        most, why = settings.gateways - 1, "a mean is of one gateway or more"
-    else:
-        thresholds = derive(
-            settings.gateways,
-            max_colluding=settings.max_colluding,
-            max_dropouts=settings.max_dropouts,
-        )
-        most = thresholds.max_dropouts
-        why = f"with C = {thresholds.max_colluding}, {settings.gateways} gateways bear D = {most}"
-    if not 0 <= settings.vanish <= most:
-        raise ConfigurationError(f"{settings.vanish} vanishing gateways: use 0 to {most}, {why}")
-
-
-def absences(settings: Settings, names: Sequence[GatewayId], number: int) -> dict[GatewayId, str]:
-    """Who stops answering in round `number`, and from which phase on: drawn from the seed."""
-    draw = random.Random(f"{settings.seed}/{number}")
-    return {name: draw.choice(PHASES) for name in sorted(draw.sample(names, settings.vanish))}
-
-
-def _aggregation(settings: Settings, task: Task) -> SecureAverage | PlainAverage:
-    if settings.scheme == "plain":
-        return PlainAverage()
-    return SecureAverage(
+        return task, PlainAverage(), None
+    average = SecureAverage(
         clip=task.clip if settings.clip is None else settings.clip,
         max_weight=task.max_weight,
-        max_colluding=settings.max_colluding,
+        max_colluding=max_colluding(settings),
         max_dropouts=settings.max_dropouts,
+        on_event=on_event,
+        clock=clock,
     )
+    # Whoever is drawn, all rounds have one roster: that of everybody.
+    average.enroll([gateway.name for gateway in task.gateways])
+    plan = average.plan(task.build().state_dict(), asked_of(settings), _METRICS)
+    return task, average, plan
 
 
-def _orchestrator(task: Task, average: SecureAverage | PlainAverage, clock: Clock) -> Orchestrator:
-    return Orchestrator(task.build(), task.gateways, task.holdout, average=average, clock=clock)
+def _orchestrator(
+    settings: Settings, task: Task, average: SecureAverage | PlainAverage, clock: Clock
+) -> Orchestrator:
+    """With everything that remembers made afresh."""
+    return Orchestrator(
+        task.build(),
+        task.gateways,
+        task.holdout,
+        average=average,
+        clock=clock,
+        loss=task.loss,
+        server=server_optimiser(settings.server, rate=settings.server_rate),
+    )
 
 
 def _added(parts: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -21,8 +21,8 @@ Metrics = dict[str, float]
 
 OPTIMISERS: Final = ("sgd", "adam", "adagrad")
 LOSSES: Final = ("cross-entropy", "bce", "mse")
-"""Of a class: softmax cross entropy (nats) of one logit a class; binary cross entropy (nats) of the
-only logit; squared error, averaged over the outputs, of one output a class (1 for the right one)."""
+"""Softmax cross entropy (nats) of one logit a class; binary cross entropy (nats) of a single logit;
+squared error, averaged over outputs, of one output a class, 1 wanted of the right one, else 0."""
 
 MAX_STEPS: Final = 10_000
 MAX_BATCH: Final = 10_000

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import nn
 
+from fedavg.aggregation import Aggregate, FedAvg, ServerOptimiser, checked
 from fedavg.gateway import Gateway
 from fedavg.learning import Metrics, Samples, State, measure
-from fedavg.plain import PlainAverage
+from fedavg.plain import PlainAverage, PlainResult
 from fedavg.stopwatch import Clock, Stopwatch
-from secagg import SecureAverage
+from secagg import Result, Roster, SecureAverage
+from secagg.average import PhaseCost
+from secagg.errors import ConfigurationError
 from secagg.params import GatewayId
+from secagg.protocol.audit import AuditRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,19 +25,23 @@ class Round:
 
     Attributes:
         number: counts from 1.
+        asked: ids of the gateways that were asked to train, in the order of the federation.
         included: ids whose updates are in the mean.
         vanished: id -> (phase, reason) of who stopped answering.
         accuracy: share of the holdout set that the new model gets right.
-        loss: its mean cross entropy there, nats.
+        loss: its mean loss there, of the kind the gateways minimise.
         training_accuracy: share of the included gateways' data that the model they received
             gets right.
         bytes_up: largest number of bytes a gateway sent.
         bytes_down: largest number of bytes a gateway received, the global state among them.
         error_bound: largest possible |error| of a coordinate of the mean.
+        clipped: coordinates that saturated, summed over gateways.
+        phases: of the protocol, what each cost all gateways together; none in the clear.
         seconds: of "training" (all gateways, one after another), "aggregation", "evaluation".
     """
 
     number: int
+    asked: tuple[GatewayId, ...]
     included: tuple[GatewayId, ...]
     vanished: dict[GatewayId, tuple[str, str]]
     accuracy: float
@@ -42,6 +50,8 @@ class Round:
     bytes_up: int
     bytes_down: int
     error_bound: float
+    clipped: int
+    phases: tuple[PhaseCost, ...]
     seconds: dict[str, float]
 
 
@@ -56,10 +66,19 @@ class Orchestrator:
         holdout: what the global model is evaluated on after each round.
         average: how updates become a mean.
         clock: for `Round.seconds`.
+        loss: of `Round.loss`, one of `fedavg.learning.LOSSES`.
+        server: what makes the next state of the mean; the mean itself if not given.
+        aggregate: makes the next state of the weighted sums, instead of `server`.
 
     Attributes:
+        gateways: by id, in the order of the federation.
         state: the global state_dict; replaced by each round, never changed in place.
         history: the rounds so far.
+        mean: what the server optimiser got in the last round; the state before the first.
+        record: audit record and roster of the last round; None before it, and in the clear.
+
+    Raises:
+        ConfigurationError: both `server` and `aggregate`.
     """
 
     def __init__(
@@ -70,41 +89,66 @@ class Orchestrator:
         *,
         average: SecureAverage | PlainAverage,
         clock: Clock,
+        loss: str = "cross-entropy",
+        server: ServerOptimiser | None = None,
+        aggregate: Aggregate | None = None,
     ) -> None:
+        if server is not None and aggregate is not None:
+            raise ConfigurationError("server and aggregate: give one, each makes the next state")
         self.gateways: dict[GatewayId, Gateway] = {each.name: each for each in gateways}
         self.state: State = {key: value.clone() for key, value in model.state_dict().items()}
         self.history: list[Round] = []
+        self.mean: State = self.state
+        self.record: tuple[AuditRecord, Roster] | None = None
         self._model = model
         self._holdout = holdout
         self._average = average
         self._clock = clock
+        self._loss = loss
+        self._server = server or FedAvg()
+        self._aggregate = aggregate
 
     def round(
-        self, *, vanish: Mapping[GatewayId, str] | None = None, rounding_seed: bytes | None = None
+        self,
+        *,
+        asked: Collection[GatewayId] | None = None,
+        vanish: Mapping[GatewayId, str] | None = None,
+        rounding_seed: bytes | None = None,
     ) -> Round:
-        """Ask, aggregate, evaluate; `vanish` says who stops answering, and from which phase on.
+        """Ask, aggregate, evaluate.
+
+        Args:
+            asked: ids of the gateways of this round; None for all.
+            vanish: who of them stops answering, and from which phase on.
+            rounding_seed: as of `SecureAverage.run`.
 
         Raises:
-            secagg.errors.SecAggError: there is no mean; state and history stay as they were.
+            secagg.errors.SecAggError: there is no mean, or no state was made of it; state and
+                history stay as they were.
         """
         watch = Stopwatch(self._clock)
+        updates = self.updates(asked, watch)
         with watch.part("aggregation"):
             result = self._average.run(
-                self.updates(watch),
+                updates,
                 self.counts,
                 base=self.state,
                 metrics=self._measurements(watch),
                 vanish=vanish,
                 rounding_seed=rounding_seed,
             )
+            state = self._next_state(result)
         with watch.part("evaluation"):
-            self._model.load_state_dict(result.mean)
-            holdout = measure(self._model, self._holdout)
+            self._model.load_state_dict(state)
+            holdout = measure(self._model, self._holdout, self._loss)
         size = sum(value.nbytes for value in self.state.values())
-        self.state = result.mean
+        self.state, self.mean = state, result.mean
+        if isinstance(result, Result):
+            self.record = result.report.audit, result.report.roster
         self.history.append(
             Round(
                 number=len(self.history) + 1,
+                asked=tuple(updates),
                 included=result.included,
                 vanished=dict(result.vanished),
                 accuracy=holdout["correct"] / holdout["samples"],
@@ -113,6 +157,8 @@ class Orchestrator:
                 bytes_up=result.report.bytes_up,
                 bytes_down=result.report.bytes_down + size,
                 error_bound=result.report.error_bound,
+                clipped=result.report.clipped,
+                phases=result.report.phases,
                 seconds=watch.seconds,
             )
         )
@@ -123,11 +169,21 @@ class Orchestrator:
         """Samples of every gateway: its weight."""
         return {name: gateway.count for name, gateway in self.gateways.items()}
 
-    def updates(self, watch: Stopwatch | None = None) -> dict[GatewayId, Callable[[], State]]:
-        """A promise of every gateway's update in the coming round; each call trains anew.
+    def updates(
+        self, asked: Collection[GatewayId] | None = None, watch: Stopwatch | None = None
+    ) -> dict[GatewayId, Callable[[], State]]:
+        """A promise of the update of everybody asked in the coming round; each call trains anew.
 
         A promise keeps the state and round it was made for, and answers the same every time.
+
+        Raises:
+            ConfigurationError: somebody asked is not in the federation.
         """
+        unknown = sorted(map(str, set(asked or ()) - self.gateways.keys()))
+        if unknown:
+            raise ConfigurationError(
+                f"asked gateways {', '.join(unknown[:3])} are unknown: use ids of the federation"
+            )
         watch = watch or Stopwatch(self._clock)
         state, number = self.state, len(self.history) + 1
 
@@ -138,7 +194,18 @@ class Orchestrator:
 
             return update
 
-        return {name: promise(gateway) for name, gateway in self.gateways.items()}
+        return {
+            name: promise(gateway)
+            for name, gateway in self.gateways.items()
+            if asked is None or name in asked
+        }
+
+    def _next_state(self, result: Result | PlainResult) -> State:
+        if self._aggregate is None:
+            return checked(self._server.step(self.state, result.mean), self.state)
+        # Promises hold the present state: what a user's function does to a copy cannot reach them.
+        copy = {key: value.clone() for key, value in self.state.items()}
+        return checked(self._aggregate(result.sum, result.total_weight, copy), self.state)
 
     def _measurements(self, watch: Stopwatch) -> _OnDemand:
         def measured(name: GatewayId) -> Metrics:

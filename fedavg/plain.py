@@ -6,10 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from fedavg.learning import State
+from secagg.average import PhaseCost
 from secagg.errors import BelowThreshold
 from secagg.params import GatewayId
 
@@ -25,11 +28,16 @@ PHASES: Final = BEFORE + AFTER
 
 @dataclass(frozen=True, slots=True)
 class PlainReport:
-    """What a plain mean costs: every gateway sends its whole state and receives nothing more."""
+    """What a plain mean costs: every gateway sends its whole state and receives nothing more.
+
+    Nothing is encoded: no error, no saturated coordinate, no phase of a protocol.
+    """
 
     bytes_up: int
     bytes_down: int = 0
     error_bound: float = 0.0
+    clipped: int = 0
+    phases: tuple[PhaseCost, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +45,7 @@ class PlainResult:
     """The mean and whom it is of, under the names of `secagg.Result`."""
 
     mean: State
+    sum: dict[str, NDArray[np.float64]]
     total_weight: float
     included: tuple[GatewayId, ...]
     vanished: dict[GatewayId, tuple[str, str]]
@@ -54,7 +63,13 @@ def weighted_mean(
     One state is alive at a time. Without a base the states themselves are averaged. Integers are
     exact below 2^53, their mean is rounded half to even.
     """
-    total = sum(weights[name] for name in states)
+    return _mean(*_sums(states, weights, base), sum(weights[name] for name in states), base)
+
+
+def _sums(
+    states: Mapping[GatewayId, Update], weights: Mapping[GatewayId, float], base: State | None
+) -> tuple[dict[str, Tensor], dict[str, torch.dtype]]:
+    """Of weight * (state - base) in float64, and the dtypes of the leaves."""
     sums: dict[str, Tensor] = {}
     dtypes: dict[str, torch.dtype] = {}
     for name, update in states.items():
@@ -64,6 +79,15 @@ def weighted_mean(
             share = change * weights[name]
             sums[key] = sums[key] + share if key in sums else share
             dtypes[key] = value.dtype
+    return sums, dtypes
+
+
+def _mean(
+    sums: Mapping[str, Tensor],
+    dtypes: Mapping[str, torch.dtype],
+    total: float,
+    base: State | None,
+) -> State:
     return {
         key: _restored(value / total, dtypes[key], None if base is None else base[key])
         for key, value in sums.items()
@@ -101,11 +125,14 @@ class PlainAverage:
         if not included:
             raise BelowThreshold(0, 1, BEFORE[-1])
         weights = weights or dict.fromkeys(updates, 1.0)
-        mean = weighted_mean({name: updates[name] for name in included}, weights, base)
+        total = sum(weights[name] for name in included)
+        sums, dtypes = _sums({name: updates[name] for name in included}, weights, base)
+        mean = _mean(sums, dtypes, total, base)
         size = sum(value.nbytes for value in mean.values())
         return PlainResult(
             mean=mean,
-            total_weight=sum(weights[name] for name in included),
+            sum={key: value.cpu().numpy() for key, value in sums.items()},
+            total_weight=total,
             included=included,
             vanished={name: (phase, "silent") for name, phase in vanish.items()},
             metrics=_summed([metrics[name] for name in included]) if metrics else {},

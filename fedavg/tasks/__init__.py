@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from fedavg.tasks import cancer, digits, threshold
 from fedavg.tasks.base import SPLITS, Options, Task
-from fedavg.tasks.hospitals import write_hospitals
+from fedavg.tasks.hospitals import MAX_HOSPITALS, write_hospitals
 from secagg.errors import ConfigurationError
 
 __all__ = ["SPLITS", "TASKS", "Entry", "Options", "Task", "load", "write_hospitals"]
@@ -63,8 +63,7 @@ TASKS: Final = {
         cancer.task,
         losses=tuple(cancer.DEFAULTS.tuned),
         gateways=3,
-        # Above, a hospital would hold fewer than 15 of the patients.
-        largest=30,
+        largest=MAX_HOSPITALS,
         reads_data=True,
     ),
 }

@@ -24,22 +24,26 @@ DEFAULTS: Final = Defaults(
     batch=20,
     tuned={
         "cross-entropy": {
-            "sgd": Tuned(0.1, 2.5),
-            "adam": Tuned(0.02, 2.0),
-            "adagrad": Tuned(0.1, 2.0),
+            "sgd": Tuned(0.02, 2.0),
+            "adam": Tuned(0.003, 0.2),
+            "adagrad": Tuned(0.02, 0.6),
         },
         "bce": {
-            "sgd": Tuned(0.1, 2.5),
-            "adam": Tuned(0.02, 2.0),
-            "adagrad": Tuned(0.1, 2.0),
+            "sgd": Tuned(0.02, 2.5),
+            "adam": Tuned(0.003, 0.2),
+            "adagrad": Tuned(0.02, 0.6),
         },
         "mse": {
-            "sgd": Tuned(0.1, 2.5),
-            "adam": Tuned(0.02, 2.0),
-            "adagrad": Tuned(0.1, 2.0),
+            "sgd": Tuned(0.02, 2.5),
+            "adam": Tuned(0.02, 1.0),
+            "adagrad": Tuned(0.05, 1.2),
         },
     },
 )
+"""Rates: of a grid, the best mean accuracy of 3 gateways over 5 seeds, and the lower of two that
+were as good. Clips: over twice the largest coordinate seen over 3 to 30 gateways, 20 seeds, 10
+rounds, even and skewed (alpha 0.5 and 0.1) splits. Seen, in the order of the table: 0.77 0.06 0.25,
+1.03 0.06 0.23, 0.85 0.41 0.46."""
 
 
 def task(gateways: int, seed: int, options: Options) -> Task:

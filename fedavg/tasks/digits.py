@@ -23,35 +23,40 @@ DEFAULTS: Final = Defaults(
     batch=8,
     tuned={
         "cross-entropy": {
-            "sgd": Tuned(0.1, 5.0),
-            "adam": Tuned(0.003, 2.0),
-            "adagrad": Tuned(0.03, 2.0),
+            "sgd": Tuned(0.1, 7.5),
+            "adam": Tuned(0.01, 2.5),
+            "adagrad": Tuned(0.03, 1.5),
         },
         "mse": {
-            "sgd": Tuned(0.1, 5.0),
-            "adam": Tuned(0.003, 2.0),
-            "adagrad": Tuned(0.03, 2.0),
+            "sgd": Tuned(0.1, 2.0),
+            "adam": Tuned(0.003, 0.5),
+            "adagrad": Tuned(0.01, 0.5),
         },
     },
 )
+"""Rates: of a grid, the best mean accuracy of 10 gateways. Clips: over twice the largest coordinate
+seen over 3 to 50 gateways, 15 seeds, 10 rounds, even and skewed (alpha 0.5 and 0.1) splits. Seen,
+in the order of the table: 3.49 (1.9 of even splits) 1.00 0.67, 0.78 0.19 0.15."""
 CNN_DEFAULTS: Final = Defaults(
     steps=18,
     batch=16,
     tuned={
         "cross-entropy": {
-            "sgd": Tuned(0.05, 2.5),
-            "adam": Tuned(0.01, 2.5),
-            "adagrad": Tuned(0.03, 2.5),
+            "sgd": Tuned(0.05, 4.0),
+            "adam": Tuned(0.01, 0.5),
+            "adagrad": Tuned(0.03, 0.8),
         },
         "mse": {
-            "sgd": Tuned(0.05, 2.5),
-            "adam": Tuned(0.01, 2.5),
-            "adagrad": Tuned(0.03, 2.5),
+            "sgd": Tuned(0.05, 1.5),
+            "adam": Tuned(0.01, 0.5),
+            "adagrad": Tuned(0.03, 0.6),
         },
     },
 )
-RUNNING_CLIP: Final = 6.0
-"""BatchNorm's statistics move further (2.2) than weights do (0.85): one clip for both is coarse."""
+"""Like `DEFAULTS`, 3 to 20 gateways. Seen: 1.65 0.18 0.30, 0.54 0.17 0.25."""
+RUNNING_CLIP: Final = {"iid": 8.0, "dirichlet": 30.0}
+"""BatchNorm's statistics move further than weights do, one clip for both is coarse; seen: 3.7, and
+14.6 where gateways have one or two classes each."""
 
 
 def task(gateways: int, seed: int, options: Options) -> Task:
@@ -85,7 +90,9 @@ def _task(
         gateways=sites([training.at(s) for s in shares], build=fresh, recipes=recipes, seed=seed),
         holdout=samples.at(torch.arange(HOLDOUT)),
         loss=next(iter(recipes.values())).loss,
-        clip={"*.running_*": RUNNING_CLIP, "*": clip} if name == "digits-cnn" else clip,
+        clip={"*.running_*": RUNNING_CLIP[options.split], "*": clip}
+        if name == "digits-cnn"
+        else clip,
         max_weight=largest(len(training), gateways, options.split),
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -20,6 +21,8 @@ TARGET: Final = "target"
 EVERY: Final = 5
 """Every fifth patient is held out, whatever the seed: files written with one seed never hold a
 patient that a run with another is measured on."""
+MAX_HOSPITALS: Final = 30
+"""Above, a hospital would hold fewer than 15 of the shipped patients."""
 MAX_PATIENTS: Final = 1_000
 """In a file. A cap must be public, so it cannot come from what is in the files."""
 PLAUSIBLE: Final = 10.0
@@ -81,7 +84,12 @@ def write_hospitals(directory: Path, gateways: int, seed: int) -> list[Path]:
 
     Returns:
         The files; `load("cancer", ..., options=Options(data=directory))` reads them.
+
+    Raises:
+        ConfigurationError: more hospitals than `MAX_HOSPITALS`, or none.
     """
+    if not 1 <= gateways <= MAX_HOSPITALS:
+        raise ConfigurationError(f"{gateways} hospitals: use 1 to {MAX_HOSPITALS}")
     training, _ = shipped(seed)
     directory.mkdir(parents=True, exist_ok=True)
     shares = deal(training.labels, gateways, Options(), seed)
@@ -133,7 +141,7 @@ def _hospital(path: Path) -> Samples:
             rows = csv.reader(file, strict=True)
             header = [name.strip() for name in next(rows, [])]
             _check_header(path.name, header)
-            patients = list(_patients(path.name, header, rows))
+            patients = list(islice(_patients(path.name, header, rows), MAX_PATIENTS + 1))
     except (csv.Error, UnicodeDecodeError) as unreadable:
         raise ConfigurationError(f"{path.name}: not CSV in UTF-8") from unreadable
     if not patients:
@@ -154,9 +162,7 @@ def _check_header(file: str, header: Sequence[str]) -> None:
         ("repeated", sorted({name for name in header if header.count(name) > 1})),
     ):
         if found:
-            raise ConfigurationError(
-                f"{file}: {len(found)} columns {problem} of {len(columns)} expected: {_some(found)}"
-            )
+            raise ConfigurationError(f"{file}: columns {problem} ({len(found)}): {_some(found)}")
 
 
 def _patients(file: str, header: Sequence[str], rows: Iterator[list[str]]) -> Iterator[list[float]]:

@@ -44,7 +44,7 @@ def dirichlet(labels: Tensor, gateways: int, *, alpha: float, seed: int) -> list
     """
     draw = np.random.default_rng(seed)
     dealt: list[list[int]] = [[] for _ in range(gateways)]
-    for label in labels.unique().tolist():
+    for label in sorted(set(labels.tolist())):
         positions = draw.permutation(np.flatnonzero(labels.numpy() == label))
         shares = draw.dirichlet(np.full(gateways, alpha))
         cuts = (shares.cumsum()[:-1] * len(positions)).astype(int)

@@ -22,21 +22,24 @@ DEFAULTS: Final = Defaults(
     tuned={
         "cross-entropy": {
             "sgd": Tuned(0.1, 2.5),
-            "adam": Tuned(0.02, 2.0),
-            "adagrad": Tuned(0.1, 2.0),
+            "adam": Tuned(0.01, 0.5),
+            "adagrad": Tuned(0.03, 0.8),
         },
         "bce": {
-            "sgd": Tuned(0.1, 2.5),
-            "adam": Tuned(0.02, 2.0),
-            "adagrad": Tuned(0.1, 2.0),
+            "sgd": Tuned(0.1, 3.0),
+            "adam": Tuned(0.01, 0.5),
+            "adagrad": Tuned(0.03, 0.8),
         },
         "mse": {
             "sgd": Tuned(0.1, 2.5),
-            "adam": Tuned(0.02, 2.0),
-            "adagrad": Tuned(0.1, 2.0),
+            "adam": Tuned(0.05, 2.0),
+            "adagrad": Tuned(0.1, 1.5),
         },
     },
 )
+"""Rates: of a grid, the best mean accuracy of 3 to 10 gateways over 5 seeds, and the lower of two
+that were as good. Clips: over twice the largest coordinate seen over 3 to 64 gateways, 20 seeds, 10
+rounds. Seen, in the order of the table: 0.95 0.20 0.33, 1.13 0.20 0.33, 0.98 0.84 0.65."""
 
 
 def task(gateways: int, seed: int, options: Options) -> Task:

@@ -84,5 +84,8 @@ class Defaults:
 
     def _clip(self, recipe: Recipe) -> float:
         own = self.tuned[recipe.loss][recipe.optimiser]
-        reach = recipe.steps * recipe.rate / (1 - recipe.momentum)
-        return own.clip * max(1.0, reach * (1 - MOMENTUM) / (self.steps * own.rate))
+        reach = (
+            recipe.steps / self.steps * (recipe.rate / own.rate)
+            * ((1 - MOMENTUM) / (1 - recipe.momentum))
+        )  # fmt: skip
+        return own.clip * max(1.0, reach)

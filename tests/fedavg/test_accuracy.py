@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from fedavg.plain import AFTER, BEFORE
+from fedavg.learning import LOSSES, OPTIMISERS, measure
+from fedavg.plain import AFTER, BEFORE, weighted_mean
+from fedavg.tasks import Options, load, write_hospitals
+from secagg import SecureAverage
 
+SEEDS = range(5)
 RUNS = ["threshold_runs", "digits_runs", "cnn_runs"]
 
 
@@ -57,3 +61,68 @@ def test_every_mean_is_within_its_stated_bound(runs, request):
 
     assert all(each.within_bounds for each in comparisons)
     assert all(0 < each.largest <= each.bound < 1e-3 for each in deviations)
+
+
+def _learn(task, rounds, average=None):
+    """Accuracy in the end, and the largest coordinate of any update as a share of the clip."""
+    model, counts = task.build(), {gateway.name: gateway.count for gateway in task.gateways}
+    largest = 0.0
+    for number in range(1, rounds + 1):
+        start = {key: value.clone() for key, value in model.state_dict().items()}
+        states = {gateway.name: gateway.train(start, number) for gateway in task.gateways}
+        moved = [
+            (state[key] - start[key]).abs().max() for state in states.values() for key in start
+        ]
+        largest = max(largest, float(max(moved)))
+        if average is None:
+            mean = weighted_mean(states, counts, start)
+        else:
+            mean = average.run(states, counts, base=start).mean
+        model.load_state_dict(mean)
+    score = measure(model, task.holdout, task.loss)
+    return score["correct"] / score["samples"], largest / task.clip
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_threshold_is_learnt_with_every_optimiser_and_loss(optimiser, loss):
+    options = Options(optimiser=optimiser, loss=loss)
+    results = [
+        _learn(load("threshold", gateways=gateways, seed=seed, options=options), rounds=10)
+        for seed, gateways in zip(SEEDS, (3, 4, 5, 7, 10), strict=True)
+    ]
+
+    assert min(accuracy for accuracy, _ in results) >= 0.80
+    # The clip leaves twice the room that was needed.
+    assert max(share for _, share in results) <= 0.5
+
+
+@pytest.mark.parametrize(("loss", "optimiser"), list(zip(LOSSES, OPTIMISERS, strict=True)))
+def test_every_loss_is_learnt_securely(loss, optimiser):
+    task = load("threshold", gateways=4, options=Options(optimiser=optimiser, loss=loss))
+    plain, _ = _learn(task, rounds=10)
+    secure, _ = _learn(
+        task, rounds=10, average=SecureAverage(clip=task.clip, max_weight=task.max_weight)
+    )
+
+    assert secure >= 0.80
+    assert plain == pytest.approx(secure, abs=0.01)
+
+
+def test_digits_are_learnt_by_gateways_with_skewed_labels():
+    options = Options(split="dirichlet", alpha=0.5)
+    results = [_learn(load("digits", seed=seed, options=options), rounds=10) for seed in SEEDS]
+
+    assert _mean(accuracy for accuracy, _ in results) >= 0.93
+    assert max(share for _, share in results) <= 0.5
+
+
+def test_cancer_is_recognised_by_three_hospitals(tmp_path):
+    results = []
+    for seed in SEEDS:
+        write_hospitals(tmp_path, gateways=3, seed=seed)
+        options = Options(data=tmp_path)
+        results.append(_learn(load("cancer", seed=seed, options=options), rounds=10))
+
+    assert _mean(accuracy for accuracy, _ in results) >= 0.93
+    assert max(share for _, share in results) <= 0.5

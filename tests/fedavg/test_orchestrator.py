@@ -5,26 +5,30 @@ import itertools
 import weakref
 from fractions import Fraction
 
+import numpy as np
 import pytest
 import torch
 
+from fedavg.aggregation import FedAvg, FedAvgM, mean_of
 from fedavg.gateway import Gateway
-from fedavg.learning import Recipe
+from fedavg.learning import Recipe, measure
 from fedavg.orchestrator import Orchestrator
-from fedavg.plain import BEFORE, PlainAverage, weighted_mean
+from fedavg.plain import BEFORE, PHASES, PlainAverage, weighted_mean
 from fedavg.stopwatch import Stopwatch
-from fedavg.tasks import load
+from fedavg.tasks import Options, load
 from secagg import SecureAverage
-from secagg.errors import BelowThreshold
+from secagg.errors import BelowThreshold, ConfigurationError
 
 
 def _ticks():
     return itertools.count().__next__
 
 
-def _orchestrator(task, average=None):
+def _orchestrator(task, average=None, **more):
     average = average or SecureAverage(clip=task.clip, max_weight=task.max_weight)
-    return Orchestrator(task.build(), task.gateways, task.holdout, average=average, clock=_ticks())
+    return Orchestrator(
+        task.build(), task.gateways, task.holdout, average=average, clock=_ticks(), **more
+    )
 
 
 class _Spy(SecureAverage):
@@ -95,6 +99,15 @@ def test_history_and_metrics():
     assert expected == pytest.approx(first.training_accuracy, abs=1e-9)
     assert 0 < first.error_bound < 1e-3
     assert 0 < first.bytes_up < first.bytes_down
+    assert tuple(gateway.name for gateway in task.gateways) == first.asked == second.asked
+    assert 0 == first.clipped
+    assert [*PHASES, "mean"] == [cost.phase for cost in first.phases]
+    assert [6, 6, 5, 5, 4, 5] == [cost.answered for cost in first.phases]
+    assert all(value.equal(orchestrator.state[key]) for key, value in orchestrator.mean.items())
+    assert (2, 6) == (
+        orchestrator.record[0].announce.params.round,
+        len(orchestrator.record[1].members),
+    )
 
 
 def test_a_failed_round_changes_nothing():
@@ -135,6 +148,136 @@ def test_batch_norm_survives_a_secure_round():
         (value > 0).all() for key, value in orchestrator.state.items() if "running_var" in key
     )
     assert not torch.equal(before["1.running_var"], orchestrator.state["1.running_var"])
+
+
+def test_only_who_is_asked_trains(monkeypatch):
+    task = load("threshold", gateways=6)
+    trained = []
+    train = Gateway.train
+    monkeypatch.setattr(
+        Gateway, "train", lambda self, *args: trained.append(self.name) or train(self, *args)
+    )
+    orchestrator = _orchestrator(task)
+    done = orchestrator.round(asked=["g05", "g02", "g03", "g06"], vanish={"g05": "share_keys"})
+
+    assert ("g02", "g03", "g05", "g06") == done.asked
+    assert ("g02", "g03", "g06") == done.included
+    assert ["g02", "g03", "g06"] == sorted(trained)
+    with pytest.raises(ConfigurationError, match="asked gateways g9 are unknown"):
+        orchestrator.round(asked=["g01", "g9"])
+
+
+def test_a_server_optimiser_moves_on_from_the_mean():
+    task = load("threshold", gateways=4)
+    orchestrator = _orchestrator(task, server=FedAvgM(rate=0.5))
+    reference = FedAvgM(rate=0.5)
+    for _ in range(3):
+        before = orchestrator.state
+        done = orchestrator.round()
+        expected = reference.step(before, orchestrator.mean)
+
+        assert all(value.equal(orchestrator.state[key]) for key, value in expected.items())
+    assert not orchestrator.mean["0.weight"].equal(orchestrator.state["0.weight"])
+    model = task.build()
+    model.load_state_dict(orchestrator.state)
+    assert measure(model, task.holdout)["correct"] / len(task.holdout) == done.accuracy
+
+
+@pytest.mark.parametrize("secure", [True, False])
+def test_an_aggregation_gets_sums_total_weight_and_state(secure):
+    task = load("digits-cnn", gateways=4, options=Options(steps=2))
+    calls = []
+
+    def keep(sums, total_weight, state):
+        calls.append((sums, total_weight, state))
+        return state
+
+    orchestrator = _orchestrator(task, None if secure else PlainAverage(), aggregate=keep)
+    before, updates, weights = orchestrator.state, orchestrator.updates(), orchestrator.counts
+    done = orchestrator.round(vanish={"g03": "masked_input"})
+    [(sums, total_weight, state)] = calls
+
+    assert sum(weights[name] for name in done.included) == total_weight
+    assert list(before) == list(state) == list(sums)
+    trained = {name: updates[name]() for name in done.included}
+    for key, total in sums.items():
+        changes = [weights[n] * (trained[n][key].double() - before[key].double()) for n in trained]
+        expected = sum(changes).numpy()
+        assert (np.float64, expected.shape) == (total.dtype, total.shape)
+        np.testing.assert_allclose(
+            total, expected, rtol=0, atol=done.error_bound * total_weight + 1e-9
+        )
+
+
+def test_the_mean_may_be_an_aggregation_of_ones_own():
+    task = load("digits-cnn", gateways=3, options=Options(steps=2))
+    own, usual = _orchestrator(task, aggregate=mean_of), _orchestrator(task)
+    for each in (own, usual):
+        each.round(rounding_seed=b"1")
+    gaps = [(own.state[key].double() - usual.state[key].double()).abs().max() for key in own.state]
+
+    # The same sum; the mean is decoded in float32.
+    assert max(gaps) < 1e-5
+    assert own.state["1.num_batches_tracked"].equal(usual.state["1.num_batches_tracked"])
+
+
+def test_an_aggregation_that_works_in_place_reaches_nothing():
+    task = load("threshold", gateways=3)
+
+    def halve(sums, total_weight, state):
+        del sums, total_weight
+        for value in state.values():
+            value.mul_(0.5)
+        return state
+
+    orchestrator = _orchestrator(task, PlainAverage(), aggregate=halve)
+    before, kept = orchestrator.state, {k: v.clone() for k, v in orchestrator.state.items()}
+    orchestrator.round()
+
+    assert all(value.equal(before[key]) for key, value in kept.items())
+    assert all((0.5 * value).equal(orchestrator.state[key]) for key, value in kept.items())
+
+
+def _forgets_a_key(_sums, _total_weight, state):
+    del state["0.bias"]
+    return state
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "said"),
+    [
+        (lambda *given: given[2] | {"0.bias": torch.full((16,), torch.nan)}, r"made 0\.bias NaN"),
+        (_forgets_a_key, r"left out \['0\.bias'\]"),
+    ],
+)
+def test_a_failed_aggregation_changes_nothing(aggregate, said):
+    orchestrator = _orchestrator(load("threshold", gateways=3), aggregate=aggregate)
+    before = orchestrator.state
+    with pytest.raises(ConfigurationError, match=said):
+        orchestrator.round()
+
+    assert orchestrator.state is before
+    assert "0.bias" in before
+    assert orchestrator.history == []
+
+
+def test_one_thing_makes_the_next_state():
+    with pytest.raises(ConfigurationError, match="give one"):
+        _orchestrator(load("threshold", gateways=3), server=FedAvg(), aggregate=mean_of)
+
+
+def test_the_loss_of_a_round_is_the_one_that_is_minimised():
+    task = load("threshold", gateways=3, options=Options(loss="bce"))
+    orchestrator = _orchestrator(task, PlainAverage(), loss=task.loss)
+    done = orchestrator.round()
+    model = task.build()
+    model.load_state_dict(orchestrator.state)
+    answers = model(task.holdout.inputs).squeeze(1)
+    expected = torch.nn.functional.binary_cross_entropy_with_logits(
+        answers, task.holdout.labels.float()
+    )
+
+    assert expected.item() == pytest.approx(done.loss, rel=1e-5)
 
 
 def test_a_part_inside_a_part_counts_for_the_inner_one():

@@ -72,6 +72,11 @@ def test_who_vanishes_after_the_agreement_still_counts(phase):
     assert sum(WEIGHTS[name] for name in included) == result.total_weight
     assert {"correct": result.total_weight} == result.metrics
     assert {"b": (phase, "silent")} == result.vanished
+    assert ["w", "steps"] == list(result.sum)
+    for key, total in result.sum.items():
+        shares = [WEIGHTS[n] * (STATES[n][key].double() - BASE[key].double()) for n in included]
+        assert sum(shares).tolist() == total.tolist()
+    assert (0, ()) == (result.report.clipped, result.report.phases)
 
 
 def test_weights_default_to_one():

@@ -1,0 +1,1 @@
+"""Short scripts to read and to start from; `python -m examples.NAME` runs one."""

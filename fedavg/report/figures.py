@@ -1,0 +1,282 @@
+"""The plots of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.ticker import (
+    LogLocator,
+    MaxNLocator,
+    NullLocator,
+    PercentFormatter,
+    StrMethodFormatter,
+)
+
+from fedavg.experiment import Report
+from fedavg.orchestrator import Round
+from fedavg.plain import PHASES
+from fedavg.report.canvas import FONT, Plot, markers, name_lines, over_rounds, plot
+from fedavg.report.style import GRID, INK, PAPER, SERIES
+
+_GRID_GATEWAYS: Final = 20
+_GRID_ROUNDS: Final = 40
+"""Up to here every gateway and round has its own dot; beyond, the vanished are counted."""
+_MARKS: Final = ("o", "s", "^", "D", "v")
+"""One for each phase: shapes tell apart what colours may not."""
+
+
+def plots(report: Report) -> Iterator[Plot]:
+    """Every plot that has something to show."""
+    yield accuracy(report)
+    if report.settings.scheme != "plain":
+        yield deviation(report)
+    yield traffic(report)
+    if any(each.phases for each in report.rounds):
+        yield seconds(report)
+    if any(each.vanished for each in report.rounds):
+        yield absences(report)
+
+
+def accuracy(report: Report) -> Plot:
+    """Accuracy per round beside that of the same rounds in the clear."""
+    numbers = [each.number for each in report.rounds]
+    secure = [each.accuracy for each in report.rounds]
+    plain = report.comparison.history
+    compared = report.settings.scheme != "plain"
+
+    def draw(axes: Axes) -> None:
+        if compared:
+            axes.plot(
+                numbers,
+                plain,
+                color=SERIES[1],
+                linewidth=7,
+                alpha=0.45,
+                label="in the clear",
+                solid_capstyle="round",
+                **markers(len(numbers)),
+            )
+        axes.plot(
+            numbers,
+            secure,
+            color=SERIES[0],
+            **markers(len(numbers)),
+            label="secure" if compared else "in the clear",
+        )
+        axes.set_title("right answers on the holdout set")
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        axes.legend(loc="lower right")
+        over_rounds(axes, len(numbers))
+
+    ending = f"{secure[-1]:.1%} after the last round"
+    return plot(
+        "accuracy",
+        "Accuracy",
+        draw,
+        alt=f"Line plot of accuracy over {len(numbers)} rounds: from {secure[0]:.1%} to {ending}"
+        + (f"; in the clear {plain[-1]:.1%}." if compared else "."),
+        caption="The thin line is this run, the broad one behind it the same rounds without "
+        "protection: where they coincide, security cost no accuracy."
+        if compared
+        else "",
+    )
+
+
+def deviation(report: Report) -> Plot:
+    """How far each mean was off, below the bound stated for it."""
+    numbers = [each.number for each in report.rounds]
+    found = [each.largest for each in report.comparison.deviations]
+    bounds = [each.bound for each in report.comparison.deviations]
+    # A logarithmic axis has no place for zero; a hundredth of the bound is off the scale already.
+    floor = min(bounds) / 1e6
+
+    def draw(axes: Axes) -> None:
+        axes.set_yscale("log")
+        shown = [max(each, floor) for each in found]
+        axes.plot(numbers, bounds, color=SERIES[1], linestyle=(0, (4, 2)), **markers(len(numbers)))
+        axes.plot(numbers, shown, color=SERIES[0], **markers(len(numbers)))
+        axes.set_ylim(min(shown) / 2, max(bounds) * 2)
+        axes.set_title("of the model's coordinates")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+        axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.0e}"))
+        axes.yaxis.set_minor_locator(NullLocator())
+        over_rounds(axes, len(numbers))
+        name_lines(axes, [(bounds[-1], "stated", SERIES[1]), (shown[-1], "found", SERIES[0])])
+
+    return plot(
+        "deviation",
+        "Largest error of the mean",
+        draw,
+        alt=f"Line plot, logarithmic: the largest error found, at most {max(found):.1e}, beside "
+        f"the bound stated for each round, at least {min(bounds):.1e}.",
+        caption="Each secure mean against the exact mean of the same updates; the solid line has "
+        "to stay below the broken one.",
+    )
+
+
+def traffic(report: Report) -> Plot:
+    """Bytes of the busiest gateway per round."""
+    numbers = [each.number for each in report.rounds]
+    up = [each.bytes_up for each in report.rounds]
+    down = [each.bytes_down for each in report.rounds]
+    unit, name = (1e6, "MB") if max(up + down) >= 1e6 else (1e3, "KB")
+
+    def draw(axes: Axes) -> None:
+        for values, colour, style in ((up, SERIES[0], "-"), (down, SERIES[1], (0, (4, 2)))):
+            axes.plot(
+                numbers,
+                [value / unit for value in values],
+                color=colour,
+                linestyle=style,
+                **markers(len(numbers)),
+            )
+        axes.set_ylim(0, 1.15 * max(up + down) / unit)
+        axes.set_title(f"{name}, the busiest gateway")
+        over_rounds(axes, len(numbers))
+        name_lines(
+            axes, [(up[-1] / unit, "sent", SERIES[0]), (down[-1] / unit, "received", SERIES[1])]
+        )
+
+    return plot(
+        "traffic",
+        "Bytes per gateway and round",
+        draw,
+        alt=f"Line plot: a gateway sent at most {max(up) / unit:,.1f} {name} in a round and "
+        f"received at most {max(down) / unit:,.1f} {name}.",
+        caption="Received includes the global model; framing, keys and shares are counted.",
+    )
+
+
+def seconds(report: Report) -> Plot:
+    """Milliseconds of each phase, of both roles, mean over the rounds."""
+    phases = [phase.phase for phase in report.rounds[0].phases]
+    count = len(report.rounds)
+    gateways = dict.fromkeys(phases, 0.0)
+    server = dict.fromkeys(phases, 0.0)
+    for each in report.rounds:
+        for phase in each.phases:
+            gateways[phase.phase] += 1000 * phase.gateway_seconds / count
+            server[phase.phase] += 1000 * phase.server_seconds / count
+    totals = [gateways[phase] + server[phase] for phase in phases]
+
+    def draw(axes: Axes) -> None:
+        places = range(len(phases))
+        axes.barh(
+            places, list(gateways.values()), color=SERIES[0], label="all gateways", height=0.62
+        )
+        axes.barh(
+            places,
+            list(server.values()),
+            left=list(gateways.values()),
+            color=SERIES[1],
+            label="orchestrator",
+            height=0.62,
+            hatch="////",
+            edgecolor=PAPER,
+            linewidth=0,
+        )
+        for place, total in zip(places, totals, strict=True):
+            axes.text(total + 0.015 * max(totals), place, f"{total:.3g}", va="center")
+        axes.set_yticks(places, phases)
+        axes.tick_params(axis="y", length=0, labelcolor=INK)
+        axes.invert_yaxis()
+        axes.set_xlim(0, 1.16 * max(totals))
+        axes.grid(visible=False, axis="y")
+        axes.xaxis.set_major_locator(MaxNLocator(4))
+        axes.set_xlabel("milliseconds")
+        axes.figure.legend(loc="outside upper center", ncols=2)
+
+    return plot(
+        "seconds",
+        "Time by phase and role",
+        draw,
+        alt="Stacked bars, milliseconds of gateways and orchestrator: "
+        + ", ".join(f"{name} {total:.3g}" for name, total in zip(phases, totals, strict=True)),
+        caption="Mean over the rounds, all gateways together, one after another in this process; "
+        "training is not counted.",
+        height=270,
+    )
+
+
+def absences(report: Report) -> Plot:
+    """Who vanished when, or how many where there are too many to show."""
+    names = sorted({name for each in report.rounds for name in each.asked}, key=str)
+    few = len(names) <= _GRID_GATEWAYS and len(report.rounds) <= _GRID_ROUNDS
+    total = sum(len(each.vanished) for each in report.rounds)
+    present = [phase for phase in PHASES if any(phase == at for at in _phases(report.rounds))]
+
+    def draw(axes: Axes) -> None:
+        if few:
+            _dots(axes, report.rounds, [str(name) for name in names])
+        else:
+            _counts(axes, report.rounds, present)
+        over_rounds(axes, len(report.rounds))
+        axes.figure.legend(
+            handles=[_mark(phase, hollow=False) for phase in present],
+            labels=present,
+            loc="outside lower center",
+            ncols=2,
+            columnspacing=1.2,
+        )
+
+    return plot(
+        "absences",
+        "Who vanished, and in which phase",
+        draw,
+        alt=f"{total} times a gateway vanished in {len(report.rounds)} rounds.",
+        caption="Filled: left out of the mean. Hollow: vanished after its upload and still counts. "
+        "Small dots took part."
+        if few
+        else "Gateways that vanished in each round, by phase.",
+        height=(95 + 19 * len(names) if few else 240) + FONT * 1.6 * ((len(present) + 1) // 2),
+    )
+
+
+def _phases(rounds: tuple[Round, ...]) -> Iterator[str]:
+    return (phase for each in rounds for phase, _ in each.vanished.values())
+
+
+def _mark(phase: str, *, hollow: bool) -> Line2D:
+    place = PHASES.index(phase)
+    colour = SERIES[place]
+    return Line2D(
+        [],
+        [],
+        linestyle="",
+        marker=_MARKS[place],
+        markersize=8,
+        markeredgewidth=2,
+        markeredgecolor=colour,
+        markerfacecolor=PAPER if hollow else colour,
+    )
+
+
+def _dots(axes: Axes, rounds: tuple[Round, ...], names: list[str]) -> None:
+    for each in rounds:
+        for name in each.asked:
+            height = names.index(str(name))
+            if name in each.vanished:
+                mark = _mark(each.vanished[name][0], hollow=name in each.included)
+                mark.set_data([each.number], [height])
+                axes.add_line(mark)
+            else:
+                axes.plot(each.number, height, marker="o", markersize=2.5, color=GRID)
+    axes.set_yticks(range(len(names)), names)
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.grid(visible=False)
+
+
+def _counts(axes: Axes, rounds: tuple[Round, ...], present: list[str]) -> None:
+    numbers = [each.number for each in rounds]
+    below = [0] * len(rounds)
+    for phase in present:
+        here = [sum(at == phase for at, _ in each.vanished.values()) for each in rounds]
+        axes.bar(numbers, here, bottom=below, width=0.9, color=SERIES[PHASES.index(phase)])
+        below = [low + more for low, more in zip(below, here, strict=True)]
+    axes.set_title("gateways")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))

@@ -1,0 +1,97 @@
+"""The directory of a run: what is known is there as soon as it is known."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from fedavg.experiment import Report
+from fedavg.orchestrator import Round
+from fedavg.report.files import append, document, line, write
+from fedavg.report.history import history_csv
+from fedavg.report.page import report_html
+from secagg.protocol.audit import AuditRecord
+from secagg.protocol.audit_file import dump_record, dump_roster
+from secagg.protocol.identity import Roster
+
+_FILES: Final = ("report.json", "report.html", "history.csv", "history.jsonl")
+_AUDIT: Final = re.compile(r"round-\d{4,}\.json|roster(-\d{4,})?\.json")
+
+
+class Output:
+    """Writes the files of one run.
+
+    The first thing written removes what an earlier run left under the same names, so that all
+    files of the directory are of one run.
+
+    Args:
+        directory: is made, with its parents, when there is something to write.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._begun = False
+        self._rosters: dict[str, bytes] = {}
+
+    def record(self, number: int, record: AuditRecord, roster: Roster) -> None:
+        """Keep a round's audit record, and the roster that it verifies under.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self._begin()
+        audit = self._directory / "audit"
+        audit.mkdir(exist_ok=True)
+        pinned = dump_roster(roster)
+        if not self._rosters or pinned != next(reversed(self._rosters.values())):
+            # Where gateways are drawn it grows as they are met; earlier records keep theirs.
+            name = f"roster-{number:04}.json" if self._rosters else "roster.json"
+            write(audit / name, pinned)
+            self._rosters[name] = pinned
+        write(audit / f"round-{number:04}.json", dump_record(record))
+
+    def round(self, each: Round) -> None:
+        """Add a round to the history.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        self._begin()
+        append(self._directory / "history.jsonl", line(each))
+
+    def finish(self, report: Report) -> tuple[str, ...]:
+        """Write what takes a whole run; returns the names of the files.
+
+        Raises:
+            OSError: one cannot be written; the others are whole.
+        """
+        self._begin()
+        write(self._directory / "report.json", report_json(report))
+        write(self._directory / "history.csv", history_csv(report))
+        write(self._directory / "report.html", report_html(report, tuple(self._rosters)).encode())
+        audit = ("audit/",) if (self._directory / "audit").exists() else ()
+        return (*_FILES, *audit)
+
+    def _begin(self) -> None:
+        if self._begun:
+            return
+        self._directory.mkdir(parents=True, exist_ok=True)
+        for name in _FILES:
+            (self._directory / name).unlink(missing_ok=True)
+        audit = self._directory / "audit"
+        for path in audit.iterdir() if audit.is_dir() else ():
+            if _AUDIT.fullmatch(path.name):
+                path.unlink()
+        self._begun = True
+
+
+def report_json(report: Report) -> bytes:
+    """Everything, the thresholds by name: on the wire they are an array."""
+    whole = {each.name: getattr(report, each.name) for each in fields(report)}
+    if report.thresholds is not None:
+        whole["thresholds"] = msgspec.structs.asdict(report.thresholds)
+    return document(whole)

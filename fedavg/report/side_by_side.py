@@ -1,0 +1,139 @@
+"""compare.html and compare.json: runs that differ in one setting."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from fedavg.report import words
+from fedavg.report.canvas import FONT, HEIGHT, Plot, markers, name_lines, over_rounds, plot
+from fedavg.report.files import document, write
+from fedavg.report.markup import Markup, card, figure, page, table, tag, tiles
+from fedavg.report.page import settings_card, size
+from fedavg.report.style import MUTED, SERIES
+from fedavg.variants import SideBySide
+
+_STROKES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)))
+
+_COSTS: Final = (
+    "Bytes are of the busiest gateway in a round, the global model among those received; seconds "
+    "are training, aggregation and evaluation of the whole run in this process; the first run also "
+    "pays for warming up."
+)
+
+
+def write_files(done: SideBySide, directory: Path) -> tuple[str, ...]:
+    """Write both files; returns their names.
+
+    Raises:
+        OSError: one cannot be written.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    write(directory / "compare.json", document(done))
+    write(directory / "compare.html", compare_html(done).encode())
+    return "compare.html", "compare.json"
+
+
+def compare_html(done: SideBySide) -> str:
+    """The page; equal runs give equal pages, seconds apart."""
+    names = ", ".join(each.name for each in done.variants)
+    task = done.variants[0].settings.task
+    return page(f"{task}: {done.setting} {names}", _body(done))
+
+
+def _body(done: SideBySide) -> Iterator[Markup]:
+    first = done.variants[0]
+    count = len(done.variants)
+    rounds = words.plural(len(first.accuracy), "round")
+    yield tag("h1", f"{first.settings.task}: {count} values of {done.setting}")
+    yield tag("p", f"Federated averaging, {rounds} each, all else equal", cls="lead")
+    yield tiles(list(_tiles(done)))
+    yield tag("div", [figure(_accuracy(done))], cls="plots")
+    yield card("Side by side", _table(done))
+    yield settings_card(first.settings, without=done.setting)
+    notes = (
+        f"Data, first weights, order and absences are shared; only {done.setting} differs.",
+        words.HOLDOUT,
+        _COSTS,
+        "One seed says little about small differences: repeat with others before you choose.",
+    )
+    yield card("Where the numbers come from", tag("ul", [tag("li", each) for each in notes]))
+
+
+def _tiles(done: SideBySide) -> Iterator[tuple[str, Markup | str, str]]:
+    best = max(done.variants, key=lambda each: each.final_accuracy)
+    yield "Highest final accuracy", best.name, f"{best.final_accuracy:.1%}"
+    reached = [each for each in done.variants if each.rounds_to_target is not None]
+    soonest = min(reached, key=lambda each: each.rounds_to_target or 0, default=None)
+    yield (
+        f"First to {done.target:.0%}",
+        soonest.name if soonest else "none",
+        f"in round {soonest.rounds_to_target}" if soonest else "not in these rounds",
+    )
+    least = min(done.variants, key=lambda each: each.bytes_up)
+    same = len({each.bytes_up for each in done.variants}) == 1
+    yield "Values compared", str(len(done.variants)), f"of {done.setting}, all else equal"
+    yield "Least sent", "all the same" if same else least.name, f"{size(least.bytes_up)} a round"
+
+
+def _accuracy(done: SideBySide) -> Plot:
+    rounds = len(done.variants[0].accuracy)
+    height = max(HEIGHT, 100 + FONT * 1.6 * len(done.variants))
+
+    def draw(axes: Axes) -> None:
+        ends = []
+        for index, each in enumerate(done.variants):
+            colour = SERIES[index % len(SERIES)]
+            axes.plot(
+                range(1, rounds + 1),
+                each.accuracy,
+                color=colour,
+                linestyle=_STROKES[index % len(_STROKES)],
+                **markers(rounds),
+            )
+            ends.append((each.accuracy[-1], each.name, colour))
+        axes.axhline(done.target, color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
+        axes.set_title("right answers on the holdout set")
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        over_rounds(axes, rounds)
+        name_lines(axes, ends, height)
+
+    return plot(
+        "accuracy",
+        "Accuracy",
+        draw,
+        alt="Line plot of accuracy over the rounds. At the end: "
+        + ", ".join(f"{each.name} {each.final_accuracy:.1%}" for each in done.variants),
+        caption=f"The dotted line is the target of {done.target:.0%}.",
+        height=height,
+    )
+
+
+def _table(done: SideBySide) -> Markup:
+    rows = [
+        (
+            each.name,
+            f"{each.final_accuracy:.3f}",
+            f"{each.best_accuracy:.3f}",
+            "-" if each.rounds_to_target is None else each.rounds_to_target,
+            f"{each.seconds:.1f}",
+            size(each.bytes_up),
+            size(each.bytes_down),
+        )
+        for each in done.variants
+    ]
+    headings = (
+        done.setting.capitalize(),
+        "Final accuracy",
+        "Best accuracy",
+        f"Rounds to {done.target:.0%}",
+        "Seconds",
+        "Sent",
+        "Received",
+    )
+    return table("Side by side", headings, rows, ("nowrap", *["number"] * 6))

@@ -1,0 +1,77 @@
+"""What a run comes to, in sentences that terminal and page share."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from fedavg.comparison import Deviation
+from fedavg.experiment import Report
+from fedavg.settings import dropout_warning
+
+IN_THIS_PROCESS: Final = (
+    "All parties ran in this process: this shows numbers, cost and recovery. Privacy begins where "
+    "each gateway runs its own session."
+)
+HOLDOUT: Final = (
+    "Accuracy and loss are of the global model after each round, on holdout samples that no "
+    "gateway trained on."
+)
+UNITS: Final = (
+    "MB and ms are of the protocol, all gateways together; the model itself and training come on "
+    "top."
+)
+IN_THE_CLEAR: Final = "In the clear: whoever aggregates sees every update."
+
+
+def plural(count: int, one: str) -> str:
+    """A number and what it counts."""
+    return f"{count} {one}{'' if count == 1 else 's'}"
+
+
+def worst(report: Report) -> Deviation:
+    """Of all rounds, the mean that came closest to its bound or went furthest beyond it."""
+    return max(report.comparison.deviations, key=lambda each: each.largest / (each.bound or 1.0))
+
+
+def accuracy(report: Report) -> str:
+    """How good the model became, and what protection cost of that."""
+    compared = report.comparison
+    secure = f"{compared.accuracy:.1%} of the holdout samples"
+    after = f"After {plural(len(report.rounds), 'round')} the model is right on {secure}"
+    if report.settings.scheme == "plain":
+        return f"{after}, trained without protection."
+    gap = 100 * (compared.accuracy - compared.plain_accuracy)
+    beside = f"the same rounds in the clear reach {compared.plain_accuracy:.1%}"
+    judged = "no difference" if gap == 0 else f"a difference of {abs(gap):.1f} points"
+    return f"{after}; {beside}: {judged}."
+
+
+def deviations(report: Report) -> str:
+    """Whether the means kept what was stated."""
+    off = worst(report)
+    numbers = f"off by {off.largest:.1e} at worst, where {off.bound:.1e} was stated"
+    if report.comparison.within_bounds:
+        return f"Every mean lay within its stated bound: {numbers}."
+    beyond = sum(not each.within for each in report.comparison.deviations)
+    return f"BOUND EXCEEDED in {plural(beyond, 'round')}: {numbers}."
+
+
+def privacy(report: Report) -> str:
+    """What the orchestrator learns, to quote."""
+    return IN_THE_CLEAR if report.guarantees is None else report.guarantees.hides
+
+
+def not_promised(report: Report) -> list[str]:
+    """What a reader might take for granted and must not."""
+    if report.guarantees is None:
+        return ["No update was hidden from anybody."]
+    fragile = dropout_warning(report.settings)
+    return [*([fragile] if fragile else []), report.guarantees.not_promised, IN_THIS_PROCESS]
+
+
+def summary(report: Report) -> tuple[str, ...]:
+    """What a terminal says at the end."""
+    spent = ", ".join(f"{name} {seconds:.1f}" for name, seconds in report.seconds.items())
+    checked = () if report.settings.scheme == "plain" else (deviations(report),)
+    note = IN_THE_CLEAR if report.settings.scheme == "plain" else IN_THIS_PROCESS
+    return (UNITS, f"seconds: {spent}", accuracy(report), *checked, note)

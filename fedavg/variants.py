@@ -1,0 +1,111 @@
+"""Runs that differ in one setting, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final, Self, cast
+
+from fedavg.experiment import Report, Settings, check
+from secagg.errors import ConfigurationError
+
+AXES: Final = {
+    "optimisers": "optimiser",
+    "servers": "server",
+    "schemes": "scheme",
+    "losses": "loss",
+}
+"""Option of `fedavg compare` -> the setting that it varies."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One run among others.
+
+    Attributes:
+        name: the value of the setting that varies.
+        settings: all of them.
+        accuracy: on the holdout set after each round.
+        final_accuracy: after the last.
+        best_accuracy: after the best.
+        rounds_to_target: until the accuracy first reached the target; None if it never did.
+        seconds: of the whole run.
+        bytes_up: largest number of bytes that one gateway sent in a round.
+        bytes_down: largest number that one received.
+    """
+
+    name: str
+    settings: Settings
+    accuracy: tuple[float, ...]
+    final_accuracy: float
+    best_accuracy: float
+    rounds_to_target: int | None
+    seconds: float
+    bytes_up: int
+    bytes_down: int
+
+    @classmethod
+    def of(cls, name: str, report: Report, target: float) -> Self:
+        """What to compare of a run."""
+        accuracy = tuple(each.accuracy for each in report.rounds)
+        reached = (each.number for each in report.rounds if each.accuracy >= target)
+        return cls(
+            name=name,
+            settings=report.settings,
+            accuracy=accuracy,
+            final_accuracy=accuracy[-1],
+            best_accuracy=max(accuracy),
+            rounds_to_target=next(reached, None),
+            seconds=sum(report.seconds.values()),
+            bytes_up=max(each.bytes_up for each in report.rounds),
+            bytes_down=max(each.bytes_down for each in report.rounds),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SideBySide:
+    """Several runs.
+
+    Attributes:
+        setting: the one that varies.
+        target: the accuracy that `Variant.rounds_to_target` asks for.
+        variants: in the order they were named.
+    """
+
+    setting: str
+    target: float
+    variants: tuple[Variant, ...]
+
+
+def planned(
+    settings: Settings, axes: Mapping[str, str | None], target: float
+) -> tuple[str, dict[str, Settings]]:
+    """Which runs are asked for, each of them checked.
+
+    Args:
+        settings: what they share.
+        axes: for each of `AXES`, comma-separated values, or None.
+        target: from above 0 to 1.
+
+    Returns:
+        The setting that varies, and settings by its values.
+
+    Raises:
+        ConfigurationError: not exactly one axis with two or more values, or a run that cannot be.
+    """
+    if not 0 < target <= 1:
+        raise ConfigurationError(f"target {target}: use a share above 0, at most 1, such as 0.9")
+    given = [(AXES[axis], values) for axis, values in axes.items() if values is not None]
+    if len(given) != 1:
+        options = ", ".join(f"--{axis}" for axis in AXES)
+        raise ConfigurationError(f"{len(given)} things to vary: use exactly one of {options}")
+    [(setting, values)] = given
+    names = [name.strip() for name in values.split(",")]
+    if len(names) < 2 or len(set(names)) < len(names):
+        raise ConfigurationError(
+            f"{setting} {values!r}: name two or more different ones, as in a,b"
+        )
+    runs = {name: replace(settings, **cast("dict[str, Any]", {setting: name})) for name in names}
+    for each in runs.values():
+        check(each)
+    return setting, runs

@@ -1,0 +1,236 @@
+"""Settings to report: who is asked, what is told, what is compared."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+
+import pytest
+
+from fedavg import experiment
+from fedavg.aggregation import SERVER_OPTIMISERS, server_optimiser
+from fedavg.experiment import Settings, absences, cohort, run
+from fedavg.orchestrator import Orchestrator
+from fedavg.plain import BEFORE, PHASES, PlainAverage
+from fedavg.settings import max_colluding, thresholds_of
+from fedavg.tasks import load
+from secagg import Completed, Masks, PhaseClosed
+from secagg.protocol.audit import verify_record
+from secagg.thresholds import derive
+
+NAMES = tuple(f"g{number:02d}" for number in range(1, 11))
+SAMPLED = Settings(
+    task="threshold", gateways=9, sample=7, rounds=3, vanish=1, server="fedyogi", seed=3
+)
+
+
+def _run(settings, **more):
+    return run(settings, clock=time.perf_counter, **more)
+
+
+@pytest.fixture(scope="module")
+def sampled():
+    """A run with a sample, absences and a server that remembers, and what it told meanwhile."""
+    told = []
+    report = _run(
+        SAMPLED,
+        on_round=lambda each: told.append(("round", each)),
+        on_event=lambda event: told.append(("event", event)),
+        on_record=lambda *record: told.append(("record", record)),
+    )
+    return report, told
+
+
+# Who takes part.
+
+
+def test_a_cohort_is_drawn_from_the_seed():
+    settings = Settings(sample=4)
+    drawn = [cohort(settings, NAMES, number) for number in range(1, 201)]
+
+    assert drawn == [cohort(settings, NAMES, number) for number in range(1, 201)]
+    assert drawn[0] != cohort(replace(settings, seed=1), NAMES, 1)
+    assert {4} == {len(set(each)) for each in drawn}
+    assert all(list(each) == sorted(each) for each in drawn)
+    # 80 of 200 expected, with a standard deviation of 7: fixed draws, far from the tails.
+    assert all(50 < sum(name in each for each in drawn) < 110 for name in NAMES)
+    assert NAMES == cohort(Settings(), NAMES, 1)
+
+
+def test_who_vanishes_is_among_the_asked():
+    settings = Settings(sample=5, vanish=2)
+    for number in range(1, 101):
+        asked = cohort(settings, NAMES, number)
+
+        assert set(absences(settings, asked, number)) < set(asked)
+
+
+def test_rounds_ask_their_cohorts(sampled):
+    report, _ = sampled
+    names = tuple(f"g{number:02d}" for number in range(1, 10))
+
+    assert [cohort(SAMPLED, names, n) for n in (1, 2, 3)] == [each.asked for each in report.rounds]
+    assert len({each.asked for each in report.rounds}) > 1
+    for each in report.rounds:
+        missing = {n for n, (phase, _) in each.vanished.items() if phase in BEFORE}
+        assert absences(SAMPLED, each.asked, each.number).keys() == each.vanished.keys()
+        assert set(each.asked) - missing == set(each.included)
+
+
+def test_thresholds_are_of_the_sample_and_its_colluders_of_all(sampled):
+    report, _ = sampled
+
+    # C = (9 - 1) // 3 of nine gateways, not (7 - 1) // 3.
+    assert derive(7, max_colluding=2) == report.thresholds == thresholds_of(SAMPLED)
+    assert 3 == max_colluding(Settings(sample=5))
+    assert 10 == max_colluding(Settings(gateways=100, sample=20))
+    assert 1 == max_colluding(Settings(sample=5, max_colluding=1))
+    assert max_colluding(Settings()) is None
+    assert Masks().guarantees(report.thresholds) == report.guarantees
+
+
+def test_thresholds_that_are_asked_for_are_those_of_the_rounds():
+    settings = Settings(
+        task="threshold", gateways=8, rounds=1, max_colluding=2, max_dropouts=1, vanish=1
+    )
+    told = []
+    report = _run(settings, on_record=lambda _, record, __: told.append(record.announce.params))
+
+    assert derive(8, max_colluding=2, max_dropouts=1) == report.thresholds
+    assert [report.thresholds] == [each.thresholds for each in told]
+
+
+# What is told.
+
+
+def test_records_are_under_one_roster(sampled):
+    _, told = sampled
+    records = [what for kind, what in told if kind == "record"]
+    rosters = {roster.hash() for _, _, roster in records}
+
+    assert [1, 2, 3] == [number for number, _, _ in records]
+    assert [1, 2, 3] == [record.announce.params.round for _, record, _ in records]
+    assert 1 == len(rosters)
+    assert 9 == len(records[0][2].members)
+    for _, record, roster in records:
+        verify_record(record, roster)
+
+
+def test_events_are_told_before_the_round_ends(sampled):
+    _, told = sampled
+    ends = [place for place, (kind, _) in enumerate(told) if kind == "round"]
+    events = [what for kind, what in told[: ends[0]] if kind == "event"]
+
+    assert list(PHASES) == [each.phase for each in events if isinstance(each, PhaseClosed)]
+    assert isinstance(events[-1], Completed)
+    assert 3 == sum(isinstance(what, Completed) for _, what in told)
+    assert ["record", "round"] == [kind for kind, _ in told[-2:]]
+
+
+def test_nothing_is_told_of_a_protocol_in_the_clear():
+    told = []
+    settings = replace(SAMPLED, scheme="plain", sample=4, rounds=1)
+    report = _run(settings, on_event=told.append, on_record=lambda *each: told.append(each))
+
+    assert [] == told
+    assert (None, None) == (report.thresholds, report.guarantees)
+    assert 4 == len(report.rounds[0].asked)
+    assert report.comparison.accuracy == report.comparison.plain_accuracy
+
+
+# What is compared.
+
+
+def test_equal_settings_give_equal_numbers(sampled):
+    def numbers(report):
+        return [replace(each, seconds={}, phases=()) for each in report.rounds], report.comparison
+
+    first, _ = sampled
+
+    assert numbers(first) == numbers(_run(SAMPLED))
+    assert numbers(first) != numbers(_run(replace(SAMPLED, seed=4)))
+
+
+def test_the_plain_run_has_the_same_cohorts_and_a_server_of_its_own(sampled):
+    report, _ = sampled
+    task = load("threshold", gateways=9, seed=3)
+    plain = Orchestrator(
+        task.build(),
+        task.gateways,
+        task.holdout,
+        average=PlainAverage(),
+        clock=time.perf_counter,
+        server=server_optimiser("fedyogi"),
+    )
+    for each in report.rounds:
+        plain.round(asked=each.included)
+
+    assert tuple(each.accuracy for each in plain.history) == report.comparison.history
+    assert report.comparison.history[-1] == report.comparison.plain_accuracy
+    assert report.rounds[-1].accuracy == report.comparison.accuracy
+    assert report.comparison.accuracy == pytest.approx(report.comparison.plain_accuracy, abs=0.01)
+    assert 3 == len(report.comparison.deviations)
+    assert report.comparison.within_bounds
+    assert all(0 < each.largest for each in report.comparison.deviations)
+
+
+# What the settings reach.
+
+
+def _accuracies(**settings):
+    report = _run(Settings(task="threshold", gateways=4, rounds=2, **settings))
+    return [(each.accuracy, each.loss) for each in report.rounds]
+
+
+def test_every_setting_of_training_arrives():
+    usual = _accuracies()
+    changes = [
+        {"loss": "mse"},
+        {"optimiser": "adam"},
+        {"rate": 0.05},
+        {"steps": 5},
+        {"batch": 5},
+        {"overrides": {"g02": {"rate": 0.01}}},
+        {"server": "fedadam"},
+        {"server_rate": 0.5},
+    ]
+
+    assert [] == [change for change in changes if usual == _accuracies(**change)]
+
+
+def test_splits_and_the_number_of_gateways_arrive():
+    even = _run(Settings(task="cancer", rounds=1))
+    skewed = _run(Settings(task="cancer", rounds=1, split="dirichlet", alpha=0.1))
+
+    assert ("g01", "g02", "g03") == even.rounds[0].asked
+    assert even.rounds[0].loss != skewed.rounds[0].loss
+
+
+@pytest.mark.parametrize("server", SERVER_OPTIMISERS)
+def test_every_server_learns_the_threshold_securely(server):
+    report = _run(Settings(task="threshold", gateways=5, rounds=5, vanish=1, server=server))
+
+    assert report.comparison.accuracy >= 0.9
+    assert report.comparison.within_bounds
+    assert report.comparison.accuracy == pytest.approx(report.comparison.plain_accuracy, abs=0.01)
+
+
+@pytest.mark.parametrize("server", SERVER_OPTIMISERS[1:])
+def test_every_server_learns_digits(server):
+    task = load("digits")
+    orchestrator = Orchestrator(
+        task.build(),
+        task.gateways,
+        task.holdout,
+        average=PlainAverage(),
+        clock=time.perf_counter,
+        server=server_optimiser(server),
+    )
+    for _ in range(6):
+        last = orchestrator.round()
+
+    assert last.accuracy >= 0.9
+
+
+def test_names_of_the_module_are_there():
+    assert [] == [name for name in experiment.__all__ if not hasattr(experiment, name)]

@@ -1,0 +1,133 @@
+"""What is refused before anything is trained, and what is said of dropouts."""
+
+from __future__ import annotations
+
+import time
+from itertools import product
+
+import pytest
+
+from fedavg.experiment import Settings, check, dropout_warning, run
+from fedavg.gateway import Gateway
+from fedavg.settings import thresholds_of
+from secagg.errors import ConfigurationError
+from secagg.thresholds import derive
+
+
+@pytest.fixture
+def untrained(monkeypatch):
+    def train(*_):
+        raise AssertionError("a gateway trains")
+
+    monkeypatch.setattr(Gateway, "train", train)
+
+
+REFUSED = [
+    ({"task": "chess"}, "task 'chess' is unknown: use threshold, digits, digits-cnn, cancer"),
+    ({"gateways": 0}, "0 gateways: task digits takes 1 to 100"),
+    ({"gateways": 101}, "101 gateways: task digits takes 1 to 100"),
+    ({"gateways": 2}, "2 gateways: it takes 3 or more"),
+    ({"gateways": 5.0}, "gateways is 5.0: use a whole number"),
+    ({"rounds": 0}, "0 rounds: it takes 1 to 10000"),
+    ({"rounds": 10_001}, "10001 rounds: it takes 1 to 10000"),
+    ({"rounds": True}, "rounds is True: use a whole number"),
+    ({"seed": -1}, "seed -1: use 0 to"),
+    ({"scheme": "hope"}, "scheme 'hope' is unknown: use masks or plain"),
+    ({"loss": "hinge"}, "loss 'hinge': use one of cross-entropy, bce, mse"),
+    ({"loss": "bce"}, "loss bce: task digits takes cross-entropy, mse"),
+    ({"optimiser": "lion"}, "optimiser 'lion': use one of sgd, adam, adagrad"),
+    ({"rate": 0.0}, "rate 0.0: use a number above 0"),
+    ({"steps": 0}, "steps 0: use a whole number"),
+    ({"batch": 0}, "batch 0: use a whole number"),
+    ({"split": "sorted"}, "split 'sorted': use one of iid, dirichlet"),
+    ({"split": "dirichlet", "alpha": 0.0}, "alpha 0.0: use a finite number above 0"),
+    ({"server": "sgd"}, "server 'sgd': use one of fedavg, fedavgm, fedadam, fedyogi"),
+    ({"server_rate": -1.0}, "server rate -1.0: use a number above 0"),
+    ({"overrides": {"g99": {"rate": 0.1}}}, "unknown gateways g99: use g01 to g10"),
+    ({"overrides": {"g01": {"loss": "mse"}}}, "'loss' cannot be overridden: use rate"),
+    ({"clip": -1.0}, "clip"),
+    ({"clip": float("nan")}, "clip"),
+    ({"max_colluding": 9}, "Nearest that do: n=10 C=8"),
+    ({"max_dropouts": 8}, "Nearest"),
+    ({"max_dropouts": "2"}, "max_dropouts is '2': use a whole number"),
+    ({"vanish": 4}, "vanish = 4: use 0 to 3. 10 gateways with C = 3 survive D = 3"),
+    ({"vanish": -1}, "vanish = -1: use 0 to 3"),
+    ({"vanish": 3, "max_dropouts": 2}, "use 0 to 2. 10 gateways with C = 3 survive D = 2"),
+    ({"vanish": 1, "gateways": 3}, "vanish = 1: use 0 to 0. Three gateways survive no dropout"),
+    ({"vanish": 10, "scheme": "plain"}, "use 0 to 9. A mean is of one gateway or more"),
+    ({"vanish": 4, "scheme": "plain", "sample": 4}, "use 0 to 3"),
+    ({"sample": 0}, "a sample of 0 of 10: draw 1 to 10"),
+    ({"sample": 11}, "a sample of 11 of 10: draw 1 to 10"),
+    ({"sample": 11, "scheme": "plain"}, "draw 1 to 10"),
+    ({"sample": 2}, "a sample of 2 of 10 cannot work with C = 3: draw 5 or more, or set a lower C"),
+    ({"sample": 2, "max_colluding": 1}, "cannot work with C = 1: draw 3 or more"),
+    ({"sample": 6, "max_dropouts": 2}, "with C = 3, D = 2: draw 8 or more"),
+    ({"sample": 8, "max_colluding": 9}, "8 gateways, 9 colluding"),
+    ({"sample": 8, "max_colluding": 0}, "8 gateways, 0 colluding"),
+    ({"sample": 5, "vanish": 1}, "use 0 to 0. Five gateways survive no dropout"),
+]
+
+
+@pytest.mark.parametrize(("settings", "said"), REFUSED)
+def test_what_cannot_work_is_refused_before_training(settings, said, untrained):
+    for refuse in (check, lambda each: run(each, clock=time.perf_counter)):
+        with pytest.raises(ConfigurationError) as refused:
+            refuse(Settings(**settings))
+
+        assert said in str(refused.value)
+        assert "\n" not in str(refused.value)
+
+
+def test_what_works_is_not_refused(untrained):
+    check(Settings())
+    check(Settings(sample=5))
+    check(Settings(sample=1, scheme="plain"))
+    check(Settings(task="cancer"))
+
+
+def test_the_smallest_sample_that_is_named_is_the_smallest():
+    def works(asked, colluding, dropouts):
+        try:
+            return derive(asked, max_colluding=colluding, max_dropouts=dropouts)
+        except ConfigurationError:
+            return None
+
+    for colluding, dropouts in product(range(1, 9), [None, *range(5)]):
+        settings = Settings(gateways=60, sample=1, max_colluding=colluding, max_dropouts=dropouts)
+        with pytest.raises(ConfigurationError, match=r"draw \d+ or more") as refused:
+            thresholds_of(settings)
+        least = int(str(refused.value).split("draw ")[1].split()[0])
+
+        assert least == next(n for n in range(60) if works(n, colluding, dropouts))
+
+
+SILENT = "if one falls silent, the round ends without a mean; "
+
+
+@pytest.mark.parametrize(
+    ("settings", "begin", "end"),
+    [
+        ({"gateways": 3}, "Three {} (C = 1, D = 0)", "with C = 1, four survive one."),
+        ({"gateways": 12, "sample": 5}, "Five {} (C = 3, D = 0)", "with C = 3, six survive one."),
+        (
+            {"max_dropouts": 0},
+            "10 {} (C = 3, D = 0)",
+            "they could survive three, but max_dropouts is 0.",
+        ),
+    ],
+)
+def test_no_dropout_is_said_in_words(settings, begin, end):
+    said = f"{begin.format('gateways survive no dropout')}: {SILENT}{end}"
+
+    assert said == dropout_warning(Settings(**settings))
+
+
+@pytest.mark.parametrize("settings", [{"gateways": 4}, {"gateways": 3, "scheme": "plain"}])
+def test_nothing_is_said_where_one_may_vanish(settings):
+    assert dropout_warning(Settings(**settings)) is None
+
+
+def test_what_survives_one_more_is_true():
+    for colluding in range(1, 20):
+        assert 0 == derive(colluding + 2, max_colluding=colluding).max_dropouts
+        assert derive(colluding + 3, max_colluding=colluding).max_dropouts >= 1

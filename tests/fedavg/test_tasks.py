@@ -1,0 +1,214 @@
+"""Options, overrides, splits and the caps that follow from them."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fedavg.learning import OPTIMISERS
+from fedavg.tasks import TASKS, Options, load
+from fedavg.tasks.splits import LEAST, dirichlet, largest
+from secagg.errors import ConfigurationError
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"loss": "hinge"}, "loss 'hinge': use one of cross-entropy, bce, mse"),
+        ({"optimiser": "lion"}, "optimiser 'lion': use one of sgd, adam, adagrad"),
+        ({"rate": 0.0}, "rate 0.0: use a number above 0, at most 100"),
+        ({"rate": math.nan}, "rate nan: use a number above 0, at most 100"),
+        ({"steps": 0}, "steps 0: use a whole number, 1 to 10000"),
+        ({"batch": -1}, "batch -1: use a whole number, 1 to 10000"),
+        ({"split": "random"}, "split 'random': use one of iid, dirichlet"),
+        ({"alpha": 0.0}, "alpha 0.0: use a finite number above 0"),
+        ({"alpha": -1.0}, "alpha -1.0: use a finite number above 0"),
+        ({"alpha": math.nan}, "alpha nan: use a finite number above 0"),
+        ({"alpha": math.inf}, "alpha inf: use a finite number above 0"),
+        ({"overrides": {"g02": {"rate": -1}}}, "gateway g02: rate -1: use a number above 0"),
+        ({"overrides": {"g02": {"optimiser": "x"}}}, "gateway g02: optimiser 'x': use one of sgd"),
+        (
+            {"overrides": {"g02": {"loss": "mse"}}},
+            "gateway g02: 'loss' cannot be overridden: use rate, steps, batch, momentum, optimiser",
+        ),
+    ],
+)
+def test_options_out_of_range_name_the_range(changes, said):
+    with pytest.raises(ConfigurationError) as refused:
+        Options(**changes)
+
+    assert str(refused.value).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "said"),
+    [
+        ("digits", {"loss": "bce"}, "loss bce: task digits takes cross-entropy, mse"),
+        ("digits-cnn", {"loss": "bce"}, "loss bce: task digits-cnn takes cross-entropy, mse"),
+        ("threshold", {"split": "dirichlet"}, "split dirichlet: task threshold takes iid"),
+        ("digits", {"data": Path()}, "data: task digits reads no files; cancer does"),
+        (
+            "digits",
+            {"overrides": {"g11": {"rate": 0.1}, "x": {}}},
+            "overrides of unknown gateways g11, x: use g01 to g10",
+        ),
+        (
+            "digits",
+            {"overrides": {"g01": {"optimiser": "adam", "momentum": 0.5}}},
+            "gateway g01: adam has no momentum: use sgd",
+        ),
+        (
+            "digits",
+            {"optimiser": "adagrad", "overrides": {"g01": {"momentum": 0.5}}},
+            "gateway g01: adagrad has no momentum: use sgd",
+        ),
+    ],
+)
+def test_what_a_task_cannot_do_names_what_it_can(name, changes, said):
+    with pytest.raises(ConfigurationError) as refused:
+        load(name, options=Options(**changes))
+
+    assert said == str(refused.value)
+
+
+@pytest.mark.parametrize("seed", [-1, 2**31])
+def test_a_seed_out_of_range_is_refused(seed):
+    with pytest.raises(ConfigurationError, match=f"seed {seed}: use 0 to 2147483647"):
+        load("threshold", seed=seed)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_brings_its_own_number_of_gateways(name):
+    assert (3 if name == "cancer" else 10) == len(load(name).gateways) == TASKS[name].gateways
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_task_can_be_split_over_as_many_gateways_as_it_says(name):
+    entry = TASKS[name]
+    task = load(name, gateways=entry.largest, options=Options(split=entry.splits[-1], alpha=0.01))
+    names = [gateway.name for gateway in task.gateways]
+
+    assert entry.largest == len(set(names))
+    assert sorted(names) == names
+    assert all(0 < gateway.count <= task.max_weight for gateway in task.gateways)
+
+
+@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("optimiser", OPTIMISERS)
+def test_every_loss_a_task_allows_trains(name, optimiser):
+    for loss in TASKS[name].losses:
+        task = load(name, gateways=3, options=Options(loss=loss, optimiser=optimiser, steps=1))
+        gateway = task.gateways[0]
+        before = task.build().state_dict()
+        after = gateway.train(before, 1)
+
+        assert loss == task.loss
+        assert not all(before[key].equal(after[key]) for key in before)
+        assert {"loss", "correct", "samples"} == set(gateway.measure(after))
+
+
+def _recipes(**changes):
+    task = load("threshold", gateways=3, options=Options(**changes))
+    return task, [gateway._recipe for gateway in task.gateways]
+
+
+def test_options_reach_every_gateway():
+    _, recipes = _recipes(loss="mse", optimiser="adam", rate=0.5, steps=7, batch=9)
+    seen = {(r.loss, r.optimiser, r.rate, r.steps, r.batch) for r in recipes}
+
+    assert {("mse", "adam", 0.5, 7, 9)} == seen
+
+
+def test_an_override_reaches_one_gateway():
+    _, plain = _recipes()
+    changes = {"rate": 0.3, "steps": 5, "batch": 2, "momentum": 0.0}
+    _, recipes = _recipes(overrides={"g02": changes})
+
+    assert [plain[0], plain[2]] == [recipes[0], recipes[2]]
+    assert changes == {name: getattr(recipes[1], name) for name in changes}
+
+
+def test_an_override_of_the_optimiser_brings_its_own_rate():
+    _, own = _recipes(optimiser="adam")
+    _, recipes = _recipes(rate=3.0, overrides={"g01": {"optimiser": "adam"}, "g02": {"batch": 5}})
+
+    assert [own[0].rate, 3.0, 3.0] == [recipe.rate for recipe in recipes]
+    assert ["adam", "sgd", "sgd"] == [recipe.optimiser for recipe in recipes]
+
+
+@pytest.mark.parametrize(
+    ("changes", "factor"),
+    [
+        ({}, 1),
+        ({"rate": 0.05}, 1),
+        ({"steps": 5}, 1),
+        ({"rate": 0.2}, 2),
+        ({"rate": 0.2, "steps": 60}, 6),
+        ({"overrides": {"g03": {"momentum": 0.95}}}, 2),
+        ({"overrides": {"g03": {"rate": 0.4}}}, 4),
+    ],
+)
+def test_the_clip_gives_room_to_recipes_that_go_further(changes, factor):
+    own, _ = _recipes()
+    task, _ = _recipes(**changes)
+    start = task.build().state_dict()
+    moved = [
+        (value - start[key]).abs().max().item()
+        for gateway in task.gateways
+        for key, value in gateway.train(start, 1).items()
+    ]
+
+    assert factor * own.clip == pytest.approx(task.clip)
+    assert max(moved) < task.clip
+
+
+@given(
+    classes=st.lists(st.integers(0, 60), min_size=1, max_size=10),
+    gateways=st.integers(1, 20),
+    alpha=st.floats(1e-300, 1e9, exclude_min=True),
+    seed=st.integers(0, 2**31 - 1),
+)
+@settings(max_examples=100)
+def test_a_skewed_split_uses_every_sample_once(classes, gateways, alpha, seed):
+    labels = torch.arange(len(classes)).repeat_interleave(torch.tensor(classes))
+    labels = torch.cat([labels, torch.zeros(LEAST * gateways, dtype=torch.int64)])
+    shares = dirichlet(labels, gateways, alpha=alpha, seed=seed)
+    again = dirichlet(labels, gateways, alpha=alpha, seed=seed)
+    sizes = [len(share) for share in shares]
+
+    assert gateways == len(shares)
+    assert list(range(len(labels))) == torch.cat(shares).sort().values.tolist()
+    assert min(sizes) >= LEAST
+    assert max(sizes) <= largest(len(labels), gateways, "dirichlet")
+    assert all(one.equal(other) for one, other in zip(shares, again, strict=True))
+
+
+def _classes(alpha, seed=0):
+    """How many digits a gateway knows, at least five samples each, on average."""
+    task = load("digits", seed=seed, options=Options(split="dirichlet", alpha=alpha))
+    known = [(g._samples.labels.bincount() >= 5).sum().item() for g in task.gateways]
+    return sum(known) / len(known)
+
+
+def test_the_smaller_alpha_the_fewer_classes_a_gateway_knows():
+    few, some, all_of_them = (_classes(alpha) for alpha in (0.05, 0.5, 1000.0))
+
+    assert few < 3 < some < 8
+    assert all_of_them == 10
+
+
+def test_a_skewed_split_is_decided_by_its_seed():
+    one, same, other = (
+        [
+            g._samples.labels.tolist()
+            for g in load("digits", seed=seed, options=Options(split="dirichlet")).gateways
+        ]
+        for seed in (1, 1, 2)
+    )
+
+    assert one == same != other
