@@ -125,25 +125,29 @@ def markers(rounds: int) -> dict[str, Any]:
     return {"marker": "o"} if rounds <= 30 else {}
 
 
-def name_lines(axes: Axes, ends: Sequence[tuple[float, str, str]], height: float = HEIGHT) -> None:
+def name_lines(
+    axes: Axes, rounds: int, ends: Sequence[tuple[float, str, str]], height: float = HEIGHT
+) -> None:
     """Write each line's name beside its end, moved apart where they would overlap.
 
     Args:
         axes: their limits are final.
+        rounds: where the lines end.
         height: of the whole picture, points.
         ends: (value at the end, name, colour of the line).
     """
     gap = FONT * 1.2 / (height * _SHARE)
     scale = axes.transScale + axes.transLimits
+    last = float(scale.transform((rounds, ends[0][0]))[0])
     ends = sorted((float(scale.transform((1, end))[1]), label, ink) for end, label, ink in ends)
     heights = _apart([place for place, _, _ in ends], gap)
     for (place, label, colour), moved in zip(ends, heights, strict=True):
         axes.plot(
-            [1.0, 1.035],
+            [last + 0.02, 1.035],
             [place, moved],
             transform=axes.transAxes,
             color=colour,
-            linewidth=1.2,
+            linewidth=1,
             clip_on=False,
         )
         axes.text(1.05, moved, label, transform=axes.transAxes, va="center")

@@ -57,6 +57,7 @@ def accuracy(report: Report) -> Plot:
                 alpha=0.45,
                 label="in the clear",
                 solid_capstyle="round",
+                markersize=10,
                 **markers(len(numbers)),
             )
         axes.plot(
@@ -67,7 +68,7 @@ def accuracy(report: Report) -> Plot:
             label="secure" if compared else "in the clear",
         )
         axes.set_title("right answers on the holdout set")
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
         axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         axes.legend(loc="lower right")
         over_rounds(axes, len(numbers))
@@ -105,7 +106,9 @@ def deviation(report: Report) -> Plot:
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.0e}"))
         axes.yaxis.set_minor_locator(NullLocator())
         over_rounds(axes, len(numbers))
-        name_lines(axes, [(bounds[-1], "stated", SERIES[1]), (shown[-1], "found", SERIES[0])])
+        name_lines(
+            axes, len(numbers), [(bounds[-1], "stated", SERIES[1]), (shown[-1], "found", SERIES[0])]
+        )
 
     return plot(
         "deviation",
@@ -137,9 +140,8 @@ def traffic(report: Report) -> Plot:
         axes.set_ylim(0, 1.15 * max(up + down) / unit)
         axes.set_title(f"{name}, the busiest gateway")
         over_rounds(axes, len(numbers))
-        name_lines(
-            axes, [(up[-1] / unit, "sent", SERIES[0]), (down[-1] / unit, "received", SERIES[1])]
-        )
+        ends = [(up[-1] / unit, "sent", SERIES[0]), (down[-1] / unit, "received", SERIES[1])]
+        name_lines(axes, len(numbers), ends)
 
     return plot(
         "traffic",
@@ -216,7 +218,7 @@ def absences(report: Report) -> Plot:
             _counts(axes, report.rounds, present)
         over_rounds(axes, len(report.rounds))
         axes.figure.legend(
-            handles=[_mark(phase, hollow=False) for phase in present],
+            handles=[_mark(phase, hollow=False, shape="" if few else "s") for phase in present],
             labels=present,
             loc="outside lower center",
             ncols=2,
@@ -240,14 +242,14 @@ def _phases(rounds: tuple[Round, ...]) -> Iterator[str]:
     return (phase for each in rounds for phase, _ in each.vanished.values())
 
 
-def _mark(phase: str, *, hollow: bool) -> Line2D:
+def _mark(phase: str, *, hollow: bool, shape: str = "") -> Line2D:
     place = PHASES.index(phase)
     colour = SERIES[place]
     return Line2D(
         [],
         [],
         linestyle="",
-        marker=_MARKS[place],
+        marker=shape or _MARKS[place],
         markersize=8,
         markeredgewidth=2,
         markeredgecolor=colour,

@@ -191,7 +191,9 @@ def settings_card(settings: Settings, *, without: str = "") -> Markup:
                 for name, new in changes.items()
             )
         unset = value is None or value == ""
-        shown = tag("small", choice.shown if value is None else "none") if unset else value
+        shown = (
+            tag("span", choice.shown if value is None else "none", cls="unset") if unset else value
+        )
         rows.append((each.name.replace("_", "-"), shown))
     return card("Settings", table("Settings", ("Option", "Value"), rows, ("nowrap", "value")))
 

@@ -47,13 +47,13 @@ def compare_html(done: SideBySide) -> str:
 
 def _body(done: SideBySide) -> Iterator[Markup]:
     first = done.variants[0]
-    count = len(done.variants)
+    names = ", ".join(each.name for each in done.variants)
     rounds = words.plural(len(first.accuracy), "round")
-    yield tag("h1", f"{first.settings.task}: {count} values of {done.setting}")
-    yield tag("p", f"Federated averaging, {rounds} each, all else equal", cls="lead")
+    yield tag("h1", f"{first.settings.task}: {done.setting} compared")
+    yield tag("p", f"{names}; {rounds} of federated averaging each, all else equal", cls="lead")
     yield tiles(list(_tiles(done)))
-    yield tag("div", [figure(_accuracy(done))], cls="plots")
-    yield card("Side by side", _table(done))
+    beside = [figure(_accuracy(done)), card("Side by side", _table(done))]
+    yield tag("div", beside, cls="plots")
     yield settings_card(first.settings, without=done.setting)
     notes = (
         f"Data, first weights, order and absences are shared; only {done.setting} differs.",
@@ -93,15 +93,17 @@ def _accuracy(done: SideBySide) -> Plot:
                 each.accuracy,
                 color=colour,
                 linestyle=_STROKES[index % len(_STROKES)],
+                # Broad below thin: lines that coincide are all seen.
+                linewidth=2 + 1.2 * (len(done.variants) - 1 - index),
                 **markers(rounds),
             )
             ends.append((each.accuracy[-1], each.name, colour))
         axes.axhline(done.target, color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
         axes.set_title("right answers on the holdout set")
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
         axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         over_rounds(axes, rounds)
-        name_lines(axes, ends, height)
+        name_lines(axes, rounds, ends, height)
 
     return plot(
         "accuracy",

@@ -68,7 +68,8 @@ p:last-child { margin-bottom: 0; }
 .bad { color: var(--bad); font-weight: 650; }
 .plots { display: grid; grid-template-columns: minmax(0, 1fr); gap: 14px; margin: 0 0 14px; }
 figure { margin: 0; }
-figure.card { padding: 14px 8px; margin: 0; }
+.plots > .card { margin: 0; }
+figure.card { padding: 14px 8px; }
 figure h3, figcaption { padding: 0 6px; }
 figure svg { display: block; width: 100%; height: auto; margin: 8px auto 4px; }
 figcaption { color: var(--muted); font-size: .9rem; line-height: 1.4; }
@@ -77,7 +78,7 @@ figcaption { color: var(--muted); font-size: .9rem; line-height: 1.4; }
 .tall { max-height: 40rem; overflow-y: auto; }
 table { border-collapse: collapse; width: 100%; font-size: .92rem;
   font-variant-numeric: tabular-nums; }
-th, td { text-align: left; vertical-align: top; padding: 6px 14px 6px 0;
+th, td { text-align: left; vertical-align: top; padding: 6px 12px 6px 0;
   border-bottom: 1px solid var(--grid); }
 thead th { position: sticky; top: 0; background: var(--card); color: var(--muted);
   font-weight: 600; font-size: .85rem; line-height: 1.25; vertical-align: bottom;
@@ -86,8 +87,9 @@ tbody tr:last-child > * { border-bottom: 0; }
 tbody th { font-weight: 600; }
 tbody .number, tbody .nowrap { white-space: nowrap; }
 .number { text-align: right; }
-td.wide { min-width: 15rem; }
+td.wide { min-width: 19rem; }
 td small, th small { display: block; color: var(--muted); font-weight: 400; }
+.unset { color: var(--muted); }
 .value { overflow-wrap: anywhere; }
 pre { background: var(--code); border-radius: 6px; padding: 10px 12px; margin: 0 0 10px;
   overflow-x: auto; font-size: .9rem; line-height: 1.45; }
@@ -104,7 +106,7 @@ li { margin: 0 0 6px; }
   .pair { align-items: start; }
   .tiles { grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 16px; margin-bottom: 16px; }
   .card { margin-bottom: 16px; }
-  .pair > .card { margin-bottom: 0; }
+  .pair > .card, .plots > .card { margin-bottom: 0; }
   .pair { margin-bottom: 16px; }
   figure svg { max-width: 560px; }
   .plots > :last-child:nth-child(odd) { grid-column: 1 / -1; display: grid; gap: 0 16px;

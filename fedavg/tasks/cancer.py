@@ -65,7 +65,7 @@ def task(gateways: int, seed: int, options: Options) -> Task:
         gateways=sites([_scaled(s) for s in shares], build=build, recipes=recipes, seed=seed),
         holdout=_scaled(holdout),
         loss=loss,
-        clip=DEFAULTS.clip(recipes.values()),
+        clip=DEFAULTS.clip(recipes.values(), options.split),
         max_weight=most,
     )
 

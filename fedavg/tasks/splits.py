@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from fedavg.tasks.base import Options
 
-LEAST = 5
+LEAST: Final = 5
 """Samples a gateway has at least in a skewed split: fewer make a batch of repetitions."""
-MOST = 4
+MOST: Final = 4
 """Shares of an even split that a gateway has at most in a skewed one: the mean of weights far below
 the cap is coarse, and a cap must be public."""
 

@@ -56,7 +56,7 @@ def task(gateways: int, seed: int, options: Options) -> Task:
         gateways=sites(shares, build=build, recipes=recipes, seed=seed),
         holdout=_samples(HOLDOUT, draw),
         loss=loss,
-        clip=DEFAULTS.clip(recipes.values()),
+        clip=DEFAULTS.clip(recipes.values(), options.split),
         max_weight=LARGEST,
     )
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from fedavg.learning import Recipe
 from fedavg.tasks.base import Options
 from secagg.errors import ConfigurationError
 
-MOMENTUM = 0.9
+MOMENTUM: Final = 0.9
 """Of every task whose gateways use SGD."""
+SKEWED: Final = 1.5
+"""Times the clip, where labels are skewed: gateways that know one class or two go further from the
+common model, up to 2.2 times as far (digits, SGD)."""
 
 
 class Tuned(NamedTuple):
@@ -19,7 +22,8 @@ class Tuned(NamedTuple):
 
     Attributes:
         rate: learning rate.
-        clip: largest |coordinate| of an update to declare: twice what was seen, or more.
+        clip: largest |coordinate| of an update to declare for an even split, at least twice what
+            was seen, as is `SKEWED` times it for a skewed one.
     """
 
     rate: float
@@ -74,13 +78,14 @@ class Defaults:
         }
         return Recipe(**settings, optimiser=optimiser, loss=loss)
 
-    def clip(self, recipes: Iterable[Recipe]) -> float:
-        """What to declare for gateways that train with `recipes`; recipes are public.
+    def clip(self, recipes: Iterable[Recipe], split: str) -> float:
+        """What to declare for gateways that train with `recipes`; recipes and split are public.
 
         A recipe that may go further than the task's own, by more steps or a higher rate, gets
         that much more room; one that goes less far keeps the task's own.
         """
-        return max(self._clip(recipe) for recipe in recipes)
+        largest = max(self._clip(recipe) for recipe in recipes)
+        return largest if split == "iid" else SKEWED * largest
 
     def _clip(self, recipe: Recipe) -> float:
         own = self.tuned[recipe.loss][recipe.optimiser]

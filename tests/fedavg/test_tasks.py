@@ -167,6 +167,14 @@ def test_the_clip_gives_room_to_recipes_that_go_further(changes, factor):
     assert max(moved) < task.clip
 
 
+def test_the_clip_gives_room_to_skewed_labels():
+    even, skewed = (
+        load("digits", options=Options(split=split)).clip for split in ("iid", "dirichlet")
+    )
+
+    assert 1.5 * even == skewed
+
+
 @given(
     classes=st.lists(st.integers(0, 60), min_size=1, max_size=10),
     gateways=st.integers(1, 20),
