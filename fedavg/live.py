@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Final, Self
 
+from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.live import Live
 from rich.padding import Padding
@@ -32,6 +33,16 @@ COLUMNS: Final = {
 """Heading and width: 79 characters with two blanks between, so that 80 columns hold them."""
 _BESIDE: Final = 40
 """Columns that must be left over for the vanished to stand in the row and not below it."""
+
+
+def in_terminal(console: Console) -> bool:
+    """Whether somebody looks at it: a pipe stays one where colours are forced into it."""
+    return console.file.isatty()
+
+
+def say(console: Console, line: str) -> None:
+    """One line, folded between words in a terminal only: what comes after a pipe reads lines."""
+    console.print(line, soft_wrap=not in_terminal(console), highlight=False, markup=False)
 
 
 def _row(cells: list[str]) -> str:
@@ -66,16 +77,24 @@ class Rows:
             amount(totals.gateway_ms),
             str(each.clipped),
         ]
-        row, who = Text(_row(cells)), vanished(each)
-        if who and self._beside:
-            row.append("  ").append(who, "dim")
-        self._line(row)
-        if who and not self._beside:
+        self._with_vanished(Text(_row(cells)), vanished(each))
+
+    def _with_vanished(self, row: Text, who: str) -> None:
+        if not who:
+            self._line(row)
+        elif self._beside and self._fits(row, who):
+            self._line(row.append("  ").append(who, "dim"))
+        else:
+            self._line(row)
             self._console.print(Padding(Text(f"vanished: {who}", "dim"), (0, 0, 0, 7)))
+
+    def _fits(self, row: Text, who: str) -> bool:
+        room = self._console.width - row.cell_len - 2
+        return not in_terminal(self._console) or cell_len(who) <= room
 
     @property
     def _beside(self) -> bool:
-        return not self._console.is_terminal or self._console.width >= self._width + _BESIDE
+        return not in_terminal(self._console) or self._console.width >= self._width + _BESIDE
 
     def _line(self, line: Text) -> None:
         self._console.print(line, soft_wrap=True, highlight=False)
@@ -131,7 +150,7 @@ class Bar:
         self._rounds = rounds
         self._done = 0
         self._progress = Progress(
-            TextColumn("round"),
+            TextColumn("rounds done"),
             MofNCompleteColumn(),
             BarColumn(bar_width=None),
             TextColumn("time left"),
@@ -143,9 +162,9 @@ class Bar:
         self._live = Live(
             Group(self._status(PHASES[0]), self._progress), console=console, transient=True
         )
-        # A pipe is no place for a moving line, even where colours are forced into it.
-        self._moves = console.is_interactive and console.file.isatty()
-        self._moves = self._moves and not console.is_dumb_terminal
+        self._moves = (
+            in_terminal(console) and console.is_interactive and not console.is_dumb_terminal
+        )
 
     def __enter__(self) -> Self:
         if self._moves:
@@ -168,7 +187,7 @@ class Bar:
                 opened = PHASES[place] if place < len(PHASES) else "mean"
                 self._say(self._status(opened, f"{len(answered)} answered {phase}"))
             case GatewayDropped(gateway, phase, reason):
-                self._say(self._status(phase, f"{gateway} dropped ({reason})"))
+                self._say(self._status(phase, f"{gateway} dropped ({reason.name.lower()})"))
             case _:
                 pass
 

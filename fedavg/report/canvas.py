@@ -12,7 +12,7 @@ from typing import Any, Final
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from fedavg.report.style import GRID, INK, MUTED, VARIABLES
 
@@ -118,6 +118,12 @@ def over_rounds(axes: Axes, rounds: int) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
     axes.set_xlabel("round")
     axes.grid(visible=False, axis="x")
+
+
+def in_percent(axes: Axes) -> None:
+    """Shares from bottom to top, with as many digits as they need."""
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g}%"))
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
 
 
 def markers(rounds: int) -> dict[str, Any]:

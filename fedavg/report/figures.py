@@ -11,14 +11,13 @@ from matplotlib.ticker import (
     LogLocator,
     MaxNLocator,
     NullLocator,
-    PercentFormatter,
     StrMethodFormatter,
 )
 
 from fedavg.experiment import Report
 from fedavg.orchestrator import Round
 from fedavg.plain import PHASES
-from fedavg.report.canvas import FONT, Plot, markers, name_lines, over_rounds, plot
+from fedavg.report.canvas import FONT, Plot, in_percent, markers, name_lines, over_rounds, plot
 from fedavg.report.style import GRID, INK, PAPER, SERIES
 
 _GRID_GATEWAYS: Final = 20
@@ -68,8 +67,7 @@ def accuracy(report: Report) -> Plot:
             label="secure" if compared else "in the clear",
         )
         axes.set_title("right answers on the holdout set")
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
-        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        in_percent(axes)
         axes.legend(loc="lower right")
         over_rounds(axes, len(numbers))
 

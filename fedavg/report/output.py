@@ -19,7 +19,7 @@ from secagg.protocol.audit_file import dump_record, dump_roster
 from secagg.protocol.identity import Roster
 
 _FILES: Final = ("report.json", "report.html", "history.csv", "history.jsonl")
-_AUDIT: Final = re.compile(r"round-\d{4,}\.json|roster(-\d{4,})?\.json")
+_AUDIT: Final = re.compile(r"round-\d{4,}\.json|roster\.json")
 
 
 class Output:
@@ -30,12 +30,14 @@ class Output:
 
     Args:
         directory: is made, with its parents, when there is something to write.
+
+    Attributes:
+        begun: something was written.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._begun = False
-        self._rosters: dict[str, bytes] = {}
+        self.begun = False
 
     def record(self, number: int, record: AuditRecord, roster: Roster) -> None:
         """Keep a round's audit record, and the roster that it verifies under.
@@ -46,12 +48,9 @@ class Output:
         self._begin()
         audit = self._directory / "audit"
         audit.mkdir(exist_ok=True)
-        pinned = dump_roster(roster)
-        if not self._rosters or pinned != next(reversed(self._rosters.values())):
-            # Where gateways are drawn it grows as they are met; earlier records keep theirs.
-            name = f"roster-{number:04}.json" if self._rosters else "roster.json"
-            write(audit / name, pinned)
-            self._rosters[name] = pinned
+        if number == 1:
+            # One for all rounds: of everybody, whoever is asked.
+            write(audit / "roster.json", dump_roster(roster))
         write(audit / f"round-{number:04}.json", dump_record(record))
 
     def round(self, each: Round) -> None:
@@ -72,12 +71,12 @@ class Output:
         self._begin()
         write(self._directory / "report.json", report_json(report))
         write(self._directory / "history.csv", history_csv(report))
-        write(self._directory / "report.html", report_html(report, tuple(self._rosters)).encode())
+        write(self._directory / "report.html", report_html(report).encode())
         audit = ("audit/",) if (self._directory / "audit").exists() else ()
         return (*_FILES, *audit)
 
     def _begin(self) -> None:
-        if self._begun:
+        if self.begun:
             return
         self._directory.mkdir(parents=True, exist_ok=True)
         for name in _FILES:
@@ -86,7 +85,7 @@ class Output:
         for path in audit.iterdir() if audit.is_dir() else ():
             if _AUDIT.fullmatch(path.name):
                 path.unlink()
-        self._begun = True
+        self.begun = True
 
 
 def report_json(report: Report) -> bytes:

@@ -7,15 +7,23 @@ from pathlib import Path
 from typing import Final
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from fedavg.report import words
-from fedavg.report.canvas import FONT, HEIGHT, Plot, markers, name_lines, over_rounds, plot
+from fedavg.report.canvas import (
+    FONT,
+    HEIGHT,
+    Plot,
+    in_percent,
+    markers,
+    name_lines,
+    over_rounds,
+    plot,
+)
 from fedavg.report.files import document, write
 from fedavg.report.markup import Markup, card, figure, page, table, tag, tiles
 from fedavg.report.page import settings_card, size
 from fedavg.report.style import MUTED, SERIES
-from fedavg.variants import SideBySide
+from fedavg.variants import AXES, SideBySide
 
 _STROKES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)))
 
@@ -40,16 +48,19 @@ def write_files(done: SideBySide, directory: Path) -> tuple[str, ...]:
 
 def compare_html(done: SideBySide) -> str:
     """The page; equal runs give equal pages, seconds apart."""
-    names = ", ".join(each.name for each in done.variants)
-    task = done.variants[0].settings.task
-    return page(f"{task}: {done.setting} {names}", _body(done))
+    return page(_title(done), _body(done))
+
+
+def _title(done: SideBySide) -> str:
+    [plural] = [axis for axis, setting in AXES.items() if setting == done.setting]
+    return f"{done.variants[0].settings.task}: {len(done.variants)} {plural} compared"
 
 
 def _body(done: SideBySide) -> Iterator[Markup]:
     first = done.variants[0]
     names = ", ".join(each.name for each in done.variants)
     rounds = words.plural(len(first.accuracy), "round")
-    yield tag("h1", f"{first.settings.task}: {done.setting} compared")
+    yield tag("h1", _title(done))
     yield tag("p", f"{names}; {rounds} of federated averaging each, all else equal", cls="lead")
     yield tiles(list(_tiles(done)))
     beside = [figure(_accuracy(done)), card("Side by side", _table(done))]
@@ -66,7 +77,9 @@ def _body(done: SideBySide) -> Iterator[Markup]:
 
 def _tiles(done: SideBySide) -> Iterator[tuple[str, Markup | str, str]]:
     best = max(done.variants, key=lambda each: each.final_accuracy)
-    yield "Highest final accuracy", best.name, f"{best.final_accuracy:.1%}"
+    level = len({f"{each.final_accuracy:.1%}" for each in done.variants}) == 1
+    named = "all the same" if level else best.name
+    yield "Highest final accuracy", named, f"{best.final_accuracy:.1%}"
     reached = [each for each in done.variants if each.rounds_to_target is not None]
     soonest = min(reached, key=lambda each: each.rounds_to_target or 0, default=None)
     yield (
@@ -76,7 +89,8 @@ def _tiles(done: SideBySide) -> Iterator[tuple[str, Markup | str, str]]:
     )
     least = min(done.variants, key=lambda each: each.bytes_up)
     same = len({each.bytes_up for each in done.variants}) == 1
-    yield "Values compared", str(len(done.variants)), f"of {done.setting}, all else equal"
+    spread = 100 * (best.final_accuracy - min(each.final_accuracy for each in done.variants))
+    yield "Between best and worst", f"{spread:.1f}", "percentage points of final accuracy"
     yield "Least sent", "all the same" if same else least.name, f"{size(least.bytes_up)} a round"
 
 
@@ -94,14 +108,13 @@ def _accuracy(done: SideBySide) -> Plot:
                 color=colour,
                 linestyle=_STROKES[index % len(_STROKES)],
                 # Broad below thin: lines that coincide are all seen.
-                linewidth=2 + 1.2 * (len(done.variants) - 1 - index),
+                linewidth=2 + 0.8 * (len(done.variants) - 1 - index),
                 **markers(rounds),
             )
             ends.append((each.accuracy[-1], each.name, colour))
         axes.axhline(done.target, color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
         axes.set_title("right answers on the holdout set")
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=None))
-        axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        in_percent(axes)
         over_rounds(axes, rounds)
         name_lines(axes, rounds, ends, height)
 

@@ -80,6 +80,7 @@ table { border-collapse: collapse; width: 100%; font-size: .92rem;
   font-variant-numeric: tabular-nums; }
 th, td { text-align: left; vertical-align: top; padding: 6px 12px 6px 0;
   border-bottom: 1px solid var(--grid); }
+th:last-child, td:last-child { padding-right: 0; }
 thead th { position: sticky; top: 0; background: var(--card); color: var(--muted);
   font-weight: 600; font-size: .85rem; line-height: 1.25; vertical-align: bottom;
   white-space: normal; }

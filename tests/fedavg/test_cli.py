@@ -8,12 +8,18 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
-from fedavg import cli, experiment, report
+from fedavg import cli, experiment
 from fedavg.commands import app
 from fedavg.experiment import Settings, absences, check
+from fedavg.gateway import Gateway
+from fedavg.options import CHOICES
 from fedavg.plain import PHASES
+from fedavg.report import files
 from secagg.errors import ConfigurationError
 
+OPTIONS = [
+    "--override" if name == "overrides" else "--" + name.replace("_", "-") for name in CHOICES
+]
 QUICK = ["run", "--task", "threshold", "--gateways", "6", "--rounds", "2"]
 
 
@@ -27,25 +33,17 @@ def _numbers(done):
     ], done.comparison
 
 
-def test_a_run_prints_rounds_and_writes_a_report(tmp_path):
-    done = _invoke(*QUICK, "--vanish", 2, "--output", tmp_path / "deep" / "er")
-    written = json.loads((tmp_path / "deep" / "er" / "report.json").read_text())
+def test_without_a_terminal_a_run_prints_a_line_a_round():
+    done = _invoke(*QUICK, "--vanish", 1)
     lines = done.output.splitlines()
 
     assert 0 == done.exit_code, done.output
-    assert ["report.json"] == [path.name for path in (tmp_path / "deep" / "er").iterdir()]
     assert "\x1b" not in done.output
-    assert ["round", "alive"] == lines[0].split()[:2]
-    assert [["1", "4"], ["2", "4"]] == [line.split()[:2] for line in lines[1:3]]
-    assert "every round within its bound" in done.output
-    assert {"settings", "rounds", "comparison", "seconds"} == set(written)
-    assert "threshold" == written["settings"]["task"]
-    assert [1, 2] == [each["number"] for each in written["rounds"]]
-    for each, line in zip(written["rounds"], lines[1:3], strict=True):
-        assert f"{each['accuracy']:.3f}" == line.split()[3]
-        for name, (phase, _) in each["vanished"].items():
-            assert f"{name} in {phase}" in line
-    assert written["comparison"]["within_bounds"] is True
+    assert "round  alive  in mean  accuracy  MB up" in lines[0]
+    assert [["1", "5"], ["2", "5"]] == [line.split()[:2] for line in lines[1:3]]
+    assert all("(silent)" in line for line in lines[1:3])
+    assert "Every mean lay within its stated bound" in done.output
+    assert "Privacy begins where each gateway runs its own session" in done.output
 
 
 def test_plain_runs_too():
@@ -79,21 +77,43 @@ def test_absences_are_drawn_from_the_seed():
 
 def test_tasks_are_listed():
     done = _invoke("tasks")
+    lines = done.output.splitlines()
 
     assert 0 == done.exit_code
-    assert ["threshold", "digits", "digits-cnn"] == [
-        line.split()[0] for line in done.output.splitlines()
+    assert ["threshold", "digits", "digits-cnn", "cancer"] == [
+        line.split()[0] for line in lines[::2]
     ]
+    assert (
+        "gateways 3 (at most 30); loss cross-entropy, bce, mse; split iid, dirichlet" in lines[-1]
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--task", "chess"], "use threshold, digits, digits-cnn"),
+        (["--task", "chess"], "use threshold, digits, digits-cnn, cancer"),
+        (["--loss", "hinge"], "cross-entropy, bce, mse"),
+        (["--loss", "bce"], "task digits takes cross-entropy, mse"),
+        (["--optimiser", "lion"], "sgd, adam, adagrad"),
+        (["--rate", "nan"], "above 0"),
+        (["--steps", "0"], "steps 0"),
+        (["--batch", "0"], "batch 0"),
+        (["--split", "odd"], "iid, dirichlet"),
+        (["--split", "dirichlet", "--alpha", "0"], "above 0"),
+        (["--server", "nadam"], "fedavg, fedavgm, fedadam, fedyogi"),
+        (["--server-rate", "-1"], "above 0"),
+        (["--sample", "11"], "of 10: draw "),
+        (["--sample", "4"], "draw 5 or more"),
+        (["--override", "g01"], "GATEWAY:NAME=VALUE"),
+        (["--override", "g01:speed=3"], "rate, steps, batch, momentum, optimiser"),
+        (["--override", "g99:rate=1"], "g01 to g10"),
+        (["--data", "/nowhere"], "reads no files"),
+        (["--rounds", "many"], "Invalid value for '--rounds'"),
+        (["--seed", "-1"], "use 0 to"),
         (["--scheme", "hope"], "use masks or plain"),
         (["--gateways", "0"], "takes 1 to 100"),
         (["--gateways", "2"], "3 or more"),
-        (["--gateways", "65"], "64"),
+        (["--gateways", "101"], "takes 1 to 100"),
         (["--rounds", "0"], "takes 1 to 10000"),
         (["--vanish", "4"], "use 0 to 3"),
         (["--vanish", "-1"], "use 0 to 3"),
@@ -128,19 +148,51 @@ def test_a_file_in_the_way_is_found_before_the_work(tail, tmp_path, monkeypatch)
     assert "mine" == (tmp_path / "file").read_text()
 
 
-def test_an_interrupted_report_leaves_the_old_one(tmp_path, monkeypatch):
-    (tmp_path / "report.json").write_text("old")
+def test_an_interrupted_report_leaves_the_old_one_whole(tmp_path, monkeypatch):
+    old = tmp_path / "report.json"
+    old.write_text("old")
 
     def full(_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(report.os, "fsync", full)
-    done = _invoke(*QUICK, "--output", tmp_path)
+    monkeypatch.setattr(files.os, "fsync", full)
+    with pytest.raises(OSError, match="disk full"):
+        files.write(old, b"new")
 
-    assert 1 == done.exit_code
-    assert "error: disk full" in done.stderr
     assert ["report.json"] == [path.name for path in tmp_path.iterdir()]
-    assert "old" == (tmp_path / "report.json").read_text()
+    assert "old" == old.read_text()
+
+
+def test_an_interrupted_run_keeps_what_is_known(tmp_path, monkeypatch):
+    """Ctrl-C in the second round: the first is in the history, with its audit record."""
+    train, rounds = Gateway.train, []
+
+    def interrupted(self, state, number):
+        rounds.append(number)
+        if number == 2:
+            raise KeyboardInterrupt
+        return train(self, state, number)
+
+    monkeypatch.setattr(Gateway, "train", interrupted)
+    done = _invoke(*QUICK, "--output", tmp_path / "out")
+
+    assert 130 == done.exit_code
+    assert [1] == [
+        json.loads(line)["number"]
+        for line in (tmp_path / "out" / "history.jsonl").read_text().splitlines()
+    ]
+    assert (tmp_path / "out" / "audit" / "round-0001.json").exists()
+
+
+@pytest.mark.parametrize("command", [(), ("run",), ("compare",), ("tasks",)])
+def test_help_explains_itself(command):
+    done = _invoke(*command, "--help")
+
+    assert 0 == done.exit_code
+    assert "Usage" in done.output
+    if command in {("run",), ("compare",)}:
+        for option in OPTIONS:
+            assert option in done.output
 
 
 def test_a_missing_extra_is_named(monkeypatch):
