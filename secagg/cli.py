@@ -12,7 +12,7 @@ from secagg.average import SecureAverage
 from secagg.errors import ConfigurationError, WireError
 from secagg.params import GatewayId
 from secagg.protocol.audit import AuditRecord, Inspection, inspect_record
-from secagg.protocol.audit_file import load_record, load_roster
+from secagg.protocol.audit_file import MAX_BYTES, load_record, load_roster
 from secagg.protocol.identity import Cohort, Roster
 
 try:
@@ -26,6 +26,7 @@ NOT_PROVED = (
     "not proved: that the published mean is the sum of these uploads, that updates are honest, and "
     "the reasons for which gateways were dropped (the server's word)"
 )
+MISSING = "missing, and why by the server's word:"
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, rich_markup_mode=None)
 
@@ -99,12 +100,11 @@ def audit(
     paths = _records(file)
     place = roster or paths[0].parent / ROSTER_FILE
     pinned = _pinned(place)
-    fingerprint = pinned.hash().hex()
-    typer.echo(f"roster {place}: epoch {pinned.epoch}, {len(pinned.members)} gateways")
-    typer.echo(f"fingerprint {fingerprint}" + ("" if roster else ": compare with the pinned one"))
     before, good = 0, True
     for path in paths:
         record = _loaded(path)
+        if not before:  # all that can end in one line with exit code 2 has been read
+            _tell_roster(place, pinned, found=roster is None)
         number = record.announce.params.round
         inspection = inspect_record(record, pinned)
         faults = list(inspection.faults)
@@ -113,7 +113,7 @@ def audit(
         before = number
         good &= not faults
         _tell(path, record, inspection, faults, brief=len(paths) > 1)
-    typer.echo(NOT_PROVED)
+    _say(NOT_PROVED)
     if not good:
         raise typer.Exit(1)
 
@@ -121,7 +121,9 @@ def audit(
 def _records(given: Sequence[Path]) -> list[Path]:
     paths: list[Path] = []
     for place in given:
-        found = sorted(place.glob(ROUND_FILES)) if place.is_dir() else [place]
+        inside = place.glob(ROUND_FILES) if place.is_dir() else [place]
+        # round-9999 comes before round-10000
+        found = sorted(inside, key=lambda each: (len(each.name), each.name))
         if not found:
             _refuse(f"{place}: no {ROUND_FILES} in this directory")
         paths += found
@@ -131,16 +133,22 @@ def _records(given: Sequence[Path]) -> list[Path]:
 def _pinned(path: Path) -> Roster:
     """The roster of a file, or a line on the terminal and exit code 2."""
     try:
-        return load_roster(path.read_bytes())
+        return load_roster(_read(path))
     except (OSError, WireError) as error:
         _refuse(f"roster {path}: {_reason(error)}; name it with --roster")
 
 
 def _loaded(path: Path) -> AuditRecord:
     try:
-        return load_record(path.read_bytes())
+        return load_record(_read(path))
     except (OSError, WireError) as error:
         _refuse(f"{path}: {_reason(error)}")
+
+
+def _read(path: Path) -> bytes:
+    """One byte more than is allowed tells that a file is too long; the rest stays where it is."""
+    with path.open("rb") as file:
+        return file.read(MAX_BYTES + 1)
 
 
 def _reason(error: OSError | WireError) -> str:
@@ -148,8 +156,22 @@ def _reason(error: OSError | WireError) -> str:
 
 
 def _refuse(what: str) -> NoReturn:
-    typer.echo(f"secagg: {what}", err=True)
+    _say(f"secagg: {what}", err=True)
     raise typer.Exit(2)
+
+
+def _say(line: str, *, err: bool = False) -> None:
+    """One line: what a file says can neither begin another nor move the cursor."""
+    plain = (each if each.isprintable() else ascii(each)[1:-1] for each in line)
+    typer.echo("".join(plain), err=err)
+
+
+def _tell_roster(place: Path, pinned: Roster, *, found: bool) -> None:
+    _say(f"roster {place}: epoch {pinned.epoch}, {len(pinned.members)} gateways")
+    fingerprint = f"fingerprint {pinned.hash().hex()}"
+    if found:
+        fingerprint += ": it was beside the record, so compare it with the pinned one"
+    _say(fingerprint)
 
 
 def _tell(
@@ -162,15 +184,15 @@ def _tell(
 ) -> None:
     session = record.announce.params
     limits = session.thresholds
-    verdict = "DOES NOT VERIFY" if faults else "verifies"
     size = f"{len(inspection.included)} of {limits.gateways} gateways in the sum"
-    typer.echo(f"{path}: round {session.round} {verdict}; {size}")
+    verdict = "DOES NOT VERIFY" if faults else f"verifies; {size}"
+    _say(f"{path}: round {session.round} {verdict}")
     for fault in faults:
-        typer.echo(f"  - {fault}")
+        _say(f"  - {fault}")
     if brief or faults or inspection.cohort is None:
         return
     for line in _story(record, inspection, inspection.cohort):
-        typer.echo(f"  {line}")
+        _say(f"  {line}")
 
 
 def _story(record: AuditRecord, inspection: Inspection, cohort: Cohort) -> list[str]:
@@ -194,7 +216,7 @@ def _story(record: AuditRecord, inspection: Inspection, cohort: Cohort) -> list[
     )
     for what, before, after in steps:
         lost = [_named(cohort.ids[i], reasons.get(i)) for i in sorted(before - after)]
-        lines.append(f"{len(after)} {what}" + (f"; missing: {', '.join(lost)}" if lost else ""))
+        lines.append(f"{len(after)} {what}" + (f"; {MISSING} {', '.join(lost)}" if lost else ""))
     lines.append("every one of them signed a header under this transcript")
     lines.append(f"certificate: {signers} of them signed this very set, {limits.quorum} are needed")
     return lines

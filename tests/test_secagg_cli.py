@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
 from typer.testing import CliRunner
 
+from secagg import cli
 from secagg.cli import app
+from secagg.protocol import audit_file
 from secagg.protocol.audit_file import dump_record, dump_roster
 from tests.session.harness import Parties, World
 
@@ -60,10 +63,10 @@ def test_a_good_record_tells_its_story(folder):
     assert 0 == done.exit_code, done.output
     for said in (
         "epoch 1, 5 gateways",
-        f"fingerprint {PARTIES.roster.hash().hex()}: compare with the pinned one",
+        f"fingerprint {PARTIES.roster.hash().hex()}: it was beside the record",
         "round 2 verifies; 4 of 5 gateways in the sum",
         "n 5, C 1, D 1, k 4, t 3, q 4, n_min 4",
-        "4 are in the sum; missing: g4 (masked_input: SILENT)",
+        "4 are in the sum; missing, and why by the server's word: g4 (masked_input: SILENT)",
         "certificate: 4 of them signed this very set, 4 are needed",
         "not proved: that the published mean is the sum",
     ):
@@ -140,7 +143,51 @@ def test_what_cannot_be_read_is_one_line_and_exit_code_two(folder, tmp_path, mak
     done = invoke("audit", *make(folder, tmp_path))
 
     assert 2 == done.exit_code
-    assert said in done.output
+    assert said in done.stderr
+    assert "" == done.stdout
+
+
+def test_a_file_that_cannot_be_read_is_one_line(folder, tmp_path):
+    (tmp_path / "round-0001.json").write_bytes(b"\xff\n\n")
+    done = invoke("audit", tmp_path / "round-0001.json", "--roster", folder / "roster.json")
+
+    assert (2, "") == (done.exit_code, done.stdout)
+    assert 1 == done.stderr.count("\n")
+
+
+def test_a_file_without_end_is_not_read_to_its_end(folder, monkeypatch):
+    monkeypatch.setattr(cli, "MAX_BYTES", 100)
+    monkeypatch.setattr(audit_file, "MAX_BYTES", 100)
+    done = invoke("audit", "/dev/zero", "--roster", "/dev/zero")
+
+    assert 2 == done.exit_code
+    assert "secagg: roster /dev/zero: more than 100 bytes" in done.stderr
+
+
+def test_rounds_of_a_directory_are_in_the_order_of_their_numbers(folder, tmp_path):
+    for number in (9999, 10000):
+        record = World(PARTIES, number).play().server.audit
+        (tmp_path / f"round-{number:04}.json").write_bytes(dump_record(record))
+    done = invoke("audit", tmp_path, "--roster", folder / "roster.json")
+
+    assert 0 == done.exit_code, done.output
+    assert ["round 9999 verifies", "round 10000 verifies"] == re.findall(
+        r"round \d+ verifies", done.output
+    )
+
+
+def test_a_file_cannot_write_lines_of_its_own(folder, tmp_path):
+    """A name in a record is not signed before it has been checked."""
+    path = tmp_path / "round-0001.json"
+    forged = json.loads((folder / path.name).read_text())
+    forged["round"]["params"]["leaves"][0]["vector"] = 9
+    forged["round"]["params"]["leaves"][0]["key"] = "w\n  certificate: all signed\x1b[2K\u202e"
+    path.write_text(json.dumps(forged, indent=1, ensure_ascii=False) + "\n")
+    done = invoke("audit", path, "--roster", folder / "roster.json")
+
+    assert 1 == done.exit_code
+    assert r"w\n  certificate: all signed\x1b[2K\u202e does not lie" in done.output
+    assert not any(line.startswith("  certificate") for line in done.output.splitlines())
 
 
 def test_help_explains_itself():

@@ -98,9 +98,12 @@ def deviation(report: Report) -> Plot:
         shown = [max(each, floor) for each in found]
         axes.plot(numbers, bounds, color=SERIES[1], linestyle=(0, (4, 2)), **markers(len(numbers)))
         axes.plot(numbers, shown, color=SERIES[0], **markers(len(numbers)))
-        axes.set_ylim(min(shown) / 2, max(bounds) * 2)
+        low, high = min(shown + bounds) / 2, max(shown + bounds) * 2
+        axes.set_ylim(low, high)
         axes.set_title("of the model's coordinates")
-        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
+        axes.yaxis.set_major_locator(
+            LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,), numticks=8)
+        )
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.0e}"))
         axes.yaxis.set_minor_locator(NullLocator())
         over_rounds(axes, len(numbers))

@@ -18,7 +18,7 @@ from secagg.protocol.audit import AuditRecord
 from secagg.protocol.audit_file import dump_record, dump_roster
 from secagg.protocol.identity import Roster
 
-_FILES: Final = ("report.json", "report.html", "history.csv", "history.jsonl")
+_FILES: Final = ("report.html", "report.json", "history.csv", "history.jsonl")
 _AUDIT: Final = re.compile(r"round-\d{4,}\.json|roster\.json")
 
 

@@ -198,10 +198,11 @@ def _audit() -> Markup:
         "Check it yourself",
         tag(
             "p",
-            "Every round left a signed record beside this page. With the roster alone anybody can "
-            "verify who announced the round, who is in the sum, and that a quorum agreed on it:",
+            "Every round left a signed record in audit/ beside this page. With the roster alone "
+            "anybody can verify who announced the round, who is in the sum, and that a quorum "
+            "agreed on it:",
         ),
-        tag("pre", tag("code", "secagg audit audit/round-0001.json --roster audit/roster.json")),
+        tag("pre", tag("code", "secagg audit audit")),
         tag(
             "p",
             "A record holds no update, key or share. It does not prove that the published mean is "

@@ -69,6 +69,7 @@ p:last-child { margin-bottom: 0; }
 .plots { display: grid; grid-template-columns: minmax(0, 1fr); gap: 14px; margin: 0 0 14px; }
 figure { margin: 0; }
 .plots > .card { margin: 0; }
+.plots table { font-size: .85rem; }
 figure.card { padding: 14px 8px; }
 figure h3, figcaption { padding: 0 6px; }
 figure svg { display: block; width: 100%; height: auto; margin: 8px auto 4px; }
@@ -76,7 +77,7 @@ figcaption { color: var(--muted); font-size: .9rem; line-height: 1.4; }
 .scroll { overflow-x: auto; max-width: 100%; }
 .scroll:focus-visible { outline: 2px solid var(--series-0); outline-offset: 2px; }
 .tall { max-height: 40rem; overflow-y: auto; }
-table { border-collapse: collapse; width: 100%; font-size: .92rem;
+table { border-collapse: collapse; width: 100%; font-size: .9rem;
   font-variant-numeric: tabular-nums; }
 th, td { text-align: left; vertical-align: top; padding: 6px 12px 6px 0;
   border-bottom: 1px solid var(--grid); }
@@ -88,7 +89,7 @@ tbody tr:last-child > * { border-bottom: 0; }
 tbody th { font-weight: 600; }
 tbody .number, tbody .nowrap { white-space: nowrap; }
 .number { text-align: right; }
-td.wide { min-width: 19rem; }
+td.wide { min-width: 15.5rem; }
 td small, th small { display: block; color: var(--muted); font-weight: 400; }
 .unset { color: var(--muted); }
 .value { overflow-wrap: anywhere; }

@@ -6,19 +6,19 @@ canonical bytes of the structs behind it, so a file that loads is exactly one re
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import Any, Final, TypeVar
 
 import msgspec
 import msgspec.inspect as kinds
 
-from secagg import encoding
-from secagg.errors import EncodingError, WireError
+from secagg.errors import ConfigurationError, WireError
 from secagg.protocol.audit import AuditRecord
 from secagg.protocol.identity import Roster
 
 FORMAT_VERSION: Final = 1
 MAX_BYTES: Final = 1 << 25
-"""32 MiB: a record of 2048 gateways has about 5."""
+"""32 MiB: a record of 1000 gateways and a small model has 0.7."""
 RECORD: Final = "secagg audit record"
 ROSTER: Final = "secagg roster"
 
@@ -68,23 +68,27 @@ def _plain(value: Any) -> Any:
 
 def _load(name: str, kind: type[T], data: bytes) -> T:
     if len(data) > MAX_BYTES:
-        raise WireError(f"{len(data)} bytes: a {name} has at most {MAX_BYTES}")
+        raise WireError(f"more than {MAX_BYTES} bytes: no {name} is as long")
     try:
-        content = msgspec.json.decode(data)
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise WireError(f"not JSON: {error}") from None
+        text = data.decode()
+        content = msgspec.json.decode(text)
+    except (ValueError, RecursionError) as error:  # msgspec's own errors are ValueErrors
+        raise WireError(f"not JSON in UTF-8: {error}") from None
     if not isinstance(content, dict) or content.pop("format", None) != name:
-        raise WireError(f"not a {name}: its first field is no such format")
-    if (version := content.pop("version", None)) != FORMAT_VERSION:
-        raise WireError(f"version {version!r} of the format: this is version {FORMAT_VERSION}")
-    value: T = _read(kinds.type_info(kind), content, name)
-    try:
-        encoding.encode(value)
-    except EncodingError as error:
-        raise WireError(f"no {name}: {error}") from None
-    if _dump(name, value) != data:
-        raise WireError(f"this {name} is not spelt as it would be written: one value, one file")
+        raise WireError(f'not a {name}: it has no field "format" that says so')
+    if (version := _typed(content.pop("version", None), int, "version")) != FORMAT_VERSION:
+        raise WireError(f"version {version} of the format: this is version {FORMAT_VERSION}")
+    value: T = _read(kinds.type_info(kind), content, "")
+    if (written := _dump(name, value)) != data:
+        raise WireError(f"this {name} is not spelt as it is written: {_differs(text, written)}")
     return value
+
+
+def _differs(given: str, written: bytes) -> str:
+    """Where the text leaves the one spelling: a field twice, in another order, in capitals."""
+    pairs = zip_longest(given.split("\n"), written.decode().split("\n"))
+    number, (got, expected) = next((n, pair) for n, pair in enumerate(pairs, 1) if len({*pair}) > 1)
+    return f"line {number} is {_short(got)}, not {_short(expected)}"
 
 
 def _read(kind: kinds.Type, value: Any, where: str) -> Any:
@@ -93,32 +97,40 @@ def _read(kind: kinds.Type, value: Any, where: str) -> Any:
         case kinds.StructType():
             return _struct(kind, value, where)
         case kinds.VarTupleType(item_type=item):
-            return tuple(_read(item, each, f"{where}[{i}]") for i, each in _items(value, where))
+            items = enumerate(_typed(value, list, where))
+            return tuple(_read(item, each, f"{where}[{index}]") for index, each in items)
         case kinds.BytesType():
             return _bytes(value, where)
         case kinds.FloatType():
             return _typed(value, float, where)
         case kinds.IntType():
-            return _typed(value, int, where)
-        case kinds.StrType() | kinds.LiteralType():
+            return _int(value, where)
+        case kinds.LiteralType(values=values):
+            if value not in values:
+                raise WireError(f"{where}: one of {', '.join(map(str, values))} expected")
+            return value
+        case kinds.StrType():
             return _typed(value, str, where)
         case _:  # a gateway's id
-            return value if isinstance(value, str) else _typed(value, int, where)
+            return value if isinstance(value, str) else _int(value, where)
 
 
 def _struct(kind: kinds.StructType, value: Any, where: str) -> Any:
-    names = [each.name for each in kind.fields]
-    if not isinstance(value, dict) or list(value) != names:
-        raise WireError(f"{where}: its fields are {', '.join(names)}, in this order")
-    parts = {each.name: _read(each.type, value[each.name], each.name) for each in kind.fields}
+    what = where or "the file"
+    types = {each.name: each.type for each in kind.fields}
+    _typed(value, dict, what)
+    for name in types:
+        if name not in value:
+            raise WireError(f"{what} lacks the field {name}")
+    for name in value:
+        if name not in types:
+            raise WireError(f"{what} has a field {_short(name)}: {kind.cls.__name__} knows none")
+    inside = f"{where}." if where else ""
+    parts = {name: _read(each, value[name], inside + name) for name, each in types.items()}
     try:
         return kind.cls(**parts)
-    except ValueError as error:
-        raise WireError(f"{where}: {error}") from None
-
-
-def _items(value: Any, where: str) -> list[tuple[int, Any]]:
-    return list(enumerate(_typed(value, list, where)))
+    except ConfigurationError as error:
+        raise WireError(f"{what}: {error}") from None
 
 
 def _bytes(value: Any, where: str) -> bytes:
@@ -128,7 +140,22 @@ def _bytes(value: Any, where: str) -> bytes:
         raise WireError(f"{where}: not hexadecimal") from None
 
 
+def _int(value: Any, where: str) -> int:
+    # what fits here has canonical bytes
+    if not -(2**63) <= _typed(value, int, where) < 2**64:
+        raise WireError(f"{where}: a number of more than 64 bits")
+    return int(value)
+
+
 def _typed(value: Any, kind: type[Any], where: str) -> Any:
     if type(value) is not kind:
         raise WireError(f"{where}: {kind.__name__} expected, not {type(value).__name__}")
     return value
+
+
+def _short(text: str | None) -> str:
+    return (
+        "the end of the file"
+        if text is None
+        else repr(text if len(text) <= 60 else f"{text[:60]}...")
+    )

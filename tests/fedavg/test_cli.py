@@ -1,20 +1,28 @@
 from __future__ import annotations
 
 import json
+import re
+import signal
+import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 from typer.testing import CliRunner
 
 from fedavg import cli, experiment
+from fedavg.aggregation import SERVER_OPTIMISERS
 from fedavg.commands import app
 from fedavg.experiment import Settings, absences, check
 from fedavg.gateway import Gateway
-from fedavg.options import CHOICES
+from fedavg.learning import LOSSES, MAX_BATCH, MAX_RATE, MAX_STEPS, OPTIMISERS
+from fedavg.options import CHOICES, settings_of
 from fedavg.plain import PHASES
 from fedavg.report import files
+from fedavg.settings import MAX_ROUNDS, SCHEMES
+from fedavg.tasks import MAX_SEED, SPLITS, TASKS
+from fedavg.tasks.base import OVERRIDABLE
 from secagg.errors import ConfigurationError
 
 OPTIONS = [
@@ -184,6 +192,30 @@ def test_an_interrupted_run_keeps_what_is_known(tmp_path, monkeypatch):
     assert (tmp_path / "out" / "audit" / "round-0001.json").exists()
 
 
+def test_ctrl_c_ends_a_real_process_with_whole_lines(tmp_path):
+    command = [sys.executable, "-m", "fedavg.cli", "run", "--task", "threshold", "--gateways", "3"]
+    process = subprocess.Popen(
+        [*command, "--rounds", "10000", "--output", tmp_path],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    heading, first = process.stdout.readline(), process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, complaint = process.communicate()
+    history = (tmp_path / "history.jsonl").read_text()
+    numbers = [json.loads(line)["number"] for line in history.splitlines()]
+
+    assert heading.startswith("round  alive")
+    assert first.split()[:3] == ["1", "3", "3"]
+    assert 130 == process.returncode
+    assert "Traceback" not in complaint
+    assert f"rounds that ended are in {tmp_path}\ninterrupted\n" in complaint
+    assert list(range(1, len(numbers) + 1)) == numbers
+    assert history.endswith("\n")
+    assert {"history.jsonl", "audit"} == {path.name for path in tmp_path.iterdir()}
+
+
 @pytest.mark.parametrize("command", [(), ("run",), ("compare",), ("tasks",)])
 def test_help_explains_itself(command):
     done = _invoke(*command, "--help")
@@ -193,6 +225,59 @@ def test_help_explains_itself(command):
     if command in {("run",), ("compare",)}:
         for option in OPTIONS:
             assert option in done.output
+
+
+def test_no_command_is_a_question_for_help():
+    assert _invoke("--help").output == _invoke().output
+    assert 2 == _invoke("walk").exit_code
+    assert "error: No such command 'walk'.\n" == _invoke("walk").stderr
+
+
+def test_defaults_of_the_options_are_those_of_the_settings():
+    assert {each.name for each in fields(Settings)} == set(CHOICES)
+    given = settings_of({name: choice.default for name, choice in CHOICES.items()})
+
+    assert Settings() == Settings(**given)
+
+
+@pytest.mark.parametrize(
+    ("option", "allowed"),
+    [
+        ("task", TASKS),
+        ("loss", LOSSES),
+        ("optimiser", OPTIMISERS),
+        ("split", SPLITS),
+        ("server", SERVER_OPTIMISERS),
+        ("scheme", SCHEMES),
+        ("overrides", OVERRIDABLE),
+        ("rounds", [str(MAX_ROUNDS)]),
+        ("seed", [str(MAX_SEED)]),
+        ("steps", [str(MAX_STEPS)]),
+        ("batch", [str(MAX_BATCH)]),
+        ("rate", [f"{MAX_RATE:g}"]),
+    ],
+)
+def test_help_names_every_allowed_value(option, allowed):
+    said = CHOICES[option].help
+
+    assert [] == [value for value in allowed if not re.search(rf"\b{value}\b", said)]
+    assert said.endswith(".")
+
+
+def test_overrides_add_up():
+    given = ["g01:rate=0.05", "g01:steps=3", "g02:optimiser=adam"]
+    read = settings_of({"overrides": given})["overrides"]
+
+    assert {"g01": {"rate": 0.05, "steps": 3}, "g02": {"optimiser": "adam"}} == read
+    with pytest.raises(ConfigurationError, match="g01 has another rate already"):
+        settings_of({"overrides": ["g01:rate=0.05", "g01:rate=0.1"]})
+
+
+def test_three_gateways_are_warned():
+    done = _invoke("run", "--task", "threshold", "--gateways", 3, "--rounds", 1)
+
+    assert 0 == done.exit_code
+    assert done.stderr.startswith("note: Three gateways survive no dropout")
 
 
 def test_a_missing_extra_is_named(monkeypatch):

@@ -1,18 +1,18 @@
-"""What a run looks like in a terminal, and what it leaves when it is done."""
+"""What a run looks like while it runs: in terminals of several widths, and without one."""
 
 from __future__ import annotations
 
 import io
 import re
 import time
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
-from typer.testing import CliRunner
 
-from fedavg.commands import app
 from fedavg.experiment import Settings, run
 from fedavg.live import Bar, Rows
+from fedavg.report.totals import amount
 from secagg import GatewayDropped, PhaseClosed
 from secagg.protocol.messages import DropReason
 
@@ -22,10 +22,11 @@ class Terminal(io.StringIO):
         return True
 
 
-def console(width, *, terminal=True):
+def console(width, *, terminal=True, **settings):
     file = Terminal() if terminal else io.StringIO()
     colours = "standard" if terminal else None
-    return Console(file=file, width=width, force_terminal=terminal, color_system=colours)
+    settings = {"force_terminal": terminal, "color_system": colours, **settings}
+    return Console(file=file, width=width, **settings)
 
 
 def plain(text):
@@ -39,17 +40,30 @@ def rounds():
     ).rounds
 
 
-@pytest.mark.parametrize("width", [80, 100, 160])
+@pytest.mark.parametrize("width", [80, 100, 125, 160])
 def test_no_row_is_folded(width, rounds):
     screen = console(width)
+    table = Rows(screen)
     for each in rounds:
-        Rows(screen).show(each)
+        table.show(each)
     lines = [line for line in plain(screen.file.getvalue()).splitlines() if line.strip()]
     rows = [line for line in lines if re.match(r"\s+[12]\s", line)]
+    names = [name for each in rounds for name in each.vanished]
 
     assert 2 == len(rows)
     assert all(len(line) <= width for line in lines)
-    assert "vanished" in "\n".join(lines)
+    assert names == re.findall(r"(g\d+) in ", " ".join(lines))
+    assert (width > 125) == (3 == len(lines))
+
+
+def test_a_crowd_of_the_vanished_keeps_its_indent(rounds):
+    screen = console(80)
+    crowd = {f"g{number:02}": ("masked_input", "silent") for number in range(10, 30)}
+    Rows(screen).show(replace(rounds[0], vanished=crowd))
+    below = plain(screen.file.getvalue()).splitlines()[2:]
+
+    assert 5 < len(below)
+    assert {7} == {len(line) - len(line.lstrip()) for line in below}
 
 
 def test_without_a_terminal_a_round_is_one_line(rounds):
@@ -62,6 +76,60 @@ def test_without_a_terminal_a_round_is_one_line(rounds):
     assert 3 == len(lines)
     assert "\x1b" not in screen.file.getvalue()
     assert all(name in lines[1] for name in rounds[0].vanished)
+
+
+def test_columns_are_stable(rounds):
+    screen = console(80, terminal=False)
+    table = Rows(screen)
+    for each in (rounds[0], replace(rounds[1], number=9999, phases=(), clipped=1234567)):
+        table.show(each)
+    lines = screen.file.getvalue().splitlines()
+
+    assert 1 == len(
+        {
+            line.index(ending) + len(ending)
+            for line, ending in zip(lines, ("clipped", "      0", "1234567"), strict=True)
+        }
+    )
+    assert ["-", "-"] == lines[2].split()[6:8]
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (None, "-"),
+        (0, "0.000"),
+        (9.8765, "9.877"),
+        (98.76, "98.76"),
+        (987.6, "987.6"),
+        (12345.6, "12346"),
+    ],
+)
+def test_amounts_fit_five_characters(value, written):
+    assert written == amount(value)
+
+
+def test_colours_are_left_out_where_nobody_wants_them(rounds, monkeypatch):
+    monkeypatch.setenv("NO_COLOR", "1")
+    screen = console(80)
+    with Bar(screen, 2) as bar:
+        bar.round(rounds[0])
+
+    # 30 to 49 and 90 to 107 are colours; bold and dim are not.
+    assert [] == re.findall(r"\x1b\[(?:\d+;)*(?:[34]\d|9\d|10\d)[;m]", screen.file.getvalue())
+
+
+def test_forced_colours_do_not_make_a_pipe_a_terminal(rounds):
+    screen = console(80, terminal=False, force_terminal=True, color_system="standard")
+    table = Rows(screen)
+    with Bar(screen, 2) as bar:
+        for each in rounds:
+            table.show(each)
+            bar.round(each)
+    lines = screen.file.getvalue().splitlines()
+
+    assert 3 == len(lines)
+    assert [] == re.findall(r"\x1b\[[0-9;?]*[A-LN-Za-ln-z]|\r", screen.file.getvalue())
 
 
 def test_the_bar_says_which_phase_is_open():
@@ -84,6 +152,14 @@ def test_the_bar_counts_rounds(rounds):
     assert "1/2" in plain(screen.file.getvalue())
 
 
+def test_the_bar_says_what_comes_after_the_last_round(rounds):
+    screen = console(80)
+    with Bar(screen, 2, "adam, ") as bar:
+        bar.round(rounds[1])
+
+    assert "adam, the same rounds in the clear" in plain(screen.file.getvalue())
+
+
 def test_nothing_moves_in_a_pipe(rounds):
     screen = console(80, terminal=False)
     with Bar(screen, 2) as bar:
@@ -91,38 +167,3 @@ def test_nothing_moves_in_a_pipe(rounds):
         bar.round(rounds[0])
 
     assert "" == screen.file.getvalue()
-
-
-def test_variants_are_compared_row_by_row(tmp_path):
-    done = CliRunner().invoke(
-        app,
-        [
-            *("compare", "--task", "threshold", "--gateways", "4", "--rounds", "2"),
-            *("--optimisers", "sgd,adam", "--output", str(tmp_path)),
-        ],
-    )
-    lines = done.output.splitlines()
-
-    assert 0 == done.exit_code, done.output
-    assert ["optimiser", "final", "best", "to", "90%"] == lines[0].split()[:5]
-    assert ["sgd", "adam"] == [line.split()[0] for line in lines[1:3]]
-    assert {"compare.html", "compare.json"} == {path.name for path in tmp_path.iterdir()}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ([], "exactly one of --optimisers, --servers, --schemes, --losses"),
-        (["--losses", "mse", "--schemes", "masks"], "exactly one of"),
-        (["--servers", "fedavg,nadam"], "fedavg, fedavgm, fedadam, fedyogi"),
-        (["--losses", "mse,mse"], "mse"),
-        (["--losses", "mse", "--target", "2"], "target"),
-    ],
-)
-def test_a_comparison_that_cannot_be_is_one_line(arguments, said):
-    done = CliRunner().invoke(app, ["compare", "--rounds", "1", *arguments])
-
-    assert 2 == done.exit_code
-    assert done.stderr.startswith("error: ")
-    assert said in done.stderr
-    assert 1 == done.stderr.count("\n")

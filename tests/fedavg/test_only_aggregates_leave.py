@@ -19,9 +19,12 @@ from secagg.errors import SessionAborted
 from secagg.protocol.events import PhaseClosed, Send
 from secagg.schemes.masks import masking
 from secagg.schemes.masks.client import MasksClient
+from secagg.schemes.masks.server import MasksServer
 from secagg.session import ServerSession
-from tests.fedavg.spy import Private
+from tests.fedavg.spy import WINDOW, Private
 
+ODD_WEIGHT, ODD_METRIC = 20481 / 2**16, 12289 / 2**16
+"""Taken from weights and metrics: whole numbers would be everywhere, such ones are somebody's."""
 RUN = ("run", "--task", "threshold", "--gateways", "5", "--rounds", "2", "--vanish", "1")
 
 
@@ -51,31 +54,42 @@ class Spy:
 def spy(monkeypatch: pytest.MonkeyPatch) -> Spy:
     watching = Spy()
     _learn_secrets(watching, monkeypatch)
+    _learn_encodings(watching, monkeypatch)
     _watch_server(watching, monkeypatch)
+    _watch_run(watching, monkeypatch)
     return watching
 
 
 def _learn_secrets(spy: Spy, patch: pytest.MonkeyPatch) -> None:
-    """What gateways train and measure, and what they encode before a mask is added."""
-    train, measure, write = Gateway.train, Gateway.measure, masking._Thread.write
-    # a weight that is nobody's by chance
-    patch.setattr(Gateway, "count", property(lambda self: len(self._samples) - 0.6875))
+    """What gateways train, measure and weigh."""
+    train, measure = Gateway.train, Gateway.measure
+    patch.setattr(Gateway, "count", property(lambda self: len(self._samples) - ODD_WEIGHT))
 
     def trained(self, state, number):
         made = train(self, state, number)
         for key, value in made.items():
             name = f"{self.name}, round {number}, {key}"
             update = (value.double() - state[key].double()).numpy()
-            for array in (value.numpy(), update, update.astype(np.float32), update * self.count):
-                spy.private.array(name, array)
+            for array in (value.numpy(), update, update * self.count):
+                for kind in (np.float32, np.float64):
+                    # what did not change is the global model's
+                    spy.private.array(name, array.astype(kind), mine=update != 0)
         spy.private.number(f"weight of {self.name}", self.count)
         return made
 
     def measured(self, state):
-        made = measure(self, state)
+        made = {key: value - ODD_METRIC for key, value in measure(self, state).items()}
         for key, value in made.items():
             spy.private.number(f"{key} of {self.name}", value)
         return made
+
+    patch.setattr(Gateway, "train", trained)
+    patch.setattr(Gateway, "measure", measured)
+
+
+def _learn_encodings(spy: Spy, patch: pytest.MonkeyPatch) -> None:
+    """What gateways encode, before a mask is added."""
+    write = masking._Thread.write
 
     def written(self, vector, first_word, out):
         fill = self._fill
@@ -83,6 +97,9 @@ def _learn_secrets(spy: Spy, patch: pytest.MonkeyPatch) -> None:
         def filled(vector, first_word, out):
             fill(vector, first_word, out)
             spy.private.array(f"encoded vector {vector}", out)
+            if len(out) < WINDOW:
+                for each in out.tolist():
+                    spy.private.word(f"encoded number of vector {vector}", each)
 
         self._fill = filled
         try:
@@ -90,9 +107,27 @@ def _learn_secrets(spy: Spy, patch: pytest.MonkeyPatch) -> None:
         finally:
             self._fill = fill
 
-    patch.setattr(Gateway, "train", trained)
-    patch.setattr(Gateway, "measure", measured)
     patch.setattr(masking._Thread, "write", written)
+
+
+def _watch_run(spy: Spy, patch: pytest.MonkeyPatch) -> None:
+    """What the application is told while it runs, and the report in the end."""
+    run_all = experiment.run
+
+    def told(handler):
+        def keeping(*what):
+            spy.events.extend(what)
+            return handler(*what)
+
+        return keeping
+
+    def watched(settings, *, clock, **handlers):
+        assert {"on_round", "on_event", "on_record"} >= handlers.keys()
+        report = run_all(settings, clock=clock, **{k: told(h) for k, h in handlers.items()})
+        spy.events.append(report)
+        return report
+
+    patch.setattr(experiment, "run", watched)
 
 
 def _watch_server(spy: Spy, patch: pytest.MonkeyPatch) -> None:
@@ -107,6 +142,9 @@ def _watch_server(spy: Spy, patch: pytest.MonkeyPatch) -> None:
         def __init__(self, *arguments, **named):
             super().__init__(*arguments, **named)
             spy.servers.append(self)
+
+        def start(self):
+            return self._watched(super().start())
 
         def receive(self, sender, frame):
             spy.saw("frames up", spy.private.in_bytes(bytes(frame)))
@@ -150,10 +188,14 @@ def test_nothing_of_one_gateway_is_with_the_orchestrator(spy, tmp_path, caplog):
     assert {} == spy.found
     # it has looked, at all phases of both rounds, and there was something to find
     assert 2 * 5 + 1 == spy.walks
-    assert len(spy.private.arrays) > 500
-    assert len(spy.private.numbers) > 2 * 5
+    assert len(spy.private.patterns) > 1000
+    owners = {name.partition(" of ")[0] for name in spy.private.numbers.values()}
+    assert {"weight", "loss", "correct", "samples", "encoded number"} == owners
     assert (tmp_path / "out" / "report.html").exists()
     assert 2 == len(spy.servers)
+    assert {"PhaseClosed", "Round", "AuditRecord", "Roster", "Report"} <= {
+        type(each).__name__ for each in spy.events
+    }
 
 
 def test_control_uploads_without_masks_are_found(spy, tmp_path, caplog, monkeypatch):
@@ -163,7 +205,26 @@ def test_control_uploads_without_masks_are_found(spy, tmp_path, caplog, monkeypa
     # the check words say that masks are missing; what was uploaded has been seen all the same
     assert 1 == done.exit_code
     assert isinstance(done.exception, SystemExit | SessionAborted)
-    assert any(name.startswith("encoded vector 0") for name in spy.found["frames up"])
+    assert {
+        "encoded vector 0",
+        "encoded number of vector 1",
+        "encoded number of vector 2",
+    } == spy.found["frames up"]
+
+
+def test_control_a_server_that_keeps_uploads_is_found(spy, tmp_path, caplog, monkeypatch):
+    """What it keeps is found in it, so what it has of masked uploads would be as well."""
+    receive = MasksServer.receive_frame
+
+    def keeping(self, position, sequence, signed, words, tag):
+        self.__dict__.setdefault("kept", []).append(words)
+        receive(self, position, sequence, signed, words, tag)
+
+    monkeypatch.setattr(MasksServer, "receive_frame", keeping)
+    monkeypatch.setattr(MasksClient, "_mask_keys", lambda _: [])
+    run(spy, tmp_path / "out", caplog)
+
+    assert spy.found["frames up"] == spy.found["objects after masked_input"]
 
 
 def test_control_an_orchestrator_that_keeps_updates_is_found(spy, tmp_path, caplog, monkeypatch):

@@ -11,12 +11,17 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from fedavg.commands import app
+from fedavg.comparison import Deviation
 from fedavg.experiment import Report, Settings, run
+from fedavg.report.canvas import _apart
+from fedavg.report.files import check_directory
 from fedavg.report.output import Output, report_json
 from fedavg.report.page import report_html
-from fedavg.report.side_by_side import compare_html, write_files
-from fedavg.variants import SideBySide, Variant
+from fedavg.tasks import write_hospitals
+from secagg.errors import ConfigurationError
 from secagg.protocol.audit import verify_record
 from secagg.protocol.audit_file import load_record, load_roster
 
@@ -119,7 +124,7 @@ def test_the_page_stands_alone_and_says_it_in_words(written):
     assert page.tags.count("svg") >= 5
     links = [value for _, name, value in page.attributes if name in {"src", "href", "xlink:href"}]
     assert all(link.startswith("#") for link in links)
-    assert "url(http" not in text
+    assert "://" not in text
     assert "@import" not in text
     assert ("meta", "name", "viewport") in page.attributes
     assert f"{report.rounds[-1].accuracy:.1%}" in page.text
@@ -139,13 +144,36 @@ def test_every_plot_is_described(written):
     page = Page((place / "report.html").read_text())
     labelled = [tag for tag, name, value in page.attributes if name == "aria-label" and value]
 
-    assert page.tags.count("svg") <= labelled.count("svg") + labelled.count("figure")
+    assert 5 == page.tags.count("svg") == labelled.count("svg")
+    assert {"title", "h1", "main", "figcaption"} <= set(page.tags)
+
+
+def test_letters_of_a_plot_are_legible_on_a_phone(written):
+    """Of a screen 390 pixels wide, margins leave 348 to a picture."""
+    _, place = written
+    for svg in re.findall(r"<svg.*?</svg>", (place / "report.html").read_text(), re.DOTALL):
+        width = float(re.search(r'viewBox="0 0 ([\d.]+)', svg)[1])
+        sizes = [float(size) for size in re.findall(r"font(?:-size)?: ([\d.]+)px", svg)]
+
+        assert sizes
+        assert min(sizes) * 348 / width >= 11
+
+
+def test_every_colour_of_a_plot_is_the_stylesheet_s(written):
+    """Otherwise it would not follow from light to dark."""
+    _, place = written
+    text = (place / "report.html").read_text()
+    drawn = "".join(re.findall(r"<svg.*?</svg>", text, re.DOTALL))
+    named = set(re.findall(r"var\((--[a-z0-9-]+)\)", drawn))
+
+    assert [] == re.findall(r"#[0-9a-f]{6}\b", drawn)
+    assert all(2 <= text.count(f"{name}:") for name in named)
 
 
 def test_equal_reports_give_equal_pages(written):
     report, _ = written
 
-    assert report_html(report, ("roster.json",)) == report_html(report, ("roster.json",))
+    assert report_html(report) == report_html(report)
 
 
 def test_what_users_write_is_text_and_nothing_else(written):
@@ -156,7 +184,7 @@ def test_what_users_write_is_text_and_nothing_else(written):
             report.settings, data=Path(HOSTILE), overrides={HOSTILE: {"optimiser": HOSTILE}}
         ),
     )
-    text = report_html(hostile, ("roster.json",))
+    text = report_html(hostile)
     page = Page(text)
 
     assert "<script>" not in text
@@ -176,32 +204,72 @@ def test_a_second_run_leaves_nothing_of_the_first(written, tmp_path):
     assert "mine" == (tmp_path / "mine.txt").read_text()
 
 
-def test_runs_side_by_side(written, tmp_path):
-    report, _ = written
-    best = report.rounds[-1].accuracy
-    done = SideBySide(
-        setting="optimiser",
-        target=0.9,
-        variants=tuple(Variant.of(name, report, 0.9) for name in ("sgd", HOSTILE)),
-    )
-    names = write_files(done, tmp_path)
-    page = Page((tmp_path / "compare.html").read_text())
-    content = json.loads((tmp_path / "compare.json").read_text())
-
-    assert {"compare.html", "compare.json"} == set(names)
-    assert [] == page.open
-    assert "script" not in page.tags
-    assert "svg" in page.tags
-    assert ["sgd", HOSTILE] == [each["name"] for each in content["variants"]]
-    assert best == content["variants"][0]["final_accuracy"]
-    assert compare_html(done) == compare_html(done)
-
-
 def test_a_run_in_the_clear_has_a_page_too():
     report = run(
         Settings(task="threshold", gateways=3, rounds=1, scheme="plain"), clock=time.perf_counter
     )
-    page = Page(report_html(report, ()))
+    page = Page(report_html(report))
 
     assert [] == page.open
     assert "sees every update" in page.text
+
+
+def test_a_bound_that_does_not_hold_is_the_headline(written):
+    report, _ = written
+    beyond = Deviation(largest=1.0, bound=1e-6)
+    compared = replace(
+        report.comparison,
+        deviations=(report.comparison.deviations[0], beyond),
+        within_bounds=False,
+    )
+    page = Page(report_html(replace(report, comparison=compared)))
+
+    assert "BOUND EXCEEDED in 1 round: off by 1.0e+00" in page.text
+    assert "BEYOND the stated 1.0e-06" in page.text
+
+
+def test_crowds_are_counted_instead_of_drawn(written):
+    report, _ = written
+    names = tuple(f"g{number:02}" for number in range(1, 41))
+    crowd = tuple(replace(each, asked=names) for each in report.rounds)
+    page = Page(report_html(replace(report, rounds=crowd)))
+
+    assert "Gateways that vanished in each round, by phase." in page.text
+    assert "Hollow" not in page.text
+
+
+def test_overlapping_names_of_lines_are_moved_apart():
+    assert pytest.approx([0.1, 0.4, 0.5, 0.6]) == _apart([0.1, 0.49, 0.5, 0.51], 0.1)
+    assert pytest.approx([-0.05, 0.05]) == _apart([0.0, 0.0], 0.1)
+
+
+def test_a_place_that_cannot_be_written_is_refused(tmp_path):
+    loose = tmp_path / "loose"
+    loose.symlink_to(tmp_path / "nowhere")
+    for place in (Path("/proc/sys/run"), Path("/dev/null"), loose):
+        with pytest.raises(ConfigurationError, match=r"name (another|a) directory"):
+            check_directory(place)
+    check_directory(tmp_path / "deep" / "er")
+
+    assert [loose] == list(tmp_path.iterdir())
+
+
+def test_patients_of_a_hostile_path_are_reported_too(tmp_path):
+    place = tmp_path / "<img src=x onerror=alert(1)>&\"'"
+    write_hospitals(place, 3, 0)
+    done = CliRunner().invoke(
+        app,
+        [
+            *("run", "--task", "cancer", "--rounds", "1", "--data", str(place)),
+            *("--override", "g01:rate=0.01", "--output", str(tmp_path / "out")),
+        ],
+    )
+    page = Page((tmp_path / "out" / "report.html").read_text())
+
+    assert 0 == done.exit_code, done.output
+    assert "img" not in page.tags
+    assert str(place) in page.text
+    assert "g01:rate=0.01" in page.text
+    assert (
+        str(place) == json.loads((tmp_path / "out" / "report.json").read_text())["settings"]["data"]
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,10 +10,11 @@ import msgspec
 import pytest
 
 from secagg import encoding
+from secagg.crypto.labels import Label
 from secagg.errors import AuditFailure, LocalProtocolError
-from secagg.protocol.audit import AuditRecord, verify_record
+from secagg.protocol.audit import AuditRecord, inspect_record, verify_record
 from secagg.protocol.identity import Identity, Roster
-from secagg.protocol.messages import sign_session
+from secagg.protocol.messages import Signed, UploadHeader, sign_round, sign_session
 from tests.session.harness import Parties, World, entropy
 
 PARTIES = Parties(5)
@@ -23,17 +25,26 @@ SERVERS_WORD = {"dropped"}
 """Whom the server dropped, and why, nobody can check."""
 
 
-def other(value: Any) -> Any:
-    """A value of the same type that differs."""
-    if isinstance(value, bytes):
-        return value[:-1] + bytes([value[-1] ^ 1])
-    if isinstance(value, str):
-        return value + "x" if value != "error" else "saturate"
-    return 2 * value if isinstance(value, float) else value + 1
+def others(value: Any) -> Iterator[tuple[str, Any]]:
+    """Values of the same type that differ."""
+    match value:
+        case bytes():
+            yield "last bit", value[:-1] + bytes([value[-1] ^ 1])
+            yield "first bit", bytes([value[0] ^ 0x80]) + value[1:]
+            yield "short", value[:-1]
+            yield "long", value + b"\0"
+        case str():
+            yield "other", value + "x" if value != "error" else "saturate"
+        case float():
+            yield "double", 2 * value
+            yield "next", math.nextafter(value, math.inf)
+        case int():
+            yield "more", value + 1
+            yield "less", value - 1
 
 
 def tampered(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
-    """Every variant of a value in which exactly one leaf differs or one entry is missing."""
+    """Every variant of a value with one leaf changed, or one entry gone, twice or elsewhere."""
     if isinstance(value, msgspec.Struct):
         for name in value.__struct_fields__:
             for where, changed in tampered(getattr(value, name), (*path, name)):
@@ -42,13 +53,16 @@ def tampered(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]
                 except ValueError:
                     continue  # no such value can be decoded either
     elif isinstance(value, tuple):
-        if value:
-            yield ".".join((*path, "short")), value[:-1]
         for index, item in enumerate(value):
-            for where, changed in tampered(item, (*path, str(index))):
-                yield where, (*value[:index], changed, *value[index + 1 :])
+            at, before, after = (*path, str(index)), value[:index], value[index + 1 :]
+            yield ".".join((*at, "dropped")), (*before, *after)
+            yield ".".join((*at, "doubled")), (*before, item, item, *after)
+            if after and after[0] != item:
+                yield ".".join((*at, "swapped")), (*before, after[0], item, *after[1:])
+            for where, changed in tampered(item, at):
+                yield where, (*before, changed, *after)
     else:
-        yield ".".join(path), other(value)
+        yield from ((".".join((*path, how)), changed) for how, changed in others(value))
 
 
 CASES = [
@@ -117,11 +131,132 @@ def test_an_orchestrator_cannot_sign_its_way_out(changes, match):
         verify_record(resigned(RECORD, **changes), PARTIES.roster)
 
 
-def test_fewer_included_than_the_thresholds_allow():
-    few = replace(RECORD, included=bytes([0b111]), headers=RECORD.headers[:3])
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"version": 2}, "session parameters: version 2, suite 1"),
+        ({"suite": 9}, "session parameters: version 1, suite 9"),
+        ({"orchestrator_key": bytes(32)}, "session parameters: public key is of low order"),
+        ({"thresholds": replace(RECORD.announce.params.thresholds, gateways=-1)}, "cannot work"),
+        ({"thresholds": replace(RECORD.announce.params.thresholds, quorum=3)}, "computed is 4"),
+    ],
+)
+def test_parameters_that_no_gateway_takes_are_faults_though_signed(changes, match):
+    with pytest.raises(AuditFailure, match=match):
+        verify_record(resigned(RECORD, **changes), PARTIES.roster)
 
-    with pytest.raises(AuditFailure, match="fewer included"):
-        verify_record(few, PARTIES.roster)
+
+def faults(**changes: Any) -> list[str]:
+    return list(inspect_record(replace(RECORD, **changes), PARTIES.roster).faults)
+
+
+def bad_signature(signed: Any) -> Any:
+    return replace(signed, signature=bytes(64))
+
+
+def test_every_bad_header_and_signature_is_named():
+    first, *between, last = RECORD.headers
+    signatures = (bytes(64), *RECORD.certificate.signatures[1:3], bytes(64))
+    listed = faults(
+        headers=(bad_signature(first), *between, bad_signature(last)),
+        certificate=replace(RECORD.certificate, signatures=signatures),
+    )
+
+    assert [
+        "upload header of 'g0'",
+        "upload header of 'g3'",
+        "certificate, signature of 'g0'",
+        "certificate, signature of 'g3'",
+    ] == [each.partition(":")[0] for each in listed]
+
+
+def test_sets_that_do_not_shrink_hide_no_bad_header():
+    headers = (bad_signature(RECORD.headers[0]), *RECORD.headers[1:])
+    listed = faults(dealers=bytes([0b10011]), headers=headers)
+
+    assert "the sets do not shrink: 'g2', 'g3' in included, not in dealers" == listed[0]
+    assert listed[1].startswith("upload header of 'g0': ")
+    assert "upload header of 'g1' is of another transcript" in listed
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"keys": b"\xff"}, "keys: "),
+        ({"dealers": b"\xff"}, "dealers: "),
+        ({"key_hashes": RECORD.key_hashes[1:]}, "key_hashes: 4 for 5 gateways in keys"),
+    ],
+)
+def test_without_a_transcript_headers_are_still_read(changes, said):
+    """Not held against a transcript, and no certificate: what it signs cannot be computed."""
+    headers = (bad_signature(RECORD.headers[0]), RECORD.headers[2], *RECORD.headers[2:])
+    listed = faults(headers=headers, **changes)
+
+    assert listed[0].startswith(said)
+    assert ["upload header of 'g0'", "upload header of 'g1'"] == [
+        each.partition(":")[0] for each in listed[1:]
+    ]
+
+
+def test_without_the_included_nobody_is_accused():
+    assert ["included: a set over 5 members names one beyond them"] == faults(included=b"\xff")
+
+
+DROPPED = RECORD.dropped[0]
+
+
+@pytest.mark.parametrize(
+    "dropped",
+    [
+        (replace(DROPPED, position=5),),
+        (replace(DROPPED, position=-1),),
+        (replace(DROPPED, reason="SILENT)\n  certificate: 5 of them signed"),),
+        (replace(DROPPED, phase="masked_input\x1b[2K"),),
+        (replace(DROPPED, phase=""),),
+        (DROPPED, DROPPED),
+    ],
+)
+def test_the_servers_word_has_a_form(dropped):
+    assert [f"dropped[{len(dropped) - 1}]: no gateway, phase and reason, or one named twice"] == (
+        faults(dropped=dropped)
+    )
+
+
+def test_the_servers_word_itself_cannot_be_checked():
+    assert [] == faults(dropped=())
+    assert [] == faults(dropped=(replace(DROPPED, phase="share_keys", reason="BAD_KEY"),))
+
+
+def test_fewer_included_than_the_thresholds_allow():
+    listed = faults(included=bytes([0b111]), headers=RECORD.headers[:3])
+
+    assert ["included: 3 gateways, n_min is 4", "included: 2 of 5 missing, D is 1"] == listed[:2]
+
+
+def test_no_more_may_be_missing_than_vanish_though_n_min_allows_it():
+    parties = Parties(7)
+    settings = parties.settings(limits={"max_dropouts": 1})
+    record = World(parties, settings=settings).play().server.audit
+    few = replace(record, included=bytes([0b11111]), headers=record.headers[:5])
+
+    assert 5 == few.announce.params.thresholds.min_included
+    assert "included: 2 of 7 missing, D is 1" == inspect_record(few, parties.roster).faults[0]
+
+
+def test_a_layout_that_no_gateway_takes_is_a_fault_though_signed():
+    params = RECORD.round.params.replace(max_weight=0.0)
+    listed = faults(round=sign_round(PARTIES.orchestrator.key, params))
+
+    assert "round parameters: weights up to 0.0" == listed[0]
+
+
+def test_a_header_says_whose_it_is():
+    header = encoding.decode(UploadHeader, RECORD.headers[0].body)
+    key = PARTIES.identities["g0"].key
+    other = Signed.make(key, Label.SIGN_HEADER, replace(header, position=1))
+    headers = (other, *RECORD.headers[1:])
+
+    assert ["upload header of 'g0' is of another transcript"] == faults(headers=headers)
 
 
 @pytest.mark.parametrize("name", ["keys", "dealers", "included"])

@@ -1,0 +1,153 @@
+"""Runs that differ in one setting, side by side."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+
+import pytest
+from typer.testing import CliRunner
+
+from fedavg.commands import app
+from fedavg.options import CHOICES
+from fedavg.report.side_by_side import compare_html
+from fedavg.settings import Settings
+from fedavg.variants import AXES, SideBySide, Variant, planned
+
+QUICK = ("compare", "--task", "threshold", "--gateways", "4", "--rounds", "2")
+HOSTILE = "<script>alert(1)</script>&\"'"
+
+
+def _invoke(*arguments):
+    return CliRunner().invoke(app, [str(each) for each in arguments])
+
+
+def _variant(name, *accuracy, target=0.9):
+    reached = [number for number, each in enumerate(accuracy, start=1) if each >= target]
+    return Variant(
+        name=name,
+        settings=Settings(task="threshold"),
+        accuracy=accuracy,
+        final_accuracy=accuracy[-1],
+        best_accuracy=max(accuracy),
+        rounds_to_target=min(reached, default=None),
+        seconds=1.0,
+        bytes_up=1000,
+        bytes_down=2000,
+    )
+
+
+def _page(*variants):
+    tags, words = [], []
+    parser = HTMLParser()
+    parser.handle_starttag = lambda tag, _: tags.append(tag)
+    parser.handle_data = words.append
+    text = compare_html(SideBySide("optimiser", 0.9, variants))
+    parser.feed(text)
+    return text, tags, " ".join(" ".join(words).split())
+
+
+def test_table_files_and_page_agree(tmp_path):
+    done = _invoke(
+        *QUICK, "--optimisers", "sgd, adam", "--target", 0.99, "--output", tmp_path / "a"
+    )
+    lines = done.output.splitlines()
+    content = json.loads((tmp_path / "a" / "compare.json").read_text())
+    page = (tmp_path / "a" / "compare.html").read_text()
+
+    assert 0 == done.exit_code, done.output
+    assert "\x1b" not in done.output
+    assert ["optimiser", "final", "best", "to", "99%", "seconds", "MB", "up", "MB", "down"] == (
+        lines[0].split()
+    )
+    assert {"compare.html", "compare.json"} == {path.name for path in (tmp_path / "a").iterdir()}
+    assert ("optimiser", 0.99) == (content["setting"], content["target"])
+    for name, line, each in zip(("sgd", "adam"), lines[1:3], content["variants"], strict=True):
+        final, best, reached, _, up, down = line.split()[1:]
+
+        assert name == line.split()[0] == each["name"] == each["settings"]["optimiser"]
+        assert 2 == len(each["accuracy"])
+        assert f"{each['accuracy'][-1]:.3f}" == final == f"{each['final_accuracy']:.3f}"
+        assert f"{max(each['accuracy']):.3f}" == best
+        assert "-" == reached
+        assert each["rounds_to_target"] is None
+        assert [f"{each[key] / 1e6:.3f}" for key in ("bytes_up", "bytes_down")] == [up, down]
+        assert final in page
+
+
+def test_protection_can_be_what_differs():
+    done = _invoke(*QUICK, "--schemes", "masks,plain", "--target", 0.6)
+    masks, plain = (line.split() for line in done.output.splitlines()[1:3])
+
+    assert 0 == done.exit_code, done.output
+    assert ["masks", "plain"] == [masks[0], plain[0]]
+    assert masks[3].isdigit()
+    assert float(masks[5]) > float(plain[5])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "use exactly one of --optimisers, --servers, --schemes, --losses"),
+        (["--losses", "mse,bce", "--schemes", "masks,plain"], "exactly one of"),
+        (["--optimisers", "sgd"], "name two or more different ones"),
+        (["--optimisers", "sgd,,adam"], "optimiser '': use one of sgd, adam, adagrad"),
+        (["--losses", "mse,mse"], "name two or more different ones"),
+        (["--servers", "fedavg,nadam"], "fedavg, fedavgm, fedadam, fedyogi"),
+        (["--optimisers", "sgd,lion"], "sgd, adam, adagrad"),
+        (["--schemes", "masks,hope"], "masks or plain"),
+        (["--losses", "mse,hinge"], "cross-entropy, bce, mse"),
+        (["--optimisers", "sgd,adam", "--target", "0"], "above 0, at most 1"),
+        (["--optimisers", "sgd,adam", "--target", "nan"], "above 0, at most 1"),
+        (["--optimisers", "sgd,adam", "--target", "most"], "Invalid value for '--target'"),
+        (["--optimisers", "sgd,adam", "--rounds", "0"], "1 to 10000"),
+        (["--optimisers", "sgd,adam", "--output", "/dev/null"], "is a file: name a directory"),
+    ],
+)
+def test_a_comparison_that_cannot_be_is_one_line(arguments, said):
+    done = _invoke(*QUICK, *arguments)
+
+    assert 2 == done.exit_code
+    assert done.stderr.startswith("error: ")
+    assert said in done.stderr
+    assert 1 == done.stderr.count("\n")
+    assert "" == done.stdout
+
+
+def test_every_axis_varies_a_setting():
+    assert set(AXES.values()) < set(CHOICES)
+    for axis, setting in AXES.items():
+        values = {"loss": "mse,bce", "optimiser": "sgd,adam", "scheme": "masks,plain"}
+        values["server"] = "fedavg,fedyogi"
+        varied, runs = planned(Settings(task="threshold"), {axis: values[setting]}, 0.9)
+
+        assert setting == varied
+        assert values[setting].split(",") == [getattr(each, setting) for each in runs.values()]
+
+
+def test_the_page_names_the_best_and_the_first():
+    _, tags, text = _page(_variant("slow", 0.5, 0.6, 0.98), _variant("quick", 0.5, 0.91, 0.92))
+
+    assert 1 == tags.count("svg")
+    assert "threshold: 2 optimisers compared" in text
+    assert "Highest final accuracy slow 98.0%" in text
+    assert "First to 90% quick in round 2" in text
+    assert "Between best and worst 6.0 percentage points" in text
+
+
+def test_the_page_names_nobody_where_all_are_alike():
+    _, _, text = _page(_variant("one", 0.5, 0.8), _variant("other", 0.6, 0.8))
+
+    assert "Highest final accuracy all the same 80.0%" in text
+    assert "First to 90% none not in these rounds" in text
+    assert "Least sent all the same 1 KB" in text
+
+
+def test_names_are_text_and_the_page_stands_alone():
+    many = [_variant(f"{HOSTILE}{number}", 0.5, 0.8) for number in range(9)]
+    text, tags, _ = _page(*many)
+
+    assert "script" not in tags
+    assert "<script" not in text
+    assert "://" not in text
+    assert text == _page(*many)[0]
