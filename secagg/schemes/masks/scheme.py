@@ -80,15 +80,20 @@ class Masks:
 
     def guarantees(self, thresholds: Thresholds) -> Guarantees:
         """What holds with these thresholds."""
-        n, c = thresholds.gateways, thresholds.max_colluding
+        n, c, d = thresholds.gateways, thresholds.max_colluding, thresholds.max_dropouts
+        colluding = "1 gateway is" if c == 1 else f"up to {c} gateways are"
         return Guarantees(
             hides=(
                 f"The orchestrator learns the sum over one agreed set of at least"
                 f" {thresholds.min_included} of {n} gateways and nothing else about any of them,"
-                f" even if it lies and up to {c} gateways are on its side."
+                f" even if it lies and {colluding} on its side."
             ),
             exact=True,
-            survives=f"Any {thresholds.max_dropouts} of {n} gateways may vanish at any moment.",
+            survives=(
+                f"Any {d} of {n} gateways may vanish at any moment."
+                if d
+                else f"None of the {n} gateways may vanish: the round would end without a result."
+            ),
             not_promised=(
                 "What the sum itself reveals, and that gateways submit honest updates, are not"
                 " this scheme's promise."
