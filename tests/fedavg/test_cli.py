@@ -199,10 +199,12 @@ def test_ctrl_c_ends_a_real_process_with_whole_lines(tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # a suite that runs in the background ignores Ctrl-C, and its children inherit that
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     heading, first = process.stdout.readline(), process.stdout.readline()
     process.send_signal(signal.SIGINT)
-    _, complaint = process.communicate()
+    _, complaint = process.communicate(timeout=60)
     history = (tmp_path / "history.jsonl").read_text()
     numbers = [json.loads(line)["number"] for line in history.splitlines()]
 
