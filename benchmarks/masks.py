@@ -6,28 +6,10 @@ CPU time for one thread, wall time for two. A target that is missed is reported,
 
 from __future__ import annotations
 
-import argparse
-import gc
-import json
-import os
-import platform
-from collections.abc import Mapping, Sequence
-from cProfile import Profile
-from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
-from pstats import Stats
+from collections.abc import Sequence
 
-import numpy as np
-
-from benchmarks.footprint import footprint
-from benchmarks.parts import GatewayParts, Plain, ServerParts
-from benchmarks.report import Measured, record, text
-from benchmarks.rounds import Case, Round, World, flat
-from benchmarks.timing import Samples, clock_for
-from secagg.params import RoundParams
-from secagg.session import Model
-from secagg.workers import SERIAL, Workers
+from benchmarks.measuring import measure_all, options_of, write
+from benchmarks.rounds import Case
 
 CASES = (
     Case(gateways=10, coordinates=10_000_000, vanished=1, repeats=10),
@@ -58,172 +40,13 @@ QUICK = (
     Case(gateways=5, coordinates=30_000, vanished=1, repeats=1),
     Case(gateways=65, coordinates=3_000, vanished=2, repeats=1, brief=True),
 )
-THREADS = 2
-COUNTED = {
-    ("signing.py", "sign"): "signatures made",
-    ("signing.py", "verify"): "signatures verified",
-    ("kdf.py", "derive"): "keys derived",
-    ("kdf.py", "digest"): "hashes",
-}
-"""File and name of a function of the library -> what a call of it is."""
-EXCHANGE = "method 'exchange' of"
-"""How a profile names the Diffie-Hellman of the package cryptography."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, and write DIR/masks.json."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.masks", description=__doc__)
-    parser.add_argument("--output", type=Path, metavar="DIR", help="write masks.json there")
-    parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run at all?")
-    options = parser.parse_args(arguments)
-    records = []
-    for case in QUICK if options.quick else CASES:
-        measured = measure(case)
-        print(text(measured), flush=True)
-        records.append(record(measured))
-    if options.output is not None:
-        options.output.mkdir(parents=True, exist_ok=True)
-        content = json.dumps({"machine": _machine(), "cases": records}, indent=2)
-        (options.output / "masks.json").write_text(content + "\n")
-
-
-def _machine() -> Mapping[str, object]:
-    return {
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "cryptography": version("cryptography"),
-        "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],
-    }
-
-
-def measure(case: Case) -> Measured:
-    """Everything about one case.
-
-    Cyclic garbage is collected between rounds only: a collection looks at the objects of all
-    parties, a thousand gateways among them, which no server has in its process.
-    """
-    gc.disable()
-    try:
-        return _measure(case)
-    finally:
-        gc.enable()
-
-
-def _measure(case: Case) -> Measured:
-    world = World(case)
-    memory = {} if case.brief else footprint(world)
-    plain = Plain(world)
-    first = _first_round(world)
-    one, two = Samples(), Samples()
-    plainly = GatewayParts(world, first.params, None)
-    based = None if case.brief else GatewayParts(world, first.params, world.base)
-    server = ServerParts(world, first.params, first.uploads, SERIAL)
-    with Workers(THREADS) as workers:
-        for _ in range(case.repeats):
-            _plain(plain, one, threads=1)
-            _parts(plainly, based, server, one)
-            _round(world, None, SERIAL, one)
-            if not case.brief:
-                one.time("gateway model hash", lambda: Model(world.base.tree), clock_for(1))
-                _round(world, world.base, SERIAL, one, suffix=" with base")
-                _plain(plain, two, threads=THREADS)
-                _round(world, None, workers, two)
-    masks = server.masks
-    first.uploads.clear()
-    del server
-    plain.round()
-    return Measured(
-        case=case,
-        lanes=first.params.vectors[0].lanes,
-        server_masks=masks,
-        error=float(np.abs(first.mean - plain.mean).max()),
-        error_bound=first.error_bound,
-        one=one.best(),
-        two=two.best(),
-        operations=_operations(world),
-        bytes_up=first.bytes_up,
-        bytes_down=first.bytes_down,
-        memory=memory,
-    )
-
-
-@dataclass(frozen=True, slots=True)
-class _First:
-    params: RoundParams
-    uploads: dict[int, list[bytes]]
-    mean: np.ndarray[tuple[int], np.dtype[np.float32]]
-    error_bound: float
-    bytes_up: int
-    bytes_down: int
-
-
-def _first_round(world: World) -> _First:
-    """Warms everything up, and is checked."""
-    play = Round(world)
-    play.set_up()
-    uploads = play.uploads()
-    play.deliver(uploads)
-    mean = flat(play.open())
-    return _First(
-        params=play.params,
-        uploads=uploads,
-        mean=mean,
-        error_bound=play.server.result.error_bound,
-        bytes_up=max(play.bytes_up.values()),
-        bytes_down=max(play.bytes_down.values()),
-    )
-
-
-def _plain(plain: Plain, samples: Samples, *, threads: int) -> None:
-    clock = clock_for(threads)
-    samples.time("plain add", plain.add, clock)
-    samples.time("plain round", plain.round, clock)
-    samples.time("plain fresh", plain.fresh, clock)
-
-
-def _parts(
-    plainly: GatewayParts, based: GatewayParts | None, server: ServerParts, one: Samples
-) -> None:
-    clock = clock_for(1)
-    for name, part in plainly.parts().items():
-        one.time(f"gateway {name}", part, clock)
-    if based is not None:
-        for name in ("range check", "encode"):
-            one.time(f"gateway {name} with base", based.parts()[name], clock)
-    for name, part in server.parts().items():
-        one.time(f"server {name}", part, clock)
-
-
-def _round(
-    world: World, base: Model | None, workers: Workers, into: Samples, suffix: str = ""
-) -> None:
-    gc.collect()
-    samples = Samples()
-    play = Round(world, base, workers, clock_for(workers.threads), samples)
-    play.set_up()
-    play.deliver(play.uploads())
-    play.open()
-    for name, seconds in samples.best().items():
-        into.add(name + suffix, seconds)
-    phases = ("server receiving", "server unmasking", "server mean")
-    into.add("server total" + suffix, sum(samples.best()[phase] for phase in phases))
-
-
-def _operations(world: World) -> Mapping[str, Mapping[str, int]]:
-    """Public-key operations and hashes of the set-up, counted by a profiler."""
-    name = f"gateway {world.survivors[0]}"
-    profiles = {name: Profile(), "server": Profile()}
-    Round(world, profiles=profiles).set_up()
-    counts: dict[str, dict[str, int]] = {}
-    for who, profile in profiles.items():
-        counts[who.split(maxsplit=1)[0]] = count = dict.fromkeys(COUNTED.values(), 0)
-        count["Diffie-Hellman"] = 0
-        for (file, _, function), (_, calls, *_) in Stats(profile).stats.items():  # type: ignore[attr-defined]
-            count["Diffie-Hellman"] += calls * (EXCHANGE in function)
-            if (what := COUNTED.get((Path(file).name, function))) is not None:
-                count[what] += calls
-    return counts
+    options = options_of("masks", str(__doc__), arguments)
+    records = measure_all(QUICK if options.quick else CASES)
+    write(options.output, "masks", cases=records)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -13,8 +12,6 @@ from numpy.typing import NDArray
 from benchmarks.rounds import Vector, World, tree
 from secagg import wire
 from secagg.crypto.labels import Label
-from secagg.crypto.prg import KEY_BYTES
-from secagg.crypto.prg_fast import MaskAdder, add_masks
 from secagg.crypto.sealing import FrameMac
 from secagg.crypto.signing import verify
 from secagg.errors import SealError
@@ -23,15 +20,12 @@ from secagg.params import RoundParams, VectorSpec
 from secagg.protocol.outcome import check_opened
 from secagg.protocol.uploads import Upload
 from secagg.pytree import Reader
+from secagg.schemes.base import Fill
 from secagg.session import Model
 from secagg.session.update import Update
-from secagg.thresholds import neighbours
 from secagg.workers import Workers
 
 Words = NDArray[np.uint64]
-Keys = Sequence[tuple[int, bytes]]
-SIGNATURES = 2
-"""Of each survivor after the set-up and its header: consistency, unmasking."""
 _BODY = bytes(100)
 Part = Callable[[], object]
 
@@ -61,48 +55,51 @@ class Plain:
 
 
 class GatewayParts:
-    """Range check, encoding, masks, frames: what `ClientSession.upload` consists of."""
+    """What `ClientSession.upload` consists of with any scheme: range check, encoding, frames.
+
+    Args:
+        world: who takes part.
+        params: P.
+        base: what updates are relative to.
+    """
 
     def __init__(self, world: World, params: RoundParams, base: Model | None) -> None:
-        self._params = params
+        self.params = params
         self._tree = tree(next(iter(world.updates.values())))
         self._base = None if base is None else base.tree
         self._reader = Reader(params.leaves, self._tree, self._base)
-        self._keys = [_keys(1 + world.case.thresholds.degree) for _ in params.vectors]
-        self._spans = wire.frame_spans([vector.words for vector in params.vectors])
-        self._update = self._make()
+        self._plain_spans = wire.frame_spans([vector.words for vector in params.vectors])
+        self._spans = world.scheme.spans(params, world.case.gateways)
+        self.update = self._make()
 
     def parts(self) -> Mapping[str, Part]:
         """By name."""
         return {
             "range check": self.check,
             "encode": self.encode,
-            "masks": self.mask,
             "frames": self.frame,
             "GMAC": self.tag,
         }
 
     def _make(self) -> Update:
         return Update(
-            self._params, self._tree, weight=1.0, base=self._base, metrics=None, rounding=bytes(32)
+            self.params, self._tree, weight=1.0, base=self._base, metrics=None, rounding=bytes(32)
         )
 
     def check(self) -> None:
         """The pass over all coordinates before anything leaves."""
-        for index, vector in _reals(self._params):
-            check_range(partial(self._reader.read, index), vector, self._params.max_weight)
+        for index, vector in _reals(self.params):
+            check_range(partial(self._reader.read, index), vector, self.params.max_weight)
 
     def encode(self) -> None:
         """Scale, round, pack; into one buffer again and again, as frames are."""
-        fill = self._update.source()
-        for span, words in self._frames():
-            fill(span.vector, span.first_word, words)
+        self.write(self.update.source(), self._plain_spans)
 
-    def mask(self) -> None:
-        """One own mask, one for each neighbour."""
-        adders = [MaskAdder(keys) for keys in self._keys]
-        for span, words in self._frames():
-            adders[span.vector].add(words, span.first_word)
+    def write(self, fill: Fill, spans: Sequence[wire.Span]) -> None:
+        """All words of an upload, frame by frame."""
+        _, buffer = wire.new_vector_frame(bytes(16), 0, wire.FRAME_WORDS)
+        for span in spans:
+            fill(span.vector, span.first_word, buffer[: span.words])
 
     def frame(self) -> None:
         """Buffers of the frames, each dropped before the next is made."""
@@ -116,20 +113,16 @@ class GatewayParts:
         for sequence, span in enumerate(self._spans):
             mac.tag(sequence, memoryview(frame)[: wire.frame_bytes(span.words) - wire.TAG_BYTES])
 
-    def _frames(self) -> Iterator[tuple[wire.Span, Words]]:
-        _, buffer = wire.new_vector_frame(bytes(16), 0, wire.FRAME_WORDS)
-        for span in self._spans:
-            yield span, buffer[: span.words]
-
 
 class ServerParts:
-    """Staging, sum, unmasking, range check, decoding: what the server consists of.
+    """What the server consists of with any scheme: tags, staging, range check, decoding.
 
     Args:
         world: who takes part.
         params: P.
         frames: an upload of each survivor.
         workers: threads for unmasking and decoding.
+        signatures: of each survivor after the set-up and its header.
     """
 
     def __init__(
@@ -138,23 +131,20 @@ class ServerParts:
         params: RoundParams,
         frames: Mapping[int, Sequence[bytes]],
         workers: Workers,
+        signatures: int,
     ) -> None:
         self._world = world
         self._params = params
         self._workers = workers
         self._frames = frames
-        self._spans = wire.frame_spans([vector.words for vector in params.vectors])
-        self._sums = [np.zeros(vector.words, np.uint64) for vector in params.vectors]
+        self._spans = world.scheme.spans(params, world.case.gateways)
         self._opened = [np.zeros(vector.words, np.uint64) for vector in params.vectors]
         for vector, words in zip(params.vectors, self._opened, strict=True):
             if vector.name == "weight":
                 words[0] = 1
-        limits, survivors = world.case.thresholds, frozenset(world.survivors)
-        pairs = sum(len(neighbours(limits, dead) & survivors) for dead in world.vanished)
-        self.masks = len(survivors) + pairs
-        self._keys = _keys(self.masks)
         keys = [world.identities[i].key for i in world.survivors]
         self._signed = [(key.public, key.sign(Label.SIGN_HEADER, _BODY)) for key in keys]
+        self._signed *= signatures
 
     def parts(self) -> Mapping[str, Part]:
         """By name."""
@@ -162,15 +152,13 @@ class ServerParts:
             "signatures": self.check_signatures,
             "GMAC": self.verify,
             "staging": self.stage,
-            "sum": self.add,
-            "masks": self.unmask,
             "range check": self.check,
             "decode": self.decode,
         }
 
     def check_signatures(self) -> None:
         """All that a server checks after the set-up."""
-        for public, signature in self._signed * SIGNATURES:
+        for public, signature in self._signed:
             verify(public, Label.SIGN_HEADER, _BODY, signature)
 
     def verify(self) -> None:
@@ -189,18 +177,11 @@ class ServerParts:
                 parts = wire.vector_frame_parts(frame)
                 upload.add(parts.sequence, parts.signed, parts.words, parts.tag)
 
-    def add(self) -> None:
-        """Every upload to the running sum."""
+    def parts_of_uploads(self) -> Iterator[tuple[wire.Span, Words]]:
+        """The words of every frame of every upload."""
         for frames in self._frames.values():
             for span, frame in zip(self._spans, frames, strict=True):
-                words = wire.vector_frame_parts(frame).words
-                target = self._sums[span.vector][span.first_word : span.first_word + span.words]
-                np.add(target, words, out=target)
-
-    def unmask(self) -> None:
-        """Own masks of the survivors, and those they share with the vanished."""
-        for words in self._sums:
-            add_masks(words, 0, self._keys, workers=self._workers)
+                yield span, wire.vector_frame_parts(frame).words
 
     def check(self) -> None:
         """All lanes, on a sum that passes."""
@@ -221,10 +202,6 @@ class _AnyTag(FrameMac):
         self, sequence: int, data: bytes | bytearray | memoryview, tag: bytes | memoryview
     ) -> None:
         pass
-
-
-def _keys(count: int) -> Keys:
-    return [(1 - 2 * (index % 2), os.urandom(KEY_BYTES)) for index in range(count)]
 
 
 def _reals(params: RoundParams) -> list[tuple[int, VectorSpec]]:

@@ -16,15 +16,18 @@ from numpy.typing import NDArray
 
 from benchmarks.timing import Clock, Samples
 from secagg.crypto.signing import verify
-from secagg.params import Thresholds
+from secagg.params import GatewayId, Thresholds
 from secagg.protocol.events import Event, Send, UpdateDue
 from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import MemoryJournal
 from secagg.protocol.policy import Policy
+from secagg.protocol.messages import Signed
+from secagg.schemes.additive import Lattice
+from secagg.schemes.base import Scheme
 from secagg.schemes.masks import Masks
 from secagg.session import ClientSession, Encoding, Model, ServerSession, SessionSettings
-from secagg.session.settings import layout
-from secagg.thresholds import derive
+from secagg.session.settings import layout, plan_of
+from secagg.thresholds import derive, derive_committee
 from secagg.workers import SERIAL, Workers
 
 CLIP = 0.1
@@ -34,6 +37,8 @@ LEAVES = 8
 TIMED = 10
 """Gateways that verify every signature themselves, and whose time is measured. The others, who in
 one process would verify the same ones again for minutes, look the result up."""
+LATE = {"consistency", "unmasking", "answer", "answer_again"}
+"""Phases after the uploads, in which who did not upload is silent."""
 Vector = NDArray[np.float32]
 Tree = Mapping[str, Vector]
 
@@ -51,7 +56,9 @@ class Case:
         repeats: rounds of each kind; the best counts.
         colluding: C, None for the default.
         dropouts: D, None for the default.
-        share_threshold: t, None for the default.
+        scheme: "masks" or "lattice".
+        share_threshold: t of masks, None for the default.
+        committee: m of the lattice, None for the default.
         brief: one thread, no base, no footprint: for rounds that take a minute.
     """
 
@@ -61,12 +68,21 @@ class Case:
     repeats: int
     colluding: int | None = None
     dropouts: int | None = None
+    scheme: str = "masks"
     share_threshold: int | None = None
+    committee: int | None = None
     brief: bool = False
 
     @property
     def thresholds(self) -> Thresholds:
         """n, C, D and what follows."""
+        if self.scheme == "lattice":
+            return derive_committee(
+                self.gateways,
+                max_colluding=self.colluding,
+                max_dropouts=self.dropouts,
+                committee=self.committee,
+            )
         return derive(
             self.gateways,
             max_colluding=self.colluding,
@@ -76,15 +92,20 @@ class Case:
 
     def __str__(self) -> str:
         limits = self.thresholds
+        sharing = (
+            f"m={limits.committee}, R={limits.share_threshold}, ell={limits.packed}"
+            if limits.committee
+            else f"k={limits.degree}, t={limits.share_threshold}"
+        )
         return (
-            f"n={self.gateways}, k={limits.degree}, C={limits.max_colluding},"
-            f" D={limits.max_dropouts}, t={limits.share_threshold}, d={self.coordinates:,},"
+            f"{self.scheme}: n={self.gateways}, C={limits.max_colluding},"
+            f" D={limits.max_dropouts}, {sharing}, d={self.coordinates:,},"
             f" {self.vanished} vanished"
         )
 
 
 class World:
-    """Identities, updates and settings that many rounds share."""
+    """Identities, updates, settings and one-time keys that many rounds share."""
 
     def __init__(self, case: Case) -> None:
         random = np.random.default_rng(0)
@@ -101,17 +122,19 @@ class World:
         self.updates = {name: _update(random, case.coordinates) for name in self.survivors}
         self.base = Model(tree(_update(random, case.coordinates)))
         self.template = tree(self.updates[self.survivors[0]])
+        self.scheme: Scheme = Lattice() if case.scheme == "lattice" else Masks()
+        self.setup: Mapping[GatewayId, Signed] = {}
         self._rounds = 0
 
     def settings(self, base: Model | None) -> SessionSettings:
         """A new round."""
         self._rounds += 1
-        scheme = Masks()
         encoding = Encoding(clip=CLIP)
         n = len(self.ids)
-        leaves, vectors = layout(self.template, encoding, gateways=n, lanes=scheme.lanes)
+        plan = plan_of(self.scheme, encoding, n)
+        leaves, vectors = layout(self.template, encoding, gateways=n, plan=plan)
         return SessionSettings(
-            scheme=scheme,
+            scheme=self.scheme,
             round=self._rounds,
             cohort=self.ids,
             thresholds=self.case.thresholds,
@@ -119,6 +142,7 @@ class World:
             leaves=leaves,
             vectors=vectors,
             max_weight=1.0,
+            ring=plan.ring,
         )
 
 
@@ -159,6 +183,7 @@ class Round:
                 Policy(min_colluding=1),
                 world.journals[name],
                 workers=workers,
+                schemes=(world.scheme,),
                 verify=verify if name in world.timed else world.verify,
             )
             for name in world.ids
@@ -168,7 +193,9 @@ class Round:
 
     def _start(self, settings: SessionSettings, workers: Workers) -> list[Event]:
         world = self._world
-        self.server = ServerSession(settings, world.roster, world.orchestrator, workers=workers)
+        self.server = ServerSession(
+            settings, world.roster, world.orchestrator, workers=workers, setup=world.setup
+        )
         return list(self.server.start())
 
     def set_up(self) -> None:
@@ -179,6 +206,7 @@ class Round:
             if name in self._world.timed:
                 self._samples.add("gateway set-up", spent)
         self._samples.add("server set-up", self._spent.pop("server"))
+        self._world.setup = self.server.setup
 
     def uploads(self) -> dict[int, list[bytes]]:
         """Every survivor's upload; each frame is copied away and dropped, as if it were sent."""
@@ -219,15 +247,16 @@ class Round:
         self._call("server", lambda: list(self.server.receive(sender, frame)))
 
     def open(self) -> Tree:
-        """Time is up for the vanished; two exchanges, and the mean."""
+        """Time is up for the vanished; the last exchanges, and the mean."""
         self._samples.add("server receiving", self._spent.pop("server"))
         self._call("server", lambda: list(self.server.advance()))
         self._exchange()
         for name in self._world.survivors:
-            spent = self._spent.pop(f"gateway {name}")
+            spent = self._spent.pop(f"gateway {name}", 0.0)  # whoever holds no shares is not asked
             if name in self._world.timed:
                 self._samples.add("gateway last exchanges", spent)
         self._samples.add("server unmasking", self._spent.pop("server"))
+        self._world.setup = self.server.setup
         base = None if self._base is None else self._base.tree
         mean = self._timed("server", lambda: self.server.result.mean(self._world.template, base))
         self._samples.add("server mean", self._spent.pop("server"))
@@ -253,8 +282,7 @@ class Round:
                     self._call("server", lambda: list(self.server.receive(name, answer)))  # noqa: B023 - likewise
 
     def _silent(self, name: int) -> bool:
-        late = {"consistency", "unmasking"}
-        return self.server.phase in late and name not in self._world.survivors
+        return self.server.phase in LATE and name not in self._world.survivors
 
     def _call(self, who: str, work: Callable[[], list[Event]]) -> None:
         self._mail.extend(event for event in self._timed(who, work) if isinstance(event, Send))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from fedavg.orchestrator import Round
     from fedavg.report.output import Output
     from fedavg.variants import SideBySide
+    from secagg import Plan
 
 VARY: Final = "What to vary: exactly one"
 RESULT: Final = "Result"
@@ -105,10 +106,10 @@ def run(chosen: dict[str, Any], *, output: OutputOption = None) -> None:
         from fedavg.report.files import check_directory
 
         settings = experiment.Settings(**settings_of(chosen))
-        experiment.check(settings)
+        plan = experiment.check(settings)
         if output is not None:
             check_directory(output)
-        _train(settings, output)
+        _train(settings, plan, output)
 
 
 def _one_thread() -> None:
@@ -118,19 +119,25 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _train(settings: Settings, directory: Path | None) -> None:
+def _phases(plan: Plan | None) -> tuple[str, ...]:
+    from fedavg.phases import phases_of
+
+    return phases_of("plain", None) if plan is None else phases_of(plan.scheme, plan.thresholds)
+
+
+def _train(settings: Settings, plan: Plan | None, directory: Path | None) -> None:
     from fedavg import experiment
     from fedavg.live import Bar, Rows, say
     from fedavg.report import words
     from fedavg.settings import dropout_warning
 
     _one_thread()
-    fragile = dropout_warning(settings)
-    if fragile is not None:
-        typer.echo(f"note: {fragile}", err=True)
+    for note in (dropout_warning(settings), "" if plan is None else plan.reason):
+        if note:
+            typer.echo(f"note: {note}", err=True)
     console = Console()
     output, rows = _output(directory), Rows(console)
-    with _kept(output, directory), Bar(console, settings.rounds) as bar:
+    with _kept(output, directory), Bar(console, settings.rounds, phases=_phases(plan)) as bar:
 
         def ended(each: Round) -> None:
             if output is not None:
@@ -186,7 +193,7 @@ def compare(
     ] = None,
     schemes: Annotated[
         str | None,
-        typer.Option(help="Values for --scheme, as in masks,plain.", rich_help_panel=VARY),
+        typer.Option(help="Values for --scheme, as in masks,lattice.", rich_help_panel=VARY),
     ] = None,
     losses: Annotated[
         str | None,
@@ -220,7 +227,7 @@ def compare(
             say(Console(), f"written to {output}: {', '.join(names)}")
 
 
-def _vary(setting: str, runs: dict[str, Settings], target: float) -> SideBySide:
+def _vary(setting: str, runs: dict[str, tuple[Settings, Plan | None]], target: float) -> SideBySide:
     """Run them one after another; a row each as they end."""
     from fedavg import experiment
     from fedavg.live import Bar, VariantRows
@@ -229,8 +236,8 @@ def _vary(setting: str, runs: dict[str, Settings], target: float) -> SideBySide:
     _one_thread()
     console = Console()
     rows, variants = VariantRows(console, setting, list(runs), target), []
-    for name, settings in runs.items():
-        with Bar(console, settings.rounds, f"{name}, ") as bar:
+    for name, (settings, plan) in runs.items():
+        with Bar(console, settings.rounds, f"{name}, ", _phases(plan)) as bar:
             done = experiment.run(
                 settings, clock=time.perf_counter, on_round=bar.round, on_event=bar.event
             )

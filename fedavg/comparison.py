@@ -9,7 +9,7 @@ import torch
 
 from fedavg.learning import State
 from fedavg.orchestrator import Orchestrator, Round
-from fedavg.plain import BEFORE
+from fedavg.phases import BEFORE
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from fedavg.settings import (
     asked_of,
     check_cohorts,
     check_values,
+    choice_of,
     cohort,
     dropout_warning,
     max_colluding,
@@ -54,6 +55,10 @@ class Report:
         rounds: the history.
         comparison: with plaintext.
         seconds: of each part, over all rounds.
+        scheme: what protected the rounds: that of the settings, or the one that "auto" chose.
+        reason: why "auto" chose it; "" where it was given.
+        layout: how updates were carried, in a sentence; "" in the clear.
+        exact: whether every mean is that of exact fixed-point sums; False in the clear.
         thresholds: of every round; None in the clear.
         guarantees: sentences to quote; None in the clear.
     """
@@ -62,6 +67,10 @@ class Report:
     rounds: tuple[Round, ...]
     comparison: Comparison
     seconds: dict[str, float]
+    scheme: str
+    reason: str
+    layout: str
+    exact: bool
     thresholds: Thresholds | None
     guarantees: Guarantees | None
 
@@ -88,6 +97,7 @@ def run(
         SecAggError: a round ended without a mean.
     """
     task, average, plan = _prepared(settings, clock, on_event)
+    scheme = plan.scheme if plan else "plain"
     orchestrator = _orchestrator(settings, task, average, clock)
     deviations: list[Deviation] = []
     for number in range(1, settings.rounds + 1):
@@ -95,7 +105,7 @@ def run(
         before, updates = orchestrator.state, orchestrator.updates(asked)
         done = orchestrator.round(
             asked=asked,
-            vanish=absences(settings, asked, number),
+            vanish=absences(settings, asked, number, scheme),
             rounding_seed=sha256(f"{settings.seed}/{number}".encode()).digest(),
         )
         # The same promises train again, in the clear: what should this mean have been?
@@ -112,18 +122,26 @@ def run(
         rounds=rounds,
         comparison=compare(rounds, deviations, beside),
         seconds=_added([each.seconds for each in rounds]),
+        scheme=scheme,
+        reason=plan.reason if plan else "",
+        layout=plan.layout if plan else "",
+        exact=plan is not None and plan.exact,
         thresholds=plan.thresholds if plan else None,
         guarantees=plan.guarantees if plan else None,
     )
 
 
-def check(settings: Settings) -> None:
+def check(settings: Settings) -> Plan | None:
     """Refuse what cannot run; data is made or read for it, nothing is trained.
+
+    Returns:
+        What every round will need; None in the clear.
 
     Raises:
         ConfigurationError: the message names what would work.
     """
-    _prepared(settings, lambda: 0.0, lambda _: None)
+    *_, plan = _prepared(settings, lambda: 0.0, lambda _: None)
+    return plan
 
 
 def _prepared(
@@ -145,11 +163,14 @@ def _prepared(
     )
     task = load(settings.task, gateways=settings.gateways, seed=settings.seed, options=options)
     check_cohorts(settings)
-    if settings.scheme == "plain":
+    choice = choice_of(settings)
+    if choice is None:
         return task, PlainAverage(), None
     average = SecureAverage(
         clip=task.clip if settings.clip is None else settings.clip,
         max_weight=task.max_weight,
+        # by itself, "auto" knows the model, and gives its reason with sizes
+        scheme="auto" if settings.scheme == "auto" else choice.scheme,
         max_colluding=max_colluding(settings),
         max_dropouts=settings.max_dropouts,
         on_event=on_event,

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from fedavg.orchestrator import Round
-from fedavg.plain import PHASES
+from fedavg.phases import PHASES
 from fedavg.report.totals import Totals, amount, vanished
 from fedavg.variants import Variant
 from secagg import Event, GatewayDropped, PhaseClosed
@@ -143,10 +143,16 @@ class Bar:
         console: where.
         rounds: how many there will be.
         label: of what, in front.
+        phases: of a round, in order.
     """
 
-    def __init__(self, console: Console, rounds: int, label: str = "") -> None:
+    def __init__(
+        self, console: Console, rounds: int, label: str = "", phases: Sequence[str] = PHASES
+    ) -> None:
         self._label = label
+        self._phases = phases
+        self._begins = phases[0]
+        self._closed = False
         self._rounds = rounds
         self._done = 0
         self._progress = Progress(
@@ -160,7 +166,7 @@ class Bar:
         )
         self._task = self._progress.add_task("", total=rounds)
         self._live = Live(
-            Group(self._status(PHASES[0]), self._progress), console=console, transient=True
+            Group(self._status(self._begins), self._progress), console=console, transient=True
         )
         self._moves = (
             in_terminal(console) and console.is_interactive and not console.is_dumb_terminal
@@ -183,8 +189,9 @@ class Bar:
         """Show what the orchestrator's session just told."""
         match event:
             case PhaseClosed(phase, answered):
-                place = PHASES.index(phase) + 1
-                opened = PHASES[place] if place < len(PHASES) else "mean"
+                if not self._closed:  # a round begins as the one before it did
+                    self._begins, self._closed = phase, True
+                opened = self._after(phase)
                 self._say(self._status(opened, f"{len(answered)} answered {phase}"))
             case GatewayDropped(gateway, phase, reason):
                 self._say(self._status(phase, f"{gateway} dropped ({reason.name.lower()})"))
@@ -193,12 +200,16 @@ class Bar:
 
     def round(self, each: Round) -> None:
         """Count a round that ended."""
-        self._done = each.number
+        self._done, self._closed = each.number, False
         self._progress.update(self._task, completed=each.number)
         if each.number < self._rounds:
-            self._say(self._status(PHASES[0]))
+            self._say(self._status(self._begins))
         else:
             self._say(Text(f"{self._label}the same rounds in the clear, to compare with"))
+
+    def _after(self, phase: str) -> str:
+        place = self._phases.index(phase) + 1 if phase in self._phases else len(self._phases)
+        return self._phases[place] if place < len(self._phases) else "mean"
 
     def _say(self, line: Text) -> None:
         self._live.update(Group(line, self._progress))

@@ -51,7 +51,7 @@ CHOICES: Final = {
         int | None,
         None,
         FEDERATION,
-        "Sites that hold data and train, as many as the task bears; 3 or more with masks.",
+        "Sites that hold data and train, as many as the task bears; 3 or more if protected.",
         "the task's own number",
     ),
     "rounds": Choice(int, 10, FEDERATION, "Rounds of federated averaging, 1 to 10000."),
@@ -131,7 +131,8 @@ CHOICES: Final = {
         str,
         "masks",
         PROTECTION,
-        "masks (secure aggregation) or plain (no protection, to compare with).",
+        "masks or lattice (secure aggregation; few or many gateways), auto (one of them, and says "
+        "why) or plain (no protection, to compare with).",
     ),
     "max_colluding": Choice(
         int | None,

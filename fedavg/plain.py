@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 import torch
@@ -12,18 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fedavg.learning import State
+from fedavg.phases import BEFORE
 from secagg.average import PhaseCost
 from secagg.errors import BelowThreshold
 from secagg.params import GatewayId
 
 Update = State | Callable[[], State]
 """A state, or a function that trains one when it is called."""
-
-BEFORE: Final = ("advertise_keys", "share_keys", "masked_input")
-"""Phases of a secure round until the included set is agreed: who vanishes here is left out."""
-AFTER: Final = ("consistency", "unmasking")
-"""Phases after it: who vanishes here has uploaded and still counts."""
-PHASES: Final = BEFORE + AFTER
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from fedavg.plain import PHASES
+from fedavg.phases import PHASES, absent_from
 from fedavg.tasks import TASKS
 from secagg.errors import ConfigurationError
 from secagg.params import GatewayId, Thresholds
-from secagg.thresholds import derive, usual_colluding
+from secagg.schemes.additive import Lattice
+from secagg.schemes.auto import Choice, choose
+from secagg.schemes.masks import Masks
+from secagg.thresholds import usual_colluding
 
-SCHEMES: Final = ("masks", "plain")
+SCHEMES: Final = ("masks", "lattice", "auto", "plain")
 MAX_ROUNDS: Final = 10_000
 _WHOLE: Final = (
     "gateways", "rounds", "vanish", "seed", "sample", "max_colluding", "max_dropouts",
@@ -82,10 +85,18 @@ def cohort(settings: Settings, names: Sequence[GatewayId], number: int) -> tuple
     return tuple(names[index] for index in sorted(draw.sample(range(len(names)), settings.sample)))
 
 
-def absences(settings: Settings, names: Sequence[GatewayId], number: int) -> dict[GatewayId, str]:
-    """Who of `names` stops answering in round `number`, and from which phase on: from the seed."""
+def absences(
+    settings: Settings, names: Sequence[GatewayId], number: int, scheme: str = "masks"
+) -> dict[GatewayId, str]:
+    """Who of `names` stops answering in round `number`, and from which phase on: from the seed.
+
+    Whoever counts in spite of it counts with every `scheme`.
+    """
     draw = random.Random(f"{settings.seed}/{number}")
-    return {name: draw.choice(PHASES) for name in sorted(draw.sample(names, settings.vanish))}
+    return {
+        name: absent_from(draw.choice(PHASES), scheme)
+        for name in sorted(draw.sample(names, settings.vanish))
+    }
 
 
 def check_values(settings: Settings) -> None:
@@ -96,7 +107,7 @@ def check_values(settings: Settings) -> None:
     """
     if settings.scheme not in SCHEMES:
         raise ConfigurationError(
-            f"scheme {settings.scheme!r} is unknown: use {' or '.join(SCHEMES)}"
+            f"scheme {settings.scheme!r} is unknown: use one of {', '.join(SCHEMES)}"
         )
     for name in _WHOLE:
         value: object = getattr(settings, name)
@@ -139,6 +150,28 @@ def asked_of(settings: Settings) -> int:
     return settings.sample
 
 
+def choice_of(settings: Settings) -> Choice | None:
+    """The scheme of every round; None in the clear. The reason is right but for sizes.
+
+    Raises:
+        ConfigurationError: no scheme can work; the message names what would.
+    """
+    match settings.scheme:
+        case "plain":
+            return None
+        case "masks":
+            return Choice(Masks())
+        case "lattice":
+            return Choice(Lattice())
+        case _:
+            return choose(
+                asked_of(settings),
+                0,  # the choice is that of a model of any size
+                max_colluding=max_colluding(settings),
+                max_dropouts=settings.max_dropouts,
+            )
+
+
 def thresholds_of(settings: Settings) -> Thresholds | None:
     """Of every round; None in the clear.
 
@@ -146,11 +179,12 @@ def thresholds_of(settings: Settings) -> Thresholds | None:
         ConfigurationError: there are none; the message names what would work.
     """
     asked = asked_of(settings)
-    if settings.scheme == "plain":
-        return None
     colluding, dropouts = max_colluding(settings), settings.max_dropouts
     try:
-        return derive(asked, max_colluding=colluding, max_dropouts=dropouts)
+        choice = choice_of(settings)
+        if choice is None:
+            return None
+        return choice.scheme.thresholds(asked, max_colluding=colluding, max_dropouts=dropouts)
     except ConfigurationError:
         # What max(C + 2, (m + C) // 2 + 1) <= m - D leaves of m.
         least = (colluding or 0) + 1 + max((dropouts or 0) + 1, 2 * (dropouts or 0))
@@ -176,11 +210,11 @@ def dropout_warning(settings: Settings) -> str | None:
     Raises:
         ConfigurationError: thresholds that cannot work.
     """
-    thresholds = thresholds_of(settings)
-    if thresholds is None or thresholds.max_dropouts > 0:
+    thresholds, choice = thresholds_of(settings), choice_of(settings)
+    if choice is None or thresholds is None or thresholds.max_dropouts > 0:
         return None
     asked, colluding = thresholds.gateways, thresholds.max_colluding
-    possible = derive(asked, max_colluding=colluding).max_dropouts
+    possible = choice.scheme.thresholds(asked, max_colluding=colluding).max_dropouts
     # The least n with max(C + 2, (n + C) // 2 + 1) <= n - 1 is C + 3.
     way_out = (
         f"they could survive {_word(possible)}, but max_dropouts is 0"

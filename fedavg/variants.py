@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Self, cast
 
 from fedavg.experiment import Report, Settings, check
+from secagg import Plan
 from secagg.errors import ConfigurationError
 
 AXES: Final = {
@@ -25,6 +26,8 @@ class Variant:
     Attributes:
         name: the value of the setting that varies.
         settings: all of them.
+        scheme: what protected the rounds.
+        reason: why "auto" chose that; "" where it was given.
         accuracy: on the holdout set after each round.
         final_accuracy: after the last.
         best_accuracy: after the best.
@@ -36,6 +39,8 @@ class Variant:
 
     name: str
     settings: Settings
+    scheme: str
+    reason: str
     accuracy: tuple[float, ...]
     final_accuracy: float
     best_accuracy: float
@@ -52,6 +57,8 @@ class Variant:
         return cls(
             name=name,
             settings=report.settings,
+            scheme=report.scheme,
+            reason=report.reason,
             accuracy=accuracy,
             final_accuracy=accuracy[-1],
             best_accuracy=max(accuracy),
@@ -79,7 +86,7 @@ class SideBySide:
 
 def planned(
     settings: Settings, axes: Mapping[str, str | None], target: float
-) -> tuple[str, dict[str, Settings]]:
+) -> tuple[str, dict[str, tuple[Settings, Plan | None]]]:
     """Which runs are asked for, each of them checked.
 
     Args:
@@ -88,7 +95,7 @@ def planned(
         target: from above 0 to 1.
 
     Returns:
-        The setting that varies, and settings by its values.
+        The setting that varies; by its values, settings and what a round will need.
 
     Raises:
         ConfigurationError: not exactly one axis with two or more values, or a run that cannot be.
@@ -106,6 +113,4 @@ def planned(
             f"{setting} {values!r}: name two or more different ones, as in a,b"
         )
     runs = {name: replace(settings, **cast("dict[str, Any]", {setting: name})) for name in names}
-    for each in runs.values():
-        check(each)
-    return setting, runs
+    return setting, {name: (each, check(each)) for name, each in runs.items()}

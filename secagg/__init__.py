@@ -19,6 +19,7 @@ from secagg.protocol.events import (
 from secagg.protocol.identity import Identity, Member, Roster
 from secagg.protocol.journal import MemoryJournal, SQLiteJournal
 from secagg.protocol.policy import Policy
+from secagg.schemes.additive import Lattice
 from secagg.schemes.masks import Masks
 from secagg.session import ClientSession, Model, ServerSession, SessionSettings, session_of
 from secagg.workers import Workers
@@ -32,6 +33,7 @@ __all__ = [
     "Event",
     "GatewayDropped",
     "Identity",
+    "Lattice",
     "Masks",
     "Member",
     "MemoryJournal",

@@ -10,16 +10,21 @@ import numpy as np
 
 from secagg.average import SecureAverage
 from secagg.errors import ConfigurationError, WireError
-from secagg.params import GatewayId
+from secagg.params import GatewayId, Thresholds
 from secagg.protocol.audit import AuditRecord, Inspection, inspect_record
 from secagg.protocol.audit_file import MAX_BYTES, load_record, load_roster
 from secagg.protocol.identity import Cohort, Roster
+from secagg.schemes.additive import Lattice
+from secagg.schemes.base import Scheme
+from secagg.schemes.masks import Masks
+from secagg.thresholds import share_bytes
 
 try:
     import typer
 except ModuleNotFoundError:
     raise SystemExit("the command line needs an extra: pip install 'secagg[cli]'") from None
 
+SCHEMES: dict[str, Scheme] = {each.name: each for each in (Masks(), Lattice())}
 ROSTER_FILE = "roster.json"
 ROUND_FILES = "round-*.json"
 NOT_PROVED = (
@@ -45,10 +50,14 @@ def plan(
     precision: Annotated[float, typer.Option(help="rms error relative to clip")] = 2.0**-12,
     max_colluding: Annotated[int | None, typer.Option(help="C; default by n")] = None,
     max_dropouts: Annotated[int | None, typer.Option(help="D; default by n")] = None,
+    scheme: Annotated[str, typer.Option(help="masks or lattice")] = "masks",
 ) -> None:
     """Print thresholds, layout, bytes and errors of a round; nothing is sent."""
+    if scheme not in SCHEMES:
+        _refuse(f"scheme is {scheme!r}: use {' or '.join(SCHEMES)}")
     try:
         average = SecureAverage(
+            scheme=SCHEMES[scheme],
             clip=clip,
             max_weight=max_weight,
             precision=precision,
@@ -66,11 +75,11 @@ def plan(
         ("gateways n", limits.gateways),
         ("colluding C", limits.max_colluding),
         ("dropouts D", limits.max_dropouts),
-        ("neighbours k", limits.degree),
-        ("share threshold t", limits.share_threshold),
+        *_sharing(limits),
         ("quorum q", limits.quorum),
         ("included n_min", limits.min_included),
-        ("lanes", f"{vector.lanes} x {64 // vector.lanes} bits, |value| <= {vector.limit}"),
+        ("layout", planned.layout),
+        ("|value|", f"up to {vector.limit} of one gateway"),
         ("upload", f"{planned.upload_bytes:,} bytes ({floats:.2f} x float32)"),
         ("error of the mean", f"{planned.rms_error:.3g} rms, {planned.error_bound:.3g} worst"),
         ("", f"at an average weight of {planned.average_weight:g}"),
@@ -79,6 +88,19 @@ def plan(
         typer.echo(f"{name:18} {value}")
     typer.echo(planned.guarantees.hides)
     typer.echo(planned.guarantees.survives)
+
+
+def _sharing(limits: Thresholds) -> list[tuple[str, object]]:
+    """Who holds shares of whom, and what they take."""
+    m, least, packed = limits.committee, limits.share_threshold, limits.packed
+    if not m:
+        return [("neighbours k", limits.degree), ("share threshold t", least)]
+    return [
+        ("committee m", m),
+        ("shares that open R", least),
+        ("values in a share", packed),
+        ("key shares", f"{share_bytes(m, least, packed):,} bytes"),
+    ]
 
 
 @app.command()

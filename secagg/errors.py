@@ -106,6 +106,10 @@ class BadPublicKey(RemoteProtocolError):
     """An advertised key that is not canonical, is of low order, or repeats another."""
 
 
+class TooFewPrekeys(RemoteProtocolError):
+    """Fewer members of the committee have a key for this round than are needed to open a sum."""
+
+
 class HeaderMismatch(RemoteProtocolError):
     """A neighbour that uploaded under another transcript than this party's."""
 
@@ -156,6 +160,29 @@ class AbortedByPeer(SessionAborted):
 
 class AggregateOutOfRange(SessionAborted):
     """The opened sum fails its range or check words: some upload was garbage."""
+
+
+class BadDealing(SessionAborted):
+    """Dealers gave members shares that do not open or contradict their proof, and too few are left.
+
+    Args:
+        dealers: ids that more members complain about than may lie: their fault is proved.
+        disputes: (member, dealer) of every complaint; one of the two lies.
+    """
+
+    def __init__(
+        self,
+        dealers: tuple[str | int, ...],
+        disputes: tuple[tuple[str | int, str | int], ...],
+    ) -> None:
+        super().__init__(dealers, disputes)
+        self.dealers = dealers
+        self.disputes = disputes
+
+    def __str__(self) -> str:
+        proved = ", ".join(map(str, self.dealers)) or "nobody's fault is proved"
+        pairs = ", ".join(f"{member} of {dealer}" for member, dealer in self.disputes)
+        return f"bad shares ({proved}): complaints by {pairs}"
 
 
 class InconsistentAnswers(SessionAborted):

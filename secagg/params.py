@@ -39,10 +39,14 @@ class Thresholds(Struct, frozen=True):
         gateways: n, members of the cohort.
         max_colluding: C, members of the whole roster that may side with the orchestrator.
         max_dropouts: D, gateways that may vanish at any moment.
-        share_threshold: t, shares that open a secret; C shares say nothing.
+        share_threshold: shares that open a secret: t in masks, R in additive schemes. `packed`
+            fewer say nothing, and those are C or more.
         quorum: q, signatures that certify one included set.
         min_included: n_min, gateways in any opened sum.
-        degree: k, neighbours of each gateway; n - 1 is the complete graph.
+        degree: k, neighbours of each gateway in masks; n - 1 is the complete graph. 0 elsewhere.
+        committee: m, gateways that hold the shares of everybody in additive schemes: positions 0 to
+            m - 1. 0 in masks, where a gateway's neighbours hold its shares.
+        packed: ell, values that one share carries: 1 in masks.
     """
 
     gateways: int
@@ -52,6 +56,8 @@ class Thresholds(Struct, frozen=True):
     quorum: int
     min_included: int
     degree: int
+    committee: int = 0
+    packed: int = 1
 
 
 class SessionParams(Struct, frozen=True):
@@ -60,12 +66,12 @@ class SessionParams(Struct, frozen=True):
     Attributes:
         version: protocol version, `VERSION`.
         suite: cipher suite, one of `SUITES`.
-        scheme: name of the scheme, "masks".
+        scheme: name of the scheme, "masks" or "lattice".
         session: 16 random bytes that name the session.
         round: number of the round; a gateway uploads at most once per roster and round.
         roster: 32-byte hash of the pinned roster.
         cohort: bitmap over the roster of the gateways taking part.
-        thresholds: n, C, D, t, q, n_min, k.
+        thresholds: n, C, D and what follows from them.
         orchestrator_key: 32-byte X25519 key of the orchestrator, for frame authentication.
     """
 
@@ -141,6 +147,20 @@ class MetricSpec(Struct, frozen=True):
     bound: float
 
 
+class Ring(Struct, frozen=True):
+    """The ring that uploads of an additive scheme live in: Z_q[X] / (X^N + 1).
+
+    Attributes:
+        degree: N.
+        moduli: factors of q.
+        step: Delta, what one unit of an update is multiplied by before noise is added.
+    """
+
+    degree: int
+    moduli: tuple[int, ...]
+    step: int
+
+
 class RoundParams(Struct, frozen=True):
     """P: what is uploaded and how.
 
@@ -152,6 +172,7 @@ class RoundParams(Struct, frozen=True):
         max_weight: largest weight; weights have 16 fractional bits.
         metrics: numbers summed beside the updates, in the order of the "metrics" vector.
         clipping: "error" refuses a coordinate beyond its clip, "saturate" counts it instead.
+        ring: of the uploads in additive schemes, None in masks.
     """
 
     session_params: bytes
@@ -161,6 +182,7 @@ class RoundParams(Struct, frozen=True):
     max_weight: float
     metrics: tuple[MetricSpec, ...]
     clipping: Literal["error", "saturate"]
+    ring: Ring | None = None
 
     def __post_init__(self) -> None:
         _sized("session_params", self.session_params, HASH_BYTES)

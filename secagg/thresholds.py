@@ -18,6 +18,15 @@ MAX_COMPLETE: Final = 64
 """Largest cohort in which everybody is everybody's neighbour; above, the graph is a circulant."""
 MAX_GATEWAYS: Final = 2048
 """Shamir sharing is exact up to t = 2048, and every message fits into one frame."""
+MAX_KEYS: Final = 2047
+"""Keys of coefficients up to 16 whose sum stays below half of 65521, the field of their shares."""
+KEY_COEFFICIENTS: Final = 2048
+"""N, coefficients of an additive scheme's key, each in one value of a share."""
+PROOF_COLUMNS: Final = 8
+"""Random columns of a dealing proof: a wrong share passes it with probability 2^-128."""
+SEAL_BYTES: Final = 16
+USUAL_SHARE_BYTES: Final = 2**16
+"""What the shares of one gateway take at most, where D is not given."""
 
 
 def quorum(gateways: int, max_colluding: int) -> int:
@@ -62,21 +71,14 @@ def derive(
 
     Source: DESIGN section 4, Thresholds; Harary, The maximum connectivity of a graph (1962).
     """
-    given = {
-        "gateways": gateways,
-        "max_colluding": max_colluding,
-        "max_dropouts": max_dropouts,
-        "share_threshold": share_threshold,
-        "min_included": min_included,
-        "degree": degree,
-    }
-    for name, value in given.items():
-        if value is not None and not isinstance(value, int):
-            raise ConfigurationError(f"{name} is {value!r}: it takes a whole number")
-    if not MIN_GATEWAYS <= gateways <= MAX_GATEWAYS:
-        raise ConfigurationError(
-            f"{gateways} gateways: it takes {MIN_GATEWAYS} or more, and at most {MAX_GATEWAYS}"
-        )
+    _check_numbers(
+        gateways,
+        max_colluding=max_colluding,
+        max_dropouts=max_dropouts,
+        share_threshold=share_threshold,
+        min_included=min_included,
+        degree=degree,
+    )
     n = gateways
     c = usual_colluding(n) if max_colluding is None else max_colluding
     d = _usual_dropouts(n, c) if max_dropouts is None else max_dropouts
@@ -101,31 +103,125 @@ def derive(
     )
 
 
+def derive_committee(
+    gateways: int,
+    *,
+    max_colluding: int | None = None,
+    max_dropouts: int | None = None,
+    committee: int | None = None,
+    min_included: int | None = None,
+) -> Thresholds:
+    """The thresholds of an additive scheme, whose keys are shared among a committee.
+
+    All C colluding gateways and all D that vanish may be members. Privacy takes t = floor((m + C) /
+    2) shares that say nothing: 2(t + 1) > m + C, so no two sets can both be answered by enough
+    honest members. R = m - D shares open a secret, which leaves ell = R - t values to a share: the
+    fewer may vanish, the smaller the shares. Above 64 gateways the members are the first m
+    positions and nothing is sampled: an orchestrator would grind the cohort until it liked the
+    sample.
+
+    Args:
+        gateways: n, 3 to 2047.
+        max_colluding: C, as in `derive`.
+        max_dropouts: D. If not given, up to 64 gateways: the most with which the shares of one
+            gateway fit into `USUAL_SHARE_BYTES`; above: n // 10.
+        committee: m. All up to 64 gateways; above, if not given, the m with the smallest shares.
+        min_included: n_min, as in `derive`.
+
+    Raises:
+        ConfigurationError: no such thresholds; the message names the nearest that work.
+
+    Source: DESIGN section 6, Committee; Franklin and Yung, Communication complexity of secure
+    computation (1992), for packed shares.
+    """
+    _check_numbers(
+        gateways,
+        max_colluding=max_colluding,
+        max_dropouts=max_dropouts,
+        committee=committee,
+        min_included=min_included,
+    )
+    if gateways > MAX_KEYS:
+        raise ConfigurationError(f"{gateways} gateways: additive schemes take {MAX_KEYS} at most")
+    n = gateways
+    c = usual_colluding(n) if max_colluding is None else max_colluding
+    d = _usual_absent(n, c) if max_dropouts is None else max_dropouts
+    if not _feasible(n, c, d):
+        raise ConfigurationError(_infeasible(n, c, d))
+    m = _usual_committee(n, c, d) if committee is None else committee
+    if n <= MAX_COMPLETE and m != n:
+        raise ConfigurationError(
+            f"committee is {m}: up to {MAX_COMPLETE} gateways everybody is a member, use {n} or"
+            " leave it out"
+        )
+    least = _least_committee(c, d)
+    _check_range("committee", m, least, n)
+    floor = _least_included(n, c)
+    smallest = floor if min_included is None else min_included
+    _check_range("min_included", smallest, floor, n - d)
+    return Thresholds(
+        gateways=n,
+        max_colluding=c,
+        max_dropouts=d,
+        share_threshold=m - d,
+        quorum=quorum(n, c),
+        min_included=smallest,
+        degree=0,
+        committee=m,
+        packed=_packed(m, c, d),
+    )
+
+
+def share_bytes(committee: int, threshold: int, packed: int) -> int:
+    """What one gateway sends to deal its key, in bytes: a sealed share each, and the proof.
+
+    Args:
+        committee: m.
+        threshold: R.
+        packed: ell.
+    """
+    columns = -(-KEY_COEFFICIENTS // packed)
+    return committee * (2 * (columns + PROOF_COLUMNS) + SEAL_BYTES) + 2 * PROOF_COLUMNS * threshold
+
+
 def verify(thresholds: Thresholds) -> None:
     """Compute announced thresholds anew and refuse what differs.
 
     Args:
-        thresholds: as the orchestrator announced them. C, D, t, n_min and, above 64 gateways, k
-            are free within their ranges (a `Policy` sets floors); q follows.
+        thresholds: as the orchestrator announced them. C, D, n_min are free within their ranges (a
+            `Policy` sets floors), and so are t and, above 64 gateways, k in masks, m in additive
+            schemes; the rest follows.
 
     Raises:
         ThresholdMismatch: a number is out of its range or is not what follows from the others.
     """
     try:
-        expected = derive(
-            thresholds.gateways,
-            max_colluding=thresholds.max_colluding,
-            max_dropouts=thresholds.max_dropouts,
-            share_threshold=thresholds.share_threshold,
-            min_included=thresholds.min_included,
-            degree=thresholds.degree,
-        )
+        expected = _expected(thresholds)
     except ConfigurationError as error:
         raise ThresholdMismatch(f"announced thresholds cannot work: {error}") from error
     for name in Thresholds.__struct_fields__:
         announced, computed = getattr(thresholds, name), getattr(expected, name)
         if announced != computed:
             raise ThresholdMismatch(f"announced {name} is {announced}, computed is {computed}")
+
+
+def _expected(announced: Thresholds) -> Thresholds:
+    if announced.committee:
+        return derive_committee(
+            announced.gateways,
+            max_colluding=announced.max_colluding,
+            max_dropouts=announced.max_dropouts,
+            committee=announced.committee,
+            min_included=announced.min_included,
+        )
+    return derive(
+        announced.gateways,
+        max_colluding=announced.max_colluding,
+        max_dropouts=announced.max_dropouts,
+        share_threshold=announced.share_threshold,
+        min_included=announced.min_included,
+        degree=announced.degree,
+    )
 
 
 @lru_cache(maxsize=MAX_GATEWAYS)
@@ -157,6 +253,33 @@ def usual_colluding(members: int) -> int:
 def _usual_dropouts(n: int, c: int) -> int:
     most = max(0, n - quorum(n, c))
     return most if n <= MAX_COMPLETE else min(most, n // 10)
+
+
+def _packed(m: int, c: int, d: int) -> int:
+    """How many values a share carries: R - t."""
+    return m - d - (m + c) // 2
+
+
+def _least_committee(c: int, d: int) -> int:
+    """The smallest m with ell >= 1: (m - C) / 2, rounded up, is above D."""
+    return c + 2 * d + 1
+
+
+def _usual_absent(n: int, c: int) -> int:
+    """D of an additive scheme: the most that C leaves and whose shares are not too large."""
+    if n > MAX_COMPLETE:
+        return _usual_dropouts(n, c)
+    for d in range(_usual_dropouts(n, c), 0, -1):
+        if share_bytes(n, n - d, _packed(n, c, d)) <= USUAL_SHARE_BYTES:
+            return d
+    return 0
+
+
+def _usual_committee(n: int, c: int, d: int) -> int:
+    if n <= MAX_COMPLETE:
+        return n
+    sizes = range(_least_committee(c, d), n + 1)
+    return min(sizes, key=lambda m: share_bytes(m, m - d, _packed(m, c, d)), default=n)
 
 
 def _least_degree(n: int, c: int, d: int) -> int:
@@ -202,6 +325,16 @@ def _infeasible(n: int, c: int, d: int) -> str:
         f"{n} gateways, {c} colluding (C), {d} vanishing (D) cannot work: it takes "
         f"C >= 1, D >= 0 and max(C + 2, (n + C) // 2 + 1) <= n - D. Nearest that do: {named}"
     )
+
+
+def _check_numbers(gateways: int, **others: int | None) -> None:
+    for name, value in {"gateways": gateways, **others}.items():
+        if value is not None and not isinstance(value, int):
+            raise ConfigurationError(f"{name} is {value!r}: it takes a whole number")
+    if not MIN_GATEWAYS <= gateways <= MAX_GATEWAYS:
+        raise ConfigurationError(
+            f"{gateways} gateways: it takes {MIN_GATEWAYS} or more, and at most {MAX_GATEWAYS}"
+        )
 
 
 def _check_range(name: str, value: int, low: int, high: int) -> None:

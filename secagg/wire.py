@@ -211,16 +211,18 @@ def vector_frame_parts(frame: Buffer) -> VectorFrame:
     return VectorFrame(sequence, view[:-TAG_BYTES], lanes, bytes(view[-TAG_BYTES:]))
 
 
-def frame_spans(vector_words: Sequence[int]) -> tuple[Span, ...]:
-    """How an upload is cut into frames: each vector alone, FRAME_WORDS at a time.
+def frame_spans(vector_words: Sequence[int], unit: int = 1) -> tuple[Span, ...]:
+    """How an upload is cut into frames: each vector alone, FRAME_WORDS at a time or a little less.
 
     Args:
         vector_words: words of each vector, in the order of `RoundParams.vectors`.
+        unit: words that must not be torn apart; at most FRAME_WORDS.
     """
+    most = FRAME_WORDS // unit * unit
     return tuple(
-        Span(vector, first, min(FRAME_WORDS, total - first))
+        Span(vector, first, min(most, total - first))
         for vector, total in enumerate(vector_words)
-        for first in range(0, total, FRAME_WORDS)
+        for first in range(0, total, most)
     )
 
 

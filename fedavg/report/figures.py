@@ -16,7 +16,7 @@ from matplotlib.ticker import (
 
 from fedavg.experiment import Report
 from fedavg.orchestrator import Round
-from fedavg.plain import PHASES
+from fedavg.phases import LATTICE, PHASES
 from fedavg.report.canvas import FONT, Plot, in_percent, markers, name_lines, over_rounds, plot
 from fedavg.report.style import GRID, INK, PAPER, SERIES
 
@@ -24,7 +24,11 @@ _GRID_GATEWAYS: Final = 20
 _GRID_ROUNDS: Final = 40
 """Up to here every gateway and round has its own dot; beyond, the vanished are counted."""
 _MARKS: Final = ("o", "s", "^", "D", "v")
-"""One for each phase: shapes tell apart what colours may not."""
+"""One for each phase of a scheme: shapes tell apart what colours may not."""
+_PLACES: Final = {phase: place for place, phase in enumerate(PHASES)} | {
+    phase: PHASES.index(masked) for masked, phase in LATTICE.items()
+}
+"""Phase -> its mark and colour: that of its counterpart among the phases of masks."""
 
 
 def plots(report: Report) -> Iterator[Plot]:
@@ -156,7 +160,8 @@ def traffic(report: Report) -> Plot:
 
 def seconds(report: Report) -> Plot:
     """Milliseconds of each phase, of both roles, mean over the rounds."""
-    phases = [phase.phase for phase in report.rounds[0].phases]
+    # later rounds skip what the first has set up, unless others are asked
+    phases = list(dict.fromkeys(part.phase for each in report.rounds for part in each.phases))
     count = len(report.rounds)
     gateways = dict.fromkeys(phases, 0.0)
     server = dict.fromkeys(phases, 0.0)
@@ -210,7 +215,7 @@ def absences(report: Report) -> Plot:
     names = sorted({name for each in report.rounds for name in each.asked}, key=str)
     few = len(names) <= _GRID_GATEWAYS and len(report.rounds) <= _GRID_ROUNDS
     total = sum(len(each.vanished) for each in report.rounds)
-    present = [phase for phase in PHASES if any(phase == at for at in _phases(report.rounds))]
+    present = sorted(set(_phases(report.rounds)), key=_PLACES.__getitem__)
 
     def draw(axes: Axes) -> None:
         if few:
@@ -244,7 +249,7 @@ def _phases(rounds: tuple[Round, ...]) -> Iterator[str]:
 
 
 def _mark(phase: str, *, hollow: bool, shape: str = "") -> Line2D:
-    place = PHASES.index(phase)
+    place = _PLACES[phase]
     colour = SERIES[place]
     return Line2D(
         [],
@@ -279,7 +284,7 @@ def _counts(axes: Axes, rounds: tuple[Round, ...], present: list[str]) -> None:
     below = [0] * len(rounds)
     for phase in present:
         here = [sum(at == phase for at, _ in each.vanished.values()) for each in rounds]
-        axes.bar(numbers, here, bottom=below, width=0.9, color=SERIES[PHASES.index(phase)])
+        axes.bar(numbers, here, bottom=below, width=0.9, color=SERIES[_PLACES[phase]])
         below = [low + more for low, more in zip(below, here, strict=True)]
     axes.set_title("gateways")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))

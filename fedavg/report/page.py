@@ -31,15 +31,25 @@ _NUMBERS: Final = (
     ),
     "report.json holds all of this, history.jsonl and history.csv a line for each round.",
 )
-_SYMBOLS: Final = (
+_COMMON: Final = (
     ("n", "gateways", "Gateways that take part in a round."),
     ("C", "max_colluding", "Gateways that may side with the orchestrator without learning more."),
     ("D", "max_dropouts", "Gateways that may vanish at any moment, also after their upload."),
-    ("t", "share_threshold", "Shares that open the secret of a gateway that vanished."),
-    ("q", "quorum", "Signatures needed before a sum is opened: no two different sums get them."),
+    ("q", "quorum", "Signatures needed for a sum: no two different sums get them."),
     ("n_min", "min_included", "Gateways in any sum that is ever opened, at the least."),
-    ("k", "degree", "Neighbours with whom each gateway shares masks and secrets."),
 )
+_OWN: Final = {
+    "masks": (
+        ("t", "share_threshold", "Shares that open the secret of a gateway that vanished."),
+        ("k", "degree", "Neighbours with whom each gateway shares masks and secrets."),
+    ),
+    "lattice": (
+        ("m", "committee", "Gateways among whom everybody's key is shared."),
+        ("R", "share_threshold", "Of them, those whose answers open the sum of the keys."),
+        ("ell", "packed", "Numbers of a key that one share carries."),
+    ),
+}
+"""By scheme: symbol, field of the thresholds, meaning."""
 
 
 def report_html(report: Report) -> str:
@@ -57,7 +67,11 @@ def _title(report: Report) -> str:
 
 def _body(report: Report) -> Iterator[Markup]:
     secured = report.settings.scheme != "plain"
-    how = "with secure aggregation" if secured else "in the clear, without protection"
+    how = (
+        f"with secure aggregation ({report.scheme})"
+        if secured
+        else "in the clear, without protection"
+    )
     yield tag("h1", _title(report))
     yield tag("p", f"Federated averaging {how}", cls="lead")
     yield tiles(list(_tiles(report)))
@@ -106,6 +120,7 @@ def _result(report: Report) -> Markup:
     if secured:
         kept = "good" if report.comparison.within_bounds else "bad"
         said.append(tag("p", tag("span", words.deviations(report), cls=kept)))
+        said.append(tag("p", words.protection(report)))
     said.append(tag("p", words.privacy(report)))
     if report.guarantees is not None:
         said.append(tag("p", report.guarantees.survives))
@@ -165,7 +180,7 @@ def _thresholds(report: Report) -> Markup:
         return Markup("")
     rows = [
         (tag("span", symbol), getattr(report.thresholds, field), meaning)
-        for symbol, field, meaning in _SYMBOLS
+        for symbol, field, meaning in (*_COMMON, *_OWN[report.scheme])
     ]
     return card(
         "Thresholds", table("Thresholds", ("", "Value", "Meaning"), rows, ("", "number", ""))

@@ -68,6 +68,7 @@ def _body(done: SideBySide) -> Iterator[Markup]:
     yield settings_card(first.settings, without=done.setting)
     notes = (
         f"Data, first weights, order and absences are shared; only {done.setting} differs.",
+        *(f"{each.name}: {each.reason}" for each in done.variants if each.reason),
         words.HOLDOUT,
         _COSTS,
         "One seed says little about small differences: repeat with others before you choose.",

@@ -56,6 +56,14 @@ def deviations(report: Report) -> str:
     return f"BOUND EXCEEDED in {plural(beyond, 'round')}: {numbers}."
 
 
+def protection(report: Report) -> str:
+    """The scheme, how it carried the updates, and why it was chosen."""
+    if report.scheme == "plain":
+        return IN_THE_CLEAR
+    chosen = f" Chosen by auto: {report.reason}" if report.reason else ""
+    return f"Protected by {report.scheme}: {report.layout.rstrip('.')}.{chosen}"
+
+
 def privacy(report: Report) -> str:
     """What the orchestrator learns, to quote."""
     return IN_THE_CLEAR if report.guarantees is None else report.guarantees.hides
@@ -72,6 +80,6 @@ def not_promised(report: Report) -> list[str]:
 def summary(report: Report) -> tuple[str, ...]:
     """What a terminal says at the end."""
     spent = ", ".join(f"{name} {seconds:.1f}" for name, seconds in report.seconds.items())
-    checked = () if report.settings.scheme == "plain" else (deviations(report),)
+    checked = () if report.settings.scheme == "plain" else (protection(report), deviations(report))
     note = IN_THE_CLEAR if report.settings.scheme == "plain" else IN_THIS_PROCESS
     return (UNITS, f"seconds: {spent}", accuracy(report), *checked, note)

@@ -23,8 +23,14 @@ class Plan:
     Attributes:
         thresholds: n, C, D and what follows.
         guarantees: sentences to quote.
+        scheme: its name.
+        reason: why "auto" chose it; "" where it was given.
+        phases: of its rounds, in order; a round skips those it has no need of.
         vectors: layout of an upload.
-        upload_bytes: frames of one gateway's vectors; small messages add a few KiB.
+        layout: how updates are carried, in a sentence.
+        exact: whether the opened sum is the exact fixed-point sum.
+        upload_bytes: frames of one gateway's vectors; small messages add a few KiB, in additive
+            schemes the shares of a key (`thresholds.share_bytes`).
         error_bound: largest |error| of the mean if all gateways have the average weight below.
         rms_error: its root mean square, likewise.
         average_weight: what the two errors assume: max_weight / 16.
@@ -32,7 +38,12 @@ class Plan:
 
     thresholds: Thresholds
     guarantees: Guarantees
+    scheme: str
+    reason: str
+    phases: tuple[str, ...]
     vectors: tuple[VectorSpec, ...]
+    layout: str
+    exact: bool
     upload_bytes: int
     error_bound: float
     rms_error: float
@@ -66,22 +77,28 @@ class Report:
 
     Attributes:
         scheme: its name.
+        reason: why "auto" chose it; "" where it was given.
         thresholds: n, C, D and what follows.
         guarantees: sentences to quote.
-        error_bound: largest |error| of a real coordinate of the mean, from the real total weight;
-            the dtype of a leaf may round once more.
-        rms_error: root mean square of the rounding error.
+        layout: how updates were carried, in a sentence.
+        exact: whether the opened sum is the exact fixed-point sum.
+        error_bound: largest |error| of a real coordinate of the mean, from the real total weight:
+            rounding, and noise where the sum is not exact; the dtype of a leaf may round once more.
+        rms_error: root mean square of that error.
         clipped: coordinates that saturated, summed over gateways.
         bytes_up: largest number of bytes one gateway sent.
         bytes_down: largest number of bytes one gateway received.
-        phases: what each phase cost, in order.
+        phases: what each phase that the round had cost, in order.
         audit: record of the round, verifiable with the roster alone.
         roster: that roster.
     """
 
     scheme: str
+    reason: str
     thresholds: Thresholds
     guarantees: Guarantees
+    layout: str
+    exact: bool
     error_bound: float
     rms_error: float
     clipped: int

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
+from math import hypot
 from typing import Any, Literal
 
 from secagg.average.outcome import PhaseCost, Plan, Report, Result
@@ -21,16 +22,17 @@ from secagg.params import GatewayId, MetricSpec
 from secagg.protocol.events import Event
 from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import Journal, MemoryJournal
-from secagg.protocol.messages import Verify
+from secagg.protocol.messages import Signed, Verify
 from secagg.protocol.policy import Policy
-from secagg.pytree import Select
+from secagg.pytree import Select, tree_spec
+from secagg.schemes.auto import Choice, choose
 from secagg.schemes.base import Scheme
 from secagg.schemes.masks import Masks
 from secagg.session.client import ClientSession
 from secagg.session.server import ServerSession
-from secagg.session.settings import METRIC_BOUND, Encoding, SessionSettings, layout
+from secagg.session.settings import METRIC_BOUND, Encoding, SessionSettings, layout, plan_of
 from secagg.session.update import Model
-from secagg.wire import frame_bytes, frame_spans
+from secagg.wire import frame_bytes
 from secagg.workers import Workers
 
 
@@ -44,11 +46,12 @@ class SecureAverage:
         clip: bound of |coordinate| of what is encoded (update - base), for all keys or by
             fnmatch pattern of keys, first match wins.
         max_weight: largest weight, in the unit of your weights (samples, say).
-        scheme: how the sum is hidden.
+        scheme: how the sum is hidden; "auto" chooses in each round, by the rule of
+            `secagg.schemes.auto`, and says why in `Report.reason`. Masks if not given.
         max_colluding: C, members of the roster that may side with the orchestrator.
         max_dropouts: D, gateways that may vanish.
-        precision: rms rounding error of the mean relative to clip at an average weight of at least
-            max_weight / 16.
+        precision: rms error of the mean, by rounding and noise, relative to clip at an average
+            weight of at least max_weight / 16.
         select: patterns of the keys to average, or a function of the key; None for all.
         clipping: "error" refuses coordinates beyond clip, "saturate" counts them.
         metric_bounds: bound of |value| by metric name; 2^32 for names not given.
@@ -65,7 +68,7 @@ class SecureAverage:
         *,
         clip: float | Mapping[str, float],
         max_weight: float = 1.0,
-        scheme: Scheme | None = None,
+        scheme: Scheme | Literal["auto"] | None = None,
         max_colluding: int | None = None,
         max_dropouts: int | None = None,
         precision: float = 2.0**-12,
@@ -84,9 +87,11 @@ class SecureAverage:
             clipping=clipping,
             metrics=metric_bounds or {},
         )
-        if isinstance(scheme, str):
-            raise ConfigurationError(f"scheme is {scheme!r}: use an object such as secagg.Masks()")
-        self._scheme: Scheme = scheme or Masks()
+        if isinstance(scheme, str) and scheme != "auto":
+            raise ConfigurationError(
+                f"scheme is {scheme!r}: use an object such as secagg.Masks(), or 'auto'"
+            )
+        self._scheme: Scheme | Literal["auto"] = Masks() if scheme is None else scheme
         self._max_colluding = max_colluding
         self._max_dropouts = max_dropouts
         self._workers = Workers(threads)
@@ -94,6 +99,7 @@ class SecureAverage:
         self._clock = clock
         self._orchestrator = Identity.generate("orchestrator", os.urandom)
         self._gateways: dict[GatewayId, tuple[Identity, Journal]] = {}
+        self._setup: Mapping[GatewayId, Signed] = {}
         self._epoch = 0
         self._round = 0
 
@@ -120,19 +126,39 @@ class SecureAverage:
         Raises:
             ConfigurationError: infeasible; says what would work.
         """
-        settings = self._settings(tuple(range(gateways)), template, None, metrics)
+        choice = self._choice(template, gateways)
+        scheme = choice.scheme
+        settings = self._settings(scheme, tuple(range(gateways)), template, None, metrics)
         cap = self._encoding.max_weight
         average = cap / 16
         reals = [vector for vector in settings.vectors if vector.name.startswith("update/")]
-        spans = frame_spans([vector.words for vector in settings.vectors])
+        carried = plan_of(scheme, self._encoding, gateways)
+        spans = scheme.spans(settings.round_params(None), gateways)
         weight = gateways * average
         return Plan(
             thresholds=settings.thresholds,
-            guarantees=self._scheme.guarantees(settings.thresholds),
+            guarantees=scheme.guarantees(settings.thresholds),
+            scheme=scheme.name,
+            reason=choice.reason,
+            phases=tuple(step.name for step in scheme.steps),
             vectors=settings.vectors,
+            layout=carried.text,
+            exact=carried.exact,
             upload_bytes=sum(frame_bytes(span.words) for span in spans),
-            error_bound=max((error_bound(v, gateways, weight, cap) for v in reals), default=0.0),
-            rms_error=max((rms_error(v, gateways, weight) for v in reals), default=0.0),
+            error_bound=max(
+                (
+                    error_bound(v, gateways, weight, cap) + carried.noise.bound / (v.scale * weight)
+                    for v in reals
+                ),
+                default=0.0,
+            ),
+            rms_error=max(
+                (
+                    hypot(rms_error(v, gateways, weight), carried.noise.rms / (v.scale * weight))
+                    for v in reals
+                ),
+                default=0.0,
+            ),
             average_weight=average,
         )
 
@@ -157,10 +183,26 @@ class SecureAverage:
         Raises:
             ConfigurationError, EncodingError: as for `run`.
         """
-        return self._settings(tuple(cohort), template, base, metrics, round)
+        scheme = self._choice(template, len(cohort)).scheme
+        return self._settings(scheme, tuple(cohort), template, base, metrics, round)
+
+    def _choice(self, template: Any, gateways: int) -> Choice:
+        if not isinstance(self._scheme, str):
+            return Choice(self._scheme)
+        encoding = self._encoding
+        _, groups = tree_spec(template, clips=encoding.clip, select=encoding.select)
+        return choose(
+            gateways,
+            sum(group.length for group in groups if group.clip is not None),
+            max_colluding=self._max_colluding,
+            max_dropouts=self._max_dropouts,
+            max_weight=encoding.max_weight,
+            precision=encoding.precision,
+        )
 
     def _settings(
         self,
+        scheme: Scheme,
         cohort: tuple[GatewayId, ...],
         template: Any,
         base: Any,
@@ -169,12 +211,13 @@ class SecureAverage:
     ) -> SessionSettings:
         bounds = {name: self._encoding.metrics.get(name, METRIC_BOUND) for name in metrics}
         encoding = replace(self._encoding, metrics=bounds)
-        thresholds = self._scheme.thresholds(
+        thresholds = scheme.thresholds(
             len(cohort), max_colluding=self._max_colluding, max_dropouts=self._max_dropouts
         )
-        leaves, vectors = layout(template, encoding, gateways=len(cohort), lanes=self._scheme.lanes)
+        plan = plan_of(scheme, encoding, len(cohort))
+        leaves, vectors = layout(template, encoding, gateways=len(cohort), plan=plan)
         return SessionSettings(
-            scheme=self._scheme,
+            scheme=scheme,
             round=number,
             cohort=cohort,
             thresholds=thresholds,
@@ -184,6 +227,7 @@ class SecureAverage:
             max_weight=encoding.max_weight,
             metrics=tuple(MetricSpec(name=n, bound=b) for n, b in bounds.items()),
             clipping=encoding.clipping,
+            ring=plan.ring,
         )
 
     def run(
@@ -211,20 +255,27 @@ class SecureAverage:
             EncodingError: an update, weight or metric that cannot be encoded; names the gateway.
             SessionAborted: too few gateways were left, or an upload was garbage.
         """
-        self._check(updates, weights, metrics, vanish)
+        _check_updates(updates, weights, metrics)
         ids = tuple(updates)
         names = tuple(metrics[ids[0]]) if metrics else ()
         provider = Provider(updates)
         model = Model(base)
         template = base if base is not None else provider.peek(ids[0])
-        settings = self._settings(ids, template, model, names, self._round + 1)
+        choice = self._choice(template, len(ids))
+        _check_vanish(vanish or {}, updates, choice.scheme)
+        settings = self._settings(choice.scheme, ids, template, model, names, self._round + 1)
         roster = self._roster(ids)
         self._round += 1
         verify = lru_cache(maxsize=None)(verify_signature)
         server = ServerSession(
-            settings, roster, self._orchestrator, workers=self._workers, verify=verify
+            settings,
+            roster,
+            self._orchestrator,
+            workers=self._workers,
+            setup=self._setup,
+            verify=verify,
         )
-        clients = {name: self._client(name, roster, verify) for name in ids}
+        clients = {name: self._client(name, roster, choice.scheme, verify) for name in ids}
         world = World(server, clients, dict(vanish or {}), self._on_event, self._clock)
 
         def prepare(name: GatewayId) -> Upload:
@@ -241,15 +292,22 @@ class SecureAverage:
         try:
             world.play(prepare)
         finally:
+            self._setup = server.setup
             for name in ids:  # nobody restarts here, so nobody will ask again
                 self._gateways[name][1].forget(server.session)
-        return self._result(server, world, template, base, roster)
+        return self._result(server, world, choice, template, base, roster)
 
     def _result(
-        self, server: ServerSession, world: World, template: Any, base: Any, roster: Roster
+        self,
+        server: ServerSession,
+        world: World,
+        choice: Choice,
+        template: Any,
+        base: Any,
+        roster: Roster,
     ) -> Result:
         aggregate = server.result
-        thresholds = server.params.thresholds
+        thresholds, scheme = server.params.thresholds, choice.scheme
         start = self._clock()
         mean = aggregate.mean(template, base)
         decoding = PhaseCost(
@@ -267,9 +325,12 @@ class SecureAverage:
             vanished=world.vanished,
             metrics=aggregate.metrics,
             report=Report(
-                scheme=self._scheme.name,
+                scheme=scheme.name,
+                reason=choice.reason,
                 thresholds=thresholds,
-                guarantees=self._scheme.guarantees(thresholds),
+                guarantees=scheme.guarantees(thresholds),
+                layout=plan_of(scheme, self._encoding, thresholds.gateways).text,
+                exact=aggregate.exact,
                 error_bound=aggregate.error_bound,
                 rms_error=aggregate.rms_error,
                 clipped=aggregate.clipped,
@@ -281,27 +342,6 @@ class SecureAverage:
             ),
             _aggregate=aggregate,
         )
-
-    def _check(
-        self,
-        updates: Mapping[Key, Update],
-        weights: Mapping[GatewayId, float] | None,
-        metrics: Mapping[GatewayId, Mapping[str, float]] | None,
-        vanish: Mapping[GatewayId, str] | None,
-    ) -> None:
-        if not updates:
-            raise ConfigurationError("no updates: secure aggregation takes 3 gateways or more")
-        _check_ids(updates)
-        for what, table in (("weights", weights), ("metrics", metrics)):
-            missing = [name for name in updates if table is not None and name not in table]
-            if missing:
-                raise EncodingError(f"{what} lack gateways: {missing[:3]}")
-        phases = [step.name for step in self._scheme.steps]
-        for name, phase in (vanish or {}).items():
-            if name not in updates or phase not in phases:
-                raise ConfigurationError(
-                    f"vanish has {name!r}: {phase!r}: use an id of updates and one of {phases}"
-                )
 
     def _roster(self, ids: Sequence[GatewayId]) -> Roster:
         new: dict[GatewayId, tuple[Identity, Journal]] = {
@@ -316,7 +356,9 @@ class SecureAverage:
         self._gateways, self._epoch = gateways, epoch
         return roster
 
-    def _client(self, name: GatewayId, roster: Roster, verify: Verify) -> ClientSession:
+    def _client(
+        self, name: GatewayId, roster: Roster, scheme: Scheme, verify: Verify
+    ) -> ClientSession:
         identity, journal = self._gateways[name]
         return ClientSession(
             identity,
@@ -324,9 +366,34 @@ class SecureAverage:
             Policy(min_colluding=1),  # this process plays the orchestrator too
             journal,
             workers=self._workers,
-            schemes=(self._scheme,),
+            schemes=(scheme,),
             verify=verify,
         )
+
+
+def _check_updates(
+    updates: Mapping[Key, Update],
+    weights: Mapping[GatewayId, float] | None,
+    metrics: Mapping[GatewayId, Mapping[str, float]] | None,
+) -> None:
+    if not updates:
+        raise ConfigurationError("no updates: secure aggregation takes 3 gateways or more")
+    _check_ids(updates)
+    for what, table in (("weights", weights), ("metrics", metrics)):
+        missing = [name for name in updates if table is not None and name not in table]
+        if missing:
+            raise EncodingError(f"{what} lack gateways: {missing[:3]}")
+
+
+def _check_vanish(
+    vanish: Mapping[GatewayId, str], updates: Mapping[Key, Update], scheme: Scheme
+) -> None:
+    phases = [step.name for step in scheme.steps]
+    for name, phase in vanish.items():
+        if name not in updates or phase not in phases:
+            raise ConfigurationError(
+                f"vanish has {name!r}: {phase!r}: use an id of updates and one of {phases}"
+            )
 
 
 def _check_ids(ids: Iterable[object]) -> None:

@@ -70,14 +70,14 @@ class World:
         self._clock = clock
         self._mail: deque[Send] = deque()
         self._due: deque[GatewayId] = deque()
-        self._costs = {phase: _Cost() for phase in self._phases}
+        self._costs: dict[str, _Cost] = {}
         self.vanished: dict[GatewayId, tuple[str, str]] = {}
         self.bytes_up = dict.fromkeys(clients, 0)
         self.bytes_down = dict.fromkeys(clients, 0)
 
     @property
     def costs(self) -> tuple[PhaseCost, ...]:
-        """What every phase has cost so far."""
+        """What every phase that was opened has cost so far."""
         return tuple(
             PhaseCost(
                 phase=phase,
@@ -100,8 +100,10 @@ class World:
         Raises:
             SessionAborted: the round has no result.
         """
-        with self._timed(self._phases[0], "server"):
-            events = list(self._server.start())
+        start = self._clock()
+        events = list(self._server.start())
+        # only now is it known which phase is the first
+        self._cost(self._server.phase).seconds["server"] += self._clock() - start
         self._collect(events)
         while True:
             if self._mail:
@@ -138,8 +140,7 @@ class World:
             return
         phase = self._server.phase
         self.bytes_down[name] += len(send.frame)
-        if phase in self._costs:
-            self._costs[phase].down += len(send.frame)
+        self._cost(phase).down += len(send.frame)
         with self._timed(phase, "gateway"):
             events = list(self._clients[name].receive(send.frame))
         for event in events:
@@ -156,8 +157,7 @@ class World:
     def _to_server(self, name: GatewayId, send: Send) -> None:
         phase = self._server.phase
         self.bytes_up[name] += len(send.frame)
-        if phase in self._costs:
-            self._costs[phase].up += len(send.frame)
+        self._cost(phase).up += len(send.frame)
         with self._timed(phase, "server"):
             events = list(self._server.receive(name, send.frame))
         self._collect(events)
@@ -168,8 +168,12 @@ class World:
         try:
             yield
         finally:
-            if phase in self._costs:  # what comes after the end is nobody's
-                self._costs[phase].seconds[role] += self._clock() - start
+            self._cost(phase).seconds[role] += self._clock() - start
+
+    def _cost(self, phase: str) -> _Cost:
+        if phase not in self._phases:  # what comes after the end is nobody's
+            return _Cost()
+        return self._costs.setdefault(phase, _Cost())
 
     def _collect(self, events: list[Event]) -> None:
         aborted: Aborted | None = None
@@ -179,7 +183,7 @@ class World:
                 continue
             self._on_event(event)
             if isinstance(event, PhaseClosed):
-                self._costs[event.phase].answered = len(event.answered)
+                self._cost(event.phase).answered = len(event.answered)
             if isinstance(event, GatewayDropped):
                 self.vanished[event.id] = event.phase, event.reason.name.lower()
             if isinstance(event, Aborted):

@@ -20,6 +20,9 @@ class Label(Enum):
     SIGN_CONSISTENCY = b"sign-h3"
     SIGN_UNMASKING = b"sign-r4"
     SIGN_ABORT = b"sign-abort"
+    SIGN_PREKEY = b"sign-prekey"
+    SIGN_DEALING = b"sign-dealing"
+    SIGN_ANSWER = b"sign-answer"
 
     HASH_ROSTER = b"hash-roster"
     HASH_SESSION = b"hash-session"
@@ -30,6 +33,7 @@ class Label(Enum):
     HASH_H2 = b"hash-h2"
     HASH_H3 = b"hash-h3"
     HASH_REQUEST = b"hash-request"
+    HASH_DEALING = b"hash-dealing"
 
     COMMIT_SEED = b"commit-b"
     COMMIT_SEED_SHARE = b"commit-share-b"
@@ -42,3 +46,7 @@ class Label(Enum):
     KDF_SELF = b"kdf-self"
     KDF_ROUNDING = b"kdf-rounding"
     KDF_UPLOAD_MAC = b"kdf-upload-mac"
+    KDF_NOISE = b"kdf-noise"
+
+    XOF_DEALING = b"xof-dealing"
+    XOF_RING = b"xof-ring"

@@ -79,7 +79,14 @@ def choose_lanes(
 
 
 def update_spec(
-    name: str, length: int, clip: float, gateways: int, max_weight: float, lanes: int
+    name: str,
+    length: int,
+    clip: float,
+    gateways: int,
+    max_weight: float,
+    lanes: int,
+    *,
+    limit: int | None = None,
 ) -> VectorSpec:
     """Layout of a vector of real coordinates within [-clip, clip], each times a weight.
 
@@ -90,6 +97,7 @@ def update_spec(
         gateways: how many are summed at most.
         max_weight: largest weight, 2^-16 to 2^32.
         lanes: lanes in a word, 1 to 5.
+        limit: largest lane value of one gateway, if the scheme has less room than the lane.
 
     Raises:
         ConfigurationError: something out of range.
@@ -97,7 +105,7 @@ def update_spec(
     _check_max_weight(gateways, max_weight)
     if not MIN_CLIP <= clip <= MAX_CLIP:
         raise ConfigurationError(f"clip of {name} is {clip}: use {MIN_CLIP} to {MAX_CLIP}")
-    limit = update_limit(lanes, gateways)
+    limit = update_limit(lanes, gateways) if limit is None else limit
     scale = limit / (clip * (1 + CLIP_SLACK) * max_weight)
     return VectorSpec(name=name, length=length, lanes=lanes, limit=limit, scale=scale)
 

@@ -8,7 +8,7 @@ that a quorum signed. It does not prove that the published mean is the sum (SECU
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -27,6 +27,7 @@ from secagg.errors import (
 )
 from secagg.params import SUITES, VERSION, Struct
 from secagg.protocol.certificate import Certificate, verify_certificate
+from secagg.protocol.events import GatewayDropped
 from secagg.protocol.identity import Cohort, Roster
 from secagg.protocol.messages import Announce, DropReason, Signed, SignedRound, UploadHeader, Verify
 from secagg.protocol.transcript import (
@@ -73,6 +74,14 @@ class AuditRecord(Struct, frozen=True):
     headers: tuple[Signed, ...]
     certificate: Certificate
     dropped: tuple[DropRecord, ...]
+
+
+def drop_records(cohort: Cohort, dropped: Iterable[GatewayDropped]) -> tuple[DropRecord, ...]:
+    """What the server did without, in the form of the record."""
+    return tuple(
+        DropRecord(position=cohort.position(each.id), phase=each.phase, reason=each.reason.name)
+        for each in dropped
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +188,7 @@ def _check_parameters(check: _Checks, record: AuditRecord, roster: Roster) -> Co
     fits = cohort is None or limits.gateways == len(cohort)
     if not fits:
         check.fault("thresholds and cohort differ in size")
-    check.attempt("round parameters", lambda: check_vectors(signed.params, limits.gateways))
+    check.attempt("round parameters", lambda: check_vectors(signed.params, limits))
     if signed.params.session_params != session_hash(session):
         check.fault("session and round parameters do not belong together")
     return cohort if fits else None

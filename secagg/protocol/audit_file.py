@@ -111,8 +111,18 @@ def _read(kind: kinds.Type, value: Any, where: str) -> Any:
             return value
         case kinds.StrType():
             return _typed(value, str, where)
-        case _:  # a gateway's id
-            return value if isinstance(value, str) else _int(value, where)
+        case kinds.UnionType(types=types):
+            return _one_of(types, value, where)
+        case _:
+            raise WireError(f"{where}: of a type that no file has")
+
+
+def _one_of(types: tuple[kinds.Type, ...], value: Any, where: str) -> Any:
+    """A gateway's id, or a struct that may be missing."""
+    found = [each for each in types if isinstance(each, kinds.StructType)]
+    if found:
+        return None if value is None else _read(found[0], value, where)
+    return value if isinstance(value, str) else _int(value, where)
 
 
 def _struct(kind: kinds.StructType, value: Any, where: str) -> Any:

@@ -36,6 +36,18 @@ def sign_consistency(key: SigningKey, session: bytes, h3: bytes) -> Signed:
     return Signed.make(key, Label.SIGN_CONSISTENCY, Consistency(session=session, h3=h3))
 
 
+def verify_consistency(
+    key: bytes, signature: bytes, *, session: bytes, h3: bytes, verify: Verify
+) -> None:
+    """Check one client's share of the certificate where it travels without its body.
+
+    Raises:
+        BadSignature: it is not this client's, or on something else.
+    """
+    body = encoding.encode(Consistency(session=session, h3=h3))
+    verify(key, Label.SIGN_CONSISTENCY, body, signature)
+
+
 def make_certificate(cohort: Cohort, signatures: Mapping[int, bytes]) -> Certificate:
     """The certificate out of position -> signature."""
     ordered = tuple(signatures[position] for position in sorted(signatures))

@@ -1,8 +1,11 @@
-"""What a client must not forget: the rounds it uploaded in and the answers it gave.
+"""What a client must not forget: the rounds it uploaded in, the answers it gave, its next key.
 
 A second upload in one round, or a second, different answer to one step, lets a lying server take
 the difference of two sums (DESIGN section 4, rules 3 and 4). So both are stored durably *before*
 they leave, and a restarted client resends identical bytes or is absent.
+
+A journal also holds the private half of the one-time key for the next round, from the moment it is
+signed until that round is answered: it is then deleted, and with it the means to read old rounds.
 
 A journal restored from a backup has forgotten: a client that cannot rule that out must use a new
 roster. No journal can notice it.
@@ -16,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, Self
 
+from secagg.crypto.secret import Secret
 from secagg.errors import (
     ConfigurationError,
     LocalProtocolError,
@@ -93,6 +97,31 @@ class Journal(Protocol):
         """Deletes the answers of a session that is over. Rounds and models are never forgotten."""
         ...
 
+    def store_prekey(
+        self,
+        roster: bytes,
+        round: int,  # noqa: A002
+        private: bytes,
+    ) -> bytes:
+        """Stores the private key for one round, durably, before its public half leaves.
+
+        Returns:
+            The key to use: the one stored first, since a round has one key only.
+        """
+        ...
+
+    def prekey(
+        self,
+        roster: bytes,
+        round: int,  # noqa: A002
+    ) -> bytes | None:
+        """The private key for a round, None if there is none (any more)."""
+        ...
+
+    def forget_prekeys(self, roster: bytes, through: int) -> None:
+        """Deletes the private keys for rounds up to and including `through`."""
+        ...
+
 
 class MemoryJournal:
     """A journal that lasts as long as the process: for simulations, and where a restart is absence.
@@ -104,6 +133,7 @@ class MemoryJournal:
     def __init__(self) -> None:
         self._uploads: dict[bytes, dict[int, bytes]] = {}
         self._answers: dict[bytes, dict[str, Entry]] = {}
+        self._prekeys: dict[bytes, dict[int, Secret]] = {}
 
     def last_round(self, roster: bytes) -> int:
         """See `Journal`."""
@@ -142,9 +172,33 @@ class MemoryJournal:
         """See `Journal`."""
         self._answers.pop(session, None)
 
+    def store_prekey(
+        self,
+        roster: bytes,
+        round: int,  # noqa: A002
+        private: bytes,
+    ) -> bytes:
+        """See `Journal`."""
+        return self._prekeys.setdefault(roster, {}).setdefault(round, Secret(private)).reveal()
+
+    def prekey(
+        self,
+        roster: bytes,
+        round: int,  # noqa: A002
+    ) -> bytes | None:
+        """See `Journal`."""
+        secret = self._prekeys.get(roster, {}).get(round)
+        return None if secret is None else secret.reveal()
+
+    def forget_prekeys(self, roster: bytes, through: int) -> None:
+        """See `Journal`."""
+        prekeys = self._prekeys.get(roster, {})
+        for number in [number for number in prekeys if number <= through]:
+            prekeys.pop(number).erase()
+
 
 APPLICATION: Final = 0x53414747  # "SAGG" in the header of the file
-SCHEMA: Final = 1
+SCHEMA: Final = 2
 BUSY_SECONDS: Final = 10.0
 """How long a statement waits for another process: a commit takes milliseconds, so ten seconds mean
 that the other one hangs."""
@@ -159,8 +213,15 @@ _TABLES: Final = (
         PRIMARY KEY (session, step)
     )""",
     f"PRAGMA application_id = {APPLICATION}",
-    f"PRAGMA user_version = {SCHEMA}",
+    "PRAGMA user_version = 1",
 )
+_UPGRADES: Final = {
+    1: """CREATE TABLE prekeys (
+        roster BLOB NOT NULL, round INTEGER NOT NULL, private BLOB NOT NULL,
+        PRIMARY KEY (roster, round)
+    ) WITHOUT ROWID""",
+}
+"""From each older version to the next; a new file goes through all of them."""
 # EXTRA is FULL plus a sync of the directory once the rollback journal is gone: without it a power
 # cut just after a commit may undo it. The rollback journal keeps all of it in one file, and unlike
 # a write-ahead log leaves no copy of deleted answers behind. fullfsync matters on macOS only.
@@ -271,12 +332,41 @@ class SQLiteJournal:
         """See `Journal`."""
         self._run("DELETE FROM answers WHERE session = ?", session)
 
+    def store_prekey(
+        self,
+        roster: bytes,
+        round: int,  # noqa: A002
+        private: bytes,
+    ) -> bytes:
+        """See `Journal`."""
+        self._run(
+            "INSERT INTO prekeys VALUES (?, ?, ?) ON CONFLICT DO NOTHING", roster, round, private
+        )
+        # Keys never change, so reading after the insert is as good as reading with it.
+        stored = self.prekey(roster, round)
+        if stored is None:  # another process has answered that round, and forgotten its key
+            raise _stale(round, round)
+        return stored
+
+    def prekey(
+        self,
+        roster: bytes,
+        round: int,  # noqa: A002
+    ) -> bytes | None:
+        """See `Journal`."""
+        query = "SELECT private FROM prekeys WHERE roster = ? AND round = ?"
+        rows = self._all(query, roster, round)
+        return bytes(rows[0][0]) if rows else None
+
+    def forget_prekeys(self, roster: bytes, through: int) -> None:
+        """See `Journal`."""
+        self._run("DELETE FROM prekeys WHERE roster = ? AND round <= ?", roster, through)
+
     def _open(self) -> None:
         """Settings, tables if the file is empty, and whether it is a sound journal at all."""
         for setting in _SETTINGS:
             self._run(setting)
-        if not self._all("SELECT 1 FROM sqlite_master LIMIT 1"):
-            self._set_up()
+        self._set_up()
         if self._identity() != (APPLICATION, SCHEMA):
             raise self._unusable("it is a database of something else, or of another version")
         if (findings := self._all("PRAGMA integrity_check")) != [("ok",)]:
@@ -287,11 +377,19 @@ class SQLiteJournal:
             raise self._unusable(error) from None
 
     def _set_up(self) -> None:
+        """Tables for an empty file, and what an older version lacks; nothing else is written to."""
+        empty = not self._all("SELECT 1 FROM sqlite_master LIMIT 1")
+        if not empty and self._identity() not in {(APPLICATION, old) for old in _UPGRADES}:
+            return
         self._run("BEGIN IMMEDIATE")
         # Another process may have been faster; a file marked by something else is left as it is.
         if self._identity() == (0, 0):
             for statement in _TABLES:
                 self._run(statement)
+        for version, statement in _UPGRADES.items():
+            if self._identity() == (APPLICATION, version):
+                self._run(statement)
+                self._run(f"PRAGMA user_version = {version + 1}")
         self._run("COMMIT")
 
     def _identity(self) -> tuple[int, int]:

@@ -46,6 +46,7 @@ class Step:
         answer: type of the signed body, client to server.
         label: what the answer's signature is for.
         durable: the answer is journalled before it leaves (from the first share on).
+        optional: a session may do without this step.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Step:
     answer: type[Struct]
     label: Label
     durable: bool = True
+    optional: bool = False
 
 
 class ClientMachine:
@@ -75,19 +77,25 @@ class ClientMachine:
         journal: Journal,
         erase: Callable[[], None],
     ) -> None:
+        self._order = tuple(steps)
         self._steps = {step.request: (index, step) for index, step in enumerate(steps)}
         self._handlers = handlers
         self._session = session
         self._journal = journal
         self._erase = erase
         self._next = 0
+        self._finishing = False
         self._answers: dict[str, Entry] = {}
         self.failure: SecAggError | None = None
 
     @property
     def done(self) -> bool:
-        """Every step is answered."""
-        return self._next == len(self._steps)
+        """Nothing is left to answer."""
+        return self._next == len(self._order)
+
+    def finish(self) -> None:
+        """What is answered now is the last: the steps that are left are not for this client."""
+        self._finishing = True
 
     def receive(self, request: Struct) -> Signed:
         """Answer a request; an identical repetition gets the identical bytes.
@@ -124,7 +132,7 @@ class ClientMachine:
             if before.request != asked:
                 raise SecondQuestion(f"{step.name} was answered for another request")
             return encoding.decode(Signed, before.answer)
-        if index != self._next:
+        if not self._reaches(index):
             if self._next == 0:
                 raise StateLost(f"{step.name} asked of a client that has just started")
             raise UnexpectedMessage(f"{step.name} asked out of order")
@@ -133,10 +141,15 @@ class ClientMachine:
         if step.durable:
             self._journal.put(self._session, step.name, entry.request, entry.answer)
         self._answers[step.name] = entry
-        self._next += 1
+        self._next = len(self._order) if self._finishing else index + 1
         if self.done:
             self._erase()
         return answer
+
+    def _reaches(self, index: int) -> bool:
+        """Whether a step is the next, but for optional ones in between."""
+        skipped = self._order[self._next : index]
+        return index >= self._next and all(step.optional for step in skipped)
 
 
 class Dropped(Exception):
@@ -161,7 +174,8 @@ class Stage:
 
     Attributes:
         accept: takes (position, body, signed); True when this gateway has answered in full.
-        close: takes the positions that answered; returns the next requests, empty at the end.
+        close: takes the positions that answered; returns the next step's requests, none when the
+            session is done.
         needed: answers without which the round cannot go on.
     """
 
@@ -181,7 +195,7 @@ class ServerMachine:
     """The server's side of the table: who owes an answer, who gave one, who is dropped.
 
     Args:
-        steps: the scheme's exchanges in order.
+        steps: the exchanges of this session in order.
         stages: step name -> what to do.
         cohort: ids and keys by position.
         verify: signature check.
@@ -347,7 +361,7 @@ class ServerMachine:
             raise
         answered = tuple(self._cohort.ids[i] for i in sorted(self._phase.answered))
         self.events.append(PhaseClosed(step.name, answered))
-        self._open(self._phase.index + 1, requests)
+        self._open(self._phase.index + 1 if requests else len(self._steps), requests)
 
     def _need(self, needed: int) -> None:
         if len(self._phase.answered) < needed:

@@ -18,6 +18,7 @@ from secagg.errors import (
     NotInCohort,
     PolicyViolation,
     StaleRound,
+    ThresholdMismatch,
     UnsupportedParameters,
     WireError,
 )
@@ -127,11 +128,22 @@ def check_announce(
     roster: Roster,
     me: GatewayId,
     schemes: frozenset[str],
+    committee: bool,
     policy: Policy,
     journal: Journal,
     verify: Verify,
 ) -> Cohort:
     """All a client checks before it sends a key: signature, tables, thresholds, policy, round.
+
+    Args:
+        announce: signed K.
+        roster: pinned.
+        me: own id.
+        schemes: names of the schemes this client speaks.
+        committee: whether these schemes share keys among a committee.
+        policy: floors.
+        journal: the last round.
+        verify: signature check.
 
     Returns:
         The session's cohort.
@@ -152,6 +164,8 @@ def check_announce(
         raise NotInCohort(f"{me!r} is not in the announced cohort")
     if params.thresholds.gateways != len(cohort):
         raise UnsupportedParameters(f"n = {params.thresholds.gateways}, cohort of {len(cohort)}")
+    if (params.thresholds.committee > 0) != committee:
+        raise ThresholdMismatch("thresholds of another kind of scheme")
     thresholds.verify(params.thresholds)
     policy.check_session(params, len(roster.members))
     try:
@@ -189,7 +203,7 @@ def check_round(
     verify(roster.orchestrator, Label.SIGN_ROUND, encoding.encode(params), signed.signature)
     if params.session_params != session_hash(session):
         raise ForeignSession("round parameters of another session")
-    check_vectors(params, session.thresholds.gateways)
+    check_vectors(params, session.thresholds)
     policy.check_round(params)
     repeated = any(params.model) and journal.model_used(session.roster, params.model)
     if repeated and policy.repeat_model == "refuse":

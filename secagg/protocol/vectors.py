@@ -11,7 +11,14 @@ from typing import Final
 from secagg.errors import UnsupportedParameters
 from secagg.fixed_point import clip_of, lane_limit
 from secagg.fixed_point.layout import MAX_CLIP, MAX_WEIGHT, MIN_CLIP, WEIGHT_UNIT, update_limit
-from secagg.params import WEIGHT_FRACTION_BITS, LeafSpec, RoundParams, VectorSpec
+from secagg.params import (
+    WEIGHT_FRACTION_BITS,
+    LeafSpec,
+    Ring,
+    RoundParams,
+    Thresholds,
+    VectorSpec,
+)
 from secagg.pytree.leaves import FLOATS, INTEGERS
 
 CHECK_WORDS: Final = 2
@@ -23,12 +30,17 @@ SCALES: Final = (2.0**-120, 2.0**120)
 _UPDATE: Final = re.compile(r"update/\d+")
 
 
-def check_vectors(params: RoundParams, gateways: int) -> None:
+def check_vectors(params: RoundParams, thresholds: Thresholds) -> None:
     """Refuse a layout in which a sum could cross a lane, or that does not describe the tree.
+
+    What a scheme's ring leaves to an update, its encoding checks.
 
     Raises:
         UnsupportedParameters: naming the vector or leaf.
     """
+    gateways = thresholds.gateways
+    if (params.ring is not None) != (thresholds.committee > 0):
+        raise UnsupportedParameters("a ring belongs to schemes with a committee, and to no other")
     if not WEIGHT_UNIT <= params.max_weight <= MAX_WEIGHT:
         raise UnsupportedParameters(f"weights up to {params.max_weight}")
     _check_names(params)
@@ -60,7 +72,7 @@ def _check_names(params: RoundParams) -> None:
 def _known(vector: VectorSpec, params: RoundParams, gateways: int) -> bool:
     """The numbers of a vector are those this party would have chosen."""
     if _UPDATE.fullmatch(vector.name):
-        if vector.limit != update_limit(vector.lanes, gateways):
+        if not _fits(vector, params.ring, gateways):
             return False
         # before the division: a scale this far off would underflow or overflow in it
         if not SCALES[0] <= vector.scale <= SCALES[1]:
@@ -83,6 +95,13 @@ def _known(vector: VectorSpec, params: RoundParams, gateways: int) -> bool:
             return shape == (CHECK_WORDS, 0, 1.0)
         case _:
             return False
+
+
+def _fits(vector: VectorSpec, ring: Ring | None, gateways: int) -> bool:
+    """The limit of an update is its lane's, or in a ring the encoding's business."""
+    if ring is None:
+        return vector.limit == update_limit(vector.lanes, gateways)
+    return vector.lanes == 1 and vector.limit > 0
 
 
 def _check_cover(vector: VectorSpec, leaves: Sequence[LeafSpec]) -> None:

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
+from typing import ClassVar, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secagg.crypto.signing import verify as verify_signature
 from secagg.errors import SecAggError
-from secagg.params import Entropy, RoundParams, SessionParams, Struct, Thresholds
+from secagg.params import (
+    Entropy,
+    GatewayId,
+    Ring,
+    RoundParams,
+    SessionParams,
+    Struct,
+    Thresholds,
+)
 from secagg.protocol.audit import AuditRecord
 from secagg.protocol.identity import Cohort, Identity, Roster
 from secagg.protocol.journal import Journal
@@ -19,6 +27,7 @@ from secagg.protocol.machine import ServerMachine, Step
 from secagg.protocol.messages import Signed, Verify
 from secagg.protocol.policy import Policy
 from secagg.protocol.uploads import Spool
+from secagg.wire import Span
 from secagg.workers import SERIAL, Workers
 
 Words = NDArray[np.uint64]
@@ -63,6 +72,7 @@ class ServerContext:
         spool: opens a temporary file for each further one.
         workers: threads for unmasking.
         verify: signature check.
+        setup: what `SchemeServer.setup` gave at the end of the last round.
     """
 
     identity: Identity
@@ -72,6 +82,47 @@ class ServerContext:
     spool: Spool
     workers: Workers = SERIAL
     verify: Verify = field(default=verify_signature)
+    setup: Mapping[GatewayId, Signed] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """What a scheme adds to each coordinate of an opened update, in lane units.
+
+    Attributes:
+        bound: largest absolute value.
+        rms: root mean square.
+    """
+
+    bound: float = 0.0
+    rms: float = 0.0
+
+
+NO_NOISE: Final = Noise()
+
+
+@dataclass(frozen=True, slots=True)
+class UpdatePlan:
+    """How a scheme carries updates, for given gateways, weights and precision.
+
+    Attributes:
+        lanes: lanes in a 64-bit word.
+        limit: largest lane value of one gateway.
+        ring: in additive schemes.
+        noise: of a sum over all gateways.
+        text: the same in a sentence, with what is exact.
+    """
+
+    lanes: int
+    limit: int
+    ring: Ring | None
+    noise: Noise
+    text: str
+
+    @property
+    def exact(self) -> bool:
+        """Whether the opened sum is the exact fixed-point sum."""
+        return self.noise.bound == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +133,13 @@ class Opened:
         included: positions in the sum, U3.
         vectors: uint64 words of each vector of P, lanes still packed.
         total_units: sum of the weights in units of 2^-16.
+        noise: by which opened updates may differ from their exact fixed-point sum.
     """
 
     included: frozenset[int]
     vectors: Sequence[Words] = field(repr=False)
     total_units: int
+    noise: Noise = NO_NOISE
 
 
 class SchemeClient(Protocol):
@@ -132,6 +185,11 @@ class SchemeServer(Protocol):
         """Positions whose upload header is not there, while the verdict waits for it."""
         ...
 
+    @property
+    def setup(self) -> Mapping[GatewayId, Signed]:
+        """What gateways have sent ahead for the next round: fewer exchanges there."""
+        ...
+
     def start(self) -> None:
         """Open the first phase."""
 
@@ -167,6 +225,25 @@ class Guarantees:
     not_promised: str
 
 
+def hides(thresholds: Thresholds) -> str:
+    """The sentence on what the orchestrator does not learn."""
+    n, c = thresholds.gateways, thresholds.max_colluding
+    colluding = "1 gateway is" if c == 1 else f"up to {c} gateways are"
+    return (
+        f"The orchestrator learns the sum over one agreed set of at least"
+        f" {thresholds.min_included} of {n} gateways and nothing else about any of them,"
+        f" even if it lies and {colluding} on its side."
+    )
+
+
+def survives(thresholds: Thresholds) -> str:
+    """The sentence on dropouts."""
+    n, d = thresholds.gateways, thresholds.max_dropouts
+    if not d:
+        return f"None of the {n} gateways may vanish: the round would end without a result."
+    return f"Any {d} of {n} gateways may vanish at any moment."
+
+
 class Scheme(Protocol):
     """A way to open a sum and nothing else."""
 
@@ -174,9 +251,12 @@ class Scheme(Protocol):
     steps: ClassVar[tuple[Step, ...]]
     messages: ClassVar[Mapping[int, type[Struct]]]
 
-    @property
-    def lanes(self) -> tuple[int, ...]:
-        """Layouts this scheme may choose from, in lanes per 64-bit word."""
+    def plan_update(self, gateways: int, max_weight: float, precision: float) -> UpdatePlan:
+        """The leanest layout that reaches `precision` (`fixed_point.choose_lanes`)."""
+        ...
+
+    def spans(self, params: RoundParams, gateways: int) -> tuple[Span, ...]:
+        """The frames of an upload, vector by vector."""
         ...
 
     def thresholds(

@@ -13,6 +13,7 @@ from secagg.errors import (
     EncodingError,
     LocalProtocolError,
     SecAggError,
+    UnexpectedMessage,
     UnsupportedParameters,
     WireError,
 )
@@ -24,13 +25,14 @@ from secagg.protocol.machine import ABORT
 from secagg.protocol.messages import COMMON, Abort, Announce, Answer, Signed, Verify
 from secagg.protocol.policy import Policy
 from secagg.pytree import Select
+from secagg.schemes.additive import Lattice
 from secagg.schemes.base import ClientContext, Scheme, SchemeClient
 from secagg.schemes.masks import Masks
 from secagg.session.update import Model, Update, rounding_key
 from secagg.wire import Codec, MessageTable, session_of
 from secagg.workers import SERIAL, Workers
 
-SCHEMES: tuple[Scheme, ...] = (Masks(),)
+SCHEMES: tuple[Scheme, ...] = (Masks(), Lattice())
 """What a gateway speaks when its caller does not say."""
 
 
@@ -76,8 +78,7 @@ class ClientSession:
         self._schemes = {scheme.name: scheme for scheme in schemes}
         every = {code: kind for s in schemes for code, kind in s.messages.items()}
         self._codec = Codec(MessageTable(dict(COMMON) | every))
-        self._steps = {step.request: step.name for s in schemes for step in s.steps}
-        self._schemes_of = {step.request: s.name for s in schemes for step in s.steps}
+        self._scheme: Scheme | None = None
         self._client: SchemeClient | None = None
         self._session: bytes | None = None
         self._over = False
@@ -105,11 +106,10 @@ class ClientSession:
         return iter(self._answer(message, session))
 
     def _answer(self, message: Struct, session: bytes) -> list[Event]:
-        name = self._steps.get(type(message))
-        if name is None:
+        if not any(_step(scheme, message) for scheme in self._schemes.values()):
             raise WireError(f"a gateway is never sent {type(message).__name__}")
         try:
-            client = self._client_for(message, session)
+            client, name = self._client_for(message, session)
             signed = client.receive(message)
         except SecAggError as error:
             farewell = self._farewell(error, session)
@@ -124,23 +124,31 @@ class ClientSession:
             events.append(Completed())
         return events
 
-    def _client_for(self, message: Struct, session: bytes) -> SchemeClient:
-        """The machine; the first message decides the scheme.
+    def _client_for(self, message: Struct, session: bytes) -> tuple[SchemeClient, str]:
+        """The machine, and the step that is asked; the first message decides the scheme.
 
-        After a restart that is no announcement: the machine repeats what the journal holds, and
-        refuses everything else, since its secrets are gone.
+        After a restart that may be no announcement: the machine repeats what the journal holds, and
+        refuses everything else, since its secrets are gone. Schemes that share their messages do
+        that alike.
         """
-        if self._client is None:
-            if isinstance(message, Announce):
-                if message.params.session != session:
-                    raise UnsupportedParameters("the announced session is not that of its frame")
-                name = message.params.scheme
-            else:
-                name = self._schemes_of[type(message)]
-            if name not in self._schemes:
-                raise UnsupportedParameters(f"scheme {name!r} is not spoken here")
-            self._client = self._schemes[name].client(session, self._context)
-        return self._client
+        if self._client is None or self._scheme is None:
+            self._scheme = self._scheme_of(message, session)
+            self._client = self._scheme.client(session, self._context)
+        name = _step(self._scheme, message)
+        if name is None:
+            raise UnexpectedMessage(f"{self._scheme.name} knows no {type(message).__name__}")
+        return self._client, name
+
+    def _scheme_of(self, message: Struct, session: bytes) -> Scheme:
+        announce = message if isinstance(message, Announce) else getattr(message, "announce", None)
+        if not isinstance(announce, Announce):
+            return next(each for each in self._schemes.values() if _step(each, message))
+        if announce.params.session != session:
+            raise UnsupportedParameters("the announced session is not that of its frame")
+        name = announce.params.scheme
+        if name not in self._schemes:
+            raise UnsupportedParameters(f"scheme {name!r} is not spoken here")
+        return self._schemes[name]
 
     def upload(
         self,
@@ -218,3 +226,8 @@ class ClientSession:
 
     def _send(self, name: str, signed: Signed, session: bytes) -> Send:
         return Send(ORCHESTRATOR, self._codec.encode(Answer(step=name, signed=signed), session))
+
+
+def _step(scheme: Scheme, message: Struct) -> str | None:
+    """The step of a scheme that a message asks for."""
+    return next((step.name for step in scheme.steps if step.request is type(message)), None)

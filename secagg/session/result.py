@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import hypot
 from typing import Any
 
 import numpy as np
@@ -110,19 +111,32 @@ class Aggregate:
     def error_bound(self) -> float:
         """Largest possible |error| of a real coordinate of the mean, from the real total weight."""
         return self._largest(
-            lambda vector: error_bound(
-                vector,
-                len(self.included),
-                self.total_weight,
-                self._params.max_weight,
-                float64=vector.lanes < 3,
+            lambda vector: (
+                error_bound(
+                    vector,
+                    len(self.included),
+                    self.total_weight,
+                    self._params.max_weight,
+                    float64=vector.lanes < 3,
+                )
+                + self._opened.noise.bound / (vector.scale * self.total_weight)
             )
         )
 
     @property
     def rms_error(self) -> float:
-        """Root mean square of the rounding error of a real coordinate of the mean."""
-        return self._largest(lambda v: rms_error(v, len(self.included), self.total_weight))
+        """Root mean square of the error of a real coordinate of the mean: rounding and noise."""
+        return self._largest(
+            lambda vector: hypot(
+                rms_error(vector, len(self.included), self.total_weight),
+                self._opened.noise.rms / (vector.scale * self.total_weight),
+            )
+        )
+
+    @property
+    def exact(self) -> bool:
+        """Whether the sum is the exact fixed-point sum of what was encoded."""
+        return self._opened.noise.bound == 0
 
     @property
     def clip(self) -> float:

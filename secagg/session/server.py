@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, BinaryIO, cast
 
 from secagg.crypto.signing import verify as verify_signature
@@ -21,7 +22,7 @@ from secagg.params import (
 from secagg.protocol.audit import AuditRecord
 from secagg.protocol.events import Aborted, Completed, Event, Send
 from secagg.protocol.identity import Cohort, Identity, Roster
-from secagg.protocol.messages import COMMON, Abort, Answer, DropReason, Verify
+from secagg.protocol.messages import COMMON, Abort, Answer, DropReason, Signed, Verify
 from secagg.protocol.uploads import Spool
 from secagg.schemes.base import ServerContext
 from secagg.session.result import Aggregate
@@ -29,6 +30,9 @@ from secagg.session.settings import SessionSettings
 from secagg.session.update import Model
 from secagg.wire import VECTOR, Codec, MessageTable, session_of, type_of, vector_frame_parts
 from secagg.workers import SERIAL, Workers
+
+Setup = Mapping[GatewayId, Signed]
+"""Signed one-time keys by gateway, for one round under one roster."""
 
 
 def temporary_file() -> BinaryIO:
@@ -47,6 +51,8 @@ class ServerSession:
         workers: threads for unmasking and decoding.
         max_in_flight: unfinished uploads kept in memory.
         spool: opens a file for each further unfinished upload.
+        setup: `setup` of the session of the round before, if there was one: gateways that have sent
+            a key ahead are not asked for one.
         verify: signature check; only a simulator that plays everybody passes a memoising one.
 
     Raises:
@@ -64,6 +70,7 @@ class ServerSession:
         workers: Workers = SERIAL,
         max_in_flight: int = 2,
         spool: Spool = temporary_file,
+        setup: Setup = MappingProxyType({}),
         verify: Verify = verify_signature,
     ) -> None:
         if identity.key.public != roster.orchestrator:
@@ -83,6 +90,7 @@ class ServerSession:
                 spool=spool,
                 workers=workers,
                 verify=verify,
+                setup=setup,
             ),
         )
         self._machine = self._server.machine
@@ -104,6 +112,14 @@ class ServerSession:
         if self._server.round_announced:
             raise LocalProtocolError(f"the model is announced: the session is {self.phase}")
         self.params = replace(self.params, model=Model.of(base).hash)
+
+    @property
+    def setup(self) -> Setup:
+        """What gateways have sent ahead for the next round: public, to be handed to its session.
+
+        Of a round that failed too; what does not serve a later session is passed over there.
+        """
+        return MappingProxyType(dict(self._server.setup))
 
     @property
     def phase(self) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from math import floor, log2
 from numbers import Real
 from typing import Any, Literal
 
 from secagg.errors import ConfigurationError
-from secagg.fixed_point import choose_lanes, exact_spec, lane_limit, update_spec
+from secagg.fixed_point import exact_spec, lane_limit, update_spec
 from secagg.params import (
     HASH_BYTES,
     SUITES,
@@ -17,6 +17,7 @@ from secagg.params import (
     GatewayId,
     LeafSpec,
     MetricSpec,
+    Ring,
     RoundParams,
     SessionParams,
     Thresholds,
@@ -26,7 +27,7 @@ from secagg.protocol.identity import Cohort, Roster
 from secagg.protocol.transcript import session_hash
 from secagg.protocol.vectors import CHECK_WORDS, UNIT_SCALE
 from secagg.pytree import Group, Select, model_hash, tree_spec
-from secagg.schemes.base import Scheme
+from secagg.schemes.base import Scheme, UpdatePlan
 
 NO_MODEL = bytes(HASH_BYTES)
 """Model hash of a round that averages the trees themselves."""
@@ -49,6 +50,7 @@ class SessionSettings:
         max_weight: largest weight.
         metrics: names and bounds of the numbers summed beside the updates.
         clipping: "error" or "saturate".
+        ring: of additive schemes.
     """
 
     scheme: Scheme
@@ -61,6 +63,7 @@ class SessionSettings:
     max_weight: float
     metrics: tuple[MetricSpec, ...] = ()
     clipping: Literal["error", "saturate"] = "error"
+    ring: Ring | None = None
 
     def session_params(self, roster: Roster, session: bytes, key: bytes) -> SessionParams:
         """K."""
@@ -76,16 +79,17 @@ class SessionSettings:
             orchestrator_key=key,
         )
 
-    def round_params(self, params: SessionParams) -> RoundParams:
-        """P."""
+    def round_params(self, params: SessionParams | None) -> RoundParams:
+        """P; without a K, for what depends on its layout alone."""
         return RoundParams(
-            session_params=session_hash(params),
+            session_params=bytes(HASH_BYTES) if params is None else session_hash(params),
             model=self.model,
             leaves=self.leaves,
             vectors=self.vectors,
             max_weight=self.max_weight,
             metrics=self.metrics,
             clipping=self.clipping,
+            ring=self.ring,
         )
 
 
@@ -148,7 +152,7 @@ def _numbers(name: str, values: object) -> dict[str, float]:
 
 
 def layout(
-    template: Any, encoding: Encoding, *, gateways: int, lanes: Sequence[int]
+    template: Any, encoding: Encoding, *, gateways: int, plan: UpdatePlan
 ) -> tuple[tuple[LeafSpec, ...], tuple[VectorSpec, ...]]:
     """Leaves and vectors of an upload.
 
@@ -156,7 +160,7 @@ def layout(
         template: a tree like every update.
         encoding: clip, weights, precision.
         gateways: n, whose sums must fit.
-        lanes: layouts the scheme allows.
+        plan: how the scheme carries updates (`plan_of`).
 
     Raises:
         ConfigurationError: settings that cannot work, naming those that would.
@@ -164,8 +168,7 @@ def layout(
     """
     leaves, groups = tree_spec(template, clips=encoding.clip, select=encoding.select)
     cap = encoding.max_weight
-    chosen = choose_lanes(gateways, cap, encoding.precision, lanes)
-    vectors = [_vector(group, gateways, cap, chosen) for group in groups]
+    vectors = [_vector(group, gateways, cap, plan) for group in groups]
     coordinates = sum(group.length for group in groups if group.clip is not None)
     vectors.append(exact_spec("weight", 1, gateways, cap, UNIT_SCALE))
     if encoding.metrics:
@@ -176,9 +179,26 @@ def layout(
     return leaves, tuple(vectors)
 
 
-def _vector(group: Group, gateways: int, max_weight: float, lanes: int) -> VectorSpec:
+def plan_of(scheme: Scheme, encoding: Encoding, gateways: int) -> UpdatePlan:
+    """How a scheme carries these updates.
+
+    Raises:
+        ConfigurationError: the precision is out of its reach; names the nearest possible.
+    """
+    return scheme.plan_update(gateways, encoding.max_weight, encoding.precision)
+
+
+def _vector(group: Group, gateways: int, max_weight: float, plan: UpdatePlan) -> VectorSpec:
     if group.clip is not None:
-        return update_spec(group.name, group.length, group.clip, gateways, max_weight, lanes)
+        return update_spec(
+            group.name,
+            group.length,
+            group.clip,
+            gateways,
+            max_weight,
+            plan.lanes,
+            limit=plan.limit,
+        )
     return VectorSpec(
         name=group.name,
         length=group.length,

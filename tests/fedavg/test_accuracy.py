@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fedavg.learning import LOSSES, OPTIMISERS, measure
-from fedavg.plain import AFTER, BEFORE, weighted_mean
+from fedavg.phases import AFTER, BEFORE
+from fedavg.plain import weighted_mean
 from fedavg.tasks import Options, load, write_hospitals
 from secagg import SecureAverage
 

@@ -18,7 +18,7 @@ from fedavg.experiment import Settings, absences, check
 from fedavg.gateway import Gateway
 from fedavg.learning import LOSSES, MAX_BATCH, MAX_RATE, MAX_STEPS, OPTIMISERS
 from fedavg.options import CHOICES, settings_of
-from fedavg.plain import PHASES
+from fedavg.phases import PHASES
 from fedavg.report import files
 from fedavg.settings import MAX_ROUNDS, SCHEMES
 from fedavg.tasks import MAX_SEED, SPLITS, TASKS
@@ -118,7 +118,7 @@ def test_tasks_are_listed():
         (["--data", "/nowhere"], "reads no files"),
         (["--rounds", "many"], "Invalid value for '--rounds'"),
         (["--seed", "-1"], "use 0 to"),
-        (["--scheme", "hope"], "use masks or plain"),
+        (["--scheme", "hope"], "use one of masks, lattice, auto, plain"),
         (["--gateways", "0"], "takes 1 to 100"),
         (["--gateways", "2"], "3 or more"),
         (["--gateways", "101"], "takes 1 to 100"),

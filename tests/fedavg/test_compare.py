@@ -22,11 +22,13 @@ def _invoke(*arguments):
     return CliRunner().invoke(app, [str(each) for each in arguments])
 
 
-def _variant(name, *accuracy, target=0.9):
+def _variant(name, *accuracy, target=0.9, reason=""):
     reached = [number for number, each in enumerate(accuracy, start=1) if each >= target]
     return Variant(
         name=name,
         settings=Settings(task="threshold"),
+        scheme="masks",
+        reason=reason,
         accuracy=accuracy,
         final_accuracy=accuracy[-1],
         best_accuracy=max(accuracy),
@@ -95,7 +97,7 @@ def test_protection_can_be_what_differs():
         (["--losses", "mse,mse"], "name two or more different ones"),
         (["--servers", "fedavg,nadam"], "fedavg, fedavgm, fedadam, fedyogi"),
         (["--optimisers", "sgd,lion"], "sgd, adam, adagrad"),
-        (["--schemes", "masks,hope"], "masks or plain"),
+        (["--schemes", "masks,hope"], "masks, lattice, auto, plain"),
         (["--losses", "mse,hinge"], "cross-entropy, bce, mse"),
         (["--optimisers", "sgd,adam", "--target", "0"], "above 0, at most 1"),
         (["--optimisers", "sgd,adam", "--target", "nan"], "above 0, at most 1"),
@@ -122,7 +124,7 @@ def test_every_axis_varies_a_setting():
         varied, runs = planned(Settings(task="threshold"), {axis: values[setting]}, 0.9)
 
         assert setting == varied
-        assert values[setting].split(",") == [getattr(each, setting) for each in runs.values()]
+        assert values[setting].split(",") == [getattr(each, setting) for each, _ in runs.values()]
 
 
 def test_the_page_names_the_best_and_the_first():

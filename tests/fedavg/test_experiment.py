@@ -11,7 +11,8 @@ from fedavg import experiment
 from fedavg.aggregation import SERVER_OPTIMISERS, server_optimiser
 from fedavg.experiment import Settings, absences, cohort, run
 from fedavg.orchestrator import Orchestrator
-from fedavg.plain import BEFORE, PHASES, PlainAverage
+from fedavg.phases import BEFORE, PHASES
+from fedavg.plain import PlainAverage
 from fedavg.settings import max_colluding, thresholds_of
 from fedavg.tasks import load
 from secagg import Completed, Masks, PhaseClosed

@@ -13,7 +13,8 @@ from fedavg.aggregation import FedAvg, FedAvgM, mean_of
 from fedavg.gateway import Gateway
 from fedavg.learning import Recipe, measure
 from fedavg.orchestrator import Orchestrator
-from fedavg.plain import BEFORE, PHASES, PlainAverage, weighted_mean
+from fedavg.phases import BEFORE, PHASES
+from fedavg.plain import PlainAverage, weighted_mean
 from fedavg.stopwatch import Stopwatch
 from fedavg.tasks import Options, load
 from secagg import SecureAverage

@@ -5,7 +5,8 @@ from fractions import Fraction
 import pytest
 import torch
 
-from fedavg.plain import AFTER, BEFORE, PlainAverage, weighted_mean
+from fedavg.phases import AFTER, BEFORE
+from fedavg.plain import PlainAverage, weighted_mean
 from secagg.errors import BelowThreshold
 
 WEIGHTS = {"a": 1, "b": 2, "c": 5}

@@ -32,7 +32,7 @@ REFUSED = [
     ({"rounds": 10_001}, "10001 rounds: it takes 1 to 10000"),
     ({"rounds": True}, "rounds is True: use a whole number"),
     ({"seed": -1}, "seed -1: use 0 to"),
-    ({"scheme": "hope"}, "scheme 'hope' is unknown: use masks or plain"),
+    ({"scheme": "hope"}, "scheme 'hope' is unknown: use one of masks, lattice, auto, plain"),
     ({"loss": "hinge"}, "loss 'hinge': use one of cross-entropy, bce, mse"),
     ({"loss": "bce"}, "loss bce: task digits takes cross-entropy, mse"),
     ({"optimiser": "lion"}, "optimiser 'lion': use one of sgd, adam, adagrad"),

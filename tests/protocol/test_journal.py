@@ -54,6 +54,19 @@ def test_a_new_journal_knows_nothing(journal: Journal):
     assert journal.get(SESSION, STEP) is None
 
 
+def test_a_round_has_one_prekey_until_it_is_forgotten(journal: Journal):
+    first, second = b"\x08" * 32, b"\x09" * 32
+
+    assert journal.prekey(ROSTER, 1) is None
+    assert journal.store_prekey(ROSTER, 1, first) == first
+    assert journal.store_prekey(ROSTER, 1, second) == first
+    assert journal.store_prekey(ROSTER, 2, second) == second
+    assert journal.store_prekey(OTHER, 1, second) == second
+    journal.forget_prekeys(ROSTER, 1)
+    assert journal.prekey(ROSTER, 1) is None
+    assert journal.prekey(ROSTER, 2) == journal.prekey(OTHER, 1) == second
+
+
 def test_rounds_only_rise_and_each_roster_counts_for_itself(journal: Journal):
     journal.store_upload(ROSTER, 3, MODEL)
     for stale in (3, 2, 1, 0, -1):
@@ -160,6 +173,13 @@ operations = st.lists(
             st.sampled_from([b"1", b"2"]),
         ),
         st.tuples(st.just("forget"), st.sampled_from([SESSION, ANOTHER])),
+        st.tuples(
+            st.just("store_prekey"),
+            st.sampled_from([ROSTER, OTHER]),
+            st.integers(1, 4),
+            st.sampled_from([b"1", b"2"]),
+        ),
+        st.tuples(st.just("forget_prekeys"), st.sampled_from([ROSTER, OTHER]), st.integers(0, 5)),
     ),
     max_size=12,
 )
@@ -168,10 +188,9 @@ operations = st.lists(
 def outcome(journal, operation):
     verb, *arguments = operation
     try:
-        getattr(journal, verb)(*arguments)
+        return getattr(journal, verb)(*arguments)
     except (StaleRound, SecondQuestion) as error:
         return repr(error)
-    return None
 
 
 def contents(journal):
@@ -179,6 +198,7 @@ def contents(journal):
         [journal.last_round(roster) for roster in (ROSTER, OTHER)],
         [journal.model_used(r, m) for r in (ROSTER, OTHER) for m in (MODEL, NEWER)],
         [journal.get(s, step) for s in (SESSION, ANOTHER) for step in "ab"],
+        [journal.prekey(r, number) for r in (ROSTER, OTHER) for number in range(1, 5)],
     )
 
 
@@ -204,6 +224,26 @@ def fill(path):
     with SQLiteJournal(path) as journal:
         journal.store_upload(ROSTER, 7, MODEL)
         journal.put(SESSION, STEP, REQUEST, ANSWER)
+
+
+def test_a_forgotten_prekey_is_not_in_the_file(path):
+    with SQLiteJournal(path) as journal:
+        journal.store_prekey(ROSTER, 1, b"not to be found " * 2)
+        assert b"not to be found" in path.read_bytes()
+        journal.forget_prekeys(ROSTER, 1)
+
+    assert b"not to be found" not in path.read_bytes()
+
+
+def test_a_journal_of_version_one_is_upgraded(path):
+    fill(path)
+    with_tables(path, "DROP TABLE prekeys")
+    with_tables(path, "PRAGMA user_version = 1")
+    with SQLiteJournal(path) as journal:
+        journal.store_prekey(ROSTER, 8, b"\x08" * 32)
+        assert journal.last_round(ROSTER) == 7
+    with SQLiteJournal(path) as journal:
+        assert journal.prekey(ROSTER, 8) == b"\x08" * 32
 
 
 def test_everything_is_there_after_reopening(path):
@@ -311,7 +351,7 @@ def foreign_application(path):
 
 def foreign_version(path):
     fill(path)
-    with_tables(path, "PRAGMA user_version = 2")
+    with_tables(path, "PRAGMA user_version = 3")
 
 
 def flipped(path):

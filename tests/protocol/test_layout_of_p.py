@@ -8,10 +8,11 @@ import msgspec
 import pytest
 
 from secagg.errors import AggregateOutOfRange, ConfigurationError, UnsupportedParameters
-from secagg.params import LeafSpec, MetricSpec, RoundParams, VectorSpec
+from secagg.params import LeafSpec, MetricSpec, Ring, RoundParams, VectorSpec
 from secagg.protocol.outcome import check_opened
 from secagg.protocol.policy import Policy
 from secagg.protocol.vectors import check_vectors
+from secagg.thresholds import derive, derive_committee
 from tests.session.harness import Parties
 
 replace = msgspec.structs.replace
@@ -40,6 +41,18 @@ def vector(name: str, **changes: Any) -> RoundParams:
     )
 
 
+def in_ring(ring: Ring, **changes: Any) -> RoundParams:
+    """Every update in one lane, with a limit of its own."""
+    whole = params(ring=ring)
+    update = {"lanes": 1, "limit": 5} | changes
+    return replace(
+        whole,
+        vectors=tuple(
+            replace(v, **update) if v.name.startswith("update/") else v for v in whole.vectors
+        ),
+    )
+
+
 def leaf(index: int, **changes: Any) -> RoundParams:
     leaves = list(params().leaves)
     leaves[index] = replace(leaves[index], **changes)
@@ -55,20 +68,40 @@ def extra(**changes: Any) -> RoundParams:
     return replace(whole, vectors=(*whole.vectors[:-1], more, whole.vectors[-1]))
 
 
+@pytest.mark.parametrize("ring", [None, Ring(degree=2048, moduli=(2**32,), step=1)], ids=str)
+def test_a_ring_goes_with_a_committee_only(ring):
+    fitting, other = derive(GATEWAYS), derive_committee(GATEWAYS)
+    p = params()
+    if ring is not None:
+        fitting, other = other, fitting
+        p = in_ring(ring)
+    check_vectors(p, fitting)
+    with pytest.raises(UnsupportedParameters, match="a ring belongs to"):
+        check_vectors(p, other)
+
+
+@pytest.mark.parametrize("changes", [{"lanes": 3}, {"limit": 0}], ids=str)
+def test_an_update_in_a_ring_has_a_word_for_each_coordinate(changes):
+    ring = Ring(degree=2048, moduli=(2**32,), step=1)
+    check_vectors(in_ring(ring), derive_committee(GATEWAYS))
+    with pytest.raises(UnsupportedParameters, match="layout of vector"):
+        check_vectors(in_ring(ring, **changes), derive_committee(GATEWAYS))
+
+
 def test_the_planners_own_layout_is_accepted():
-    check_vectors(params(), GATEWAYS)
+    check_vectors(params(), derive(GATEWAYS))
 
 
 def test_tied_leaves_share_their_place():
     first = params().leaves[0]
 
-    check_vectors(params(leaves=(*params().leaves, replace(first, key="tied"))), GATEWAYS)
+    check_vectors(params(leaves=(*params().leaves, replace(first, key="tied"))), derive(GATEWAYS))
 
 
 def test_empty_leaves_lie_anywhere():
     empty = LeafSpec(key="e", shape=(0, 3), dtype="float32", vector=0, start=0)
 
-    check_vectors(params(leaves=(*params().leaves, empty)), GATEWAYS)
+    check_vectors(params(leaves=(*params().leaves, empty)), derive(GATEWAYS))
 
 
 WRONG = {
@@ -115,7 +148,7 @@ WRONG = {
 @pytest.mark.parametrize("name", WRONG)
 def test_another_layout_is_refused(name):
     with pytest.raises(UnsupportedParameters):
-        check_vectors(WRONG[name], GATEWAYS)
+        check_vectors(WRONG[name], derive(GATEWAYS))
 
 
 @pytest.mark.parametrize(

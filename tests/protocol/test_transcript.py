@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from secagg.params import SessionParams, Struct
+from secagg.params import Ring, SessionParams, Struct
 from secagg.protocol.messages import Signed
 from secagg.protocol.transcript import (
     advert_hash,
@@ -39,6 +39,8 @@ def other(value: Any) -> Any:
         case Struct():
             name = value.__struct_fields__[0]
             return replace(value, **{name: other(getattr(value, name))})
+        case None:
+            return Ring(degree=2048, moduli=(2**32,), step=1)
         case tuple():
             return (other(value[0]), *value[1:])
         case _:

@@ -25,22 +25,16 @@ from secagg.protocol.events import Aborted, Completed, PhaseClosed
 from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import MemoryJournal
 from secagg.schemes.base import Scheme
-from secagg.thresholds import derive
-from tests.schemes.world import VERIFY, Frame, World, entropy, upload_phase
-
-
-def phases(scheme: Scheme) -> list[str]:
-    return [step.name for step in scheme.steps]
+from tests.schemes.world import VERIFY, Frame, World, block_words, entropy, phases, upload_phase
 
 
 def assert_right(world: World) -> None:
     """The opened sum is that of the included gateways, and the mean is within its bound."""
     assert world.aborted is None
     assert len(world.included) >= world.settings.thresholds.min_included
-    guarantees = world.scheme.guarantees(world.settings.thresholds)
-    if guarantees.exact:
-        assert world.expected(world.included) == world.opened
     result = world.server.result
+    assert result.exact
+    assert world.expected(world.included) == world.opened
     weights = {i: world.weight(i) for i in world.included}
     total = sum(weights.values())
     real = sum(w * world.update(i)["w"] for i, w in weights.items()) / total
@@ -49,6 +43,15 @@ def assert_right(world: World) -> None:
     assert total == pytest.approx(result.total_weight, abs=len(weights) * 2**-17)
     assert np.abs(mean["w"] - real).max() <= result.error_bound
     assert sum(world.metrics(i)["loss"] for i in weights) == pytest.approx(result.metrics["loss"])
+
+
+SMALL_FRAMES = {
+    # the last is long enough for several chunks of any generator inside one frame
+    1: ((2, 99), (64, 500), (130, 999), (1 << 14, 250_000)),
+    1024: ((1024, 5_000), (2048, 9_000), (3072, 30_000)),
+    1280: ((1280, 5_000), (2560, 9_000), (4000, 30_000)),
+}
+"""By words that a scheme keeps together: words of a frame, and coordinates that fill several."""
 
 
 # -- an honest round -------------------------------------------------------------------------------
@@ -67,7 +70,10 @@ def events_name_the_phases_in_order(scheme: Scheme) -> None:
     world = World(scheme).play()
     closed = [event for event in world.events if isinstance(event, PhaseClosed)]
 
-    assert phases(scheme) == [event.phase for event in closed]
+    steps = [step.name for step in scheme.steps]
+    gone_through = [event.phase for event in closed]
+    assert [name for name in steps if name in gone_through] == gone_through
+    assert {step.name for step in scheme.steps if not step.optional} <= {*gone_through}
     assert [tuple(world.ids)] * len(closed) == [event.answered for event in closed]
     assert sum(isinstance(event, Completed) for event in world.events) == 1
     assert "done" == world.server.phase
@@ -101,7 +107,7 @@ def one_silent_gateway_costs_at_most_its_own_input(scheme: Scheme) -> None:
 
 def as_many_as_promised_may_vanish_anywhere(scheme: Scheme) -> None:
     n = 6
-    assert derive(n).max_dropouts == 2
+    assert scheme.thresholds(n).max_dropouts == 2
     for first, second in itertools.product(phases(scheme), repeat=2):
         world = World(scheme, n, vanish={1: first, 4: second}).play()
 
@@ -166,7 +172,7 @@ def a_repeated_question_gets_the_same_answer(scheme: Scheme) -> None:
 
     assert {} == world.dropped
     assert once.opened == world.opened
-    assert len(answers) == 4 * len(scheme.steps)
+    assert len(answers) == 4 * len(phases(scheme))
     assert all(len(said) == 2 for said in answers.values())
     for first, second in answers.values():
         assert first == second
@@ -175,10 +181,11 @@ def a_repeated_question_gets_the_same_answer(scheme: Scheme) -> None:
 
 
 def threads_change_nothing(scheme: Scheme) -> None:
+    silent, (words, coordinates) = {0: phases(scheme)[-1]}, SMALL_FRAMES[block_words(scheme)][1]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wire, "FRAME_WORDS", 64)
+        patch.setattr(wire, "FRAME_WORDS", words)
         worlds = [
-            World(scheme, coordinates=2000, threads=threads, vanish={0: phases(scheme)[-1]}).play()
+            World(scheme, coordinates=4 * coordinates, threads=threads, vanish=silent).play()
             for threads in (1, 2, 3)
         ]
     for world in worlds:
@@ -189,8 +196,7 @@ def threads_change_nothing(scheme: Scheme) -> None:
 
 
 def frames_change_no_word(scheme: Scheme) -> None:
-    # the last is long enough for several chunks of any generator inside one frame
-    for frame_words, coordinates in ((2, 99), (64, 500), (130, 999), (1 << 14, 250_000)):
+    for frame_words, coordinates in SMALL_FRAMES[block_words(scheme)]:
         whole = World(scheme, 3, coordinates=coordinates).play()
         expected = whole.uploads()
         with pytest.MonkeyPatch.context() as patch:
@@ -206,10 +212,13 @@ def frames_change_no_word(scheme: Scheme) -> None:
 
 
 def arrival_changes_nothing(scheme: Scheme) -> None:
+    words, coordinates = SMALL_FRAMES[block_words(scheme)][1]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wire, "FRAME_WORDS", 64)
+        patch.setattr(wire, "FRAME_WORDS", words)
         worlds = [
-            World(scheme, coordinates=500, interleaved=interleaved, max_in_flight=places).play()
+            World(
+                scheme, coordinates=coordinates, interleaved=interleaved, max_in_flight=places
+            ).play()
             for interleaved, places in itertools.product((False, True), (0, 1, 4))
         ]
     for world in worlds:
@@ -221,7 +230,7 @@ def arrival_changes_nothing(scheme: Scheme) -> None:
 
 
 def guarantees_are_sentences_with_the_numbers(scheme: Scheme) -> None:
-    for limits in (derive(4), derive(9, max_colluding=2, max_dropouts=1)):
+    for limits in (scheme.thresholds(4), scheme.thresholds(9, max_colluding=2, max_dropouts=1)):
         promise = scheme.guarantees(limits)
         for sentence in (promise.hides, promise.survives, promise.not_promised):
             assert sentence.strip().endswith(".")

@@ -15,9 +15,11 @@ from secagg import errors
 from secagg.crypto.agreement import public_key
 from secagg.crypto.labels import Label
 from secagg.encoding import bitmap, decode
+from secagg.params import Ring
 from secagg.protocol.messages import Signed, sign_round, sign_session
 from secagg.protocol.policy import Policy
 from secagg.schemes.masks.messages import AdvertiseKeys
+from secagg.thresholds import derive_committee
 from tests.schemes.attacks import Attack, check, play, said
 from tests.schemes.test_client_rows import ME, R1, R2, R3, R4, K, Liar, swapped
 from tests.session.harness import Parties, World
@@ -98,6 +100,18 @@ ROWS = [
     ),
     Attack("D of more", K, lambda o, m: o.limits(m, max_dropouts=4), errors.ThresholdMismatch),
     Attack("C of none", K, lambda o, m: o.limits(m, max_colluding=0), errors.ThresholdMismatch),
+    Attack(
+        "thresholds of a committee",
+        K,
+        lambda o, m: o.session(m, thresholds=derive_committee(5)),
+        errors.ThresholdMismatch,
+    ),
+    Attack(
+        "a ring where masks belong",
+        R2,
+        lambda o, m: o.round(m, ring=Ring(degree=2048, moduli=(2**32,), step=1)),
+        errors.UnsupportedParameters,
+    ),
     Attack("q above", K, lambda o, m: o.limits(m, quorum=5), errors.ThresholdMismatch),
     Attack("n_min above", K, lambda o, m: o.limits(m, min_included=5), errors.ThresholdMismatch),
     Attack(

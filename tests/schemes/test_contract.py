@@ -2,11 +2,18 @@ from __future__ import annotations
 
 import pytest
 
-from secagg import Masks
+from secagg import Lattice, Masks
 from secagg.thresholds import derive
 from tests.schemes import contract, contract_noise
 
-SCHEMES = [Masks(), Masks(packing=1), Masks(packing=5)]
+SCHEMES = [
+    Masks(),
+    Masks(packing=1),
+    Masks(packing=5),
+    Lattice(),
+    Lattice(modulus=2**40),
+    Lattice(keep_uploads=True),
+]
 
 
 @pytest.mark.parametrize(

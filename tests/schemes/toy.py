@@ -27,7 +27,7 @@ from secagg.schemes.masks.messages import STEPS, Unmasking
 from secagg.schemes.masks.server import MasksServer
 from secagg.session import Encoding, SessionSettings
 from secagg.session.server import temporary_file
-from secagg.session.settings import NO_MODEL, layout
+from secagg.session.settings import NO_MODEL, layout, plan_of
 from secagg.thresholds import derive
 from secagg.wire import vector_frame_parts
 from tests.schemes.world import entropy
@@ -74,7 +74,9 @@ class Adder:
 def settings_of(n, words):
     """A word for each coordinate, a coordinate for each combination."""
     tree = {"toy": np.broadcast_to(np.float32(0), words)}
-    leaves, vectors = layout(tree, Encoding(clip=1.0), gateways=n, lanes=(1,))
+    encoding = Encoding(clip=1.0)
+    plan = plan_of(Masks(packing=1), encoding, n)
+    leaves, vectors = layout(tree, encoding, gateways=n, plan=plan)
     return SessionSettings(
         scheme=Masks(packing=1),
         round=1,

@@ -14,15 +14,17 @@ import numpy as np
 from secagg.crypto.signing import verify
 from secagg.errors import SessionAborted
 from secagg.fixed_point.reference import unpack
-from secagg.params import Entropy, MetricSpec
-from secagg.protocol.events import Aborted, Event, GatewayDropped, Send, UpdateDue
+from secagg.params import Entropy, MetricSpec, Thresholds
+from secagg.protocol.events import Aborted, Event, GatewayDropped, PhaseClosed, Send, UpdateDue
 from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import Journal, MemoryJournal
 from secagg.protocol.messages import UploadHeader
 from secagg.protocol.policy import Policy
+from secagg.schemes.additive.messages import Dealing
 from secagg.schemes.base import Scheme
+from secagg.schemes.masks import Masks
 from secagg.session import ClientSession, Encoding, ServerSession, SessionSettings
-from secagg.session.settings import hash_of, layout
+from secagg.session.settings import hash_of, layout, plan_of
 from secagg.session.update import Update, rounding_key
 from secagg.thresholds import derive
 from secagg.wire import VECTOR, type_of, vector_frame_parts
@@ -132,18 +134,25 @@ class World:
         # a precision that every layout reaches
         encoding = Encoding(clip=1.0, max_weight=MAX_WEIGHT, precision=1.0, metrics={"loss": 100.0})
         tree = self.update(0)
-        leaves, vectors = layout(tree, encoding, gateways=self.gateways, lanes=self.scheme.lanes)
+        plan = plan_of(self.scheme, encoding, self.gateways)
+        leaves, vectors = layout(tree, encoding, gateways=self.gateways, plan=plan)
         return SessionSettings(
             scheme=self.scheme,
             round=self.round,
             cohort=tuple(self.ids),
-            thresholds=derive(self.gateways, **self.limits),
+            thresholds=self._thresholds(),
             model=hash_of(None),
             leaves=leaves,
             vectors=vectors,
             max_weight=MAX_WEIGHT,
             metrics=(MetricSpec(name="loss", bound=100.0),),
+            ring=plan.ring,
         )
+
+    def _thresholds(self) -> Thresholds:
+        if isinstance(self.scheme, Masks):  # `limits` may name what only a proof would change
+            return derive(self.gateways, **self.limits)
+        return self.scheme.thresholds(self.gateways, **self.limits)
 
     # -- inputs ------------------------------------------------------------------------------------
 
@@ -292,6 +301,21 @@ class World:
                     self.aborted = event.reason
 
 
+@lru_cache
+def phases(scheme: Scheme) -> tuple[str, ...]:
+    """What a first round of few gateways goes through."""
+    closed = [event for event in World(scheme).play().events if isinstance(event, PhaseClosed)]
+    return tuple(event.phase for event in closed)
+
+
 def upload_phase(scheme: Scheme) -> int:
     """Which of the scheme's phases the upload belongs to."""
-    return [step.answer for step in scheme.steps].index(UploadHeader)
+    (name,) = (step.name for step in scheme.steps if step.answer in {UploadHeader, Dealing})
+    return phases(scheme).index(name)
+
+
+@lru_cache
+def block_words(scheme: Scheme) -> int:
+    """Words that no frame tears apart."""
+    ring = getattr(World(scheme).server._server, "_encoding", None)
+    return 1 if ring is None else ring.unit

@@ -26,7 +26,7 @@ from secagg.protocol.policy import Policy
 from secagg.schemes.masks import Masks
 from secagg.session import ClientSession, Encoding, Model, ServerSession, SessionSettings
 from secagg.session.server import temporary_file
-from secagg.session.settings import layout
+from secagg.session.settings import layout, plan_of
 from secagg.session.update import Update, rounding_key
 from secagg.thresholds import derive
 from secagg.wire import frame_spans, session_of
@@ -107,7 +107,10 @@ class Parties:
         ids = tuple(cohort or self.ids)
         encoding = Encoding(clip=1.0, max_weight=MAX_WEIGHT, metrics={"loss": METRICS[0].bound})
         leaves, vectors = layout(
-            template or update(0), encoding, gateways=len(ids), lanes=Masks().lanes
+            template or update(0),
+            encoding,
+            gateways=len(ids),
+            plan=plan_of(Masks(), encoding, len(ids)),
         )
         return SessionSettings(
             scheme=Masks(),

@@ -67,7 +67,7 @@ def filled(first: int, size: int = 32) -> bytes:
 
 
 SIGNED = [b"what is signed", filled(7, 64)]
-THRESHOLDS = [4, 1, 1, 2, 3, 3, 3]
+THRESHOLDS = [4, 1, 1, 2, 3, 3, 3, 0, 1]
 K = [1, 1, "masks", SESSION, 2**40, filled(1), b"\x0f", THRESHOLDS, filled(9)]
 P = [
     filled(2),
@@ -82,6 +82,7 @@ P = [
     8.0,
     [["loss", 100.0]],
     "error",
+    None,
 ]
 PAIR = [filled(40), filled(41)]
 CERTIFICATE = [b"\x07", [filled(i, 64) for i in (50, 51, 52)]]
@@ -186,7 +187,7 @@ def _bad_messages() -> list[dict[str, Any]]:
         ("a limit beyond its lane", "VectorSpec", pack(["check", 2, 1, 2**63, 1.0])),
         ("an empty vector", "VectorSpec", pack(["check", 0, 1, 0, 1.0])),
         ("a session of 15 bytes", "SessionParams", pack([*K[:3], SESSION[1:], *K[4:]])),
-        ("a word that is none of two", "RoundParams", pack([*P[:6], "ignore"])),
+        ("a word that is none of two", "RoundParams", pack([*P[:6], "ignore", None])),
         ("one key for two", "Roster", pack([1, filled(4), [["a", filled(4)]]])),
     ]
     table = [(what, "UploadHeader", data) for what, data in bad.items()] + others

@@ -341,3 +341,14 @@ def test_spans_by_example():
     )
 
     assert expected == frame_spans([FRAME_WORDS + 1, 2])
+
+
+def test_what_belongs_together_is_not_torn_apart():
+    spans = frame_spans([2 * FRAME_WORDS + 7, 3], unit=1000)
+    most = FRAME_WORDS // 1000 * 1000
+
+    assert most < FRAME_WORDS
+    assert [(0, 0, most), (0, most, most), (0, 2 * most, 2 * (FRAME_WORDS - most) + 7)] == [
+        tuple(span) for span in spans[:-1]
+    ]
+    assert (1, 0, 3) == tuple(spans[-1])

@@ -53,6 +53,7 @@ from secagg.protocol.transcript import (
 )
 from secagg.protocol.uploads import frame_mac
 from secagg.schemes.base import ClientContext, Source
+from secagg.schemes.frames import tagged_frames
 from secagg.schemes.masks.keys import (
     edge_secret,
     mask_private,
@@ -60,7 +61,7 @@ from secagg.schemes.masks.keys import (
     self_key,
     sign,
 )
-from secagg.schemes.masks.masking import Masker, masked_frames
+from secagg.schemes.masks.masking import Masker, masked
 from secagg.schemes.masks.messages import (
     STEPS,
     AdvertiseKeys,
@@ -73,6 +74,7 @@ from secagg.schemes.masks.messages import (
     UnmaskingRequest,
 )
 from secagg.thresholds import neighbours
+from secagg.wire import frame_spans
 
 
 class MasksClient:
@@ -153,6 +155,7 @@ class MasksClient:
             roster=context.roster,
             me=context.identity.id,
             schemes=frozenset({"masks"}),
+            committee=False,
             policy=context.policy,
             journal=context.journal,
             verify=context.verify,
@@ -375,13 +378,11 @@ class MasksClient:
         shared = agree(self._reveal("channel"), self.params.orchestrator_key)
         session = self.params.session
         mac = frame_mac(shared, salt=self._h0, session=session, position=self._position)
-        frames = masked_frames(
-            source,
-            params.vectors,
-            self._mask_keys(),
+        frames = tagged_frames(
+            masked(source, params.vectors, self._mask_keys(), self._masker),
+            frame_spans([vector.words for vector in params.vectors]),
             session=session,
             mac=mac,
-            masker=self._masker,
             workers=self._context.workers,
         )
         for frame, last in frames:

@@ -7,13 +7,24 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from secagg.errors import ConfigurationError
+from secagg.fixed_point import choose_lanes
+from secagg.fixed_point.layout import update_limit
 from secagg.params import MAX_LANES, RoundParams, SessionParams, Struct, Thresholds
 from secagg.protocol.machine import Step
-from secagg.schemes.base import ClientContext, Guarantees, ServerContext
+from secagg.schemes.base import (
+    NO_NOISE,
+    ClientContext,
+    Guarantees,
+    ServerContext,
+    UpdatePlan,
+    hides,
+    survives,
+)
 from secagg.schemes.masks.client import MasksClient
 from secagg.schemes.masks.messages import MESSAGES, STEPS
 from secagg.schemes.masks.server import MasksServer
 from secagg.thresholds import derive
+from secagg.wire import Span, frame_spans
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +52,26 @@ class Masks:
         if self.packing is not None and not 1 <= self.packing <= MAX_LANES:
             raise ConfigurationError(f"packing is {self.packing}: use 1 to {MAX_LANES} or None")
 
-    @property
-    def lanes(self) -> tuple[int, ...]:
-        """Layouts to choose from."""
-        return (3, 2, 1) if self.packing is None else (self.packing,)
+    def plan_update(self, gateways: int, max_weight: float, precision: float) -> UpdatePlan:
+        """As many lanes in a word as reach the precision.
+
+        Raises:
+            ConfigurationError: none does; names the nearest possible.
+        """
+        allowed = (3, 2, 1) if self.packing is None else (self.packing,)
+        lanes = choose_lanes(gateways, max_weight, precision, allowed)
+        return UpdatePlan(
+            lanes=lanes,
+            limit=update_limit(lanes, gateways),
+            ring=None,
+            noise=NO_NOISE,
+            text=f"{lanes} lanes of {64 // lanes} bits in a word; sums are exact.",
+        )
+
+    def spans(self, params: RoundParams, gateways: int) -> tuple[Span, ...]:
+        """The frames of an upload."""
+        del gateways  # masks leave words as long as they are
+        return frame_spans([vector.words for vector in params.vectors])
 
     def thresholds(
         self,
@@ -80,20 +107,10 @@ class Masks:
 
     def guarantees(self, thresholds: Thresholds) -> Guarantees:
         """What holds with these thresholds."""
-        n, c, d = thresholds.gateways, thresholds.max_colluding, thresholds.max_dropouts
-        colluding = "1 gateway is" if c == 1 else f"up to {c} gateways are"
         return Guarantees(
-            hides=(
-                f"The orchestrator learns the sum over one agreed set of at least"
-                f" {thresholds.min_included} of {n} gateways and nothing else about any of them,"
-                f" even if it lies and {colluding} on its side."
-            ),
+            hides=hides(thresholds),
             exact=True,
-            survives=(
-                f"Any {d} of {n} gateways may vanish at any moment."
-                if d
-                else f"None of the {n} gateways may vanish: the round would end without a result."
-            ),
+            survives=survives(thresholds),
             not_promised=(
                 "What the sum itself reveals, and that gateways submit honest updates, are not"
                 " this scheme's promise."

@@ -17,8 +17,8 @@ from secagg.crypto.secret import Secret
 from secagg.crypto.shamir import SHARE_BYTES
 from secagg.encoding import encode
 from secagg.errors import ConfigurationError, KeyAgreementError, LocalProtocolError
-from secagg.params import HASH_BYTES, RoundParams, SessionParams, Struct
-from secagg.protocol.audit import AuditRecord, DropRecord
+from secagg.params import HASH_BYTES, GatewayId, RoundParams, SessionParams, Struct
+from secagg.protocol.audit import AuditRecord, drop_records
 from secagg.protocol.certificate import Certificate, Consistency, make_certificate
 from secagg.protocol.events import SharesDisputed
 from secagg.protocol.machine import Dropped, ServerMachine, Stage
@@ -167,6 +167,11 @@ class MasksServer:
         if self.machine.phase != "masked_input" or self._judged:
             return frozenset()
         return self.machine.waiting_for - self._headers.keys()
+
+    @property
+    def setup(self) -> Mapping[GatewayId, Signed]:
+        """Nothing: the keys of a round are advertised in it."""
+        return {}
 
     def _dropped(self) -> None:
         for position in self.machine.dropped:
@@ -408,7 +413,6 @@ class MasksServer:
         """
         if self._certificate is None:
             raise LocalProtocolError("a round has an audit record once its set is certified")
-        places = {name: position for position, name in enumerate(self._cohort.ids)}
         return AuditRecord(
             announce=self._announce,
             round=self._signed_round,
@@ -418,8 +422,5 @@ class MasksServer:
             included=self._cohort.bits(self._u3),
             headers=tuple(self._headers[position][0] for position in sorted(self._u3)),
             certificate=self._certificate,
-            dropped=tuple(
-                DropRecord(position=places[d.id], phase=d.phase, reason=d.reason.name)
-                for d in self.machine.dropped.values()
-            ),
+            dropped=drop_records(self._cohort, self.machine.dropped.values()),
         )

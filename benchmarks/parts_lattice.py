@@ -1,0 +1,118 @@
+"""The pieces of a round that only the lattice has."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from benchmarks.parts import GatewayParts, Part, ServerParts
+from benchmarks.rounds import World
+from secagg.crypto.packed import Packing, deal, reconstruct
+from secagg.params import RoundParams
+from secagg.schemes.additive.lattice import LatticeEncoding
+from secagg.schemes.base import Fill
+from secagg.session import Model
+from secagg.thresholds import KEY_COEFFICIENTS
+from secagg.workers import Workers
+
+PUBLIC = bytes(32)
+"""What the public elements follow from; any bytes cost the same."""
+
+
+class LatticeGateway(GatewayParts):
+    """Also encryption, the public elements from their seed or with transforms kept.
+
+    Encoding is not in it, as it is with the session: words are there already. Arguments as of
+    `GatewayParts`.
+    """
+
+    def __init__(self, world: World, params: RoundParams, base: Model | None) -> None:
+        super().__init__(world, params, base)
+        n = world.case.gateways
+        self._seeded = LatticeEncoding(params, n)
+        blocks = sum(-(-words // self._seeded.unit) for words in self._seeded.words)
+        self._cached = LatticeEncoding(params, n, cached=blocks)
+        self._secret = self._seeded.secret(os.urandom)
+        self.encrypt(self._cached)  # the first upload of a process fills the cache
+
+    def parts(self) -> Mapping[str, Part]:
+        """By name."""
+        return {
+            **super().parts(),
+            "encryption": lambda: self.encrypt(self._seeded),
+            "encryption, transforms cached": lambda: self.encrypt(self._cached),
+        }
+
+    def encrypt(self, encoding: LatticeEncoding) -> None:
+        """Everything between encoded words and those on the wire."""
+        source = encoding.encrypt(_zeros, self._secret, public=PUBLIC, rng=os.urandom)
+        self.write(source(), self._spans)
+
+
+class LatticeServer(ServerParts):
+    """Also the sum, the key and its product off; arguments as of `ServerParts`."""
+
+    def __init__(
+        self,
+        world: World,
+        params: RoundParams,
+        frames: Mapping[int, Sequence[bytes]],
+        workers: Workers,
+    ) -> None:
+        # up to 64 gateways the certificate is made of what comes with the answers
+        super().__init__(world, params, frames, workers, signatures=2)
+        n, limits = world.case.gateways, world.case.thresholds
+        self._encoding = LatticeEncoding(params, n)
+        self._sum = self._encoding.running_sum()
+        self._packing = Packing(limits.committee, limits.packed, limits.share_threshold)
+        secrets = [self._encoding.secret(os.urandom) for _ in world.survivors]
+        self._key = np.sum(secrets, axis=0)
+        self._members = [i for i in world.survivors if i < limits.committee]
+        rows = deal(self._key, self._packing, os.urandom).rows[self._members]
+        self._answers = rows[:, : self._packing.columns(KEY_COEFFICIENTS)]
+        self._empty = self._encoding.running_sum()
+        source = self._encoding.encrypt(_zeros, self._key, public=PUBLIC, rng=os.urandom)
+        self._fill(source())
+
+    def _fill(self, fill: Fill) -> None:
+        """A sum that opens to zeros, and so passes the checks of opening."""
+        for span in self._spans:
+            words = np.empty(span.words, np.uint64)
+            fill(span.vector, span.first_word, words)
+            self._empty.add(span.vector, span.first_word, words)
+
+    def parts(self) -> Mapping[str, Part]:
+        """By name."""
+        return {
+            **super().parts(),
+            "sum": self.add,
+            "key recovery": self.recover,
+            "unmasking": self.open,
+        }
+
+    def add(self) -> None:
+        """Every upload to the running sum."""
+        for span, words in self.parts_of_uploads():
+            self._sum.add(span.vector, span.first_word, words)
+
+    def recover(self) -> None:
+        """The sum of the keys from the answers of all members that have not vanished."""
+        reconstruct(self._members, self._answers, self._packing, KEY_COEFFICIENTS)
+
+    def open(self) -> None:
+        """The product with the sum of the keys off the sum, and lanes back into words."""
+        self._empty.open(
+            self._key,
+            public=PUBLIC,
+            included=len(self._world.survivors),
+            workers=self._workers,
+        )
+
+
+def _zeros() -> Fill:
+    def fill(_vector: int, _first: int, out: np.ndarray[tuple[int], np.dtype[np.uint64]]) -> None:
+        out[:] = 0
+
+    return fill

@@ -1,0 +1,113 @@
+"""One-time keys for the next round, signed a round ahead so that an upload can be sealed at once.
+
+Whoever reads a gateway's long-term key later opens no old round: a prekey serves one round, and its
+private half is deleted once that round is answered or a later one is seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from secagg.crypto.agreement import check_public_key, public_key
+from secagg.crypto.labels import Label
+from secagg.errors import ForeignSession, SecAggError
+from secagg.params import Entropy, GatewayId, Struct
+from secagg.protocol.identity import Cohort, Identity
+from secagg.protocol.journal import Journal
+from secagg.protocol.messages import Signed, Verify
+
+
+class Prekey(Struct, frozen=True):
+    """A gateway's X25519 key for one round under one roster, whatever the session.
+
+    Attributes:
+        roster: 32-byte hash of the roster.
+        round: the only round it is for.
+        member: id of the gateway.
+        key: 32-byte public key.
+    """
+
+    roster: bytes
+    round: int
+    member: GatewayId
+    key: bytes
+
+
+def make_prekey(
+    identity: Identity,
+    journal: Journal,
+    rng: Entropy,
+    *,
+    roster: bytes,
+    round: int,  # noqa: A002, the papers' word
+) -> Signed:
+    """The gateway's prekey for a round: made and journalled at the first call, then the same.
+
+    Args:
+        identity: own id and signing key.
+        journal: keeps the private half.
+        rng: source of a new key.
+        roster: hash of the roster.
+        round: the round.
+    """
+    private = journal.store_prekey(roster, round, journal.prekey(roster, round) or rng(32))
+    prekey = Prekey(roster=roster, round=round, member=identity.id, key=public_key(private))
+    return Signed.make(identity.key, Label.SIGN_PREKEY, prekey)
+
+
+def open_prekey(
+    signed: Signed,
+    *,
+    cohort: Cohort,
+    position: int,
+    roster: bytes,
+    round: int,  # noqa: A002
+    verify: Verify,
+) -> Prekey:
+    """The prekey inside, if it is that of this gateway for this round.
+
+    Raises:
+        BadSignature: not signed by the gateway at `position`.
+        WireError: signed, but no prekey.
+        ForeignSession: for another roster, round or gateway.
+        KeyAgreementError: no X25519 key.
+    """
+    prekey = signed.open(Prekey, cohort.key(position), Label.SIGN_PREKEY, verify)
+    if (prekey.roster, prekey.round, prekey.member) != (roster, round, cohort.ids[position]):
+        raise ForeignSession(f"a prekey of {cohort.ids[position]!r} is for another round or roster")
+    check_public_key(prekey.key)
+    return prekey
+
+
+def usable(
+    setup: Mapping[GatewayId, Signed],
+    *,
+    cohort: Cohort,
+    roster: bytes,
+    round: int,  # noqa: A002
+    verify: Verify,
+) -> dict[int, tuple[Signed, Prekey]]:
+    """By position, the prekeys of an earlier round that serve this one; the others are passed over.
+
+    Whoever has none that serves is asked for one, so nothing is lost by a bad one.
+    """
+    found: dict[int, tuple[Signed, Prekey]] = {}
+    taken: set[bytes] = set()
+    for position, name in enumerate(cohort.ids):
+        if name not in setup:
+            continue
+        try:
+            prekey = open_prekey(
+                setup[name],
+                cohort=cohort,
+                position=position,
+                roster=roster,
+                round=round,
+                verify=verify,
+            )
+        except SecAggError:
+            continue
+        if prekey.key not in taken:
+            taken.add(prekey.key)
+            found[position] = setup[name], prekey
+    return found

@@ -1,0 +1,495 @@
+"""The additive client: what it checks before it answers, how it deals its key and encrypts.
+
+Each handler below is one step of `messages.STEPS`; the rules are those of DESIGN section 6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+
+from secagg import wire
+from secagg.crypto.agreement import check_public_keys
+from secagg.crypto.labels import Label
+from secagg.crypto.packed import PROOF_COLUMNS, check_row, deal, sum_rows
+from secagg.crypto.secret import Secret
+from secagg.errors import (
+    BadPublicKey,
+    BelowFloor,
+    ForeignSession,
+    HeaderMismatch,
+    KeyAgreementError,
+    LocalProtocolError,
+    ModelMismatch,
+    NoQuorum,
+    NotASubset,
+    OwnMessageAltered,
+    SecAggError,
+    SelfMissing,
+    StateLost,
+    TooFewPrekeys,
+    UnexpectedMessage,
+    WireError,
+)
+from secagg.params import HASH_BYTES, RoundParams, Struct
+from secagg.protocol.certificate import sign_consistency, verify_certificate
+from secagg.protocol.machine import ClientMachine
+from secagg.protocol.messages import Announce, Signed, UploadHeader
+from secagg.protocol.policy import check_announce, check_round
+from secagg.protocol.prekeys import Prekey, make_prekey, open_prekey
+from secagg.protocol.transcript import (
+    advert_hash,
+    included_hash,
+    keys_hash,
+    round_hash,
+    session_hash,
+    shares_hash,
+)
+from secagg.protocol.uploads import frame_mac
+from secagg.schemes.additive.encoding import EncodingOf
+from secagg.schemes.additive.messages import (
+    STEPS,
+    AnswerAgainRequest,
+    AnswerRequest,
+    Dealing,
+    DealtShare,
+    IncludedRequest,
+    KeySum,
+    UploadRequest,
+)
+from secagg.schemes.additive.shares import Channels, dealing_digest, packing_of
+from secagg.schemes.base import ClientContext, Source
+from secagg.schemes.frames import tagged_frames
+from secagg.thresholds import KEY_COEFFICIENTS, MAX_COMPLETE
+
+NO_MODEL: Final = bytes(HASH_BYTES)
+
+
+class AdditiveClient:
+    """One gateway in one session.
+
+    Args:
+        session: id of the session.
+        context: identity, roster, policy, journal, randomness, threads.
+        scheme: name of the scheme this client speaks.
+        encoding: its ring.
+    """
+
+    def __init__(
+        self, session: bytes, context: ClientContext, scheme: str, encoding: EncodingOf
+    ) -> None:
+        self._context = context
+        self._scheme = scheme
+        self._encoding_of = encoding
+        self.round: RoundParams | None = None
+        self._channels: Channels | None = None
+        self._secret: Secret | None = None
+        self._rows: dict[int, Secret] = {}
+        self._included: frozenset[int] | None = None
+        self._spent = False
+        self._uploaded = False
+        self._machine = ClientMachine(
+            STEPS,
+            {
+                "set_up": self._set_up,
+                "upload": self._accept_round,
+                "consistency": self._certify,
+                "answer": self._answer,
+                "answer_again": self._answer_again,
+            },
+            session=session,
+            journal=context.journal,
+            erase=self._erase,
+        )
+
+    def receive(self, request: Struct) -> Signed:
+        """Answer one request.
+
+        Raises:
+            RemoteProtocolError: the subclass names the check; secrets are erased, nothing is
+                answered any more.
+        """
+        return self._machine.receive(request)
+
+    @property
+    def upload_due(self) -> bool:
+        """The round is accepted and nothing of the upload has left."""
+        return self.round is not None and not self._spent and not self.done
+
+    @property
+    def done(self) -> bool:
+        """Everything is answered, or the session has failed; either way the secrets are gone."""
+        return self._machine.done or self._machine.failure is not None
+
+    def abort(self, reason: SecAggError) -> None:
+        """End the session on this side."""
+        self._machine.fail(reason)
+
+    def _erase(self) -> None:
+        if self._channels is not None:
+            self._channels.erase()
+        for secret in (self._secret, *self._rows.values()):
+            if secret is not None:
+                secret.erase()
+        self._rows.clear()
+
+    # -- K, and a key for the round ----------------------------------------------------------------
+
+    def _set_up(self, announce: Announce) -> Signed:
+        self._check_announce(announce)
+        return self._prekey(self.params.round)
+
+    def _check_announce(self, announce: Announce) -> None:
+        context = self._context
+        self._cohort = check_announce(
+            announce,
+            roster=context.roster,
+            me=context.identity.id,
+            schemes=frozenset({self._scheme}),
+            committee=True,
+            policy=context.policy,
+            journal=context.journal,
+            verify=context.verify,
+        )
+        self.params = announce.params
+        self._announce = announce
+        self._limits = self.params.thresholds
+        self._position = self._cohort.position(context.identity.id)
+
+    def _prekey(self, number: int) -> Signed:
+        context = self._context
+        return make_prekey(
+            context.identity,
+            context.journal,
+            context.rng,
+            roster=self.params.roster,
+            round=number,
+        )
+
+    # -- P, and the dealing ------------------------------------------------------------------------
+
+    def _accept_round(self, request: UploadRequest) -> Signed:
+        if not hasattr(self, "params"):
+            self._check_announce(request.announce)
+        elif request.announce != self._announce:
+            raise ForeignSession("another announcement than the one this session began with")
+        context = self._context
+        params = check_round(
+            request.round,
+            session=self.params,
+            roster=context.roster,
+            policy=context.policy,
+            journal=context.journal,
+            verify=context.verify,
+        )
+        self._encoding = self._encoding_of(params, len(self._cohort))
+        self._check_prekeys(request)
+        self._h2 = shares_hash(self._h0, round_hash(params), len(self._cohort), self._keyed)
+        dealing = self._deal()
+        self.round = params
+        return dealing
+
+    def _check_prekeys(self, request: UploadRequest) -> None:
+        """Everybody's key for this round; own private half comes out of the journal."""
+        limits, journal = self._limits, self._context.journal
+        journal.forget_prekeys(self.params.roster, self.params.round - 1)
+        private = journal.prekey(self.params.roster, self.params.round)
+        if private is None:
+            raise StateLost("this party holds no key for this round (any more)")
+        self._keyed = self._cohort.set_of(request.keyed)
+        if self._position not in self._keyed:
+            raise SelfMissing("asked for an upload among keys that leave mine out")
+        committee = self._members & self._keyed
+        needed = limits.committee - limits.max_dropouts
+        if len(committee) < needed:
+            raise TooFewPrekeys(f"{len(committee)} members have a key, {needed} are needed")
+        shown = sorted(committee | {self._position})
+        others = sorted(self._keyed.difference(shown))
+        if len(request.prekeys) != len(shown) or len(request.hashes) != len(others):
+            raise WireError("not one prekey or hash for each gateway that has one")
+        signed = dict(zip(shown, request.prekeys, strict=True))
+        if signed[self._position] != self._prekey(self.params.round):
+            raise OwnMessageAltered("my own prekey came back changed")
+        self._prekeys = {
+            position: self._open_prekey(position, signed[position]) for position in shown
+        }
+        self._check_keys([prekey.key for prekey in self._prekeys.values()])
+        self._hashes = {position: advert_hash(each) for position, each in signed.items()}
+        self._hashes |= dict(zip(others, request.hashes, strict=True))
+        k = session_hash(self.params)
+        self._h0 = keys_hash(k, len(self._cohort), self._hashes)
+        self._private = Secret(private)
+
+    def _open_prekey(self, position: int, signed: Signed) -> Prekey:
+        try:
+            return open_prekey(
+                signed,
+                cohort=self._cohort,
+                position=position,
+                roster=self.params.roster,
+                round=self.params.round,
+                verify=self._context.verify,
+            )
+        except KeyAgreementError as error:
+            raise BadPublicKey(f"prekey of {self._cohort.ids[position]!r}: {error}") from None
+
+    def _check_keys(self, keys: Sequence[bytes]) -> None:
+        try:
+            check_public_keys([self.params.orchestrator_key, *keys])
+        except KeyAgreementError as error:
+            raise BadPublicKey(str(error)) from None
+
+    @property
+    def _members(self) -> frozenset[int]:
+        return frozenset(range(self._limits.committee))
+
+    def _deal(self) -> Signed:
+        context = self._context
+        secret = self._encoding.secret(context.rng)
+        self._secret = Secret(secret.astype("<i2").tobytes())
+        own = self._prekeys[self._position]
+        private, self._private = self._private.reveal(), self._private
+        self._channels = Channels(private, own, self._position, self.params, self._h2)
+        self._private.erase()
+        dealt = deal(secret, packing_of(self._limits), context.rng)
+        others = sorted((self._members & self._keyed) - {self._position})
+        ciphertexts = self._channels.seal(
+            {
+                member: (self._prekeys[member].key, dealt.rows[member].astype("<u2").tobytes())
+                for member in others
+            }
+        )
+        if self._position in self._members:
+            self._rows[self._position] = Secret(dealt.rows[self._position].tobytes())
+        proof = dealt.prove(dealing_digest(self._h2, self._position, ciphertexts))
+        header = UploadHeader(
+            h0=self._h0,
+            h2=self._h2,
+            position=self._position,
+            complaints=self._cohort.bits(()),
+        )
+        message = Dealing(
+            header=self._sign(Label.SIGN_HEADER, header),
+            ciphertexts=ciphertexts,
+            proof=proof.astype("<u2").tobytes(),
+            next_prekey=self._prekey(self.params.round + 1),
+        )
+        return self._sign(Label.SIGN_DEALING, message)
+
+    def upload(self, source: Source, model: bytes) -> Iterator[bytearray]:
+        """Spend the round, then encrypt: every check is done before the first frame leaves.
+
+        Args:
+            source: the encoded update.
+            model: 32-byte hash of the model the caller trained on.
+
+        Returns:
+            Frames, to be sent in this order; memory is O(frame).
+
+        Raises:
+            LocalProtocolError: not asked for an upload, or uploaded before.
+            ModelMismatch: the orchestrator announced another model.
+            StaleRound: another session has spent this round.
+        """
+        params = self.round
+        if params is None or not self.upload_due:
+            raise LocalProtocolError("no upload is due: wait for UpdateDue, upload once")
+        try:
+            if params.model != model:
+                raise ModelMismatch("the announced model is not the one this update was made on")
+            self._spend(model)
+        except SecAggError as error:
+            self.abort(error)
+            raise
+        return self._frames(params, source)
+
+    def _spend(self, model: bytes) -> None:
+        refuse = any(model) and self._context.policy.repeat_model == "refuse"
+        self._context.journal.store_upload(
+            self.params.roster, self.params.round, model, refuse_repeat=refuse
+        )
+        self._spent = True
+
+    def _frames(self, params: RoundParams, source: Source) -> Iterator[bytearray]:
+        if self._machine.failure is not None:  # the session ended before the first frame was made
+            return
+        session, channels, secret = self.params.session, self._channels, self._secret
+        if channels is None or secret is None:
+            raise LocalProtocolError("no upload is due: nothing has been dealt")
+        mac = frame_mac(
+            channels.frame_secret(), salt=self._h0, session=session, position=self._position
+        )
+        frames = tagged_frames(
+            self._encoding.encrypt(
+                source,
+                np.frombuffer(secret.reveal(), "<i2").astype(np.int64),
+                public=round_hash(params),
+                rng=self._context.rng,
+            ),
+            wire.frame_spans(self._encoding.words, self._encoding.unit),
+            session=session,
+            mac=mac,
+            workers=self._context.workers,
+        )
+        secret.erase()
+        for frame, last in frames:
+            if self._machine.failure is not None:
+                return
+            # set before the last frame leaves: its answer may be back before `next` is called
+            self._uploaded = last
+            yield frame
+
+    # -- the included set --------------------------------------------------------------------------
+
+    def _certify(self, request: IncludedRequest) -> Signed:
+        if len(self._cohort) <= MAX_COMPLETE:
+            raise UnexpectedMessage(f"up to {MAX_COMPLETE} gateways no set is certified")
+        included = self._accept_set(request.included)
+        if self._position not in included:
+            raise SelfMissing("asked to certify a set that leaves me out")
+        self._included = included
+        if self._position not in self._members:
+            self._finish()
+        return sign_consistency(self._context.identity.key, self.params.session, self._h3(included))
+
+    def _accept_set(self, bitmap: bytes) -> frozenset[int]:
+        """U3, if a sum over it may open: no two sets of this size have nobody in common."""
+        included = self._cohort.set_of(bitmap)
+        if not included <= self._keyed:
+            raise NotASubset("U3 has members without a key for this round")
+        if self._spent and self._position not in included:
+            raise SelfMissing("asked for an answer about a set that leaves me out")
+        if self._position in included and not self._uploaded:
+            raise UnexpectedMessage("a set with my upload before it was handed over")
+        floor = max(self._limits.min_included, self._limits.quorum)
+        if len(included) < floor:
+            raise BelowFloor(f"a set of {len(included)}, at least {floor} are needed")
+        return included
+
+    def _h3(self, included: frozenset[int]) -> bytes:
+        return included_hash(self._h0, self._h2, len(self._cohort), included)
+
+    # -- the one answer ----------------------------------------------------------------------------
+
+    def _answer(self, request: AnswerRequest) -> Signed:
+        if self._position not in self._members:
+            raise UnexpectedMessage("only members of the committee hold shares")
+        included = self._accept_set(request.included)
+        self._check_certificate(request, included)
+        self._take_prekeys(included, request.prekeys)
+        self._complaints = self._open_shares(included, request.shares)
+        self._included = included
+        if self._complaints:
+            if len(self._cohort) > MAX_COMPLETE:  # another set would take another certificate
+                self._finish()
+            return self._complain(included)
+        return self._sum_over(included)
+
+    def _check_certificate(self, request: AnswerRequest, included: frozenset[int]) -> None:
+        if len(self._cohort) <= MAX_COMPLETE:
+            if request.certificate is not None:
+                raise WireError(f"a certificate where up to {MAX_COMPLETE} gateways need none")
+            return
+        if request.certificate is None:
+            raise NoQuorum("nobody has certified this set")
+        if self._included not in {None, included}:
+            raise NotASubset("not the set that this party certified")
+        verify_certificate(
+            request.certificate,
+            cohort=self._cohort,
+            session=self.params.session,
+            h3=self._h3(included),
+            included=included,
+            quorum=self._limits.quorum,
+            verify=self._context.verify,
+        )
+
+    def _take_prekeys(self, included: frozenset[int], prekeys: Sequence[Signed]) -> None:
+        """The keys of dealers outside the committee, of which h0 has the hashes."""
+        dealers = sorted(included - self._members)
+        if len(prekeys) != len(dealers):
+            raise WireError("not one prekey for each member of U3 outside the committee")
+        for dealer, signed in zip(dealers, prekeys, strict=True):
+            if advert_hash(signed) != self._hashes[dealer]:
+                raise HeaderMismatch(f"{self._cohort.ids[dealer]!r} dealt under another prekey")
+            self._prekeys[dealer] = self._open_prekey(dealer, signed)
+        self._check_keys([prekey.key for prekey in self._prekeys.values()])
+
+    def _open_shares(
+        self, included: frozenset[int], shares: Sequence[DealtShare]
+    ) -> frozenset[int]:
+        """Keep each dealer's row; a dealer whose row is unusable is complained about."""
+        dealers = sorted(included - {self._position})
+        if len(shares) != len(dealers):
+            raise WireError("not one share for each other member of U3")
+        dealt = dict(zip(dealers, shares, strict=True))
+        if self._channels is None:
+            raise StateLost("the key of this round is gone")
+        opened = self._channels.open(
+            {
+                dealer: (self._prekeys[dealer].key, share.ciphertext)
+                for dealer, share in dealt.items()
+            }
+        )
+        for dealer, row in opened.items():
+            if self._row_fits(row, dealt[dealer]):
+                self._rows[dealer] = Secret(row)
+        return frozenset(dealers) - self._rows.keys()
+
+    def _row_fits(self, row: bytes, share: DealtShare) -> bool:
+        """The row has its size and lies on the polynomials that its dealer has proved."""
+        width = packing_of(self._limits).columns(KEY_COEFFICIENTS) + PROOF_COLUMNS
+        if len(row) != 2 * width or len(share.evaluation) != 2 * PROOF_COLUMNS:
+            return False
+        evaluation = np.frombuffer(share.evaluation, "<u2")
+        return check_row(np.frombuffer(row, "<u2"), share.digest, evaluation)
+
+    def _complain(self, included: frozenset[int]) -> Signed:
+        return self._key_sum(included, complaints=self._complaints)
+
+    def _answer_again(self, request: AnswerAgainRequest) -> Signed:
+        included = self._accept_set(request.included)
+        if self._included is None or not included <= self._included:
+            raise NotASubset("asked again about a set that is no part of the first")
+        if included & self._complaints:
+            raise NotASubset("asked again about a dealer whose share is bad")
+        return self._sum_over(included)
+
+    def _sum_over(self, included: frozenset[int]) -> Signed:
+        if not self._spent:  # one answer in a round, whatever the session: and no upload after it
+            self._spend(NO_MODEL)
+        rows = [np.frombuffer(self._rows[dealer].reveal(), "<u2") for dealer in sorted(included)]
+        self._finish()
+        return self._key_sum(included, shares=sum_rows(np.stack(rows)).astype("<u2").tobytes())
+
+    def _key_sum(
+        self,
+        included: frozenset[int],
+        *,
+        complaints: frozenset[int] = frozenset(),
+        shares: bytes = b"",
+    ) -> Signed:
+        h3 = self._h3(included)
+        signature = b""
+        if shares and len(self._cohort) <= MAX_COMPLETE:
+            signed = sign_consistency(self._context.identity.key, self.params.session, h3)
+            signature = signed.signature
+        answer = KeySum(
+            h3=h3,
+            position=self._position,
+            complaints=self._cohort.bits(complaints),
+            shares=shares,
+            consistency=signature,
+            next_prekey=self._prekey(self.params.round + 1),
+        )
+        return self._sign(Label.SIGN_ANSWER, answer)
+
+    def _finish(self) -> None:
+        """The key of this round has done its work: nobody can read the round's shares again."""
+        self._context.journal.forget_prekeys(self.params.roster, self.params.round)
+        self._machine.finish()
+
+    def _sign(self, label: Label, message: Struct) -> Signed:
+        return Signed.make(self._context.identity.key, label, message)

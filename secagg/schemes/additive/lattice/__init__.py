@@ -1,0 +1,12 @@
+"""The lattice encoding: c = a s + e + Delta x in Z_q[X] / (X^2048 + 1), in numpy alone."""
+
+from secagg.schemes.additive.lattice.encoding import LatticeEncoding
+from secagg.schemes.additive.lattice.plan import (
+    MODULI,
+    check_ring,
+    noise_bound,
+    plan,
+    update_limit,
+)
+
+__all__ = ["MODULI", "LatticeEncoding", "check_ring", "noise_bound", "plan", "update_limit"]

@@ -1,0 +1,170 @@
+"""What fits into the ring: modulus, step and limit, and how exact an opened sum is."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from secagg.errors import ConfigurationError
+from secagg.fixed_point.layout import MAX_UPDATE_LIMIT, MAX_WEIGHT, WEIGHT_UNIT
+from secagg.params import Ring
+from secagg.schemes.additive.lattice.product import DEGREE, LARGE, SMALL, rounding
+from secagg.schemes.additive.lattice.sampling import LARGEST, VARIANCE
+from secagg.schemes.base import Noise, UpdatePlan
+
+MODULI: Final = (SMALL, LARGE)
+MAX_INCLUDED: Final = 2047
+"""Sums of secrets, of |coefficient| <= 16 n, are shared modulo 65521 and must stay below half."""
+
+# A coefficient of a sum exceeds the bound of `noise_of_sum` with this probability at most, hence
+# one of 2^24 coordinates with 2^-40.
+_TAIL: Final = 2.0**-64
+_AVERAGE_WEIGHT: Final = 16
+"""Precision is stated for an average weight of the cap over this, as in `choose_lanes`."""
+
+
+def noise_of_sum(modulus: int, gateways: int) -> int:
+    """B: largest |noise| of a coefficient of an opened sum, rounding of the product included.
+
+    The noise is a sum of 32 n independent bits, so sub-Gaussian with variance 8 n (Hoeffding): it
+    exceeds x with probability below 2 exp(-x^2 / 16 n). That beyond 16 n is certain to be absent.
+
+    Args:
+        modulus: q.
+        gateways: n.
+    """
+    likely = math.ceil(math.sqrt(2 * VARIANCE * gateways * math.log(2 / _TAIL)))
+    return min(LARGEST * gateways, likely) + rounding(modulus, gateways)
+
+
+def exact_step(modulus: int, gateways: int) -> int:
+    """The smallest step whose multiples the noise never carries beyond half way to the next."""
+    return 2 * noise_of_sum(modulus, gateways) + 1
+
+
+def update_limit(ring: Ring, gateways: int) -> int:
+    """Largest |lane| of one gateway such that a sum, its noise and half a step stay below q/2.
+
+    Raises:
+        ConfigurationError: as `check_ring`.
+    """
+    check_ring(ring, gateways)
+    modulus = ring.moduli[0]
+    room = modulus // 2 - 1 - noise_of_sum(modulus, gateways) - ring.step // 2
+    return min(room // (gateways * ring.step), MAX_UPDATE_LIMIT)
+
+
+def limb_bits(ring: Ring, gateways: int) -> int:
+    """Bits of a limb such that a sum of limbs times the exact step, with its noise, is below q.
+
+    Words are cut into as few limbs as that allows, and evenly.
+    """
+    check_ring(ring, gateways)
+    modulus = ring.moduli[0]
+    noise = noise_of_sum(modulus, gateways)
+    largest = (modulus - 1 - 2 * noise) // ((2 * noise + 1) * gateways)
+    limbs = -(-64 // ((largest + 1).bit_length() - 1))
+    return -(-64 // limbs)
+
+
+def noise_bound(ring: Ring, gateways: int) -> float:
+    """Largest |difference| of an opened coordinate from the exact sum, in lane units; 0.0 if exact.
+
+    Raises:
+        ConfigurationError: as `check_ring`.
+    """
+    return noise_of(ring, gateways).bound
+
+
+def noise_of(ring: Ring, gateways: int) -> Noise:
+    """Bound and rms of what is left of the noise in a sum over all gateways, in lane units.
+
+    Where it is not zero, opening rounds to a lane unit: 1/12 is the variance of that.
+
+    Raises:
+        ConfigurationError: as `check_ring`.
+    """
+    check_ring(ring, gateways)
+    largest = noise_of_sum(ring.moduli[0], gateways)
+    bound = (2 * largest + ring.step) // (2 * ring.step)  # to the nearest, ties included
+    if bound == 0:
+        return Noise()
+    rms = math.sqrt(VARIANCE * gateways / ring.step**2 + 1 / 12)
+    return Noise(bound=float(bound), rms=rms)
+
+
+def check_ring(ring: Ring, gateways: int) -> None:
+    """Accept a ring that this library would choose itself.
+
+    Raises:
+        ConfigurationError: another degree, modulus or step, or too many gateways.
+    """
+    if not 1 <= gateways <= MAX_INCLUDED:
+        raise ConfigurationError(f"{gateways} gateways: shares of keys sum up to {MAX_INCLUDED}")
+    if ring.degree != DEGREE:
+        reason = (
+            " (N = 1024 with q = 2^32 has about 85 bits of security)" if ring.degree == 1024 else ""
+        )
+        raise ConfigurationError(f"N is {ring.degree}: use {DEGREE}{reason}")
+    if len(ring.moduli) != 1 or ring.moduli[0] not in MODULI:
+        raise ConfigurationError(f"moduli are {ring.moduli}: use one, 2**32 or 2**40")
+    largest = exact_step(ring.moduli[0], gateways)
+    if not 1 <= ring.step <= largest:
+        raise ConfigurationError(f"step is {ring.step}: use 1 to {largest}, which is exact")
+
+
+def plan(
+    gateways: int, max_weight: float, precision: float, modulus: int | None = None
+) -> UpdatePlan:
+    """The smallest modulus that reaches `precision`, with exact sums if they reach it.
+
+    An exact sum costs a step of twice the noise. Where that leaves too few values, the step is 1:
+    of all steps it has the least error, and the noise is then part of it.
+
+    Args:
+        gateways: n, 1 to 2047.
+        max_weight: largest weight.
+        precision: rms error of the mean relative to clip, from rounding and noise, at an average
+            weight of `max_weight` / 16.
+        modulus: q, if it is not to be chosen.
+
+    Raises:
+        ConfigurationError: no modulus reaches the precision; names the nearest possible.
+    """
+    if not WEIGHT_UNIT <= max_weight <= MAX_WEIGHT:
+        raise ConfigurationError(f"max_weight is {max_weight}: use 2**-16 to 2**32")
+    if not precision > 0:
+        raise ConfigurationError(f"precision is {precision}: use a positive number, as 2**-12")
+    best = math.inf
+    for q in MODULI if modulus is None else (modulus,):
+        for step in (exact_step(q, gateways), 1):
+            ring = Ring(degree=DEGREE, moduli=(q,), step=step)
+            if (reached := _reached(ring, gateways)) <= precision:
+                return _planned(ring, gateways)
+            best = min(best, reached)
+    raise ConfigurationError(
+        f"precision {precision:.3g} is out of reach of {gateways} gateways with the lattice:"
+        f" the nearest possible is {best:.3g}"
+    )
+
+
+def _reached(ring: Ring, gateways: int) -> float:
+    """Rms error of the mean relative to clip, at the average weight that precision assumes."""
+    units = update_limit(ring, gateways) * gateways  # at most 2047 gateways: never zero
+    rounding_and_noise = gateways / 6 + noise_of(ring, gateways).rms ** 2
+    return _AVERAGE_WEIGHT / units * math.sqrt(rounding_and_noise)
+
+
+def _planned(ring: Ring, gateways: int) -> UpdatePlan:
+    limit, noise = update_limit(ring, gateways), noise_of(ring, gateways)
+    bits = ring.moduli[0].bit_length() - 1
+    result = "the opened sum is exact"
+    if noise.bound:
+        result = (
+            f"the opened sum is off by {noise.bound:g} lane units at most (rms {noise.rms:.2g})"
+        )
+    text = (
+        f"q = 2^{bits}, Delta = {ring.step}, lanes of {gateways} gateways up to {limit}: {result}"
+        " except with probability 2^-40 for 2^24 coordinates"
+    )
+    return UpdatePlan(lanes=1, limit=limit, ring=ring, noise=noise, text=text)

@@ -1,0 +1,91 @@
+"""The lattice encoding in Python integers, written to be read: the fast code must agree with it.
+
+c = a s + e + m in Z_q[X] / (X^N + 1), block by block. Coefficient k of a block, in memory and on
+the wire, belongs to the power X^(k/2) for even k and X^((k-1)/2 + N/2) for odd k.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from secagg.crypto.kdf import derive
+from secagg.crypto.labels import Label
+from secagg.crypto.prg import KEY_BYTES, keystream
+
+_HALF_BITS = 20
+_SPREAD_BITS = 80
+
+
+def encrypt(
+    message: Sequence[int],
+    secret: Sequence[int],
+    *,
+    public: bytes,
+    noise_key: bytes,
+    block: int,
+    modulus: int,
+) -> list[int]:
+    """One ring element of an upload.
+
+    Args:
+        message: N coefficients.
+        secret: N coefficients.
+        public: what the public elements follow from.
+        noise_key: 16 bytes, of this upload.
+        block: counted over the whole upload.
+        modulus: q.
+
+    Returns:
+        N coefficients, 0 to q - 1.
+    """
+    degree = len(message)
+    product = multiply(public_element(public, block, degree, modulus), secret)
+    errors = noise(noise_key, block, degree)
+    return [(p + e + m) % modulus for p, e, m in zip(product, errors, message, strict=True)]
+
+
+def multiply(left: Sequence[int], right: Sequence[int]) -> list[int]:
+    """The product mod X^N + 1: one product of two integers, by evaluation at X = 2^80."""
+    degree = len(left)
+    product = _evaluate(left) * _evaluate(right)
+    coefficients = []
+    for _ in range(2 * degree):
+        digit = product % 2**_SPREAD_BITS
+        digit -= (digit >> _SPREAD_BITS - 1) << _SPREAD_BITS
+        coefficients.append(digit)
+        product = (product - digit) >> _SPREAD_BITS
+    by_power = [low - high for low, high in zip(coefficients, coefficients[degree:], strict=False)]
+    return [by_power[_power(k, degree)] for k in range(degree)]
+
+
+def public_element(public: bytes, block: int, degree: int, modulus: int) -> list[int]:
+    """a: uniform in [-q/2, q/2) with q = 2^32; with 2^40, two halves in [-2^19, 2^19)."""
+    bits = modulus.bit_length() - 1
+    words = degree * bits // 64
+    key = derive(public, salt=b"", label=Label.XOF_RING, length=KEY_BYTES)
+    raw = keystream(key, block * words, words).astype("<u8").tobytes()
+    low = [int.from_bytes(raw[4 * k : 4 * k + 4], "little") for k in range(degree)]
+    if bits == 32:
+        return [number - (number >> 31 << 32) for number in low]
+    both = [number | high << 32 for number, high in zip(low, raw[4 * degree :], strict=True)]
+    offset = 2 ** (_HALF_BITS - 1)
+    return [number - offset - (offset << _HALF_BITS) for number in both]
+
+
+def noise(key: bytes, block: int, degree: int) -> list[int]:
+    """e: the ones among 32 bits, less 16."""
+    words = degree // 2
+    raw = keystream(key, block * words, words).astype("<u8").tobytes()
+    return [
+        int.from_bytes(raw[4 * k : 4 * k + 4], "little").bit_count() - 16 for k in range(degree)
+    ]
+
+
+def _evaluate(coefficients: Sequence[int]) -> int:
+    degree = len(coefficients)
+    powers = (_power(k, degree) for k in range(degree))
+    return sum(c << _SPREAD_BITS * p for c, p in zip(coefficients, powers, strict=True))
+
+
+def _power(k: int, degree: int) -> int:
+    return k // 2 + k % 2 * (degree // 2)

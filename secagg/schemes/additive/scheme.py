@@ -1,0 +1,120 @@
+"""The additive schemes as sessions see them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+from secagg.errors import ConfigurationError
+from secagg.params import RoundParams, SessionParams, Struct, Thresholds
+from secagg.protocol.machine import Step
+from secagg.schemes.additive.client import AdditiveClient
+from secagg.schemes.additive.lattice import MODULI, LatticeEncoding, plan
+from secagg.schemes.additive.messages import MESSAGES, STEPS
+from secagg.schemes.additive.server import AdditiveServer
+from secagg.schemes.base import (
+    ClientContext,
+    Guarantees,
+    ServerContext,
+    UpdatePlan,
+    hides,
+    survives,
+)
+from secagg.thresholds import derive_committee
+from secagg.wire import Span, frame_spans
+
+
+@dataclass(frozen=True, slots=True)
+class Lattice:
+    """One-time lattice masks: two exchanges, one unmasking a round; best with many gateways.
+
+    Attributes:
+        modulus: q, 2^32 or 2^40; None lets the planner choose the smaller one that is precise
+            enough.
+        committee: m, members that hold shares in cohorts above 64; None: the m with the smallest
+            shares.
+        keep_uploads: the orchestrator keeps every upload in a temporary file until the sum is open:
+            a round of up to 64 gateways then survives dealers that cheat, at about the cost of
+            summing the uploads once more. Without it such a round ends in `BadDealing`.
+
+    Raises:
+        ConfigurationError: another modulus.
+    """
+
+    name: ClassVar[str] = "lattice"
+    steps: ClassVar[tuple[Step, ...]] = STEPS
+    messages: ClassVar[Mapping[int, type[Struct]]] = MESSAGES
+
+    modulus: int | None = None
+    committee: int | None = None
+    keep_uploads: bool = False
+
+    def __post_init__(self) -> None:
+        if self.modulus is not None and self.modulus not in MODULI:
+            raise ConfigurationError(f"modulus is {self.modulus}: use 2**32, 2**40 or None")
+
+    def plan_update(self, gateways: int, max_weight: float, precision: float) -> UpdatePlan:
+        """The smallest modulus that reaches the precision, exact if it can be.
+
+        Raises:
+            ConfigurationError: none does; names the nearest possible.
+        """
+        return plan(gateways, max_weight, precision, self.modulus)
+
+    def spans(self, params: RoundParams, gateways: int) -> tuple[Span, ...]:
+        """The frames of an upload.
+
+        Raises:
+            UnsupportedParameters: a ring this scheme would not choose.
+        """
+        encoding = LatticeEncoding(params, gateways)
+        return frame_spans(encoding.words, encoding.unit)
+
+    def thresholds(
+        self,
+        gateways: int,
+        *,
+        max_colluding: int | None = None,
+        max_dropouts: int | None = None,
+    ) -> Thresholds:
+        """n, C, D and what follows from them.
+
+        Raises:
+            ConfigurationError: they cannot work; the message names what would.
+        """
+        return derive_committee(
+            gateways,
+            max_colluding=max_colluding,
+            max_dropouts=max_dropouts,
+            committee=self.committee,
+        )
+
+    def client(self, session: bytes, context: ClientContext) -> AdditiveClient:
+        """A gateway's machine."""
+        return AdditiveClient(session, context, self.name, LatticeEncoding)
+
+    def server(
+        self,
+        params: Callable[[bytes], SessionParams],
+        round_params: Callable[[SessionParams], RoundParams],
+        context: ServerContext,
+    ) -> AdditiveServer:
+        """The orchestrator's machine."""
+        return AdditiveServer(
+            params, round_params, context, LatticeEncoding, keep_uploads=self.keep_uploads
+        )
+
+    def guarantees(self, thresholds: Thresholds) -> Guarantees:
+        """What holds with these thresholds."""
+        return Guarantees(
+            hides=hides(thresholds),
+            exact=False,
+            survives=survives(thresholds),
+            not_promised=(
+                "Sums are exact where the plan says so, and within its stated bound otherwise. What"
+                " the sum itself reveals, and that gateways submit honest updates, are not this"
+                " scheme's promise; neither is secrecy beyond the hardness of ring learning with"
+                " errors at these parameters."
+            ),
+        )

@@ -1,0 +1,134 @@
+"""Shares of a key on their way: sealed under prekeys, bound to one round and one transcript."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg.crypto.agreement import agree_each
+from secagg.crypto.kdf import derive, digest
+from secagg.crypto.labels import Label
+from secagg.crypto.packed import Packing
+from secagg.crypto.secret import Secret
+from secagg.encoding import u64
+from secagg.errors import SealError
+from secagg.params import SessionParams, Thresholds
+from secagg.protocol.prekeys import Prekey
+from secagg.protocol.sharing import open_share, seal_share
+
+Row = NDArray[np.uint16]
+"""uint16[columns + 8]: one member's values of one dealer's polynomials."""
+
+
+def packing_of(thresholds: Thresholds) -> Packing:
+    """m, ell and R as the sharing takes them."""
+    return Packing(
+        members=thresholds.committee,
+        packed=thresholds.packed,
+        threshold=thresholds.share_threshold,
+    )
+
+
+def dealing_digest(h2: bytes, dealer: int, ciphertexts: Sequence[bytes]) -> bytes:
+    """What the challenge of a dealing proof follows from: all shares, fixed before it.
+
+    A ciphertext commits to its share: its key follows from two signed prekeys, and under one key
+    AES-GCM opens a ciphertext to one plaintext only.
+
+    Args:
+        h2: transcript of prekeys and P.
+        dealer: position.
+        ciphertexts: sealed shares, by other member in U1.
+    """
+    return digest(Label.HASH_DEALING, h2, u64(dealer), *ciphertexts)
+
+
+class Channels:
+    """The keys between one gateway and its peers in one session.
+
+    Args:
+        private: the gateway's prekey for this round, its private half.
+        own: its public half.
+        position: of the gateway.
+        params: K.
+        h2: transcript of prekeys and P.
+    """
+
+    def __init__(
+        self, private: bytes, own: Prekey, position: int, params: SessionParams, h2: bytes
+    ) -> None:
+        self._private = Secret(private)
+        self._own = own.key
+        self._position = position
+        self._session = params.session
+        self._orchestrator = params.orchestrator_key
+        self._h2 = h2
+
+    def seal(self, shares: Mapping[int, tuple[bytes, bytes]]) -> tuple[bytes, ...]:
+        """Ciphertexts in order of position.
+
+        Args:
+            shares: position -> (public prekey, share).
+        """
+        peers = sorted(shares)
+        keys = self._keys([shares[peer][0] for peer in peers], peers, outgoing=True)
+        return tuple(
+            seal_share(
+                key,
+                shares[peer][1],
+                session=self._session,
+                sender=self._position,
+                receiver=peer,
+            )
+            for peer, key in zip(peers, keys, strict=True)
+        )
+
+    def open(self, sealed: Mapping[int, tuple[bytes, bytes]]) -> dict[int, bytes]:
+        """Shares by position of the dealer; one that does not open is left out.
+
+        Args:
+            sealed: position -> (public prekey, ciphertext).
+        """
+        peers = sorted(sealed)
+        keys = self._keys([sealed[peer][0] for peer in peers], peers, outgoing=False)
+        opened: dict[int, bytes] = {}
+        for peer, key in zip(peers, keys, strict=True):
+            try:
+                opened[peer] = open_share(
+                    key,
+                    sealed[peer][1],
+                    session=self._session,
+                    sender=peer,
+                    receiver=self._position,
+                )
+            except SealError:
+                continue
+        return opened
+
+    def _keys(
+        self, public: Sequence[bytes], peers: Sequence[int], *, outgoing: bool
+    ) -> list[bytes]:
+        """One key for each direction of each channel, used for one message.
+
+        A prekey serves every session of its round: h2 and the session keep their channels apart,
+        and both public keys keep those of one session apart in which a peer has two.
+        """
+        keys = []
+        for peer, key, shared in zip(
+            peers, public, agree_each(self._private.reveal(), public), strict=True
+        ):
+            ends = [(self._position, self._own), (peer, key)]
+            (sender, sent), (receiver, received) = ends if outgoing else reversed(ends)
+            context = (self._session, u64(sender), u64(receiver), sent, received)
+            keys.append(derive(shared, salt=self._h2, label=Label.KDF_CHANNEL, context=context))
+        return keys
+
+    def frame_secret(self) -> bytes:
+        """The secret shared with the orchestrator, for the authentication of frames."""
+        return agree_each(self._private.reveal(), [self._orchestrator])[0]
+
+    def erase(self) -> None:
+        """Forget the private key."""
+        self._private.erase()

@@ -1,0 +1,192 @@
+"""Real sessions in which somebody cheats: dealers, holders, and whoever has a prekey."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+from msgspec.structs import replace
+
+from secagg import encoding
+from secagg.crypto.labels import Label
+from secagg.params import GatewayId, Struct
+from secagg.protocol.events import SharesDisputed
+from secagg.protocol.messages import COMMON, Answer, Signed
+from secagg.protocol.uploads import Spool
+from secagg.schemes.additive import Lattice
+from secagg.schemes.additive import client as module
+from secagg.schemes.additive.client import AdditiveClient
+from secagg.schemes.additive.lattice import LatticeEncoding
+from secagg.schemes.additive.messages import MESSAGES, STEPS, Dealing, KeySum
+from secagg.schemes.additive.shares import Channels
+from secagg.session import ClientSession, ServerSession
+from secagg.session.server import temporary_file
+from secagg.wire import VECTOR, Codec, MessageTable, type_of
+from tests.schemes.world import VERIFY, Frame, World
+
+CODEC = Codec(MessageTable(dict(COMMON) | dict(MESSAGES)))
+LABELS = {step.name: (step.answer, step.label) for step in STEPS}
+Rows = np.ndarray
+"""uint16[m, columns + 8]."""
+
+
+def crooked(change: Callable[[Rows], Rows]) -> type[AdditiveClient]:
+    """A gateway that seals other shares than its proof is about."""
+
+    def deals(deal: Callable[..., Any], *args: Any) -> Any:
+        honest = deal(*args)
+        rows = change(honest.rows.copy()).astype(honest.rows.dtype)
+        return SimpleNamespace(rows=rows, prove=honest.prove)
+
+    return _with("deal", deals)
+
+
+def deals_key(change: Callable[[Any], Any]) -> type[AdditiveClient]:
+    """Good shares, with a good proof, of another key than the one it encrypts with."""
+    return _with("deal", lambda deal, key, *rest: deal(change(key), *rest))
+
+
+def seals(change: Callable[[tuple[bytes, ...]], tuple[bytes, ...]]) -> type[AdditiveClient]:
+    """Other ciphertexts than its shares', with a proof that is made for them."""
+
+    def channels(kind: type[Channels], *args: Any) -> Channels:
+        class Sealing(kind):
+            def seal(self, shares: Any) -> tuple[bytes, ...]:
+                return change(super().seal(shares))
+
+        return Sealing(*args)
+
+    return _with("Channels", channels)
+
+
+def _with(name: str, stand_in: Callable[..., Any]) -> type[AdditiveClient]:
+    """A gateway that uses something of its own while it deals."""
+
+    class Liar(AdditiveClient):
+        def _deal(self) -> Signed:
+            with patch.object(module, name, partial(stand_in, getattr(module, name))):
+                return super()._deal()
+
+    return Liar
+
+
+def says(change: Callable[[Dealing], Dealing]) -> type[AdditiveClient]:
+    """A gateway that changes its dealing once it is made."""
+
+    class Says(AdditiveClient):
+        def _deal(self) -> Signed:
+            dealing = encoding.decode(Dealing, super()._deal().body)
+            return self._sign(Label.SIGN_DEALING, change(dealing))
+
+    return Says
+
+
+@dataclass(frozen=True, slots=True)
+class Speaks(Lattice):
+    """The scheme, spoken by a client of another kind."""
+
+    kind: type[AdditiveClient] = AdditiveClient
+
+    def client(self, session: bytes, context: Any) -> AdditiveClient:
+        return self.kind(session, context, self.name, LatticeEncoding)
+
+
+@dataclass
+class Cheats(World):
+    """A session with liars.
+
+    Attributes:
+        kinds: clients of another kind.
+        lies: (gateway, step) -> what it says instead, signed with its own key.
+        setup: prekeys that the orchestrator begins with.
+        spool: opens the orchestrator's temporary files.
+    """
+
+    kinds: Mapping[int, type[AdditiveClient]] = field(default_factory=dict)
+    lies: Mapping[tuple[int, str], Callable[[Any], Struct]] = field(default_factory=dict)
+    setup: Mapping[GatewayId, Signed] = field(default_factory=dict)
+    spool: Spool = temporary_file
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.passes = self.lie
+        self.server = ServerSession(
+            self.settings,
+            self.roster,
+            self.orchestrator,
+            rng=self.entropy("server"),
+            max_in_flight=self.max_in_flight,
+            spool=self.spool,
+            setup=self.setup,
+            verify=VERIFY,
+        )
+
+    def client(self, i: int) -> ClientSession:
+        if i not in self.kinds:
+            return super().client(i)
+        scheme, self.scheme = self.scheme, Speaks(kind=self.kinds[i])
+        try:
+            return super().client(i)
+        finally:
+            self.scheme = scheme
+
+    def lie(self, frame: Frame) -> Iterable[bytes]:
+        """A liar's own signed answer in the place of its client's."""
+        if frame.way == "up" and type_of(frame.data) != VECTOR:
+            answer = CODEC.decode(frame.data, session=None)
+            change = self.lies.get((frame.gateway, answer.step))
+            if change is not None:
+                kind, label = LABELS[answer.step]
+                body = change(encoding.decode(kind, answer.signed.body))
+                signed = body
+                if not isinstance(body, Signed):
+                    signed = Signed.make(self.identities[frame.gateway].key, label, body)
+                said = Answer(step=answer.step, signed=signed)
+                return [CODEC.encode(said, self.server.session)]
+        return [frame.data]
+
+    # -- outcome -----------------------------------------------------------------------------------
+
+    @property
+    def disputes(self) -> set[tuple[int, int]]:
+        """(holder, dealer)."""
+        return {(e.holder, e.dealer) for e in self.events if isinstance(e, SharesDisputed)}
+
+    @property
+    def phases(self) -> list[str]:
+        return [event.phase for event in self.events if hasattr(event, "answered")]
+
+
+def of(answer: KeySum, **changes: Any) -> KeySum:
+    return replace(answer, **changes)
+
+
+def added(answer: KeySum, amount: int, columns: slice = slice(None)) -> KeySum:
+    """A sum of shares that is wrong by an amount."""
+    sums = np.frombuffer(answer.shares, "<u2").astype(np.int64)
+    sums[columns] = (sums[columns] + amount) % 65521
+    return replace(answer, shares=sums.astype("<u2").tobytes())
+
+
+def assert_exact(world: World, included: Iterable[int]) -> None:
+    """The opened sum is that of these gateways: exactly, updates but for the announced noise."""
+    included = sorted(included)
+    opened, noise = world.opened, world.server._server.opened.noise.bound
+
+    assert tuple(included) == world.included
+    assert "done" == world.server.phase
+    for spec, expected, found in zip(
+        world.settings.vectors, world.expected(included), opened, strict=True
+    ):
+        allowed = noise if spec.name.startswith("update/") else 0
+        assert max(map(abs, np.subtract(expected, found, dtype=object))) <= allowed, spec.name
+
+
+def assert_nothing_opened(world: World) -> None:
+    assert "aborted" == world.server.phase
+    assert world.server._server.opened is None
