@@ -17,7 +17,7 @@ CASES = (
     Case(gateways=100, coordinates=1_000_000, vanished=10, repeats=6, scheme="lattice"),
     Case(
         gateways=1_000,
-        coordinates=100_000,
+        coordinates=500_000,
         vanished=200,
         repeats=2,
         colluding=100,

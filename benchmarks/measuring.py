@@ -114,7 +114,7 @@ def _measure(case: Case) -> Measured:
     plain.round()
     return Measured(
         case=case,
-        lanes=first.params.vectors[0].lanes,
+        layout=first.layout,
         server_masks=masks,
         error=float(np.abs(first.mean - plain.mean).max()),
         error_bound=first.error_bound,
@@ -130,6 +130,7 @@ def _measure(case: Case) -> Measured:
 @dataclass(frozen=True, slots=True)
 class _First:
     params: RoundParams
+    layout: str
     uploads: dict[int, list[bytes]]
     mean: np.ndarray[tuple[int], np.dtype[np.float32]]
     error_bound: float
@@ -146,6 +147,7 @@ def _first_round(world: World) -> _First:
     mean = flat(play.open())
     return _First(
         params=play.params,
+        layout=world.plan.text,
         uploads=uploads,
         mean=mean,
         error_bound=play.server.result.error_bound,
@@ -210,4 +212,3 @@ def _operations(world: World) -> Mapping[str, Mapping[str, int]]:
             if (what := COUNTED.get((Path(file).name, function))) is not None:
                 count[what] += calls
     return counts
-

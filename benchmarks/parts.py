@@ -68,7 +68,7 @@ class GatewayParts:
         self._tree = tree(next(iter(world.updates.values())))
         self._base = None if base is None else base.tree
         self._reader = Reader(params.leaves, self._tree, self._base)
-        self._plain_spans = wire.frame_spans([vector.words for vector in params.vectors])
+        self.plain_spans = wire.frame_spans([vector.words for vector in params.vectors])
         self._spans = world.scheme.spans(params, world.case.gateways)
         self.update = self._make()
 
@@ -93,7 +93,7 @@ class GatewayParts:
 
     def encode(self) -> None:
         """Scale, round, pack; into one buffer again and again, as frames are."""
-        self.write(self.update.source(), self._plain_spans)
+        self.write(self.update.source(), self.plain_spans)
 
     def write(self, fill: Fill, spans: Sequence[wire.Span]) -> None:
         """All words of an upload, frame by frame."""

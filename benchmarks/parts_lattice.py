@@ -89,7 +89,7 @@ class LatticeServer(ServerParts):
             **super().parts(),
             "sum": self.add,
             "key recovery": self.recover,
-            "unmasking": self.open,
+            "product": self.open,
         }
 
     def add(self) -> None:

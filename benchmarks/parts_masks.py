@@ -35,7 +35,7 @@ class MasksGateway(GatewayParts):
     def mask(self) -> None:
         """One own mask, one for each neighbour."""
         adders = [MaskAdder(keys) for keys in self._keys]
-        self.write(lambda vector, first, words: adders[vector].add(words, first), self._plain_spans)
+        self.write(lambda vector, first, words: adders[vector].add(words, first), self.plain_spans)
 
 
 class MasksServer(ServerParts):
@@ -71,6 +71,6 @@ class MasksServer(ServerParts):
             add_masks(words, 0, self._keys, workers=self._workers)
 
 
-def random_keys(count: int) -> Keys:
+def random_keys(count: int) -> list[tuple[int, bytes]]:
     """Keys of masks, every other one subtracted."""
     return [(1 - 2 * (index % 2), os.urandom(KEY_BYTES)) for index in range(count)]

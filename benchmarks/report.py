@@ -18,6 +18,12 @@ FEW_GATEWAYS, LARGE_MODEL = 10, 10_000_000
 """What the first two limits were set for."""
 SPARSE_GATEWAYS, SPARSE_DEGREE, LIMIT_SPARSE = 100, 20, 4.0
 """Server to the plaintext round on a sparse graph."""
+LIMIT_SEED, LIMIT_CACHED, LIMIT_UNMASKING, LARGE_ENOUGH = 10.0, 7.0, 8.0, 1_000_000
+"""Lattice, ns a coordinate of a model of at least so many: a gateway's encryption, the server's."""
+MANY_GATEWAYS, LIMIT_MANY = 1_000, 1.5
+"""Lattice: vectors at the server to the plaintext round, the key's recovery apart."""
+LIMIT_SHARES, SMALL_BYTES = 65_536, 4
+"""Lattice with q = 2^32: bytes of an upload beyond so many a coordinate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,8 +32,8 @@ class Measured:
 
     Attributes:
         case: sizes.
-        lanes: coordinates in a 64-bit word.
-        server_masks: masks the server takes off.
+        layout: how updates are carried.
+        server_masks: masks the server takes off; 0 with the lattice.
         error: largest |difference| to the plaintext mean.
         error_bound: what the library promises for it.
         one: best seconds with one thread, by name.
@@ -39,7 +45,7 @@ class Measured:
     """
 
     case: Case
-    lanes: int
+    layout: str
     server_masks: int
     error: float
     error_bound: float
@@ -59,7 +65,7 @@ def record(measured: Measured) -> dict[str, Any]:
     }
     return {
         "case": asdict(measured.case),
-        "lanes": measured.lanes,
+        "layout": measured.layout,
         "server_masks": measured.server_masks,
         "error": {"of_the_mean": measured.error, "bound": measured.error_bound},
         "times": rows,
@@ -77,14 +83,16 @@ def text(measured: Measured) -> str:
     """For a terminal."""
     wire = _wire(measured)
     title = (
-        f"{measured.case}; {measured.lanes} lanes; the server takes off {measured.server_masks}"
-        f" masks; error of the mean {measured.error:.1e} (bound {measured.error_bound:.1e})"
+        f"{measured.case}; error of the mean {measured.error:.1e} (bound"
+        f" {measured.error_bound:.1e})"
     )
+    if measured.server_masks:
+        title += f"; the server takes off {measured.server_masks} masks"
     sizes = (
         f"wire, each gateway: up {wire['bytes_up']:,} bytes ({wire['up_to_float32']:.4f} x"
         f" float32), down {wire['bytes_down']:,} bytes besides the model"
     )
-    lines = [f"\n== {title} =="]
+    lines = [f"\n== {title} ==", measured.layout]
     lines += ["\n" + table(*each) for each in _tables(measured)]
     lines.append("")
     for who, counts in measured.operations.items():
@@ -124,12 +132,18 @@ def _gateway(one: Mapping[str, float]) -> dict[str, float]:
         "ClientSession.upload, minus a base": "gateway upload with base",
         "SHA-256 of a base, once per model": "gateway model hash",
     }
+    hiding = {
+        name: one[f"gateway {name}"]
+        for name in ("masks", "encryption", "encryption, transforms cached")
+        if f"gateway {name}" in one
+    }
+    first = next(iter(hiding))
     return {
         "plaintext: add its own vector": one["plain add"],
         "range check": one["gateway range check"],
         "encode": one["gateway encode"],
-        "masks": one["gateway masks"],
-        "encode + masks": one["gateway encode"] + one["gateway masks"],
+        **hiding,
+        f"encode + {first}": one["gateway encode"] + hiding[first],
         "frames": one["gateway frames"],
         "GMAC": one["gateway GMAC"],
         "ClientSession.upload": one["gateway upload"],
@@ -143,10 +157,12 @@ def _server(one: Mapping[str, float]) -> dict[str, float]:
         "GMAC of all uploads": one["server GMAC"],
         "staging": one["server staging"],
         "sum": one["server sum"],
-        "masks": one["server masks"],
+        **{part: one[f"server {part}"] for part in ("masks", "product") if f"server {part}" in one},
         "range check": one["server range check"],
         "decode, into fresh memory": one["server decode"],
+        "vectors: sum to decode": _vectors(one, "sum", *AFTER_THE_SUM),
         "vectors: GMAC to decode": _vectors(one),
+        **({"key recovery": one["server key recovery"]} if "server key recovery" in one else {}),
         "signatures after the set-up": one["server signatures"],
         **_brief_server(one),
         "first frame to mean, without GMAC": one["server total"] - one["server GMAC"],
@@ -157,10 +173,13 @@ def _server(one: Mapping[str, float]) -> dict[str, float]:
     )
 
 
-def _vectors(one: Mapping[str, float]) -> float:
-    """All that grows with the model."""
-    parts = ("GMAC", "staging", "sum", "masks", "range check", "decode")
-    return sum(one[f"server {part}"] for part in parts)
+AFTER_THE_SUM = ("masks", "product", "range check", "decode")
+
+
+def _vectors(one: Mapping[str, float], *parts: str) -> float:
+    """All that grows with the model, or so much of it."""
+    parts = parts or ("GMAC", "staging", "sum", *AFTER_THE_SUM)
+    return sum(one.get(f"server {part}", 0.0) for part in parts)
 
 
 def _brief_gateway(best: Mapping[str, float]) -> dict[str, float]:
@@ -198,6 +217,37 @@ def _wire(measured: Measured) -> dict[str, float]:
 
 
 def _targets(measured: Measured) -> list[tuple[str, float, float]]:
+    own = _lattice_targets if measured.case.scheme == "lattice" else _masks_targets
+    targets = own(measured)
+    for who, peak in measured.memory.items():
+        traced, resident, limit = peak["traced_mib"], peak["resident_mib"], peak["limit_mib"]
+        targets.append((f"MiB of {who}", max(traced or 0.0, resident or 0.0), limit or 0.0))
+    return targets
+
+
+def _lattice_targets(measured: Measured) -> list[tuple[str, float, float]]:
+    one, case = measured.one, measured.case
+    d = case.coordinates
+    beyond = measured.bytes_up - SMALL_BYTES * d
+    targets: list[tuple[str, float, float]] = [
+        ("bytes of an upload beyond 4 a coordinate", beyond, LIMIT_SHARES)
+    ]
+    if d >= LARGE_ENOUGH:
+        limits = {
+            "gateway encryption": LIMIT_SEED,
+            "gateway encryption, transforms cached": LIMIT_CACHED,
+            "server product": LIMIT_UNMASKING,
+        }
+        targets += [
+            (f"{name}, ns/coord", 1e9 * one[name] / d, limit) for name, limit in limits.items()
+        ]
+    if case.gateways == MANY_GATEWAYS:
+        vectors = _vectors(one, "sum", *AFTER_THE_SUM) / one["plain round"]
+        targets.append(("server, sum to decode / plaintext round", vectors, LIMIT_MANY))
+    return targets
+
+
+def _masks_targets(measured: Measured) -> list[tuple[str, float, float]]:
     one, case = measured.one, measured.case
     targets = []
     if case.gateways == FEW_GATEWAYS and case.coordinates == LARGE_MODEL:
@@ -217,11 +267,7 @@ def _targets(measured: Measured) -> list[tuple[str, float, float]]:
             ),
         ]
     upload = _wire(measured)["up_to_float32"]
-    targets.append(("upload / float32, all messages", upload, LIMIT_UPLOAD))
-    for who, peak in measured.memory.items():
-        traced, resident, limit = peak["traced_mib"], peak["resident_mib"], peak["limit_mib"]
-        targets.append((f"MiB of {who}", max(traced or 0.0, resident or 0.0), limit or 0.0))
-    return targets
+    return [*targets, ("upload / float32, all messages", upload, LIMIT_UPLOAD)]
 
 
 def _memory_line(who: str, peak: Record) -> str:

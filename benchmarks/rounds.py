@@ -20,8 +20,8 @@ from secagg.params import GatewayId, Thresholds
 from secagg.protocol.events import Event, Send, UpdateDue
 from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import MemoryJournal
-from secagg.protocol.policy import Policy
 from secagg.protocol.messages import Signed
+from secagg.protocol.policy import Policy
 from secagg.schemes.additive import Lattice
 from secagg.schemes.base import Scheme
 from secagg.schemes.masks import Masks
@@ -123,16 +123,16 @@ class World:
         self.base = Model(tree(_update(random, case.coordinates)))
         self.template = tree(self.updates[self.survivors[0]])
         self.scheme: Scheme = Lattice() if case.scheme == "lattice" else Masks()
+        self.encoding = Encoding(clip=CLIP)
+        self.plan = plan_of(self.scheme, self.encoding, case.gateways)
         self.setup: Mapping[GatewayId, Signed] = {}
         self._rounds = 0
 
     def settings(self, base: Model | None) -> SessionSettings:
         """A new round."""
         self._rounds += 1
-        encoding = Encoding(clip=CLIP)
-        n = len(self.ids)
-        plan = plan_of(self.scheme, encoding, n)
-        leaves, vectors = layout(self.template, encoding, gateways=n, plan=plan)
+        n, plan = len(self.ids), self.plan
+        leaves, vectors = layout(self.template, self.encoding, gateways=n, plan=plan)
         return SessionSettings(
             scheme=self.scheme,
             round=self._rounds,

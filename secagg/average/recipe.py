@@ -147,7 +147,8 @@ class SecureAverage:
             upload_bytes=sum(frame_bytes(span.words) for span in spans),
             error_bound=max(
                 (
-                    error_bound(v, gateways, weight, cap) + carried.noise.bound / (v.scale * weight)
+                    error_bound(v, gateways, weight, cap, float64=v.lanes < 3)
+                    + carried.noise.bound / (v.scale * weight)
                     for v in reals
                 ),
                 default=0.0,

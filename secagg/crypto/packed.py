@@ -109,7 +109,7 @@ class Dealt:
         """
         secret, masks = self._values[:, :-PROOF_COLUMNS], self._values[:, -PROOF_COLUMNS:]
         rho = challenge(digest, secret.shape[1]).astype(np.int64)
-        return ((product(rho, secret.T) + masks.T) % PRIME).astype(np.uint16)
+        return _row((product(rho, secret.T) + masks.T) % PRIME)
 
     def __repr__(self) -> str:
         return f"Dealt({self.rows.shape[0]} rows)"
@@ -130,7 +130,7 @@ def deal(secret: NDArray[np.int64], packing: Packing, rng: Entropy) -> Dealt:
     anchors = uniform(hidden * columns, rng).reshape(hidden, columns)
     masks = uniform(packing.threshold * PROOF_COLUMNS, rng).reshape(-1, PROOF_COLUMNS)
     values = np.hstack([np.vstack([slots.reshape(packing.packed, columns), anchors]), masks])
-    return Dealt(product(_to_members(packing), values).astype(np.uint16), values)
+    return Dealt(_row(product(_to_members(packing), values)), values)
 
 
 def challenge(digest: bytes, columns: int) -> Row:
@@ -140,7 +140,7 @@ def challenge(digest: bytes, columns: int) -> Row:
     # one draw in 4369 is rejected: twice the mean and a margin that is never used up
     drawn = hashlib.shake_128(seed).digest(2 * (wanted + wanted // 1024 + 64))
     fitting = _accepted(drawn)[:wanted]
-    return fitting.astype(np.uint16).reshape(PROOF_COLUMNS, columns)
+    return _row(fitting).reshape(PROOF_COLUMNS, columns)
 
 
 def evaluate(proof: Row, packing: Packing) -> Row:
@@ -150,7 +150,7 @@ def evaluate(proof: Row, packing: Packing) -> Row:
         proof: uint16[8, R].
         packing: m, ell, R.
     """
-    return evaluate_each(proof[np.newaxis], packing)[0]
+    return _row(product(_to_members(packing), proof.T.astype(np.int64)))
 
 
 def evaluate_each(proofs: Row, packing: Packing) -> Row:
@@ -163,10 +163,9 @@ def evaluate_each(proofs: Row, packing: Packing) -> Row:
     Returns:
         uint16[k, m, 8].
     """
-    matrix = _to_members(packing)
     found = np.empty((len(proofs), packing.members, PROOF_COLUMNS), np.uint16)
     for at, proof in enumerate(proofs):
-        found[at] = product(matrix, proof.T.astype(np.int64))
+        found[at] = evaluate(proof, packing)
     return found
 
 
@@ -192,7 +191,7 @@ def sum_rows(rows: Row) -> Row:
     Args:
         rows: uint16[k, columns + 8].
     """
-    return (rows[:, :-PROOF_COLUMNS].sum(axis=0, dtype=np.int64) % PRIME).astype(np.uint16)
+    return _row(rows[:, :-PROOF_COLUMNS].sum(axis=0, dtype=np.int64) % PRIME)
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -243,6 +242,11 @@ def uniform(count: int, rng: Entropy) -> Elements:
     while len(found) < count:
         found = np.concatenate([found, _accepted(rng(2 * (count - len(found))))])
     return found
+
+
+def _row(values: Elements) -> Row:
+    row: Row = values.astype(np.uint16)
+    return row
 
 
 def _accepted(drawn: bytes) -> Elements:

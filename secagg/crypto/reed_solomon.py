@@ -92,9 +92,8 @@ def decode(
     """
     if len(points) < threshold:
         raise SharingError(f"{len(points)} rows, {threshold} are needed")
-    everybody = np.ones(len(points), np.bool_)
-    good = everybody if _agree(points, received, everybody, threshold) else everybody.copy()
-    if good is not everybody:
+    good = np.ones(len(points), np.bool_)
+    if not _agree(points, received, good, threshold):
         for probe in _probes(received):
             good[_wrong(points, probe, threshold)] = False
         allowed = (len(points) - threshold) // 2
@@ -159,9 +158,7 @@ def _interpolated(points: Elements, values: Elements, whole: Elements) -> Elemen
 def _divided(left: Elements, right: Elements) -> tuple[Elements, Elements]:
     """Quotient and remainder of polynomials, highest coefficients first, `right` trimmed."""
     rest = left.copy()
-    steps = len(left) - len(right) + 1
-    if steps <= 0:
-        return np.zeros(1, np.int64), _trimmed(rest)
+    steps = max(0, len(left) - len(right) + 1)
     lead = int(inverse(right[:1])[0])
     quotient = np.empty(steps, np.int64)
     for at in range(steps):
@@ -169,7 +166,7 @@ def _divided(left: Elements, right: Elements) -> tuple[Elements, Elements]:
         quotient[at] = factor
         part = rest[at : at + len(right)]
         np.remainder(part - factor * right, PRIME, out=part)
-    return quotient, _trimmed(rest[steps:])
+    return _trimmed(quotient), _trimmed(rest[steps:])
 
 
 def _times(left: Elements, right: Elements) -> Elements:

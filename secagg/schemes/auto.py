@@ -21,13 +21,14 @@ from secagg.params import Thresholds
 from secagg.schemes.additive import Lattice
 from secagg.schemes.base import Scheme
 from secagg.schemes.masks import Masks
-from secagg.thresholds import share_bytes
+from secagg.thresholds import neighbours, share_bytes
 
-WORTH: Final = 130
+WORTH: Final = 110
 """Keystreams of a vector that take as long as the lattice's products do, one at a gateway and one
-at the orchestrator, with what encoding costs more. `python -m benchmarks.lattice` measures it
-("keystreams that the lattice is worth"): 125 to 140 at 10^6 coordinates on two cores of an x86-64
-processor with AVX-512 and VAES."""
+at the orchestrator, with what its encoding costs more. `python -m benchmarks.lattice` measures it
+("keystreams that the lattice is worth"): 109 to 111 in four runs with 10^6 coordinates on two cores
+of an x86-64 processor with AVX-512 and VAES. With the usual C and D it is exceeded from 30 gateways
+on; with nobody vanishing it would be from 56 on."""
 VANISHING: Final = 10
 """One gateway in so many vanishes, if as many may: as in the benchmarks."""
 _MEGABYTE: Final = 1e6
@@ -50,11 +51,14 @@ def keystreams(thresholds: Thresholds) -> int:
     """Keystreams that one gateway adds and the orchestrator removes when a tenth vanishes.
 
     Args:
-        thresholds: of masks; n, k and D are used.
+        thresholds: of masks; n, D and the graph are used. Who vanishes stands at equal steps, where
+            few are neighbours of one another.
     """
-    n, k = thresholds.gateways, thresholds.degree
-    vanished = min(thresholds.max_dropouts, n // VANISHING)
-    return (1 + k) + (n - vanished) + vanished * min(k, n - vanished)
+    n = thresholds.gateways
+    count = min(thresholds.max_dropouts, n // VANISHING)
+    vanished = frozenset(i * n // count for i in range(count))
+    shared = sum(len(neighbours(thresholds, gone) - vanished) for gone in vanished)
+    return (1 + thresholds.degree) + (n - count) + shared
 
 
 def choose(

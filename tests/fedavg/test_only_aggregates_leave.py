@@ -17,10 +17,10 @@ from fedavg.orchestrator import Orchestrator
 from secagg.average import recipe
 from secagg.errors import SessionAborted
 from secagg.protocol.events import PhaseClosed, Send
-from secagg.schemes.masks import masking
 from secagg.schemes.masks.client import MasksClient
 from secagg.schemes.masks.server import MasksServer
 from secagg.session import ServerSession
+from secagg.session.update import Update
 from tests.fedavg.spy import WINDOW, Private
 
 ODD_WEIGHT, ODD_METRIC = 20481 / 2**16, 12289 / 2**16
@@ -89,10 +89,10 @@ def _learn_secrets(spy: Spy, patch: pytest.MonkeyPatch) -> None:
 
 def _learn_encodings(spy: Spy, patch: pytest.MonkeyPatch) -> None:
     """What gateways encode, before a mask is added."""
-    write = masking._Thread.write
+    source = Update.source
 
-    def written(self, vector, first_word, out):
-        fill = self._fill
+    def spied(self):
+        fill = source(self)
 
         def filled(vector, first_word, out):
             fill(vector, first_word, out)
@@ -101,13 +101,9 @@ def _learn_encodings(spy: Spy, patch: pytest.MonkeyPatch) -> None:
                 for each in out.tolist():
                     spy.private.word(f"encoded number of vector {vector}", each)
 
-        self._fill = filled
-        try:
-            write(self, vector, first_word, out)
-        finally:
-            self._fill = fill
+        return filled
 
-    patch.setattr(masking._Thread, "write", written)
+    patch.setattr(Update, "source", spied)
 
 
 def _watch_run(spy: Spy, patch: pytest.MonkeyPatch) -> None:

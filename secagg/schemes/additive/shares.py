@@ -65,6 +65,7 @@ class Channels:
         self._session = params.session
         self._orchestrator = params.orchestrator_key
         self._h2 = h2
+        self._shared: dict[bytes, Secret] = {}
 
     def seal(self, shares: Mapping[int, tuple[bytes, bytes]]) -> tuple[bytes, ...]:
         """Ciphertexts in order of position.
@@ -115,14 +116,17 @@ class Channels:
         A prekey serves every session of its round: h2 and the session keep their channels apart,
         and both public keys keep those of one session apart in which a peer has two.
         """
+        # a member seals to most dealers before it opens theirs: half of the exchanges
+        new = [key for key in public if key not in self._shared]
+        for key, shared in zip(new, agree_each(self._private.reveal(), new), strict=True):
+            self._shared[key] = Secret(shared)
         keys = []
-        for peer, key, shared in zip(
-            peers, public, agree_each(self._private.reveal(), public), strict=True
-        ):
+        for peer, key in zip(peers, public, strict=True):
             ends = [(self._position, self._own), (peer, key)]
             (sender, sent), (receiver, received) = ends if outgoing else reversed(ends)
             context = (self._session, u64(sender), u64(receiver), sent, received)
-            keys.append(derive(shared, salt=self._h2, label=Label.KDF_CHANNEL, context=context))
+            secret = self._shared[key].reveal()
+            keys.append(derive(secret, salt=self._h2, label=Label.KDF_CHANNEL, context=context))
         return keys
 
     def frame_secret(self) -> bytes:
@@ -130,5 +134,7 @@ class Channels:
         return agree_each(self._private.reveal(), [self._orchestrator])[0]
 
     def erase(self) -> None:
-        """Forget the private key."""
-        self._private.erase()
+        """Forget the private key, and what was agreed with it."""
+        for secret in (self._private, *self._shared.values()):
+            secret.erase()
+        self._shared.clear()

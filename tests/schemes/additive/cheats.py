@@ -14,8 +14,9 @@ from msgspec.structs import replace
 
 from secagg import encoding
 from secagg.crypto.labels import Label
+from secagg.crypto.packed import PRIME
 from secagg.params import GatewayId, Struct
-from secagg.protocol.events import SharesDisputed
+from secagg.protocol.events import PhaseClosed, SharesDisputed
 from secagg.protocol.messages import COMMON, Answer, Signed
 from secagg.protocol.uploads import Spool
 from secagg.schemes.additive import Lattice
@@ -31,8 +32,17 @@ from tests.schemes.world import VERIFY, Frame, World
 
 CODEC = Codec(MessageTable(dict(COMMON) | dict(MESSAGES)))
 LABELS = {step.name: (step.answer, step.label) for step in STEPS}
+SEVEN = range(7)
+"""n = m = 7, C = D = 2: q = n_min = 5, t = 4, R = 5: one wrong sum of seven is corrected."""
+LIAR = 2
+OTHERS = set(SEVEN) - {LIAR}
 Rows = np.ndarray
 """uint16[m, columns + 8]."""
+
+
+def random_rows(rows: Rows) -> Rows:
+    """Shares of nothing."""
+    return np.random.default_rng(3).integers(0, PRIME, rows.shape, np.uint16)
 
 
 def crooked(change: Callable[[Rows], Rows]) -> type[AdditiveClient]:
@@ -158,8 +168,18 @@ class Cheats(World):
         return {(e.holder, e.dealer) for e in self.events if isinstance(e, SharesDisputed)}
 
     @property
+    def phases_closed(self) -> dict[str, tuple[GatewayId, ...]]:
+        """Who answered in each phase."""
+        closed = (event for event in self.events if isinstance(event, PhaseClosed))
+        return {event.phase: event.answered for event in closed}
+
+    @property
     def phases(self) -> list[str]:
-        return [event.phase for event in self.events if hasattr(event, "answered")]
+        return list(self.phases_closed)
+
+
+def play(**options: Any) -> Cheats:
+    return Cheats(options.pop("scheme", Lattice()), gateways=7, **options).play()
 
 
 def of(answer: KeySum, **changes: Any) -> KeySum:
@@ -169,7 +189,7 @@ def of(answer: KeySum, **changes: Any) -> KeySum:
 def added(answer: KeySum, amount: int, columns: slice = slice(None)) -> KeySum:
     """A sum of shares that is wrong by an amount."""
     sums = np.frombuffer(answer.shares, "<u2").astype(np.int64)
-    sums[columns] = (sums[columns] + amount) % 65521
+    sums[columns] = (sums[columns] + amount) % PRIME
     return replace(answer, shares=sums.astype("<u2").tobytes())
 
 
@@ -180,6 +200,7 @@ def assert_exact(world: World, included: Iterable[int]) -> None:
 
     assert tuple(included) == world.included
     assert "done" == world.server.phase
+    assert sum(map(world.weight, included)) == world.server.result.total_weight
     for spec, expected, found in zip(
         world.settings.vectors, world.expected(included), opened, strict=True
     ):

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
 from secagg.crypto.packed import PRIME
 
 Set = frozenset[int]
@@ -99,12 +100,22 @@ class Sharing:
         return self.threshold - self.packed
 
     @cached_property
-    def matrix(self) -> Matrix:
-        """(m, R): a member's share of (values, random numbers), both at points of their own."""
+    def points(self) -> list[int]:
+        """Where a column has its values, then where it has its random numbers."""
         slots = [PRIME - 1 - i for i in range(self.packed)]
-        anchors = [self.members + 1 + i for i in range(self.random)]
-        shares = [lagrange([*slots, *anchors], member + 1) for member in range(self.members)]
+        return [*slots, *(self.members + 1 + i for i in range(self.random))]
+
+    @cached_property
+    def matrix(self) -> Matrix:
+        """(m, R): a member's share of (values, random numbers)."""
+        shares = [lagrange(self.points, member + 1) for member in range(self.members)]
         return np.array(shares, np.int64)
+
+    def opened(self, shares: Mapping[int, Matrix]) -> Matrix:
+        """int64[R, columns]: values and random numbers, out of the shares of R members."""
+        members = [member + 1 for member in shares]
+        weights = np.array([lagrange(members, point) for point in self.points], np.int64)
+        return weights @ np.array(list(shares.values())) % PRIME
 
     def row(self, member: int, dealers: Collection[int]) -> Matrix:
         """Coefficients of a sum of shares: random numbers of each honest dealer, then values."""

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from secagg.crypto.packed import PRIME, PROOF_COLUMNS, Packing, challenge, deal, sum_rows
 
-from tests.schemes.additive.leaks import Sharing, eliminate, lagrange
+from secagg.crypto.packed import PRIME, PROOF_COLUMNS, Packing, challenge, deal, sum_rows
+from tests.schemes.additive.leaks import Sharing, eliminate
 from tests.session.harness import entropy
 
 FIVE = 5
@@ -92,14 +92,11 @@ def test_shares_are_the_models(packing):
     secret, dealt = dealt_by(packing)
     sharing = Sharing(members, ell, threshold, frozenset())
     rows = dealt.rows.astype(np.int64)[:, :-PROOF_COLUMNS]
-    padded = np.concatenate([secret, np.zeros(-len(secret) % ell, np.int64)])
-    values = padded.reshape(ell, -1) % PRIME
+    padding = [0] * (-len(secret) % ell)
     for chosen in itertools.combinations(range(members), threshold):
-        points = [member + 1 for member in chosen]
-        anchors = [members + 1 + i for i in range(sharing.random)]
-        random = [np.array(lagrange(points, at)) @ rows[list(chosen)] % PRIME for at in anchors]
-        inside = np.concatenate([values, np.array(random).reshape(-1, values.shape[1])])
+        inside = sharing.opened({member: rows[member] for member in chosen})
 
+        assert sorted([*secret % PRIME, *padding]) == sorted(inside[:ell].ravel())
         np.testing.assert_array_equal(sharing.matrix @ inside % PRIME, rows)
 
 

@@ -15,9 +15,9 @@ from functools import lru_cache
 import numpy as np
 import pytest
 from msgspec.structs import replace
-from secagg.crypto.packed import PRIME, PROOF_COLUMNS
 
 from secagg import errors
+from secagg.crypto.packed import PRIME, PROOF_COLUMNS
 from secagg.params import Thresholds
 from secagg.thresholds import derive_committee
 from tests.schemes.additive.leaks import (
@@ -256,12 +256,15 @@ def solved(stage: Stage, strategy: Told) -> tuple[np.ndarray, np.ndarray]:
 
 def keys_of(stage: Stage) -> np.ndarray:
     """int64[honest, ell, columns]: the keys as they lie in the columns."""
-    ell = stage.limits.packed
+    limits, sharing = stage.limits, sharing_of(stage.limits)
     keys = []
-    for i in honest_of(stage.limits):
-        key = stage.key(i)
-        padded = np.concatenate([key, np.zeros(-len(key) % ell, np.int64)])
-        keys.append(padded.reshape(ell, -1))
+    for i in sharing.honest:
+        members = range(limits.share_threshold)
+        inside = sharing.opened({m: stage.row(m, i)[:-PROOF_COLUMNS] for m in members})
+        keys.append(inside[: limits.packed])
+        padding = [0] * (keys[-1].size - len(stage.key(i)))
+
+        assert sorted([*stage.key(i) % PRIME, *padding]) == sorted(keys[-1].ravel())
     return np.array(keys)
 
 

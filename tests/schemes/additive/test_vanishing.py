@@ -7,14 +7,18 @@ import tempfile
 
 import numpy as np
 import pytest
-from secagg.crypto.packed import PRIME
 
 from secagg import errors
+from secagg.crypto.packed import PRIME
 from secagg.schemes.additive import Lattice
-from tests.schemes.additive.cheats import Cheats, assert_exact, assert_nothing_opened, crooked
+from tests.schemes.additive.cheats import (
+    SEVEN,
+    assert_exact,
+    assert_nothing_opened,
+    crooked,
+    play,
+)
 
-SEVEN = range(7)
-"""C = D = 2: q = n_min = 5, R = 5."""
 HEADER_ONLY = 2
 """Frames it sends: the prekey, the dealing, and nothing of the vectors."""
 HALF = 3
@@ -23,14 +27,10 @@ BEFORE = {"set_up": "SILENT", "upload": "SILENT", HEADER_ONLY: "VANISHED", HALF:
 """Why it is dropped, and so is not in the sum."""
 
 
-def play(vanish, **options):
-    return Cheats(options.pop("scheme", Lattice()), gateways=7, vanish=vanish, **options).play()
-
-
 @pytest.mark.parametrize("point", POINTS)
 @pytest.mark.parametrize("gone", [*itertools.combinations((0, 3, 6), 2), (5,)], ids=str)
 def test_any_d_members_may_vanish_at_once(gone, point):
-    world = play(dict.fromkeys(gone, point))
+    world = play(vanish=dict.fromkeys(gone, point))
 
     assert_exact(world, set(SEVEN) - set(gone) if point in BEFORE else SEVEN)
     assert dict.fromkeys(gone, BEFORE.get(point, "SILENT")) == world.dropped
@@ -39,7 +39,7 @@ def test_any_d_members_may_vanish_at_once(gone, point):
 @pytest.mark.parametrize("points", [*itertools.product(POINTS, repeat=2)], ids=str)
 def test_any_d_members_may_vanish_one_after_the_other(points):
     vanish = dict(zip((1, 4), points, strict=True))
-    world = play(vanish)
+    world = play(vanish=vanish)
     out = {i for i, point in vanish.items() if point in BEFORE}
 
     assert_exact(world, set(SEVEN) - out)
@@ -48,7 +48,7 @@ def test_any_d_members_may_vanish_one_after_the_other(points):
 
 @pytest.mark.parametrize("point", POINTS)
 def test_one_more_ends_the_round_with_its_phase(point):
-    world = play(dict.fromkeys((0, 3, 6), point))
+    world = play(vanish=dict.fromkeys((0, 3, 6), point))
 
     assert_nothing_opened(world)
     assert isinstance(world.aborted, errors.BelowThreshold)
@@ -62,8 +62,10 @@ def test_a_member_that_vanishes_when_asked_again_is_one_too_few(gone):
     kind = crooked(lambda rows: (rows.astype(np.int64) + 1) % PRIME)
     scheme = Lattice(keep_uploads=True)
     others = [i for i in SEVEN if i != gone and i != 6]
-    alive = play({gone: "answer_again"}, kinds={6: kind}, scheme=scheme)
-    ended = play(dict.fromkeys((gone, others[0]), "answer_again"), kinds={6: kind}, scheme=scheme)
+    alive = play(vanish={gone: "answer_again"}, kinds={6: kind}, scheme=scheme)
+    ended = play(
+        vanish=dict.fromkeys((gone, others[0]), "answer_again"), kinds={6: kind}, scheme=scheme
+    )
 
     assert_exact(alive, set(SEVEN) - {6})
     assert {gone: "SILENT", 6: "BAD_DEALER"} == alive.dropped
@@ -109,14 +111,13 @@ def _spoilt(rows, *members):
 @pytest.mark.parametrize("in_flight", [1, 7])
 def test_kept_uploads_are_closed_however_the_round_ends(options, in_flight):
     spool = Spool()
-    world = Cheats(
-        Lattice(keep_uploads=True),
-        gateways=7,
+    world = play(
+        scheme=Lattice(keep_uploads=True),
         spool=spool,
         max_in_flight=in_flight,
         interleaved=True,
         **options,
-    ).play()
+    )
 
     assert world.server.phase in {"done", "aborted"}
     assert spool.files
