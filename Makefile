@@ -37,6 +37,7 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.masks --output out/bench
+	$(BIN)/python -m benchmarks.lattice --output out/bench
 
 deep: $(READY)
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -m 'slow or deep'

@@ -60,7 +60,7 @@ def protection(report: Report) -> str:
     """The scheme, how it carried the updates, and why it was chosen."""
     if report.scheme == "plain":
         return IN_THE_CLEAR
-    chosen = f" Chosen by auto: {report.reason}" if report.reason else ""
+    chosen = f" Chosen by auto. {report.reason}" if report.reason else ""
     return f"Protected by {report.scheme}: {report.layout.rstrip('.')}.{chosen}"
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from math import hypot
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from secagg.fixed_point import error_bound, rms_error
+from secagg.fixed_point.layout import FLOAT32_LANES
 from secagg.params import GatewayId, Thresholds, VectorSpec
 from secagg.protocol.audit import AuditRecord
 from secagg.protocol.identity import Roster
-from secagg.schemes.base import Guarantees
+from secagg.schemes.base import Guarantees, UpdatePlan
 from secagg.session.result import Aggregate
+from secagg.session.settings import SessionSettings
+from secagg.wire import frame_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +53,43 @@ class Plan:
     error_bound: float
     rms_error: float
     average_weight: float
+
+    @classmethod
+    def of(cls, settings: SessionSettings, carried: UpdatePlan, reason: str) -> Self:
+        """What a round of these settings will need.
+
+        Args:
+            settings: of the round; its model does not matter.
+            carried: how the scheme carries updates.
+            reason: why the scheme was chosen.
+        """
+        scheme, thresholds, cap = settings.scheme, settings.thresholds, settings.max_weight
+        n, average = thresholds.gateways, cap / 16
+        weight = n * average
+        reals = [vector for vector in settings.vectors if vector.name.startswith("update/")]
+        bounds = [
+            error_bound(v, n, weight, cap, float64=v.lanes < FLOAT32_LANES)
+            + carried.noise.bound / (v.scale * weight)
+            for v in reals
+        ]
+        errors = [
+            hypot(rms_error(v, n, weight), carried.noise.rms / (v.scale * weight)) for v in reals
+        ]
+        spans = scheme.spans(settings.round_params(None), n)
+        return cls(
+            thresholds=thresholds,
+            guarantees=scheme.guarantees(thresholds),
+            scheme=scheme.name,
+            reason=reason,
+            phases=tuple(step.name for step in scheme.steps),
+            vectors=settings.vectors,
+            layout=carried.text,
+            exact=carried.exact,
+            upload_bytes=sum(frame_bytes(span.words) for span in spans),
+            error_bound=max(bounds, default=0.0),
+            rms_error=max(errors, default=0.0),
+            average_weight=average,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,14 +10,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
-from math import hypot
 from typing import Any, Literal
 
 from secagg.average.outcome import PhaseCost, Plan, Report, Result
 from secagg.average.world import Clock, Key, Provider, Update, Upload, World
 from secagg.crypto.signing import verify as verify_signature
 from secagg.errors import ConfigurationError, EncodingError
-from secagg.fixed_point import error_bound, rms_error
 from secagg.params import GatewayId, MetricSpec
 from secagg.protocol.events import Event
 from secagg.protocol.identity import Identity, Roster
@@ -32,7 +30,6 @@ from secagg.session.client import ClientSession
 from secagg.session.server import ServerSession
 from secagg.session.settings import METRIC_BOUND, Encoding, SessionSettings, layout, plan_of
 from secagg.session.update import Model
-from secagg.wire import frame_bytes
 from secagg.workers import Workers
 
 
@@ -127,41 +124,8 @@ class SecureAverage:
             ConfigurationError: infeasible; says what would work.
         """
         choice = self._choice(template, gateways)
-        scheme = choice.scheme
-        settings = self._settings(scheme, tuple(range(gateways)), template, None, metrics)
-        cap = self._encoding.max_weight
-        average = cap / 16
-        reals = [vector for vector in settings.vectors if vector.name.startswith("update/")]
-        carried = plan_of(scheme, self._encoding, gateways)
-        spans = scheme.spans(settings.round_params(None), gateways)
-        weight = gateways * average
-        return Plan(
-            thresholds=settings.thresholds,
-            guarantees=scheme.guarantees(settings.thresholds),
-            scheme=scheme.name,
-            reason=choice.reason,
-            phases=tuple(step.name for step in scheme.steps),
-            vectors=settings.vectors,
-            layout=carried.text,
-            exact=carried.exact,
-            upload_bytes=sum(frame_bytes(span.words) for span in spans),
-            error_bound=max(
-                (
-                    error_bound(v, gateways, weight, cap, float64=v.lanes < 3)
-                    + carried.noise.bound / (v.scale * weight)
-                    for v in reals
-                ),
-                default=0.0,
-            ),
-            rms_error=max(
-                (
-                    hypot(rms_error(v, gateways, weight), carried.noise.rms / (v.scale * weight))
-                    for v in reals
-                ),
-                default=0.0,
-            ),
-            average_weight=average,
-        )
+        settings = self._settings(choice.scheme, tuple(range(gateways)), template, None, metrics)
+        return Plan.of(settings, plan_of(choice.scheme, self._encoding, gateways), choice.reason)
 
     def params(
         self,

@@ -26,6 +26,7 @@ import numpy as np
 import torch
 
 from fedavg.gateway import Gateway
+from secagg.schemes.additive.client import AdditiveClient
 from secagg.schemes.masks.client import MasksClient
 from secagg.session import ClientSession
 
@@ -37,7 +38,7 @@ SMALL = 4096
 """Elements: arrays up to this size are searched for single numbers too."""
 PLAIN = 2**21
 """Smaller words are everywhere, a limb of a share is one; times a power of two they still are."""
-GATEWAYS = (Gateway, ClientSession, MasksClient)
+GATEWAYS = (Gateway, ClientSession, MasksClient, AdditiveClient)
 ENDS = (*GATEWAYS, type, types.ModuleType, types.BuiltinFunctionType, types.FrameType)
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 _HEX = re.compile(r"(?:[0-9a-f]{2}){16,}")

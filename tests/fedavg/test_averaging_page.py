@@ -11,6 +11,7 @@ import torch
 from fedavg.plain import weighted_mean
 from fedavg.settings import Settings
 from secagg import SecureAverage
+from secagg.schemes.auto import VANISHING, WORTH, choose
 
 PAGE = Path(__file__).parents[2] / "docs" / "averaging.md"
 
@@ -25,7 +26,7 @@ def test_links_lead_somewhere():
 def test_every_section_says_symptom_what_is_done_and_what_to_do():
     _, *sections = PAGE.read_text(encoding="utf-8").split("\n## ")
 
-    assert 12 == len(sections)
+    assert 13 == len(sections)
     for section in sections:
         assert ["Symptom", "Here", "Do"] == re.findall(r"^- \*\*(\w+)\*\*", section, re.MULTILINE)
 
@@ -33,7 +34,17 @@ def test_every_section_says_symptom_what_is_done_and_what_to_do():
 def test_options_it_names_are_settings():
     options = set(re.findall(r"--([a-z]+)", PAGE.read_text(encoding="utf-8"))) - {"override"}
 
-    assert {"server", "split", "alpha"} == options <= set(Settings.__slots__)
+    assert {"server", "split", "alpha", "scheme"} == options <= set(Settings.__slots__)
+
+
+def test_the_rule_of_auto_is_that_of_the_code():
+    text = " ".join(PAGE.read_text(encoding="utf-8").split())
+
+    assert f"at most {WORTH} keystreams" in text
+    assert f"one gateway in {('ten', '?')[VANISHING != 10]} vanishing" in text
+    few, many = (choose(n, 10**6).scheme.name for n in (29, 30))
+    assert ("masks", "lattice") == (few, many)
+    assert "from 30 gateways on" in text
 
 
 def test_what_is_not_selected_keeps_the_value_of_the_base():

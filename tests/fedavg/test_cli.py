@@ -61,6 +61,25 @@ def test_plain_runs_too():
     assert "whoever aggregates sees every update" in done.output
 
 
+def test_the_lattice_and_its_exactness_are_named():
+    done = _invoke(*QUICK, "--scheme", "lattice", "--vanish", 1)
+
+    assert 0 == done.exit_code, done.output
+    assert "Protected by lattice: q = 2^32" in done.output
+    assert "the opened sum is exact" in done.output
+    assert "Every mean lay within its stated bound" in done.output
+    assert "" == done.stderr
+
+
+def test_auto_says_what_it_chose_and_why():
+    done = _invoke(*QUICK, "--scheme", "auto")
+
+    assert 0 == done.exit_code, done.output
+    assert done.stderr.startswith("note: Masks: 12 keystreams for 6 gateways")
+    assert "Protected by masks" in done.stdout
+    assert "Chosen by auto. Masks: 12 keystreams for 6 gateways" in done.stdout
+
+
 def test_equal_settings_give_equal_numbers():
     settings = Settings(task="threshold", gateways=5, rounds=2, vanish=1, seed=7)
     first, same, other = (

@@ -87,6 +87,20 @@ def test_protection_can_be_what_differs():
     assert float(masks[5]) > float(plain[5])
 
 
+def test_schemes_stand_side_by_side(tmp_path):
+    done = _invoke(*QUICK, "--schemes", "masks,lattice,auto", "--output", tmp_path)
+    masks, lattice, auto = (line.split() for line in done.output.splitlines()[1:4])
+    page = (tmp_path / "compare.html").read_text()
+    written = json.loads((tmp_path / "compare.json").read_text())["variants"]
+
+    assert 0 == done.exit_code, done.output
+    assert ["masks", "lattice", "auto"] == [masks[0], lattice[0], auto[0]]
+    assert masks[1:3] == auto[1:3]
+    assert float(lattice[5]) > float(masks[5])
+    assert ["masks", "lattice", "masks"] == [each["scheme"] for each in written]
+    assert "auto: Masks: 8 keystreams for 4 gateways" in page
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

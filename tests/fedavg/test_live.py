@@ -12,9 +12,11 @@ from rich.console import Console
 
 from fedavg.experiment import Settings, run
 from fedavg.live import Bar, Rows
+from fedavg.phases import PHASES, phases_of
 from fedavg.report.totals import amount
 from secagg import GatewayDropped, PhaseClosed
 from secagg.protocol.messages import DropReason
+from secagg.thresholds import derive, derive_committee
 
 
 class Terminal(io.StringIO):
@@ -141,6 +143,37 @@ def test_the_bar_says_which_phase_is_open():
     assert "share_keys is open" in shown
     assert "2 answered advertise_keys" in shown
     assert "0/2" in shown
+
+
+def test_the_bar_knows_the_phases_of_the_lattice(rounds):
+    phases, said = phases_of("lattice", derive_committee(5)), []
+    steps = ("set_up", "upload", "answer", rounds[0], "upload", rounds[1], "answer_again")
+    with Bar(console(80), 3, "", phases) as bar:
+        for step in steps:
+            if isinstance(step, str):
+                bar.event(PhaseClosed(step, ("g01",)))
+            else:
+                bar.round(step)
+            said.append(bar._live.get_renderable().renderables[0].plain.partition(" is open")[0])
+
+    # a round is expected to begin as the one before
+    assert [
+        "round 1: upload",
+        "round 1: answer",
+        "round 1: mean",
+        "round 2: set_up",
+        "round 2: answer",
+        "round 3: upload",
+        "round 3: mean",
+    ] == said
+
+
+def test_phases_of_a_round():
+    assert ("set_up", "upload", "answer") == phases_of("lattice", derive_committee(64))
+    assert ("set_up", "upload", "consistency", "answer") == phases_of(
+        "lattice", derive_committee(65)
+    )
+    assert PHASES == phases_of("masks", derive(5)) == phases_of("plain", None)
 
 
 def test_the_bar_counts_rounds(rounds):

@@ -17,6 +17,9 @@ from fedavg.orchestrator import Orchestrator
 from secagg.average import recipe
 from secagg.errors import SessionAborted
 from secagg.protocol.events import PhaseClosed, Send
+from secagg.schemes.additive.lattice.product import Multiplier
+from secagg.schemes.additive.lattice.sampling import NoiseStream
+from secagg.schemes.additive.server import AdditiveServer
 from secagg.schemes.masks.client import MasksClient
 from secagg.schemes.masks.server import MasksServer
 from secagg.session import ServerSession
@@ -88,15 +91,18 @@ def _learn_secrets(spy: Spy, patch: pytest.MonkeyPatch) -> None:
 
 
 def _learn_encodings(spy: Spy, patch: pytest.MonkeyPatch) -> None:
-    """What gateways encode, before a mask is added."""
+    """What gateways encode, before a mask is added, and as coefficients of a ring."""
     source = Update.source
 
     def spied(self):
-        fill = source(self)
+        fill, ring = source(self), self._params.ring
 
         def filled(vector, first_word, out):
             fill(vector, first_word, out)
             spy.private.array(f"encoded vector {vector}", out)
+            if ring is not None and vector == 0:  # the update: other vectors are cut into limbs
+                steps = out.view(np.int64) * ring.step
+                spy.private.array(f"encoded vector {vector}", steps.astype(np.int32))
             if len(out) < WINDOW:
                 for each in out.tolist():
                     spy.private.word(f"encoded number of vector {vector}", each)
@@ -177,13 +183,14 @@ def run(spy: Spy, output, caplog, *more: str):
     return done
 
 
-def test_nothing_of_one_gateway_is_with_the_orchestrator(spy, tmp_path, caplog):
-    done = run(spy, tmp_path / "out", caplog)
+@pytest.mark.parametrize(("scheme", "phases"), [("masks", 5 + 5), ("lattice", 3 + 2)])
+def test_nothing_of_one_gateway_is_with_the_orchestrator(scheme, phases, spy, tmp_path, caplog):
+    done = run(spy, tmp_path / "out", caplog, "--scheme", scheme)
 
     assert 0 == done.exit_code, done.output
     assert {} == spy.found
     # it has looked, at all phases of both rounds, and there was something to find
-    assert 2 * 5 + 1 == spy.walks
+    assert phases + 1 == spy.walks
     assert len(spy.private.patterns) > 1000
     owners = {name.partition(" of ")[0] for name in spy.private.numbers.values()}
     assert {"weight", "loss", "correct", "samples", "encoded number"} == owners
@@ -206,6 +213,35 @@ def test_control_uploads_without_masks_are_found(spy, tmp_path, caplog, monkeypa
         "encoded number of vector 1",
         "encoded number of vector 2",
     } == spy.found["frames up"]
+
+
+def test_control_uploads_without_products_and_noise_are_found(spy, tmp_path, caplog, monkeypatch):
+    """Without products the sum opens all the same."""
+    _without_encryption(monkeypatch)
+    done = run(spy, tmp_path / "out", caplog, "--scheme", "lattice")
+
+    assert 0 == done.exit_code, done.output
+    assert {"encoded vector 0"} == spy.found["frames up"]
+
+
+def _without_encryption(patch: pytest.MonkeyPatch) -> None:
+    product, noise = Multiplier.product, NoiseStream.noise
+    patch.setattr(Multiplier, "product", lambda *what: product(*what) * 0)
+    patch.setattr(NoiseStream, "noise", lambda *what: noise(*what) * 0)
+
+
+def test_control_a_server_that_keeps_ciphertexts_is_found(spy, tmp_path, caplog, monkeypatch):
+    receive = AdditiveServer.receive_frame
+
+    def keeping(self, position, sequence, region, words, tag):
+        self.__dict__.setdefault("kept", []).append(words)
+        receive(self, position, sequence, region, words, tag)
+
+    monkeypatch.setattr(AdditiveServer, "receive_frame", keeping)
+    _without_encryption(monkeypatch)
+    run(spy, tmp_path / "out", caplog, "--scheme", "lattice")
+
+    assert spy.found["frames up"] == spy.found["objects after upload"]
 
 
 def test_control_a_server_that_keeps_uploads_is_found(spy, tmp_path, caplog, monkeypatch):

@@ -132,6 +132,34 @@ def test_the_page_stands_alone_and_says_it_in_words(written):
     assert "secagg audit" in page.text
 
 
+def test_the_page_of_a_run_with_the_lattice():
+    report = run(
+        Settings(task="threshold", gateways=6, rounds=3, vanish=2, scheme="lattice"),
+        clock=time.perf_counter,
+    )
+    page = Page(report_html(report))
+    text = " ".join(page.text.split())
+
+    assert [] == page.open
+    assert "with secure aggregation (lattice)" in text
+    assert "Protected by lattice: q = 2^32" in text
+    assert "the opened sum is exact" in text
+    assert all(name in text for name in ("ell", "Numbers of a key", "set_up", "upload", "answer"))
+    assert "Neighbours" not in text
+    assert {"set_up", "upload", "answer", "mean"} == {
+        cost.phase for each in report.rounds for cost in each.phases
+    }
+
+
+def test_the_page_says_what_auto_chose_and_why(written):
+    report, _ = written
+    text = report_html(replace(report, reason=f"Because {HOSTILE}."))
+
+    assert "Chosen by auto" not in report_html(report)
+    assert "Chosen by auto. Because" in text
+    assert "<script" not in text
+
+
 def test_ids_of_the_plots_do_not_collide(written):
     _, place = written
     ids = re.findall(r'\bid="([^"]+)"', (place / "report.html").read_text())

@@ -9,9 +9,10 @@ import pytest
 
 from fedavg.experiment import Settings, check, dropout_warning, run
 from fedavg.gateway import Gateway
-from fedavg.settings import thresholds_of
+from fedavg.settings import choice_of, thresholds_of
+from secagg import Lattice, Masks
 from secagg.errors import ConfigurationError
-from secagg.thresholds import derive
+from secagg.thresholds import derive, derive_committee
 
 
 @pytest.fixture
@@ -65,6 +66,14 @@ REFUSED = [
     ({"sample": 8, "max_colluding": 9}, "8 gateways, 9 colluding"),
     ({"sample": 8, "max_colluding": 0}, "8 gateways, 0 colluding"),
     ({"sample": 5, "vanish": 1}, "use 0 to 0. Five gateways survive no dropout"),
+    ({"scheme": "lattice", "vanish": 4}, "use 0 to 3. 10 gateways with C = 3 survive D = 3"),
+    ({"scheme": "lattice", "gateways": 16, "vanish": 5}, "16 gateways with C = 5 survive D = 4"),
+    ({"scheme": "lattice", "max_colluding": 9}, "Nearest that do: n=10 C=8"),
+    ({"scheme": "lattice", "sample": 2}, "a sample of 2 of 10 cannot work with C = 3: draw 5"),
+    ({"scheme": "lattice", "gateways": 3, "vanish": 1}, "Three gateways survive no dropout"),
+    ({"scheme": "auto", "vanish": 4}, "use 0 to 3"),
+    ({"scheme": "auto", "gateways": 64, "vanish": 18}, "64 gateways with C = 21 survive D = 17"),
+    ({"scheme": "auto", "sample": 2}, "draw 5 or more"),
 ]
 
 
@@ -83,6 +92,31 @@ def test_what_works_is_not_refused(untrained):
     check(Settings(sample=5))
     check(Settings(sample=1, scheme="plain"))
     check(Settings(task="cancer"))
+    check(Settings(scheme="lattice", gateways=64, vanish=17))
+    check(Settings(scheme="auto"))
+
+
+def test_a_check_says_what_rounds_will_need(untrained):
+    plain, masks, lattice, auto = (
+        check(Settings(gateways=40, scheme=each)) for each in ("plain", "masks", "lattice", "auto")
+    )
+
+    assert plain is None
+    assert ("masks", "") == (masks.scheme, masks.reason)
+    assert ("lattice", "") == (lattice.scheme, lattice.reason)
+    assert "lattice" == auto.scheme
+    assert "40 gateways" in auto.reason
+    assert derive_committee(40) == lattice.thresholds == auto.thresholds
+
+
+def test_schemes_by_name():
+    assert choice_of(Settings(scheme="plain")) is None
+    assert Masks() == choice_of(Settings()).scheme
+    assert Lattice() == choice_of(Settings(scheme="lattice")).scheme
+    assert Masks() == choice_of(Settings(scheme="auto")).scheme
+    assert Lattice() == choice_of(Settings(scheme="auto", gateways=40)).scheme
+    assert Masks() == choice_of(Settings(scheme="auto", gateways=40, sample=20)).scheme
+    assert Masks() == choice_of(Settings(scheme="auto", gateways=40, max_dropouts=0)).scheme
 
 
 def test_the_smallest_sample_that_is_named_is_the_smallest():

@@ -458,8 +458,6 @@ class AdditiveClient:
         return self._sum_over(included)
 
     def _sum_over(self, included: frozenset[int]) -> Signed:
-        if not self._spent:  # one answer in a round, whatever the session: and no upload after it
-            self._spend(NO_MODEL)
         rows = [np.frombuffer(self._rows[dealer].reveal(), "<u2") for dealer in sorted(included)]
         self._finish()
         return self._key_sum(included, shares=sum_rows(np.stack(rows)).astype("<u2").tobytes())
@@ -487,7 +485,12 @@ class AdditiveClient:
         return self._sign(Label.SIGN_ANSWER, answer)
 
     def _finish(self) -> None:
-        """The key of this round has done its work: nobody can read the round's shares again."""
+        """One answer in a round, whatever the session, and no upload after it.
+
+        The key of this round has done its work: nobody can read the round's shares again.
+        """
+        if not self._spent:
+            self._spend(NO_MODEL)
         self._context.journal.forget_prekeys(self.params.roster, self.params.round)
         self._machine.finish()
 

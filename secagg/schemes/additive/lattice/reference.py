@@ -13,7 +13,9 @@ from secagg.crypto.labels import Label
 from secagg.crypto.prg import KEY_BYTES, keystream
 
 _HALF_BITS = 20
-_SPREAD_BITS = 80
+_SPREAD = 10
+"""Bytes of a digit: products of 2048 terms of 40 and 16 bits, with a sign, take 68 bits."""
+_HALF = 2 ** (8 * _SPREAD - 1)
 
 
 def encrypt(
@@ -48,12 +50,10 @@ def multiply(left: Sequence[int], right: Sequence[int]) -> list[int]:
     """The product mod X^N + 1: one product of two integers, by evaluation at X = 2^80."""
     degree = len(left)
     product = _evaluate(left) * _evaluate(right)
-    coefficients = []
-    for _ in range(2 * degree):
-        digit = product % 2**_SPREAD_BITS
-        digit -= (digit >> _SPREAD_BITS - 1) << _SPREAD_BITS
-        coefficients.append(digit)
-        product = (product - digit) >> _SPREAD_BITS
+    # half of every digit is added, so that none is negative
+    data = (product + _halves(2 * degree)).to_bytes(2 * degree * _SPREAD, "little")
+    digits = (data[at : at + _SPREAD] for at in range(0, len(data), _SPREAD))
+    coefficients = [int.from_bytes(digit, "little") - _HALF for digit in digits]
     by_power = [low - high for low, high in zip(coefficients, coefficients[degree:], strict=False)]
     return [by_power[_power(k, degree)] for k in range(degree)]
 
@@ -83,8 +83,15 @@ def noise(key: bytes, block: int, degree: int) -> list[int]:
 
 def _evaluate(coefficients: Sequence[int]) -> int:
     degree = len(coefficients)
-    powers = (_power(k, degree) for k in range(degree))
-    return sum(c << _SPREAD_BITS * p for c, p in zip(coefficients, powers, strict=True))
+    by_power = [0] * degree
+    for k, coefficient in enumerate(coefficients):
+        by_power[_power(k, degree)] = coefficient
+    data = b"".join((c + _HALF).to_bytes(_SPREAD, "little") for c in by_power)
+    return int.from_bytes(data, "little") - _halves(degree)
+
+
+def _halves(digits: int) -> int:
+    return int.from_bytes(_HALF.to_bytes(_SPREAD, "little") * digits, "little")
 
 
 def _power(k: int, degree: int) -> int:
