@@ -17,6 +17,7 @@ from fedavg.orchestrator import Orchestrator
 from secagg.average import recipe
 from secagg.errors import SessionAborted
 from secagg.protocol.events import PhaseClosed, Send
+from secagg.schemes.additive.lattice import LatticeEncoding
 from secagg.schemes.additive.lattice.product import Multiplier
 from secagg.schemes.additive.lattice.sampling import NoiseStream
 from secagg.schemes.additive.server import AdditiveServer
@@ -242,6 +243,31 @@ def test_control_a_server_that_keeps_ciphertexts_is_found(spy, tmp_path, caplog,
     run(spy, tmp_path / "out", caplog, "--scheme", "lattice")
 
     assert spy.found["frames up"] == spy.found["objects after upload"]
+
+
+def test_control_uploads_without_a_key_and_noise_are_found(spy, tmp_path, caplog, monkeypatch):
+    """The encoded words themselves are on the wire."""
+
+    def bare(self, source, secret, *, public, rng):
+        del secret, public, rng
+
+        def make():
+            encode = source()
+
+            def fill(vector, first, out):
+                words = np.zeros(2 * len(out), np.uint64)
+                length = self._blocks.lengths[vector]
+                encode(vector, 2 * first, words[: min(len(words), length - 2 * first)])
+                out[:] = words[: len(out)]
+
+            return fill
+
+        return make
+
+    monkeypatch.setattr(LatticeEncoding, "encrypt", bare)
+    run(spy, tmp_path / "out", caplog, "--scheme", "lattice")
+
+    assert "encoded vector 0" in spy.found["frames up"]
 
 
 def test_control_a_server_that_keeps_uploads_is_found(spy, tmp_path, caplog, monkeypatch):
