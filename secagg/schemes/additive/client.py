@@ -5,31 +5,25 @@ Each handler below is one step of `messages.STEPS`; the rules are those of DESIG
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
 
 from secagg import wire
-from secagg.crypto.agreement import check_public_keys
 from secagg.crypto.labels import Label
-from secagg.crypto.packed import PROOF_COLUMNS, check_row, deal, sum_rows
+from secagg.crypto.packed import deal
 from secagg.crypto.secret import Secret
 from secagg.errors import (
-    BadPublicKey,
     BelowFloor,
     ForeignSession,
-    HeaderMismatch,
-    KeyAgreementError,
     LocalProtocolError,
     ModelMismatch,
     NoQuorum,
     NotASubset,
-    OwnMessageAltered,
     SecAggError,
     SelfMissing,
     StateLost,
-    TooFewPrekeys,
     UnexpectedMessage,
     WireError,
 )
@@ -38,31 +32,28 @@ from secagg.protocol.certificate import sign_consistency, verify_certificate
 from secagg.protocol.machine import ClientMachine
 from secagg.protocol.messages import Announce, Signed, UploadHeader
 from secagg.protocol.policy import check_announce, check_round
-from secagg.protocol.prekeys import Prekey, make_prekey, open_prekey
+from secagg.protocol.prekeys import make_prekey
 from secagg.protocol.transcript import (
-    advert_hash,
     included_hash,
-    keys_hash,
     round_hash,
-    session_hash,
     shares_hash,
 )
 from secagg.protocol.uploads import frame_mac
 from secagg.schemes.additive.encoding import EncodingOf
+from secagg.schemes.additive.keyring import Keyring
 from secagg.schemes.additive.messages import (
     STEPS,
     AnswerAgainRequest,
     AnswerRequest,
     Dealing,
-    DealtShare,
     IncludedRequest,
     KeySum,
     UploadRequest,
 )
-from secagg.schemes.additive.shares import Channels, dealing_digest, packing_of
+from secagg.schemes.additive.shares import Channels, Rows, dealing_digest, packing_of
 from secagg.schemes.base import ClientContext, Source
 from secagg.schemes.frames import tagged_frames
-from secagg.thresholds import KEY_COEFFICIENTS, MAX_COMPLETE
+from secagg.thresholds import MAX_COMPLETE
 
 NO_MODEL: Final = bytes(HASH_BYTES)
 
@@ -86,7 +77,7 @@ class AdditiveClient:
         self.round: RoundParams | None = None
         self._channels: Channels | None = None
         self._secret: Secret | None = None
-        self._rows: dict[int, Secret] = {}
+        self._rows = Rows()
         self._included: frozenset[int] | None = None
         self._spent = False
         self._uploaded = False
@@ -130,10 +121,9 @@ class AdditiveClient:
     def _erase(self) -> None:
         if self._channels is not None:
             self._channels.erase()
-        for secret in (self._secret, *self._rows.values()):
-            if secret is not None:
-                secret.erase()
-        self._rows.clear()
+        if self._secret is not None:
+            self._secret.erase()
+        self._rows.erase()
 
     # -- K, and a key for the round ----------------------------------------------------------------
 
@@ -185,87 +175,54 @@ class AdditiveClient:
             verify=context.verify,
         )
         self._encoding = self._encoding_of(params, len(self._cohort))
-        self._check_prekeys(request)
-        self._h2 = shares_hash(self._h0, round_hash(params), len(self._cohort), self._keyed)
+        self._open_keyring(request)
+        ring, gateways = self._keyring, len(self._cohort)
+        self._h2 = shares_hash(ring.h0, round_hash(params), gateways, ring.keyed)
         dealing = self._deal()
         self.round = params
         return dealing
 
-    def _check_prekeys(self, request: UploadRequest) -> None:
+    def _open_keyring(self, request: UploadRequest) -> None:
         """Everybody's key for this round; own private half comes out of the journal."""
-        limits, journal = self._limits, self._context.journal
-        journal.forget_prekeys(self.params.roster, self.params.round - 1)
-        private = journal.prekey(self.params.roster, self.params.round)
-        if private is None:
+        journal, roster, number = self._context.journal, self.params.roster, self.params.round
+        journal.forget_prekeys(roster, number - 1)
+        if journal.prekey(roster, number) is None:
             raise StateLost("this party holds no key for this round (any more)")
-        self._keyed = self._cohort.set_of(request.keyed)
-        if self._position not in self._keyed:
-            raise SelfMissing("asked for an upload among keys that leave mine out")
-        committee = self._members & self._keyed
-        needed = limits.committee - limits.max_dropouts
-        if len(committee) < needed:
-            raise TooFewPrekeys(f"{len(committee)} members have a key, {needed} are needed")
-        shown = sorted(committee | {self._position})
-        others = sorted(self._keyed.difference(shown))
-        if len(request.prekeys) != len(shown) or len(request.hashes) != len(others):
-            raise WireError("not one prekey or hash for each gateway that has one")
-        signed = dict(zip(shown, request.prekeys, strict=True))
-        if signed[self._position] != self._prekey(self.params.round):
-            raise OwnMessageAltered("my own prekey came back changed")
-        self._prekeys = {
-            position: self._open_prekey(position, signed[position]) for position in shown
-        }
-        self._check_keys([prekey.key for prekey in self._prekeys.values()])
-        self._hashes = {position: advert_hash(each) for position, each in signed.items()}
-        self._hashes |= dict(zip(others, request.hashes, strict=True))
-        k = session_hash(self.params)
-        self._h0 = keys_hash(k, len(self._cohort), self._hashes)
-        self._private = Secret(private)
-
-    def _open_prekey(self, position: int, signed: Signed) -> Prekey:
-        try:
-            return open_prekey(
-                signed,
-                cohort=self._cohort,
-                position=position,
-                roster=self.params.roster,
-                round=self.params.round,
-                verify=self._context.verify,
-            )
-        except KeyAgreementError as error:
-            raise BadPublicKey(f"prekey of {self._cohort.ids[position]!r}: {error}") from None
-
-    def _check_keys(self, keys: Sequence[bytes]) -> None:
-        try:
-            check_public_keys([self.params.orchestrator_key, *keys])
-        except KeyAgreementError as error:
-            raise BadPublicKey(str(error)) from None
+        self._keyring = Keyring(
+            request,
+            params=self.params,
+            cohort=self._cohort,
+            position=self._position,
+            own=self._prekey(number),
+            verify=self._context.verify,
+        )
 
     @property
-    def _members(self) -> frozenset[int]:
-        return frozenset(range(self._limits.committee))
+    def _member(self) -> bool:
+        return self._position < self._limits.committee
 
     def _deal(self) -> Signed:
         context = self._context
         secret = self._encoding.secret(context.rng)
         self._secret = Secret(secret.astype("<i2").tobytes())
-        own = self._prekeys[self._position]
-        private, self._private = self._private.reveal(), self._private
+        private = context.journal.prekey(self.params.roster, self.params.round)
+        if private is None:
+            raise StateLost("this party holds no key for this round (any more)")
+        own = self._keyring[self._position]
         self._channels = Channels(private, own, self._position, self.params, self._h2)
-        self._private.erase()
-        dealt = deal(secret, packing_of(self._limits), context.rng)
-        others = sorted((self._members & self._keyed) - {self._position})
+        packing = packing_of(self._limits)
+        dealt = deal(secret, packing, context.rng)
         ciphertexts = self._channels.seal(
             {
-                member: (self._prekeys[member].key, dealt.rows[member].astype("<u2").tobytes())
-                for member in others
+                member: (self._keyring[member].key, dealt.rows[member].astype("<u2").tobytes())
+                for member in self._keyring.committee - {self._position}
             }
         )
-        if self._position in self._members:
-            self._rows[self._position] = Secret(dealt.rows[self._position].tobytes())
+        if self._member:
+            self._rows.keep(self._position, dealt.rows[self._position])
         proof = dealt.prove(dealing_digest(self._h2, self._position, ciphertexts))
         header = UploadHeader(
-            h0=self._h0,
+            h0=self._keyring.h0,
             h2=self._h2,
             position=self._position,
             complaints=self._cohort.bits(()),
@@ -319,7 +276,7 @@ class AdditiveClient:
         if channels is None or secret is None:
             raise LocalProtocolError("no upload is due: nothing has been dealt")
         mac = frame_mac(
-            channels.frame_secret(), salt=self._h0, session=session, position=self._position
+            channels.frame_secret(), salt=self._keyring.h0, session=session, position=self._position
         )
         frames = tagged_frames(
             self._encoding.encrypt(
@@ -350,14 +307,14 @@ class AdditiveClient:
         if self._position not in included:
             raise SelfMissing("asked to certify a set that leaves me out")
         self._included = included
-        if self._position not in self._members:
+        if not self._member:
             self._finish()
         return sign_consistency(self._context.identity.key, self.params.session, self._h3(included))
 
     def _accept_set(self, bitmap: bytes) -> frozenset[int]:
         """U3, if a sum over it may open: no two sets of this size have nobody in common."""
         included = self._cohort.set_of(bitmap)
-        if not included <= self._keyed:
+        if not included <= self._keyring.keyed:
             raise NotASubset("U3 has members without a key for this round")
         if self._spent and self._position not in included:
             raise SelfMissing("asked for an answer about a set that leaves me out")
@@ -369,22 +326,21 @@ class AdditiveClient:
         return included
 
     def _h3(self, included: frozenset[int]) -> bytes:
-        return included_hash(self._h0, self._h2, len(self._cohort), included)
+        return included_hash(self._keyring.h0, self._h2, len(self._cohort), included)
 
     # -- the one answer ----------------------------------------------------------------------------
 
     def _answer(self, request: AnswerRequest) -> Signed:
-        if self._position not in self._members:
+        if not self._member:
             raise UnexpectedMessage("only members of the committee hold shares")
         included = self._accept_set(request.included)
         self._check_certificate(request, included)
-        self._take_prekeys(included, request.prekeys)
-        self._complaints = self._open_shares(included, request.shares)
+        self._complaints = self._open_shares(included, request)
         self._included = included
         if self._complaints:
             if len(self._cohort) > MAX_COMPLETE:  # another set would take another certificate
                 self._finish()
-            return self._complain(included)
+            return self._key_sum(included, complaints=self._complaints)
         return self._sum_over(included)
 
     def _check_certificate(self, request: AnswerRequest, included: frozenset[int]) -> None:
@@ -406,48 +362,20 @@ class AdditiveClient:
             verify=self._context.verify,
         )
 
-    def _take_prekeys(self, included: frozenset[int], prekeys: Sequence[Signed]) -> None:
-        """The keys of dealers outside the committee, of which h0 has the hashes."""
-        dealers = sorted(included - self._members)
-        if len(prekeys) != len(dealers):
-            raise WireError("not one prekey for each member of U3 outside the committee")
-        for dealer, signed in zip(dealers, prekeys, strict=True):
-            if advert_hash(signed) != self._hashes[dealer]:
-                raise HeaderMismatch(f"{self._cohort.ids[dealer]!r} dealt under another prekey")
-            self._prekeys[dealer] = self._open_prekey(dealer, signed)
-        self._check_keys([prekey.key for prekey in self._prekeys.values()])
-
-    def _open_shares(
-        self, included: frozenset[int], shares: Sequence[DealtShare]
-    ) -> frozenset[int]:
+    def _open_shares(self, included: frozenset[int], request: AnswerRequest) -> frozenset[int]:
         """Keep each dealer's row; a dealer whose row is unusable is complained about."""
-        dealers = sorted(included - {self._position})
-        if len(shares) != len(dealers):
-            raise WireError("not one share for each other member of U3")
-        dealt = dict(zip(dealers, shares, strict=True))
         if self._channels is None:
             raise StateLost("the key of this round is gone")
-        opened = self._channels.open(
-            {
-                dealer: (self._prekeys[dealer].key, share.ciphertext)
-                for dealer, share in dealt.items()
-            }
-        )
-        for dealer, row in opened.items():
-            if self._row_fits(row, dealt[dealer]):
-                self._rows[dealer] = Secret(row)
-        return frozenset(dealers) - self._rows.keys()
-
-    def _row_fits(self, row: bytes, share: DealtShare) -> bool:
-        """The row has its size and lies on the polynomials that its dealer has proved."""
-        width = packing_of(self._limits).columns(KEY_COEFFICIENTS) + PROOF_COLUMNS
-        if len(row) != 2 * width or len(share.evaluation) != 2 * PROOF_COLUMNS:
-            return False
-        evaluation = np.frombuffer(share.evaluation, "<u2")
-        return check_row(np.frombuffer(row, "<u2"), share.digest, evaluation)
-
-    def _complain(self, included: frozenset[int]) -> Signed:
-        return self._key_sum(included, complaints=self._complaints)
+        dealers = sorted(included - {self._position})
+        if len(request.shares) != len(dealers):
+            raise WireError("not one share for each other member of U3")
+        outside = [dealer for dealer in dealers if dealer >= self._limits.committee]
+        self._keyring.add(outside, request.prekeys)
+        dealt = dict(zip(dealers, request.shares, strict=True))
+        sealed = {i: (self._keyring[i].key, share.ciphertext) for i, share in dealt.items()}
+        for dealer, row in self._channels.open(sealed).items():
+            self._rows.take(dealer, row, dealt[dealer], packing_of(self._limits))
+        return frozenset(dealer for dealer in dealers if dealer not in self._rows)
 
     def _answer_again(self, request: AnswerAgainRequest) -> Signed:
         included = self._accept_set(request.included)
@@ -458,9 +386,9 @@ class AdditiveClient:
         return self._sum_over(included)
 
     def _sum_over(self, included: frozenset[int]) -> Signed:
-        rows = [np.frombuffer(self._rows[dealer].reveal(), "<u2") for dealer in sorted(included)]
+        shares = self._rows.sum(included)
         self._finish()
-        return self._key_sum(included, shares=sum_rows(np.stack(rows)).astype("<u2").tobytes())
+        return self._key_sum(included, shares=shares)
 
     def _key_sum(
         self,

@@ -5,23 +5,20 @@ It keeps one running sum and the uploads still on their way in; never n vectors.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import BinaryIO, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from secagg import wire
 from secagg.crypto.agreement import agree, public_key
 from secagg.crypto.labels import Label
-from secagg.crypto.packed import PROOF_COLUMNS, evaluate_each
+from secagg.crypto.packed import PROOF_COLUMNS
 from secagg.crypto.reed_solomon import PRIME
 from secagg.crypto.secret import Secret
-from secagg.encoding import encode
 from secagg.errors import (
     BelowThreshold,
-    ConfigurationError,
     LocalProtocolError,
     SecAggError,
     SessionAborted,
@@ -47,22 +44,21 @@ from secagg.protocol.transcript import (
     session_hash,
     shares_hash,
 )
-from secagg.protocol.uploads import BadFrame, Span, Staging, frame_mac
+from secagg.protocol.uploads import BadFrame, frame_mac
 from secagg.schemes.additive.encoding import EncodingOf
 from secagg.schemes.additive.messages import (
     STEPS,
     AnswerAgainRequest,
-    AnswerRequest,
     Dealing,
-    DealtShare,
     IncludedRequest,
     KeySum,
-    UploadRequest,
 )
+from secagg.schemes.additive.questions import answer_requests, check_sizes, upload_requests
 from secagg.schemes.additive.recovery import Complaints, too_few, total_key, weigh
-from secagg.schemes.additive.shares import Row, dealing_digest, packing_of
+from secagg.schemes.additive.shares import Row, packing_of, sealed_bytes
+from secagg.schemes.additive.summing import Summing
 from secagg.schemes.base import Opened, ServerContext, Words
-from secagg.thresholds import KEY_COEFFICIENTS, MAX_COMPLETE, SEAL_BYTES
+from secagg.thresholds import KEY_COEFFICIENTS, MAX_COMPLETE
 
 NOBODY: Final[frozenset[int]] = frozenset()
 
@@ -126,13 +122,11 @@ class AdditiveServer:
             verify=context.verify,
             on_drop=self._dropped,
         )
-        self._check_request_size()
+        check_sizes(self._announce, self._signed_round, self._cohort)
         self._members = frozenset(range(limits.committee))
-        spans = wire.frame_spans(self._encoding.words, self._encoding.unit)
-        self._staging = Staging(spans, max_in_flight=context.max_in_flight, spool=context.spool)
-        self._kept: dict[int, _Kept] | None = {} if keep_uploads else None
+        self._summing: Summing | None = None
+        self._keep = keep_uploads
         self._dealt: dict[int, Dealing] = {}
-        self._complete: set[int] = set()
         self._signatures: dict[int, bytes] = {}
         self._sums: dict[int, Row] = {}
         self._complaints: dict[int, frozenset[int]] = {}
@@ -144,39 +138,6 @@ class AdditiveServer:
         self.round = self._round_params(self.params)
         self._signed_round = sign_round(self._context.identity.key, self.round)
         self._encoding = self._encoding_of(self.round, len(self._cohort))
-
-    def _check_request_size(self) -> None:
-        """The two requests that grow with the cohort carry every prekey, P and every share."""
-        n, limits = len(self._cohort), self._limits
-        bits, key = self._cohort.bits(()), bytes(32)
-        name = max(self._cohort.ids, key=lambda name: len(str(name)))
-        prekey = encode(Prekey(roster=key, round=self.params.round, member=name, key=key))
-        signed = (Signed(body=prekey, signature=bytes(64)),)
-        share = DealtShare(
-            ciphertext=bytes(self._sealed_bytes), digest=key, evaluation=bytes(2 * PROOF_COLUMNS)
-        )
-        upload = UploadRequest(
-            announce=self._announce,
-            round=self._signed_round,
-            keyed=bits,
-            prekeys=signed * (limits.committee + 1),
-            hashes=(key,) * (n - limits.committee),
-        )
-        answer = AnswerRequest(
-            included=bits,
-            certificate=Certificate(signers=bits, signatures=(bytes(64),) * limits.quorum),
-            prekeys=signed * (n - limits.committee),
-            shares=(share,) * (n - 1),
-        )
-        for request, cure in ((upload, "average fewer, larger arrays"), (answer, "lower D or n")):
-            if (size := len(encode(request))) > wire.MAX_PAYLOAD:
-                raise ConfigurationError(
-                    f"a request of {size} bytes, frames hold {wire.MAX_PAYLOAD}: {cure}"
-                )
-
-    @property
-    def _sealed_bytes(self) -> int:
-        return self._packing.row_bytes(KEY_COEFFICIENTS) + SEAL_BYTES
 
     def start(self) -> None:
         """Open the first phase: ask for missing prekeys, or at once for the uploads."""
@@ -218,8 +179,9 @@ class AdditiveServer:
         return self._setup
 
     def _dropped(self) -> None:
-        for position in self.machine.dropped:
-            self._staging.discard(position)
+        if self._summing is not None:
+            for position in self.machine.dropped:
+                self._summing.discard(position)
 
     # -- prekeys -----------------------------------------------------------------------------------
 
@@ -256,28 +218,18 @@ class AdditiveServer:
         # only now: the model may be the mean of a round that ran beside the set-up
         self._use_round()
         n = len(self._cohort)
-        self._hashes = {place: advert_hash(self._prekeys[place][0]) for place in self._keyed}
-        self._h0 = keys_hash(session_hash(self.params), n, self._hashes)
+        prekeys = {place: self._prekeys[place][0] for place in sorted(self._keyed)}
+        hashes = {place: advert_hash(each) for place, each in prekeys.items()}
+        self._h0 = keys_hash(session_hash(self.params), n, hashes)
         self._h2 = shares_hash(self._h0, round_hash(self.round), n, self._keyed)
-        self._sum = self._encoding.running_sum()
-        return _Lazy(sorted(self._keyed), self._upload_request())
-
-    def _upload_request(self) -> Callable[[int], UploadRequest]:
-        """Members get the same request; the others' has their own prekey among the members'."""
-        bitmap = self._cohort.bits(self._keyed)
-
-        def request(shown: frozenset[int]) -> UploadRequest:
-            return UploadRequest(
-                announce=self._announce,
-                round=self._signed_round,
-                keyed=bitmap,
-                prekeys=tuple(self._prekeys[place][0] for place in sorted(shown)),
-                hashes=tuple(self._hashes[place] for place in sorted(self._keyed - shown)),
-            )
-
-        committee = self._keyed & self._members
-        same = request(committee)
-        return lambda place: same if place in committee else request(committee | {place})
+        self._summing = Summing(
+            self._encoding.running_sum(),
+            wire.frame_spans(self._encoding.words, self._encoding.unit),
+            max_in_flight=self._context.max_in_flight,
+            spool=self._context.spool,
+            keep=self._keep,
+        )
+        return upload_requests(self._announce, self._signed_round, self._cohort, prekeys)
 
     # -- uploads -----------------------------------------------------------------------------------
 
@@ -288,7 +240,7 @@ class AdditiveServer:
             raise Dropped(DropReason.FOREIGN, "upload header of another transcript or position")
         receivers = len((self._keyed & self._members) - {position})
         sizes = {len(ciphertext) for ciphertext in dealing.ciphertexts}
-        if len(dealing.ciphertexts) != receivers or sizes != {self._sealed_bytes}:
+        if len(dealing.ciphertexts) != receivers or sizes != {sealed_bytes(self._limits)}:
             raise Dropped(DropReason.MALFORMED, f"not one share for each of {receivers} members")
         self._elements(dealing.proof, PROOF_COLUMNS * self._limits.share_threshold)
         if self._cohort.set_of(header.complaints):
@@ -297,7 +249,7 @@ class AdditiveServer:
         self._dealt[position] = dealing
         shared = agree(self._private.reveal(), self._prekeys[position][1].key)
         mac = frame_mac(shared, salt=self._h0, session=self.params.session, position=position)
-        self._staging.open(position, mac)
+        self._uploads.expect(position, mac)
         return False
 
     @staticmethod
@@ -335,24 +287,18 @@ class AdditiveServer:
         if self.machine.phase != "upload" or position not in self.machine.waiting_for:
             return
         try:
-            complete = self._staging.add(position, sequence, region, words, tag)
+            if self._uploads.take_frame(position, sequence, region, words, tag):
+                self.machine.finish(position)
         except BadFrame as error:
             self.machine.drop(position, DropReason.BAD_FRAME, str(error))
-        else:
-            if complete:
-                self._add(position)
         with self._forgetting():
             self.machine.close_if_complete()
 
-    def _add(self, position: int) -> None:
-        kept = None
-        if self._kept is not None:
-            kept = self._kept[position] = _Kept(self._context.spool())
-        for span, words in self._staging.take(position):
-            self._sum.add(span[0], span[1], words)
-            if kept is not None:
-                kept.write(span, words)
-        self.machine.finish(position)
+    @property
+    def _uploads(self) -> Summing:
+        if self._summing is None:
+            raise LocalProtocolError("no upload is asked for (yet)")
+        return self._summing
 
     def _close_uploads(self, included: frozenset[int]) -> Mapping[int, Struct]:
         self._include(included)
@@ -388,44 +334,15 @@ class AdditiveServer:
         members = sorted(live & self._members)
         if len(members) < self._limits.share_threshold:
             raise BelowThreshold(len(members), self._limits.share_threshold, self.machine.phase)
-        dealers = sorted(self._u3)
-        digests = {
-            dealer: dealing_digest(self._h2, dealer, self._dealt[dealer].ciphertexts)
-            for dealer in dealers
-        }
-        evaluations = self._evaluations(dealers)
-        # a dealer's ciphertexts go over the members with a prekey, without itself
-        places = {member: at for at, member in enumerate(sorted(self._keyed & self._members))}
-        outside = [dealer for dealer in dealers if dealer not in self._members]
-        prekeys = tuple(self._prekeys[dealer][0] for dealer in outside)
-        bitmap = self._cohort.bits(self._u3)
-
-        def share(dealer: int, member: int) -> DealtShare:
-            at = places[member] - (dealer in places and dealer < member)
-            return DealtShare(
-                ciphertext=self._dealt[dealer].ciphertexts[at],
-                digest=digests[dealer],
-                evaluation=evaluations[dealer][member].tobytes(),
-            )
-
-        def request(member: int) -> AnswerRequest:
-            return AnswerRequest(
-                included=bitmap,
-                certificate=self._certificate,
-                prekeys=prekeys,
-                shares=tuple(share(dealer, member) for dealer in dealers if dealer != member),
-            )
-
-        return _Lazy(members, request)
-
-    def _evaluations(self, dealers: Sequence[int]) -> dict[int, NDArray[np.uint16]]:
-        """Every dealing proof at every member's point: uint16[m, 8] by dealer."""
-        proofs = [
-            np.frombuffer(self._dealt[dealer].proof, "<u2").reshape(PROOF_COLUMNS, -1)
-            for dealer in dealers
-        ]
-        values = evaluate_each(np.stack(proofs), self._packing)
-        return {dealer: each.astype("<u2") for dealer, each in zip(dealers, values, strict=True)}
+        return answer_requests(
+            members,
+            h2=self._h2,
+            cohort=self._cohort,
+            limits=self._limits,
+            prekeys={place: self._prekeys[place][0] for place in sorted(self._keyed)},
+            dealt={dealer: self._dealt[dealer] for dealer in sorted(self._u3)},
+            certificate=self._certificate,
+        )
 
     def _take_answer(self, position: int, answer: KeySum, _signed: Signed) -> bool:
         if (answer.h3, answer.position) != (self._h3, position):
@@ -480,12 +397,11 @@ class AdditiveServer:
         members = found.satisfied & rest
         floor = max(limits.min_included, limits.quorum)
         enough = len(members) >= limits.share_threshold and len(rest) >= floor
-        if self._kept is None or not enough or limits.gateways > MAX_COMPLETE:
+        if not self._uploads.keeps or not enough or limits.gateways > MAX_COMPLETE:
             raise too_few(len(self._sums), limits, found, self._cohort.ids)
         for dealer in sorted(found.dealers):
             self.machine.drop(dealer, DropReason.BAD_DEALER)
-            for (vector, first, _), words in self._kept[dealer].read():
-                self._sum.subtract(vector, first, words)
+            self._uploads.take_out(dealer)
         self._include(rest)
         self._sums.clear()
         self._signatures.clear()
@@ -510,7 +426,7 @@ class AdditiveServer:
         for position in liars:
             self.machine.drop(position, DropReason.BAD_SHARE)
         workers = self._context.workers
-        vectors = self._sum.open(
+        vectors = self._uploads.total.open(
             key, public=round_hash(self.round), included=included, workers=workers
         )
         total = check_opened(self.round, vectors, included, workers)
@@ -530,8 +446,8 @@ class AdditiveServer:
 
     def _forget(self) -> None:
         self._private.erase()
-        for kept in (self._kept or {}).values():
-            kept.close()
+        if self._summing is not None:
+            self._summing.close()
 
     def audit(self) -> AuditRecord:
         """What everybody can verify afterwards.
@@ -547,47 +463,10 @@ class AdditiveServer:
             announce=self._announce,
             round=self._signed_round,
             keys=self._cohort.bits(self._keyed),
-            key_hashes=tuple(self._hashes[position] for position in sorted(self._keyed)),
+            key_hashes=tuple(advert_hash(self._prekeys[i][0]) for i in sorted(self._keyed)),
             dealers=self._cohort.bits(self._keyed),
             included=self._cohort.bits(self._u3),
             headers=tuple(self._dealt[position].header for position in sorted(self._u3)),
             certificate=self._certificate,
             dropped=drop_records(self._cohort, self.machine.dropped.values()),
         )
-
-
-class _Lazy(Mapping[int, Struct]):
-    """Requests that are made when they are sent: all at once would be every share of everybody."""
-
-    def __init__(self, positions: list[int], make: Callable[[int], Struct]) -> None:
-        self._positions = positions
-        self._make = make
-
-    def __getitem__(self, position: int) -> Struct:
-        return self._make(position)
-
-    def __iter__(self) -> Iterator[int]:
-        return iter(self._positions)
-
-    def __len__(self) -> int:
-        return len(self._positions)
-
-
-class _Kept:
-    """An upload that may have to be taken out again, in a temporary file."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self._spans: list[Span] = []
-
-    def write(self, span: Span, words: Words) -> None:
-        self._file.write(words.data)
-        self._spans.append(span)
-
-    def read(self) -> Iterator[tuple[Span, Words]]:
-        self._file.seek(0)
-        for span in self._spans:
-            yield span, np.frombuffer(self._file.read(8 * span[2]), dtype="<u8")
-
-    def close(self) -> None:
-        self._file.close()

@@ -10,13 +10,15 @@ from numpy.typing import NDArray
 from secagg.crypto.agreement import agree_each
 from secagg.crypto.kdf import derive, digest
 from secagg.crypto.labels import Label
-from secagg.crypto.packed import Packing
+from secagg.crypto.packed import PROOF_COLUMNS, Packing, check_row, sum_rows
 from secagg.crypto.secret import Secret
 from secagg.encoding import u64
 from secagg.errors import SealError
 from secagg.params import SessionParams, Thresholds
 from secagg.protocol.prekeys import Prekey
 from secagg.protocol.sharing import open_share, seal_share
+from secagg.schemes.additive.messages import DealtShare
+from secagg.thresholds import KEY_COEFFICIENTS, SEAL_BYTES
 
 Row = NDArray[np.uint16]
 """uint16[columns + 8]: one member's values of one dealer's polynomials."""
@@ -31,6 +33,11 @@ def packing_of(thresholds: Thresholds) -> Packing:
     )
 
 
+def sealed_bytes(thresholds: Thresholds) -> int:
+    """Size of one sealed share."""
+    return packing_of(thresholds).row_bytes(KEY_COEFFICIENTS) + SEAL_BYTES
+
+
 def dealing_digest(h2: bytes, dealer: int, ciphertexts: Sequence[bytes]) -> bytes:
     """What the challenge of a dealing proof follows from: all shares, fixed before it.
 
@@ -43,6 +50,42 @@ def dealing_digest(h2: bytes, dealer: int, ciphertexts: Sequence[bytes]) -> byte
         ciphertexts: sealed shares, by other member in U1.
     """
     return digest(Label.HASH_DEALING, h2, u64(dealer), *ciphertexts)
+
+
+class Rows:
+    """What one member holds: a row of each dealer's polynomials."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, Secret] = {}
+
+    def __contains__(self, dealer: int) -> bool:
+        return dealer in self._rows
+
+    def keep(self, dealer: int, row: Row) -> None:
+        """Keep a row without a check: the member's own."""
+        self._rows[dealer] = Secret(row.astype("<u2").tobytes())
+
+    def take(self, dealer: int, row: bytes, share: DealtShare, packing: Packing) -> None:
+        """Keep a row that has its size and lies on the polynomials that its dealer has proved."""
+        if (
+            len(row) != packing.row_bytes(KEY_COEFFICIENTS)
+            or len(share.evaluation) != 2 * PROOF_COLUMNS
+        ):
+            return
+        values, evaluation = np.frombuffer(row, "<u2"), np.frombuffer(share.evaluation, "<u2")
+        if check_row(values, share.digest, evaluation):
+            self._rows[dealer] = Secret(row)
+
+    def sum(self, dealers: frozenset[int]) -> bytes:
+        """The sum of these dealers' rows: uint16[columns]."""
+        rows = [np.frombuffer(self._rows[dealer].reveal(), "<u2") for dealer in sorted(dealers)]
+        return sum_rows(np.stack(rows)).astype("<u2").tobytes()
+
+    def erase(self) -> None:
+        """Forget all rows."""
+        for row in self._rows.values():
+            row.erase()
+        self._rows.clear()
 
 
 class Channels:

@@ -238,7 +238,7 @@ def refused(world: Lied, error: type[Exception]) -> None:
 
     assert [error] == [type(reason) for reason in world.reasons]
     assert ["abort"] == world.afterwards
-    assert client is None or not client._rows
+    assert client is None or not client._rows._rows
     assert client is None or client.done
 
 

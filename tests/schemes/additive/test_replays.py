@@ -282,11 +282,11 @@ def test_the_key_of_a_round_is_gone_once_a_later_one_is_seen():
 def test_the_secrets_are_gone_when_it_is_over(included):
     stage = small()
     client = stage.uploaded(ME)
-    secrets = [client._secret, client._channels._private, client._rows[ME]]
+    secrets = [client._secret, client._channels._private, client._rows._rows[ME]]
     stage.reply(client, stage.question(ME, included))
 
     assert client.done
-    assert not client._rows
+    assert not client._rows._rows
     for secret in secrets:
         with pytest.raises(errors.LocalProtocolError):
             secret.reveal()

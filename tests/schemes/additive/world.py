@@ -275,7 +275,7 @@ class Stage:
     def _deal(self, i: int, view: View) -> tuple[Dealing, bytes]:
         client = self.client(i, view)
         signed = client.receive(self.upload_request(view, i))
-        own = client._rows[i].reveal() if i in self.committee else b""
+        own = client._rows._rows[i].reveal() if i in self.committee else b""
         return encoding.decode(Dealing, signed.body), own
 
     def dealt_to(self, i: int, request: UploadRequest) -> Dealing:
