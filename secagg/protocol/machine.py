@@ -200,6 +200,7 @@ class ServerMachine:
         cohort: ids and keys by position.
         verify: signature check.
         on_drop: called after each drop; it may drop more.
+        on_abort: called when the session ends without a result, to erase what was kept for it.
     """
 
     def __init__(
@@ -210,12 +211,14 @@ class ServerMachine:
         cohort: Cohort,
         verify: Verify,
         on_drop: Callable[[], None],
+        on_abort: Callable[[], None],
     ) -> None:
         self._steps = steps
         self._stages = stages
         self._cohort = cohort
         self._verify = verify
         self._on_drop = on_drop
+        self._on_abort = on_abort
         self._phase = _Phase()
         self._seen: dict[tuple[int, str], Signed] = {}
         self._over: SessionAborted | None = None
@@ -347,6 +350,7 @@ class ServerMachine:
         self._over = reason
         self._phase.waiting.clear()
         self.requests = {}
+        self._on_abort()
 
     def _close(self) -> None:
         step = self._steps[self._phase.index]

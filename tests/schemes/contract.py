@@ -125,6 +125,8 @@ def one_more_than_promised_ends_the_round_or_is_right(scheme: Scheme) -> None:
             assert isinstance(world.events[-1], Aborted)
             with pytest.raises(LocalProtocolError):
                 _ = world.server.result
+            with pytest.raises(LocalProtocolError, match="erased"):
+                world.server._server._private.reveal()
     everybody = dict.fromkeys(range(4), phases(scheme)[-1])
     world = World(scheme, 4, vanish=everybody).play()
 

@@ -5,8 +5,7 @@ It keeps one running sum and the uploads still on their way in; never n vectors.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import numpy as np
@@ -21,7 +20,6 @@ from secagg.errors import (
     BelowThreshold,
     LocalProtocolError,
     SecAggError,
-    SessionAborted,
 )
 from secagg.params import GatewayId, RoundParams, SessionParams, Struct
 from secagg.protocol.audit import AuditRecord, drop_records
@@ -121,6 +119,7 @@ class AdditiveServer:
             cohort=self._cohort,
             verify=context.verify,
             on_drop=self._dropped,
+            on_abort=self._forget,
         )
         check_sizes(self._announce, self._signed_round, self._cohort)
         self._members = frozenset(range(limits.committee))
@@ -150,8 +149,7 @@ class AdditiveServer:
 
     def receive(self, position: int, name: str, signed: Signed) -> None:
         """Take one signed answer; see `ServerMachine.receive`."""
-        with self._forgetting():
-            self.machine.receive(position, name, signed)
+        self.machine.receive(position, name, signed)
 
     def advance(self) -> None:
         """Time is up for the open phase.
@@ -160,8 +158,7 @@ class AdditiveServer:
             LocalProtocolError: no phase is open.
             SessionAborted: too few gateways are left.
         """
-        with self._forgetting():
-            self.machine.advance()
+        self.machine.advance()
 
     @property
     def round_announced(self) -> bool:
@@ -291,8 +288,7 @@ class AdditiveServer:
                 self.machine.finish(position)
         except BadFrame as error:
             self.machine.drop(position, DropReason.BAD_FRAME, str(error))
-        with self._forgetting():
-            self.machine.close_if_complete()
+        self.machine.close_if_complete()
 
     @property
     def _uploads(self) -> Summing:
@@ -434,15 +430,6 @@ class AdditiveServer:
             self._certificate = self._certify()
         self.opened = Opened(self._u3, vectors, total, self._encoding.noise)
         self._forget()
-
-    @contextmanager
-    def _forgetting(self) -> Iterator[None]:
-        """Whatever ends the round ends what was kept for it."""
-        try:
-            yield
-        except SessionAborted:
-            self._forget()
-            raise
 
     def _forget(self) -> None:
         self._private.erase()

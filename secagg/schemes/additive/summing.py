@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import BinaryIO
+from weakref import finalize
 
 import numpy as np
 
@@ -86,6 +87,8 @@ class _Kept:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        # also when the session is left half way and nobody closes anything
+        self.close = finalize(self, file.close)
         self._spans: list[Span] = []
 
     def write(self, span: Span, words: Words) -> None:
@@ -96,6 +99,3 @@ class _Kept:
         self._file.seek(0)
         for span in self._spans:
             yield span, np.frombuffer(self._file.read(8 * span[2]), dtype="<u8")
-
-    def close(self) -> None:
-        self._file.close()

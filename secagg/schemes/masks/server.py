@@ -98,7 +98,12 @@ class MasksServer:
             "unmasking": Stage(self._take_unmasking, self._close_unmasking, 0),
         }
         self.machine = ServerMachine(
-            STEPS, stages, cohort=self._cohort, verify=context.verify, on_drop=self._dropped
+            STEPS,
+            stages,
+            cohort=self._cohort,
+            verify=context.verify,
+            on_drop=self._dropped,
+            on_abort=self._private.erase,
         )
         self._check_request_size()
         spans = wire.frame_spans([vector.words for vector in self.round.vectors])

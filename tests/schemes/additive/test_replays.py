@@ -7,9 +7,9 @@ from functools import lru_cache
 import numpy as np
 import pytest
 from msgspec.structs import replace
-from secagg.crypto.packed import PRIME
 
 from secagg import encoding, errors
+from secagg.crypto.packed import PRIME
 from secagg.params import Struct
 from secagg.protocol.prekeys import Prekey
 from secagg.schemes.additive.shares import Channels

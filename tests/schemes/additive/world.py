@@ -12,10 +12,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
-from secagg.crypto.packed import PROOF_COLUMNS, evaluate
 
 from secagg import encoding
 from secagg.crypto.agreement import public_key
+from secagg.crypto.packed import PROOF_COLUMNS, evaluate
 from secagg.errors import SecAggError
 from secagg.params import (
     Entropy,
