@@ -3,8 +3,8 @@
 A secret of N integers, padded with zeros, is written into ell rows of columns = ceil(N / ell)
 values each. Each column is a polynomial of degree below R over GF(p), p = 65521, that takes the
 column's values at ell slots and uniform values at t = R - ell anchors; member j holds the row of
-all columns' values at x = j + 1. Any t members know nothing, for the anchors
-make every choice of the slots' values equally likely; any R open all.
+all columns' values at x = j + 1. Any t members know nothing, for the anchors make every choice of
+the slots' values equally likely; any R open all.
 
 The dealing proof has 8 more columns, uniform at all R places. Once all rows are fixed, a challenge
 rho is drawn, and the dealer publishes g_c = r_c + sum over columns of rho[c, col] f_col, at the R
@@ -137,7 +137,8 @@ def challenge(digest: bytes, columns: int) -> Row:
     """rho, uniform in GF(p): uint16[8, columns], an XOF of `digest`."""
     wanted = PROOF_COLUMNS * columns
     seed = labelled(Label.XOF_DEALING, digest)
-    # one draw in 4369 is rejected: twice the mean and a margin that is never used up
+    # One draw in 4369 is rejected. Four times the mean and 64 more are too few with probability
+    # below 2^-200, whatever digest a dealer searches for.
     drawn = hashlib.shake_128(seed).digest(2 * (wanted + wanted // 1024 + 64))
     fitting = _accepted(drawn)[:wanted]
     return _row(fitting).reshape(PROOF_COLUMNS, columns)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from itertools import combinations
+from struct import iter_unpack
 
 import numpy as np
 import pytest
@@ -39,6 +41,83 @@ def dealt_of(packing, length=23, seed=0):
 
 def secret_rows(dealt):
     return dealt.rows[:, :-PROOF_COLUMNS]
+
+
+# -- the definition, in Python integers and with nothing of the library ----------------------------
+
+
+def drawn_by_hand(count, rng):
+    kept = []
+    while len(kept) < count:
+        words = iter_unpack("<H", rng(2 * (count - len(kept))))
+        kept += [word for (word,) in words if word < 65521]
+    return kept
+
+
+def values_by_hand(secret, packing, rng):
+    """Place -> values of all columns and of the 8 masks there."""
+    m, ell, t = packing.members, packing.packed, packing.threshold - packing.packed
+    columns = -(-len(secret) // ell)
+    padded = [value % 65521 for value in secret] + [0] * (ell * columns - len(secret))
+    anchors, masks = drawn_by_hand(t * columns, rng), drawn_by_hand((ell + t) * 8, rng)
+    places = [65520 - i for i in range(ell)] + [m + 1 + i for i in range(t)]
+    rows = [(padded + anchors)[columns * i : columns * (i + 1)] for i in range(ell + t)]
+    return {x: rows[i] + masks[8 * i : 8 * (i + 1)] for i, x in enumerate(places)}
+
+
+def interpolated_by_hand(values, x):
+    """Of a table place -> numbers, the numbers at x."""
+    result = [0] * len(next(iter(values.values())))
+    for place, numbers in values.items():
+        factor = 1
+        for other in values:
+            if other != place:
+                factor = factor * (x - other) * pow(place - other, -1, 65521) % 65521
+        result = [(r + factor * v) % 65521 for r, v in zip(result, numbers, strict=True)]
+    return result
+
+
+def challenge_by_hand(oracle, digest, columns):
+    stream = hashlib.shake_128(oracle.labelled(b"xof-dealing", [digest])).digest(32 * columns)
+    kept = [word for (word,) in iter_unpack("<H", stream) if word < 65521]
+    return [kept[columns * c : columns * (c + 1)] for c in range(8)]
+
+
+@st.composite
+def dealings(draw):
+    members = draw(st.integers(2, 8))
+    threshold = draw(st.integers(2, members))
+    packing = Packing(members, draw(st.integers(1, threshold - 1)), threshold)
+    return packing, draw(st.lists(st.integers(-(2**15), 2**15), min_size=1, max_size=9))
+
+
+@given(dealings(), st.binary(max_size=4))
+def test_rows_and_proof_are_the_integer_oracle_s(oracle, dealing, seed):
+    packing, secret = dealing
+    dealt = deal(np.array(secret, np.int64), packing, oracle.entropy(seed))
+    proof = dealt.prove(DIGEST)
+    values = values_by_hand(secret, packing, oracle.entropy(seed))
+    rho = challenge_by_hand(oracle, DIGEST, packing.columns(len(secret)))
+    proved = {
+        x: [
+            (numbers[c - 8] + sum(r * f for r, f in zip(rho[c], numbers[:-8], strict=True))) % 65521
+            for c in range(8)
+        ]
+        for x, numbers in values.items()
+    }
+    points = range(1, packing.members + 1)
+
+    assert [interpolated_by_hand(values, x) for x in points] == dealt.rows.tolist()
+    assert [*proved.values()] == proof.T.tolist()
+    assert [interpolated_by_hand(proved, x) for x in points] == evaluate(proof, packing).tolist()
+
+
+@pytest.mark.parametrize("columns", [1, 30, 2048])
+def test_challenge_is_the_oracle_s(oracle, columns):
+    assert challenge_by_hand(oracle, DIGEST, columns) == challenge(DIGEST, columns).tolist()
+
+
+# -- what rows open and hide -----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("packing", PACKINGS, ids=str)
@@ -112,6 +191,14 @@ def test_the_largest_sums_of_keys_are_exact():
         dealt = deal(secret, packing, entropy("largest"))
 
         assert (reconstruct(range(5), secret_rows(dealt), packing, 8).secret == secret).all()
+
+
+def test_the_largest_values_of_either_sign_open():
+    packing = Packing(4, 1, 3)
+    secret = np.array([PRIME // 2, -(PRIME // 2), 0])
+    dealt = deal(secret, packing, entropy("either sign"))
+
+    assert secret.tolist() == reconstruct(range(4), secret_rows(dealt), packing, 3).secret.tolist()
 
 
 def test_liars_are_named_by_position():
@@ -191,15 +278,30 @@ def test_a_row_that_differs_anywhere_does_not():
         assert not check_row(row, DIGEST, values[3])
 
 
-def test_one_row_off_the_polynomials_fits_no_proof_of_the_others():
-    """The dealer proves what R members hold, and gives the last one something else."""
+@pytest.mark.parametrize("member", range(4))
+def test_one_row_off_the_polynomials_fits_no_proof_of_the_others(member):
+    """The dealer proves what R members hold, and gives one more something else."""
     packing = Packing(4, 1, 3)
     dealt = dealt_of(packing)
-    dealt.rows[3, 0] = (int(dealt.rows[3, 0]) + 1) % PRIME
+    dealt.rows[member, 0] = (int(dealt.rows[member, 0]) + 1) % PRIME
     values = evaluate(dealt.prove(DIGEST), packing)
     fitting = [check_row(row, DIGEST, said) for row, said in zip(dealt.rows, values, strict=True)]
 
-    assert [True, True, True, False] == fitting
+    assert [other != member for other in range(4)] == fitting
+
+
+def test_an_error_that_one_combination_hides_shows_in_the_others():
+    """Eight independent combinations: what a dealer fits to one is not fitted to the rest."""
+    packing = Packing(4, 1, 3)
+    dealt = dealt_of(packing)
+    values = evaluate(dealt.prove(DIGEST), packing)
+    for combination in range(PROOF_COLUMNS):
+        first, second = challenge(DIGEST, 23)[combination, :2].tolist()
+        row = dealt.rows[0].astype(np.int64)
+        row[0] += 1
+        row[1] -= first * pow(second, -1, PRIME)
+
+        assert not check_row((row % PRIME).astype(np.uint16), DIGEST, values[0])
 
 
 def test_another_digest_is_another_challenge():
@@ -215,12 +317,13 @@ def test_numbers_that_are_no_elements_do_not_fit():
     packing = Packing(4, 1, 3)
     dealt = deal(np.zeros(3, np.int64), packing, bytes)
     values = evaluate(dealt.prove(DIGEST), packing)
-    row = dealt.rows[0].copy()
-    assert check_row(row, DIGEST, values[0])
-    assert not row.any()
-    row[0] = PRIME
+    assert check_row(dealt.rows[0], DIGEST, values[0])
+    assert not dealt.rows[0].any()
+    for at in range(dealt.rows.shape[1]):
+        row = dealt.rows[0].copy()
+        row[at] = PRIME
 
-    assert not check_row(row, DIGEST, values[0])
+        assert not check_row(row, DIGEST, values[0])
 
 
 def test_the_challenge_is_frozen():

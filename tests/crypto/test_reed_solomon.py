@@ -163,3 +163,23 @@ def test_a_wrong_row_that_no_probe_shows_is_noticed_all_the_same(monkeypatch):
     points = np.arange(1, 8)
     with pytest.raises(SharingError, match="more than 2 of 7 rows are wrong"):
         decode(points, spoiled(word(points, 3, 2), [4]), 3)
+
+
+def test_wrong_rows_that_probes_show_one_by_one_are_counted_together(monkeypatch):
+    """Each is within the bound where it shows; both are not."""
+    monkeypatch.setattr(reed_solomon, "_probes", lambda received: received.T)
+    points = np.arange(1, 7)
+    wrong = word(points, 3, 2)
+    wrong[[0, 1], [0, 1]] = (wrong[[0, 1], [0, 1]] + 1) % PRIME
+    with pytest.raises(SharingError, match="more than 1 of 6 rows are wrong"):
+        decode(points, wrong, 3)
+
+
+def test_probes_follow_from_the_rows_themselves():
+    """Combinations known beforehand could be lied around."""
+    received = word(np.arange(1, 8), 3, 2)
+    probes = reed_solomon._probes(received)
+
+    assert (8, 7) == probes.shape
+    assert (probes == reed_solomon._probes(received)).all()
+    assert (2 * probes % PRIME != reed_solomon._probes(2 * received % PRIME)).any()
