@@ -256,6 +256,6 @@ def _accepted(drawn: bytes) -> Elements:
 
 
 @lru_cache(maxsize=8)
-def _to_members(packing: Packing) -> Elements:
-    """From the values at the R places to those at the members' points: int64[m, R]."""
-    return lagrange(packing.places, packing.points)
+def _to_members(packing: Packing) -> NDArray[np.float64]:
+    """From the values at the R places to those at the members' points: float64[m, R]."""
+    return lagrange(packing.places, packing.points).astype(np.float64)

@@ -23,14 +23,16 @@ PROBES: Final = 8
 """Random combinations of the columns: a wrong row looks right in all with probability p^-8."""
 
 Elements = NDArray[np.int64]
+Factor = Elements | NDArray[np.float64]
+"""Elements that a product takes; one that is used again is kept as float64."""
 
 # As in shamir.py: OpenBLAS starts threads for larger products, which are slower on busy cores.
 _SERIAL_PRODUCT: Final = 1 << 18
 
 
-def product(left: Elements, right: Elements) -> Elements:
+def product(left: Factor, right: Factor) -> Elements:
     """The matrix product modulo p, exact in float64 for up to 2^21 terms."""
-    a, b = left.astype(np.float64), right.astype(np.float64)
+    a, b = np.asarray(left, np.float64), np.asarray(right, np.float64)
     step = max(1, _SERIAL_PRODUCT // max(1, b.size))
     out = np.empty((a.shape[0], b.shape[1]), np.int64)
     for start in range(0, a.shape[0], step):
