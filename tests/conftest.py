@@ -8,8 +8,13 @@ from hypothesis import settings
 
 from tests.strategies import PROFILE
 
-# before anything imports it, so that its assertions show their values
-pytest.register_assert_rewrite("tests.session.harness")
+# before anything imports them, so that their assertions show their values
+pytest.register_assert_rewrite(
+    "tests.session.harness",
+    "tests.schemes.contract",
+    "tests.schemes.contract_noise",
+    "tests.schemes.world",
+)
 
 settings.register_profile("dev", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
