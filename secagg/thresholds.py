@@ -1,4 +1,4 @@
-"""From n gateways to C, D, t, q, n_min and k: how many may lie, how many may vanish.
+"""From n gateways to C, D, q, n_min, and t and k or m, R and ell: how many may lie or vanish.
 
 A bound here closes an attack or keeps a recovery possible; tests/rules enumerates both sides.
 Every party computes these numbers itself and refuses a session that announces others.
@@ -25,6 +25,7 @@ KEY_COEFFICIENTS: Final = 2048
 PROOF_COLUMNS: Final = 8
 """Random columns of a dealing proof: a wrong share passes it with probability 2^-128."""
 SEAL_BYTES: Final = 16
+"""AES-GCM's tag."""
 USUAL_SHARE_BYTES: Final = 2**16
 """What the shares of one gateway take at most, where D is not given."""
 

@@ -34,11 +34,12 @@ from secagg.crypto.labels import Label
 from secagg.crypto.reed_solomon import PRIME, Elements, decode, lagrange, product
 from secagg.errors import ConfigurationError, LocalProtocolError, SharingError
 from secagg.params import Entropy
+from secagg.thresholds import PROOF_COLUMNS
 
-PROOF_COLUMNS: Final = 8
 MAX_COMMITTEE: Final = 2048
 
 Row = NDArray[np.uint16]
+"""uint16: field elements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class Dealt:
         """The proof for the challenge that follows from `digest`: uint16[8, R].
 
         Args:
-            digest: of all rows as they are sent, fixed before.
+            digest: of the sealed rows, fixed before.
         """
         secret, masks = self._values[:, :-PROOF_COLUMNS], self._values[:, -PROOF_COLUMNS:]
         rho = challenge(digest, secret.shape[1]).astype(np.int64)

@@ -2,6 +2,9 @@
 
 q = floor((n + C) / 2) + 1, and an honest client signs once: two certificates for different sets
 would need 2q > n + C signatures, so one session has at most one certified (h0, U2, U3).
+
+Gateways check one before they answer in masks, and in additive schemes above 64 gateways. Below, an
+additive round is certified by its answers, for the audit record alone.
 """
 
 from __future__ import annotations

@@ -106,7 +106,11 @@ class Journal(Protocol):
         """Stores the private key for one round, durably, before its public half leaves.
 
         Returns:
-            The key to use: the one stored first, since a round has one key only.
+            The key to use: the one stored first, since a round has one key only until it is
+            forgotten.
+
+        Raises:
+            StaleRound: it was forgotten at that very moment, by another process.
         """
         ...
 
@@ -345,7 +349,7 @@ class SQLiteJournal:
         # Keys never change, so reading after the insert is as good as reading with it.
         stored = self.prekey(roster, round)
         if stored is None:  # another process has answered that round, and forgotten its key
-            raise _stale(round, round)
+            raise StaleRound(f"round {round}: its key was forgotten while it was stored")
         return stored
 
     def prekey(

@@ -41,7 +41,7 @@ def make_prekey(
     roster: bytes,
     round: int,  # noqa: A002, the papers' word
 ) -> Signed:
-    """The gateway's prekey for a round: made and journalled at the first call, then the same.
+    """The gateway's prekey for a round: made and journalled once, the same until forgotten.
 
     Args:
         identity: own id and signing key.
@@ -50,6 +50,7 @@ def make_prekey(
         roster: hash of the roster.
         round: the round.
     """
+    # the journal keeps the first key anyway: a second is not even drawn
     private = journal.store_prekey(roster, round, journal.prekey(roster, round) or rng(32))
     prekey = Prekey(roster=roster, round=round, member=identity.id, key=public_key(private))
     return Signed.make(identity.key, Label.SIGN_PREKEY, prekey)

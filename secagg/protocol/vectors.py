@@ -101,7 +101,7 @@ def _fits(vector: VectorSpec, ring: Ring | None, gateways: int) -> bool:
     """The limit of an update is its lane's, or in a ring the encoding's business."""
     if ring is None:
         return vector.limit == update_limit(vector.lanes, gateways)
-    return vector.lanes == 1 and vector.limit > 0
+    return vector.lanes == 1
 
 
 def _check_cover(vector: VectorSpec, leaves: Sequence[LeafSpec]) -> None:

@@ -235,6 +235,30 @@ def test_a_forgotten_prekey_is_not_in_the_file(path):
     assert b"not to be found" not in path.read_bytes()
 
 
+def test_a_prekey_that_is_forgotten_while_it_is_stored(path):
+    with SQLiteJournal(path) as journal, SQLiteJournal(path) as other:
+        run = journal._run
+
+        def between(statement, *values):
+            done = run(statement, *values)
+            if statement.startswith("INSERT INTO prekeys"):
+                other.forget_prekeys(ROSTER, 5)
+            return done
+
+        journal._run = between
+        with pytest.raises(StaleRound, match="forgotten"):
+            journal.store_prekey(ROSTER, 5, bytes(32))
+
+
+def test_a_forgotten_prekey_is_erased_in_memory():
+    journal = MemoryJournal()
+    journal.store_prekey(ROSTER, 7, bytes(32))
+    secret = journal._prekeys[ROSTER][7]
+    journal.forget_prekeys(ROSTER, 7)
+    with pytest.raises(LocalProtocolError, match="erased"):
+        secret.reveal()
+
+
 def test_a_journal_of_version_one_is_upgraded(path):
     fill(path)
     with_tables(path, "DROP TABLE prekeys")

@@ -75,6 +75,7 @@ class AdditiveClient:
         self._scheme = scheme
         self._encoding_of = encoding
         self.round: RoundParams | None = None
+        self._announce: Announce | None = None
         self._channels: Channels | None = None
         self._secret: Secret | None = None
         self._rows = Rows()
@@ -161,7 +162,7 @@ class AdditiveClient:
     # -- P, and the dealing ------------------------------------------------------------------------
 
     def _accept_round(self, request: UploadRequest) -> Signed:
-        if not hasattr(self, "params"):
+        if self._announce is None:
             self._check_announce(request.announce)
         elif request.announce != self._announce:
             raise ForeignSession("another announcement than the one this session began with")
@@ -175,18 +176,19 @@ class AdditiveClient:
             verify=context.verify,
         )
         self._encoding = self._encoding_of(params, len(self._cohort))
-        self._open_keyring(request)
+        private = self._open_keyring(request)
         ring, gateways = self._keyring, len(self._cohort)
         self._h2 = shares_hash(ring.h0, round_hash(params), gateways, ring.keyed)
-        dealing = self._deal()
+        dealing = self._deal(private)
         self.round = params
         return dealing
 
-    def _open_keyring(self, request: UploadRequest) -> None:
-        """Everybody's key for this round; own private half comes out of the journal."""
+    def _open_keyring(self, request: UploadRequest) -> bytes:
+        """Take everybody's key for this round; own private half comes out of the journal."""
         journal, roster, number = self._context.journal, self.params.roster, self.params.round
         journal.forget_prekeys(roster, number - 1)
-        if journal.prekey(roster, number) is None:
+        private = journal.prekey(roster, number)
+        if private is None:
             raise StateLost("this party holds no key for this round (any more)")
         self._keyring = Keyring(
             request,
@@ -196,18 +198,16 @@ class AdditiveClient:
             own=self._prekey(number),
             verify=self._context.verify,
         )
+        return private
 
     @property
     def _member(self) -> bool:
         return self._position < self._limits.committee
 
-    def _deal(self) -> Signed:
+    def _deal(self, private: bytes) -> Signed:
         context = self._context
         secret = self._encoding.secret(context.rng)
         self._secret = Secret(secret.astype("<i2").tobytes())
-        private = context.journal.prekey(self.params.roster, self.params.round)
-        if private is None:
-            raise StateLost("this party holds no key for this round (any more)")
         own = self._keyring[self._position]
         self._channels = Channels(private, own, self._position, self.params, self._h2)
         packing = packing_of(self._limits)
@@ -320,7 +320,7 @@ class AdditiveClient:
             raise SelfMissing("asked for an answer about a set that leaves me out")
         if self._position in included and not self._uploaded:
             raise UnexpectedMessage("a set with my upload before it was handed over")
-        floor = max(self._limits.min_included, self._limits.quorum)
+        floor = self._limits.min_included  # at least q: thresholds.verify has seen to it
         if len(included) < floor:
             raise BelowFloor(f"a set of {len(included)}, at least {floor} are needed")
         return included

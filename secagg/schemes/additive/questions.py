@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secagg import wire
-from secagg.crypto.packed import PROOF_COLUMNS, evaluate_each
+from secagg.crypto.packed import evaluate_each
 from secagg.encoding import encode
 from secagg.errors import ConfigurationError
 from secagg.params import Struct, Thresholds
@@ -19,6 +19,7 @@ from secagg.protocol.prekeys import Prekey
 from secagg.protocol.transcript import advert_hash
 from secagg.schemes.additive.messages import AnswerRequest, Dealing, DealtShare, UploadRequest
 from secagg.schemes.additive.shares import dealing_digest, packing_of, sealed_bytes
+from secagg.thresholds import PROOF_COLUMNS
 
 
 class Requests(Mapping[int, Struct]):

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from secagg.crypto.packed import Packing, reconstruct
+from secagg.crypto.packed import Packing, Row, reconstruct
 from secagg.errors import BadDealing, BelowThreshold, InconsistentAnswers, SharingError
 from secagg.params import GatewayId, Thresholds
 from secagg.schemes.additive.encoding import Key, RoundEncoding
-from secagg.schemes.additive.shares import Row
+from secagg.thresholds import KEY_COEFFICIENTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,6 @@ def total_key(
     packing: Packing,
     encoding: RoundEncoding,
     included: int,
-    coefficients: int,
 ) -> tuple[Key, tuple[int, ...]]:
     """The sum of the keys over the included set, and the members whose answers are wrong.
 
@@ -81,7 +80,6 @@ def total_key(
         packing: m, ell, R.
         encoding: knows how large an honest sum can be.
         included: gateways in the sum.
-        coefficients: N.
 
     Raises:
         InconsistentAnswers: more wrong answers than the code corrects, or a sum of keys that
@@ -90,7 +88,7 @@ def total_key(
     members = sorted(answers)
     sums = np.stack([answers[member] for member in members])
     try:
-        decoded = reconstruct(members, sums, packing, coefficients)
+        decoded = reconstruct(members, sums, packing, KEY_COEFFICIENTS)
     except SharingError as error:
         raise InconsistentAnswers(
             f"the committee's answers contradict one another: {error}"

@@ -34,9 +34,9 @@ class Lattice:
             enough.
         committee: m, members that hold shares in cohorts above 64; None: the m with the smallest
             shares.
-        keep_uploads: the orchestrator keeps every upload in a temporary file until the sum is open:
-            a round of up to 64 gateways then survives dealers that cheat, at about the cost of
-            summing the uploads once more. Without it such a round ends in `BadDealing`.
+        keep_uploads: the orchestrator keeps every upload in a temporary file until the sum is open,
+            at about the cost of summing once more: a round of up to 64 gateways then survives
+            dealers that R or more members reject. Otherwise such a round ends in `BadDealing`.
 
     Raises:
         ConfigurationError: another modulus.

@@ -1,6 +1,7 @@
 """The additive server: relays shares, sums ciphertexts, and opens the sum with one key.
 
-It keeps one running sum and the uploads still on their way in; never n vectors.
+It keeps one running sum and the uploads still on their way in; never n vectors in memory
+(`keep_uploads` writes each to a file).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from secagg import wire
 from secagg.crypto.agreement import agree, public_key
 from secagg.crypto.labels import Label
-from secagg.crypto.packed import PROOF_COLUMNS
+from secagg.crypto.packed import Row
 from secagg.crypto.reed_solomon import PRIME
 from secagg.crypto.secret import Secret
 from secagg.errors import (
@@ -53,10 +54,10 @@ from secagg.schemes.additive.messages import (
 )
 from secagg.schemes.additive.questions import answer_requests, check_sizes, upload_requests
 from secagg.schemes.additive.recovery import Complaints, too_few, total_key, weigh
-from secagg.schemes.additive.shares import Row, packing_of, sealed_bytes
+from secagg.schemes.additive.shares import packing_of, sealed_bytes
 from secagg.schemes.additive.summing import Summing
 from secagg.schemes.base import Opened, ServerContext, Words
-from secagg.thresholds import KEY_COEFFICIENTS, MAX_COMPLETE
+from secagg.thresholds import KEY_COEFFICIENTS, MAX_COMPLETE, PROOF_COLUMNS
 
 NOBODY: Final[frozenset[int]] = frozenset()
 
@@ -102,7 +103,7 @@ class AdditiveServer:
         )
         self._taken = {self.params.orchestrator_key}
         self._taken |= {prekey.key for _, prekey in self._prekeys.values()}
-        least = max(limits.min_included, limits.quorum, limits.gateways - limits.max_dropouts)
+        least = limits.gateways - limits.max_dropouts  # n_min and q are no larger
         stages = {
             "set_up": Stage(self._take_prekey, self._close_set_up, 0),
             "upload": Stage(self._take_dealing, self._close_uploads, least),
@@ -208,7 +209,7 @@ class AdditiveServer:
 
     def _ask_uploads(self) -> Mapping[int, Struct]:
         limits = self._limits
-        self._keyed = frozenset(self._prekeys) - self.machine.dropped.keys()
+        self._keyed = frozenset(self._prekeys)
         committee = sorted(self._keyed & self._members)
         if len(committee) < limits.share_threshold:
             raise BelowThreshold(len(committee), limits.share_threshold, "set_up")
@@ -251,7 +252,7 @@ class AdditiveServer:
 
     @staticmethod
     def _elements(data: bytes, count: int) -> Row:
-        """Field elements out of an answer."""
+        """Field elements out of a message; anything else drops its sender."""
         values = np.frombuffer(data, "<u2") if len(data) == 2 * count else None
         if values is None or int(values.max()) >= PRIME:
             raise Dropped(DropReason.MALFORMED, f"not {count} field elements")
@@ -261,7 +262,7 @@ class AdditiveServer:
         """Every message of a gateway carries the same prekey for the next round."""
         name = self._cohort.ids[position]
         if self._setup.get(name) == signed:
-            return
+            return  # its signature has been checked before
         self._opened_prekey(position, signed, self.params.round + 1)
         if self._setup.setdefault(name, signed) != signed:
             raise Dropped(DropReason.EQUIVOCATED, "two prekeys for one round")
@@ -368,9 +369,8 @@ class AdditiveServer:
         )
         self._signatures[position] = signature
 
-    def _close_answers(self, answered: frozenset[int]) -> Mapping[int, Struct]:
-        complaints = {i: self._complaints[i] for i in answered if i in self._complaints}
-        found = weigh(complaints, self._limits.max_colluding)
+    def _close_answers(self, _answered: frozenset[int]) -> Mapping[int, Struct]:
+        found = weigh(self._complaints, self._limits.max_colluding)
         for position in sorted(found.holders):
             self.machine.drop(position, DropReason.BAD_HOLDER)
         ids = self._cohort.ids
@@ -390,9 +390,8 @@ class AdditiveServer:
         """
         limits = self._limits
         rest = self._u3 - found.dealers
-        members = found.satisfied & rest
-        floor = max(limits.min_included, limits.quorum)
-        enough = len(members) >= limits.share_threshold and len(rest) >= floor
+        members = found.satisfied
+        enough = len(members) >= limits.share_threshold and len(rest) >= limits.min_included
         if not self._uploads.keeps or not enough or limits.gateways > MAX_COMPLETE:
             raise too_few(len(self._sums), limits, found, self._cohort.ids)
         for dealer in sorted(found.dealers):
@@ -417,7 +416,6 @@ class AdditiveServer:
             packing=self._packing,
             encoding=self._encoding,
             included=included,
-            coefficients=KEY_COEFFICIENTS,
         )
         for position in liars:
             self.machine.drop(position, DropReason.BAD_SHARE)

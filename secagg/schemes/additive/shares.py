@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from secagg.crypto.agreement import agree_each
 from secagg.crypto.kdf import derive, digest
 from secagg.crypto.labels import Label
-from secagg.crypto.packed import PROOF_COLUMNS, Packing, check_row, sum_rows
+from secagg.crypto.packed import Packing, Row, check_row, sum_rows
 from secagg.crypto.secret import Secret
 from secagg.encoding import u64
 from secagg.errors import SealError
@@ -18,10 +17,7 @@ from secagg.params import SessionParams, Thresholds
 from secagg.protocol.prekeys import Prekey
 from secagg.protocol.sharing import open_share, seal_share
 from secagg.schemes.additive.messages import DealtShare
-from secagg.thresholds import KEY_COEFFICIENTS, SEAL_BYTES
-
-Row = NDArray[np.uint16]
-"""uint16[columns + 8]: one member's values of one dealer's polynomials."""
+from secagg.thresholds import KEY_COEFFICIENTS, PROOF_COLUMNS, SEAL_BYTES
 
 
 def packing_of(thresholds: Thresholds) -> Packing:

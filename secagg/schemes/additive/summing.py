@@ -77,7 +77,7 @@ class Summing:
         self._staging.discard(position)
 
     def close(self) -> None:
-        """Give all files back."""
+        """Close the files of kept uploads; staged ones go with their gateway."""
         for kept in (self._kept or {}).values():
             kept.close()
 

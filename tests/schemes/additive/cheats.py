@@ -78,9 +78,9 @@ def _with(name: str, stand_in: Callable[..., Any]) -> type[AdditiveClient]:
     """A gateway that uses something of its own while it deals."""
 
     class Liar(AdditiveClient):
-        def _deal(self) -> Signed:
+        def _deal(self, private: bytes) -> Signed:
             with patch.object(module, name, partial(stand_in, getattr(module, name))):
-                return super()._deal()
+                return super()._deal(private)
 
     return Liar
 
@@ -89,8 +89,8 @@ def says(change: Callable[[Dealing], Dealing]) -> type[AdditiveClient]:
     """A gateway that changes its dealing once it is made."""
 
     class Says(AdditiveClient):
-        def _deal(self) -> Signed:
-            dealing = encoding.decode(Dealing, super()._deal().body)
+        def _deal(self, private: bytes) -> Signed:
+            dealing = encoding.decode(Dealing, super()._deal(private).body)
             return self._sign(Label.SIGN_DEALING, change(dealing))
 
     return Says

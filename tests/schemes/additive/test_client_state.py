@@ -1,0 +1,205 @@
+"""What a gateway checks, keeps and erases besides the tables of test_client_rows.py."""
+
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from secagg import encoding, errors
+from secagg.crypto.labels import Label
+from secagg.protocol.certificate import Certificate, sign_consistency
+from secagg.protocol.messages import Signed, sign_session
+from secagg.protocol.policy import Policy
+from secagg.protocol.prekeys import Prekey
+from secagg.protocol.transcript import included_hash
+from secagg.schemes.additive.messages import IncludedRequest, KeySum
+from secagg.thresholds import derive_committee
+from tests.schemes.additive import test_certificate as large
+from tests.schemes.additive.world import FIRST, Reply, Stage, View, _zeros
+
+ME = 0
+ALL = frozenset(range(4))
+OVER = errors.LocalProtocolError("over")
+
+
+@pytest.fixture(scope="module")
+def stage():
+    return Stage(derive_committee(4))
+
+
+def erased(secret):
+    with pytest.raises(errors.LocalProtocolError, match="erased"):
+        secret.reveal()
+    return True
+
+
+# -- sets and certificates -------------------------------------------------------------------------
+
+
+def test_a_set_with_a_gateway_that_has_no_key(stage):
+    view = View(keyed=frozenset({0, 1, 2}))
+    question = replace(stage.question(ME, {0, 1, 2}, view=view), included=stage.cohort.bits(ALL))
+
+    assert Reply(error=errors.NotASubset) == stage.reply(stage.uploaded(ME, view), question)
+
+
+def test_who_did_not_upload_does_not_certify_the_others():
+    client = large.stage_of().uploaded(large.ME, frames=0)
+    others = large.stage_of().cohort.bits(large.EVERYBODY - {large.ME})
+    with pytest.raises(errors.SelfMissing):
+        client.receive(IncludedRequest(included=others))
+
+
+def test_a_certificate_where_none_is_needed(stage):
+    empty = Certificate(signers=stage.cohort.bits(ALL), signatures=())
+    question = stage.question(ME, ALL, certificate=empty)
+
+    assert Reply(error=errors.WireError) == stage.reply(stage.uploaded(ME), question)
+
+
+def test_the_announced_floor_counts_where_it_is_above_the_quorum():
+    stage = Stage(derive_committee(7, max_colluding=1, max_dropouts=1, min_included=6))
+    assert 5 == stage.limits.quorum
+    question = stage.question(ME, range(5))
+
+    assert Reply(error=errors.BelowFloor) == stage.reply(stage.uploaded(ME), question)
+
+
+@pytest.mark.parametrize("gateways", [64, 65])
+def test_sets_are_certified_above_sixty_four(gateways):
+    stage = Stage(derive_committee(gateways, max_colluding=6, max_dropouts=6))
+    client = stage.client(ME)
+    client.receive(stage.upload_request())
+    stage.upload(client, FIRST, None)
+    request = IncludedRequest(included=stage.cohort.bits(range(gateways)))
+    if gateways == 64:
+        with pytest.raises(errors.UnexpectedMessage):
+            client.receive(request)
+    else:
+        assert client.receive(request)
+
+
+def test_a_dealer_outside_the_committee_with_a_members_key():
+    usual = large.stage_of()
+    prekey = encoding.decode(Prekey, usual.prekey(large.OUTSIDE).body)
+    copied = encoding.decode(Prekey, usual.prekey(5).body).key
+    stage = Stage(usual.limits)
+    stage._known["_made", large.OUTSIDE, FIRST.number] = Signed.make(
+        usual.identities[large.OUTSIDE].key, Label.SIGN_PREKEY, replace(prekey, key=copied)
+    )
+    h3 = included_hash(*stage.transcript(FIRST), large.N, large.EVERYBODY)
+    session = stage.announce(FIRST).params.session
+    signers = sorted(large.EVERYBODY)[: stage.limits.quorum]
+    signed = [sign_consistency(stage.identities[i].key, session, h3) for i in signers]
+    made = Certificate(
+        signers=stage.cohort.bits(signers), signatures=tuple(each.signature for each in signed)
+    )
+    question = replace(
+        usual.question(large.ME, large.EVERYBODY, certificate=made),
+        prekeys=tuple(stage.prekey(i) for i in sorted(large.EVERYBODY - stage.committee)),
+    )
+
+    assert Reply(error=errors.BadPublicKey) == stage.reply(stage.uploaded(large.ME), question)
+
+
+# -- answers ---------------------------------------------------------------------------------------
+
+
+def test_an_evaluation_of_an_odd_size_is_complained_about(stage):
+    question = stage.question(ME, ALL)
+    odd = replace(question.shares[0], evaluation=bytes(15))
+    question = replace(question, shares=(odd, *question.shares[1:]))
+
+    assert Reply(complaints=frozenset({1})) == stage.reply(stage.uploaded(ME), question)
+
+
+def test_complaints_carry_no_signature(stage):
+    signed = stage.uploaded(ME).receive(stage.question(ME, ALL, frozenset({3})))
+
+    assert b"" == encoding.decode(KeySum, signed.body).consistency
+
+
+def test_neither_do_answers_above_sixty_four():
+    client = large.stage_of().uploaded(large.ME)
+    signed = client.receive(large.asked(large.EVERYBODY, large.certificate(large.EVERYBODY)))
+
+    assert b"" == encoding.decode(KeySum, signed.body).consistency
+
+
+# -- the upload ------------------------------------------------------------------------------------
+
+
+def test_when_an_upload_is_due(stage):
+    assert not stage.client(ME).upload_due
+    client = stage.uploaded(ME, frames=0)
+    assert client.upload_due
+    client.abort(OVER)
+    assert not client.upload_due
+    assert not stage.uploaded(ME).upload_due
+
+
+def test_another_model_ends_the_session_and_spends_nothing(stage):
+    client = stage.uploaded(ME, frames=0)
+    with pytest.raises(errors.ModelMismatch):
+        client.upload(lambda: _zeros, bytes([9]) * 32)
+
+    assert client.done
+    assert ME not in client._rows
+    assert 0 == client._context.journal.last_round(stage.roster.hash())
+
+
+@pytest.mark.parametrize("sent", [0, 1])
+def test_a_session_that_failed_hands_out_no_further_frame(stage, sent):
+    client = stage.uploaded(ME, frames=0)
+    frames = client.upload(lambda: _zeros, stage.round_params(FIRST).model)
+    for _ in range(sent):
+        next(frames)
+    client.abort(OVER)
+
+    assert [] == list(frames)
+
+
+def test_a_model_is_uploaded_on_once_where_the_policy_says_so():
+    stage = Stage(derive_committee(4), policy=Policy(min_colluding=1, repeat_model="refuse"))
+    journal, view = stage.journal(ME, 8), View(params=5, number=8)
+    client = stage.uploaded(ME, view, journal, frames=0)
+    journal.store_upload(stage.roster.hash(), 7, bytes([5]) * 32)
+    with pytest.raises(errors.ModelMismatch):
+        stage.upload(client, view)
+
+
+@pytest.mark.parametrize(("repeat", "model"), [("refuse", 0), ("allow", 5)])
+def test_otherwise_a_model_may_be_used_again(repeat, model):
+    stage = Stage(derive_committee(4), policy=Policy(min_colluding=1, repeat_model=repeat))
+    journal, view = stage.journal(ME, 8), View(params=model, number=8)
+    journal.store_upload(stage.roster.hash(), 7, bytes([model]) * 32)
+    stage.uploaded(ME, view, journal)
+
+    assert 8 == journal.last_round(stage.roster.hash())
+
+
+def test_a_scheme_it_does_not_speak(stage):
+    request = stage.upload_request()
+    params = replace(request.announce.params, scheme="masks")
+    announce = sign_session(stage.orchestrator.key, params)
+    with pytest.raises(errors.UnsupportedParameters):
+        stage.client(ME).receive(replace(request, announce=announce))
+
+
+# -- secrets ---------------------------------------------------------------------------------------
+
+
+def test_the_key_of_an_upload_is_held_until_it_has_left(stage):
+    assert erased(stage.uploaded(ME)._secret)
+
+
+@pytest.mark.parametrize("frames", [0, None])
+def test_an_abort_erases_everything(stage, frames):
+    client = stage.uploaded(ME, frames=frames)
+    secrets = [client._secret, client._channels._private, *client._channels._shared.values()]
+    assert 2 + len(ALL - {ME}) == len(secrets)
+    client.abort(OVER)
+
+    assert client.done
+    assert all(map(erased, secrets))
+    assert ME not in client._rows
