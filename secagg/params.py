@@ -89,7 +89,7 @@ class SessionParams(Struct, frozen=True):
         _sized("session", self.session, SESSION_BYTES)
         _sized("roster", self.roster, HASH_BYTES)
         _sized("orchestrator_key", self.orchestrator_key, 32)
-        _within("round", self.round, 1, 2**63 - 1)
+        _within("round", self.round, 1, 2**63 - 2)  # there are keys for the round after it
 
 
 class VectorSpec(Struct, frozen=True):

@@ -89,12 +89,16 @@ class Journal(Protocol):
         """Stores an answer, durably, before it leaves; the same bytes again change nothing.
 
         Raises:
-            SecondQuestion: the step has another request or another answer already.
+            SecondQuestion: the step has another request or another answer already, or the session
+                was forgotten: whoever replays it gets nothing new.
         """
         ...
 
     def forget(self, session: bytes) -> None:
-        """Deletes the answers of a session that is over. Rounds and models are never forgotten."""
+        """Deletes the answers of a session that is over, but not that it is over.
+
+        Rounds and models are never forgotten.
+        """
         ...
 
     def store_prekey(
@@ -138,6 +142,7 @@ class MemoryJournal:
         self._uploads: dict[bytes, dict[int, bytes]] = {}
         self._answers: dict[bytes, dict[str, Entry]] = {}
         self._prekeys: dict[bytes, dict[int, Secret]] = {}
+        self._over: set[bytes] = set()
 
     def last_round(self, roster: bytes) -> int:
         """See `Journal`."""
@@ -169,12 +174,15 @@ class MemoryJournal:
     def put(self, session: bytes, step: str, request: bytes, answer: bytes) -> None:
         """See `Journal`."""
         entry = Entry(request, answer)
+        if session in self._over:
+            raise _second(step)
         if self._answers.setdefault(session, {}).setdefault(step, entry) != entry:
             raise _second(step)
 
     def forget(self, session: bytes) -> None:
         """See `Journal`."""
         self._answers.pop(session, None)
+        self._over.add(session)
 
     def store_prekey(
         self,
@@ -206,6 +214,9 @@ SCHEMA: Final = 2
 BUSY_SECONDS: Final = 10.0
 """How long a statement waits for another process: a commit takes milliseconds, so ten seconds mean
 that the other one hangs."""
+
+_OVER: Final = ""
+"""In the place of a step: the session was forgotten."""
 
 _TABLES: Final = (
     """CREATE TABLE uploads (
@@ -322,11 +333,13 @@ class SQLiteJournal:
     def put(self, session: bytes, step: str, request: bytes, answer: bytes) -> None:
         """See `Journal`."""
         _, stored = self._run(
-            "INSERT INTO answers VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            "INSERT INTO answers SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS"
+            " (SELECT 1 FROM answers WHERE session = ?1 AND step IN (?2, ?5))",
             session,
             step,
             request,
             answer,
+            _OVER,
         )
         # Entries never change, so reading after the insert is as good as reading with it.
         if stored != 1 and self.get(session, step) != Entry(request, answer):
@@ -334,7 +347,10 @@ class SQLiteJournal:
 
     def forget(self, session: bytes) -> None:
         """See `Journal`."""
-        self._run("DELETE FROM answers WHERE session = ?", session)
+        # the mark first: at no moment is the session unknown
+        mark = "INSERT INTO answers VALUES (?, ?, x'', x'') ON CONFLICT DO NOTHING"
+        self._run(mark, session, _OVER)
+        self._run("DELETE FROM answers WHERE session = ? AND step <> ?", session, _OVER)
 
     def store_prekey(
         self,

@@ -296,7 +296,7 @@ class ServerMachine:
             raise Dropped(DropReason.ABORTED, abort.reason[:200])
         step = self._steps[self._phase.index]
         if name != step.name:
-            raise Dropped(DropReason.UNEXPECTED, f"{name} in phase {step.name}")
+            raise Dropped(DropReason.UNEXPECTED, f"{name[:40]!r} in phase {step.name}")
         body = signed.open(step.answer, key, step.label, self._verify)
         complete = self._stages[name].accept(position, body, signed)
         self._seen[position, name] = signed

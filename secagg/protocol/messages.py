@@ -108,6 +108,7 @@ class DropReason(Enum):
     BAD_DEALER = "dealt shares that more holders reject than may lie, or too few can use"
     BAD_HOLDER = "rejected the shares of more dealers than may lie"
     BAD_SHARE = "released a share that does not match its commitment"
+    CONTRADICTED = "gave a sum of shares that lies on no polynomial with the others'"
     BAD_SEED = "released a seed that does not match its commitment"
     BAD_EDGE = "released an edge secret that its peer's own key contradicts"
 

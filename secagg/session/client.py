@@ -12,6 +12,7 @@ from secagg.errors import (
     AbortedByPeer,
     EncodingError,
     LocalProtocolError,
+    RemoteProtocolError,
     SecAggError,
     UnexpectedMessage,
     UnsupportedParameters,
@@ -102,7 +103,7 @@ class ClientSession:
             raise LocalProtocolError("this session is over: make a new one for the next round")
         session = session_of(frame)
         if isinstance(message, Abort):
-            return iter([self._fail(AbortedByPeer(message.reason))])
+            return iter([self._fail(AbortedByPeer(message.reason[:200]))])
         return iter(self._answer(message, session))
 
     def _answer(self, message: Struct, session: bytes) -> list[Event]:
@@ -112,7 +113,10 @@ class ClientSession:
             client, name = self._client_for(message, session)
             signed = client.receive(message)
         except SecAggError as error:
-            farewell = self._farewell(error, session)
+            # of what it has done a peer may hear; a text about this machine is not for others
+            told = isinstance(error, RemoteProtocolError | WireError)
+            name = type(error).__name__
+            farewell = self._farewell(f"{name}: {error}" if told else name, session)
             return [farewell, self._fail(error)]
         self._session = session
         events: list[Event] = [self._send(name, signed, session)]
@@ -210,7 +214,8 @@ class ClientSession:
         if self._session is None or self._over:
             raise LocalProtocolError("there is no session to leave")
         error = LocalProtocolError(reason)
-        return iter([self._farewell(error, self._session), self._fail(error)])
+        farewell = self._farewell(f"{type(error).__name__}: {reason}", self._session)
+        return iter([farewell, self._fail(error)])
 
     def _fail(self, error: SecAggError) -> Aborted:
         self._over = True
@@ -218,9 +223,8 @@ class ClientSession:
             self._client.abort(error)
         return Aborted(error)
 
-    def _farewell(self, error: SecAggError, session: bytes) -> Send:
-        reason = f"{type(error).__name__}: {error}"[:200]
-        message = Abort(session=session, reason=reason)
+    def _farewell(self, reason: str, session: bytes) -> Send:
+        message = Abort(session=session, reason=reason[:200])
         signed = Signed.make(self._context.identity.key, Label.SIGN_ABORT, message)
         return self._send(ABORT, signed, session)
 

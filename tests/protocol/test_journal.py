@@ -54,6 +54,18 @@ def test_a_new_journal_knows_nothing(journal: Journal):
     assert journal.get(SESSION, STEP) is None
 
 
+def test_a_session_that_was_forgotten_is_answered_no_more(journal: Journal):
+    journal.put(SESSION, STEP, REQUEST, ANSWER)
+    journal.forget(SESSION)
+    journal.forget(ANOTHER)
+    assert journal.get(SESSION, STEP) is None
+    for session in (SESSION, ANOTHER):
+        for step in (STEP, "another"):
+            with pytest.raises(SecondQuestion):
+                journal.put(session, step, REQUEST, ANSWER)
+    journal.put(b"\x07" * 16, STEP, REQUEST, ANSWER)
+
+
 def test_a_round_has_one_prekey_until_it_is_forgotten(journal: Journal):
     first, second = b"\x08" * 32, b"\x09" * 32
 

@@ -225,7 +225,7 @@ class AdditiveServer:
             wire.frame_spans(self._encoding.words, self._encoding.unit),
             max_in_flight=self._context.max_in_flight,
             spool=self._context.spool,
-            keep=self._keep,
+            keep=self._keep and n <= MAX_COMPLETE,  # above, no set is asked about twice
         )
         return upload_requests(self._announce, self._signed_round, self._cohort, prekeys)
 
@@ -373,6 +373,8 @@ class AdditiveServer:
         found = weigh(self._complaints, self._limits.max_colluding)
         for position in sorted(found.holders):
             self.machine.drop(position, DropReason.BAD_HOLDER)
+        for position in sorted(found.dealers):  # in the sum all the same, if enough can open it
+            self.machine.drop(position, DropReason.BAD_DEALER)
         ids = self._cohort.ids
         self.machine.events.extend(
             SharesDisputed(ids[holder], ids[dealer]) for holder, dealer in found.disputes
@@ -392,10 +394,9 @@ class AdditiveServer:
         rest = self._u3 - found.dealers
         members = found.satisfied
         enough = len(members) >= limits.share_threshold and len(rest) >= limits.min_included
-        if not self._uploads.keeps or not enough or limits.gateways > MAX_COMPLETE:
+        if not self._uploads.keeps or not enough:
             raise too_few(len(self._sums), limits, found, self._cohort.ids)
         for dealer in sorted(found.dealers):
-            self.machine.drop(dealer, DropReason.BAD_DEALER)
             self._uploads.take_out(dealer)
         self._include(rest)
         self._sums.clear()
@@ -417,8 +418,10 @@ class AdditiveServer:
             encoding=self._encoding,
             included=included,
         )
+        spare = (len(self._sums) - self._limits.share_threshold) // 2
         for position in liars:
-            self.machine.drop(position, DropReason.BAD_SHARE)
+            detail = f"wrong, unless more than {spare} members lie together"
+            self.machine.drop(position, DropReason.CONTRADICTED, detail)
         workers = self._context.workers
         vectors = self._uploads.total.open(
             key, public=round_hash(self.round), included=included, workers=workers

@@ -8,14 +8,17 @@ from msgspec.structs import replace
 from secagg import encoding, errors
 from secagg.crypto.labels import Label
 from secagg.protocol.certificate import Certificate, sign_consistency
+from secagg.protocol.journal import MemoryJournal, SQLiteJournal
 from secagg.protocol.messages import Signed, sign_session
 from secagg.protocol.policy import Policy
 from secagg.protocol.prekeys import Prekey
 from secagg.protocol.transcript import included_hash
+from secagg.schemes.additive import Lattice
 from secagg.schemes.additive.messages import IncludedRequest, KeySum
 from secagg.thresholds import derive_committee
 from tests.schemes.additive import test_certificate as large
 from tests.schemes.additive.world import FIRST, Reply, Stage, View, _zeros
+from tests.schemes.world import World
 
 ME = 0
 ALL = frozenset(range(4))
@@ -203,3 +206,31 @@ def test_an_abort_erases_everything(stage, frames):
     assert client.done
     assert all(map(erased, secrets))
     assert ME not in client._rows
+
+
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+def test_a_forgotten_session_that_is_replayed_deals_nothing_more(stage, kind, tmp_path):
+    """A second dealing under the keys of the first would be a two-time pad."""
+    journal = MemoryJournal() if kind == "memory" else SQLiteJournal(tmp_path / "journal")
+    stage.prekeys_into(journal, ME, FIRST.number)
+    first = stage.client(ME, FIRST, journal)
+    first.receive(stage.upload_request())
+    first.abort(OVER)
+    journal.forget(stage.announce(FIRST).params.session)
+    with pytest.raises(errors.SecondQuestion):
+        stage.client(ME, FIRST, journal).receive(stage.upload_request())
+
+
+def test_the_orchestrator_hears_nothing_about_this_machine(tmp_path):
+    """A disk that fails is named here, with its path, and not in the farewell."""
+    world = World(Lattice(), 4)
+    journal = SQLiteJournal(tmp_path / "a customers name")
+    world.journals = dict.fromkeys(world.ids, journal)
+    client = world.client(ME)
+    announce = next(iter(world.server.start())).frame
+    journal._run("DROP TABLE prekeys")
+    farewell, aborted = client.receive(announce)
+
+    assert "a customers name" in str(aborted.reason)
+    assert b"a customers name" not in bytes(farewell.frame)
+    assert b"ConfigurationError" in bytes(farewell.frame)

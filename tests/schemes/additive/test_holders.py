@@ -81,7 +81,7 @@ def test_a_wrong_sum_is_corrected_and_its_sender_named(lie):
     world = play(lies={(LIAR, "answer"): lie})
 
     assert_exact(world, SEVEN)
-    assert {LIAR: "BAD_SHARE"} == world.dropped
+    assert {LIAR: "CONTRADICTED"} == world.dropped
 
 
 def test_as_many_liars_as_the_code_corrects_are_named():
@@ -91,7 +91,7 @@ def test_as_many_liars_as_the_code_corrects_are_named():
     world = Cheats(Lattice(), gateways=10, limits=limits, lies=lies).play()
 
     assert_exact(world, range(10))
-    assert {0: "BAD_SHARE", 7: "BAD_SHARE"} == world.dropped
+    assert {0: "CONTRADICTED", 7: "CONTRADICTED"} == world.dropped
 
 
 @pytest.mark.parametrize(("liars", "vanish"), [((0, 4), {}), ((3,), {6: "answer"})])

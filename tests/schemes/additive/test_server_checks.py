@@ -10,7 +10,8 @@ from secagg import encoding, errors
 from secagg.crypto.labels import Label
 from secagg.crypto.packed import PRIME
 from secagg.protocol.audit import verify_record
-from secagg.protocol.messages import Signed, UploadHeader
+from secagg.protocol.events import GatewayDropped
+from secagg.protocol.messages import Answer, Signed, UploadHeader
 from secagg.protocol.prekeys import Prekey
 from secagg.schemes.additive import Lattice
 from secagg.session import Model
@@ -153,6 +154,47 @@ def test_above_sixty_four_a_bad_dealer_ends_the_round_whatever_is_kept():
     assert_nothing_opened(world)
     assert isinstance(world.aborted, errors.BadDealing)
     assert (LIAR,) == world.aborted.dealers
+
+
+def test_a_dealer_proved_guilty_is_named_also_where_its_round_opens():
+    """n = 6, C = 1, D = 2: two reject it, and the other four can open the sum with it."""
+
+    def spoil(rows):
+        rows[[0, 1]] ^= 1
+        return rows
+
+    world = Cheats(Lattice(), gateways=6, kinds={4: crooked(spoil)}).play()
+
+    assert_exact(world, set(range(6)))
+    assert {4: "BAD_DEALER"} == world.dropped
+
+
+def test_above_sixty_four_nothing_is_kept_for_a_question_that_is_never_asked():
+    spool = Spool()
+    world = Cheats(Lattice(keep_uploads=True), gateways=65, spool=spool, max_in_flight=65).play()
+
+    assert_exact(world, set(range(65)))
+    assert [] == spool.files
+
+
+def test_what_a_gateway_calls_its_answer_is_quoted_and_cut():
+    world = Cheats(Lattice(), gateways=7)
+    honest = world.lie
+    signed = Signed(body=b"", signature=b"")
+    answer = Answer(step="x\n" * 100_000, signed=signed)
+
+    def passes(frame):
+        if frame.way == "up" and frame.gateway == LIAR and world.server.phase == "answer":
+            codec = world.server._codec
+            return [codec.encode(answer, world.server.session)]
+        return honest(frame)
+
+    world.passes = passes
+    world.play()
+    (detail,) = (event.detail for event in world.events if isinstance(event, GatewayDropped))
+
+    assert len(detail) < 100
+    assert "\n" not in detail
 
 
 def test_a_round_that_was_asked_again_has_signatures_on_its_last_set_only():
