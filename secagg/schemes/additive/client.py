@@ -50,7 +50,7 @@ from secagg.schemes.additive.messages import (
     KeySum,
     UploadRequest,
 )
-from secagg.schemes.additive.shares import Channels, Rows, dealing_digest, packing_of
+from secagg.schemes.additive.shares import SALT_BYTES, Channels, Rows, dealing_digest, packing_of
 from secagg.schemes.base import ClientContext, Source
 from secagg.schemes.frames import tagged_frames
 from secagg.thresholds import MAX_COMPLETE
@@ -212,15 +212,15 @@ class AdditiveClient:
         self._channels = Channels(private, own, self._position, self.params, self._h2)
         packing = packing_of(self._limits)
         dealt = deal(secret, packing, context.rng)
-        ciphertexts = self._channels.seal(
-            {
-                member: (self._keyring[member].key, dealt.rows[member].astype("<u2").tobytes())
-                for member in self._keyring.committee - {self._position}
-            }
-        )
+        shares = {
+            member: (self._keyring[member].key, dealt.rows[member].astype("<u2").tobytes())
+            for member in self._keyring.committee - {self._position}
+        }
+        salt = context.rng(SALT_BYTES)
+        ciphertexts = self._channels.seal(shares, salt)
         if self._member:
             self._rows.keep(self._position, dealt.rows[self._position])
-        proof = dealt.prove(dealing_digest(self._h2, self._position, ciphertexts))
+        proof = dealt.prove(dealing_digest(self._h2, self._position, salt, ciphertexts))
         header = UploadHeader(
             h0=self._keyring.h0,
             h2=self._h2,
@@ -229,6 +229,7 @@ class AdditiveClient:
         )
         message = Dealing(
             header=self._sign(Label.SIGN_HEADER, header),
+            salt=salt,
             ciphertexts=ciphertexts,
             proof=proof.astype("<u2").tobytes(),
             next_prekey=self._prekey(self.params.round + 1),
@@ -372,7 +373,7 @@ class AdditiveClient:
         outside = [dealer for dealer in dealers if dealer >= self._limits.committee]
         self._keyring.add(outside, request.prekeys)
         dealt = dict(zip(dealers, request.shares, strict=True))
-        sealed = {i: (self._keyring[i].key, share.ciphertext) for i, share in dealt.items()}
+        sealed = {i: (self._keyring[i].key, share) for i, share in dealt.items()}
         for dealer, row in self._channels.open(sealed).items():
             self._rows.take(dealer, row, dealt[dealer], packing_of(self._limits))
         return frozenset(dealer for dealer in dealers if dealer not in self._rows)

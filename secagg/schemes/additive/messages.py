@@ -41,12 +41,15 @@ class Dealing(Struct, frozen=True):
 
     Attributes:
         header: signed `UploadHeader`; its complaints are empty.
+        salt: 32 random bytes of this dealing: no two dealings have a key in common, whatever a
+            gateway has forgotten.
         ciphertexts: sealed shares, by other committee member in U1.
         proof: the dealing proof, 8 random combinations of the columns: uint16, (8, R).
         next_prekey: signed prekey of the sender for the following round.
     """
 
     header: Signed
+    salt: bytes
     ciphertexts: tuple[bytes, ...]
     proof: bytes
     next_prekey: Signed
@@ -62,11 +65,13 @@ class DealtShare(Struct, frozen=True):
     """What one dealer has for the receiver.
 
     Attributes:
+        salt: of the dealing.
         ciphertext: the share, sealed.
         digest: hash of all ciphertexts of the dealer, from which the proof's challenge follows.
         evaluation: the dealing proof at the receiver's point: uint16, (8,).
     """
 
+    salt: bytes
     ciphertext: bytes
     digest: bytes
     evaluation: bytes

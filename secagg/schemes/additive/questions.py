@@ -18,7 +18,7 @@ from secagg.protocol.messages import Announce, Signed, SignedRound
 from secagg.protocol.prekeys import Prekey
 from secagg.protocol.transcript import advert_hash
 from secagg.schemes.additive.messages import AnswerRequest, Dealing, DealtShare, UploadRequest
-from secagg.schemes.additive.shares import dealing_digest, packing_of, sealed_bytes
+from secagg.schemes.additive.shares import SALT_BYTES, dealing_digest, packing_of, sealed_bytes
 from secagg.thresholds import PROOF_COLUMNS
 
 
@@ -101,7 +101,7 @@ def answer_requests(
         certificate: above 64 gateways.
     """
     dealers = sorted(dealt)
-    digests = {i: dealing_digest(h2, i, dealt[i].ciphertexts) for i in dealers}
+    digests = {i: dealing_digest(h2, i, dealt[i].salt, dealt[i].ciphertexts) for i in dealers}
     evaluations = _evaluations(dealt, limits)
     # a dealer's ciphertexts go over the members with a prekey, without itself
     keyed = [place for place in sorted(prekeys) if place < limits.committee]
@@ -112,6 +112,7 @@ def answer_requests(
     def share(dealer: int, member: int) -> DealtShare:
         at = places[member] - (dealer in places and dealer < member)
         return DealtShare(
+            salt=dealt[dealer].salt,
             ciphertext=dealt[dealer].ciphertexts[at],
             digest=digests[dealer],
             evaluation=evaluations[dealer][member].tobytes(),
@@ -149,7 +150,10 @@ def check_sizes(announce: Announce, signed_round: SignedRound, cohort: Cohort) -
     prekey = encode(Prekey(roster=key, round=announce.params.round, member=name, key=key))
     signed = (Signed(body=prekey, signature=bytes(64)),)
     share = DealtShare(
-        ciphertext=bytes(sealed_bytes(limits)), digest=key, evaluation=bytes(2 * PROOF_COLUMNS)
+        salt=bytes(SALT_BYTES),
+        ciphertext=bytes(sealed_bytes(limits)),
+        digest=key,
+        evaluation=bytes(2 * PROOF_COLUMNS),
     )
     upload = UploadRequest(
         announce=announce,

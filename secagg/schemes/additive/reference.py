@@ -114,11 +114,13 @@ def run_additive(  # noqa: C901, PLR0912, PLR0915 - all of the protocol in one p
     h2 = digest(Label.HASH_H2, h0, hp, bitmap(u1, n))
 
     # Upload: everybody deals a fresh key to the committee, proves the dealing, and encrypts.
+    salts: dict[int, bytes] = {}
+
     def channel(i: int, j: int, me: int) -> tuple[bytes, bytes]:
         """Key and associated data of what i seals for j."""
         shared = agree(private[me], public[i + j - me])
         route = (k.session, u64(i), u64(j))
-        context = (*route, public[i], public[j])
+        context = (*route, public[i], public[j], salts[i])
         return derive(shared, salt=h2, label=Label.KDF_CHANNEL, context=context), framed(*route)
 
     floor = max(limits.min_included, limits.quorum, n - limits.max_dropouts)
@@ -147,12 +149,13 @@ def run_additive(  # noqa: C901, PLR0912, PLR0915 - all of the protocol in one p
                 sum(b * row[c] for b, row in zip(basis[j], whole, strict=True)) % PRIME
                 for c in range(columns + PROOFS)
             ]
+        salts[i] = coins[i](32)
         others = [j for j in u1 if j < m and j != i]
         for j in others:
             key, route = channel(i, j, i)
             sealed[i, j] = seal(key, little(rows[i, j]), route)
         ciphertexts = tuple(sealed[i, j] for j in others)
-        rho = challenge(digest(Label.HASH_DEALING, h2, u64(i), *ciphertexts), columns)
+        rho = challenge(digest(Label.HASH_DEALING, h2, u64(i), salts[i], *ciphertexts), columns)
         challenges[i] = rho
         proofs[i] = [
             [
@@ -165,6 +168,7 @@ def run_additive(  # noqa: C901, PLR0912, PLR0915 - all of the protocol in one p
         header = UploadHeader(h0=h0, h2=h2, position=i, complaints=bitmap((), n))
         dealing = Dealing(
             header=Signed.make(keys[i], Label.SIGN_HEADER, header),
+            salt=salts[i],
             ciphertexts=ciphertexts,
             proof=b"".join(map(little, proofs[i])),
             next_prekey=next_prekeys[i],

@@ -54,7 +54,7 @@ from secagg.schemes.additive.messages import (
 )
 from secagg.schemes.additive.questions import answer_requests, check_sizes, upload_requests
 from secagg.schemes.additive.recovery import Complaints, too_few, total_key, weigh
-from secagg.schemes.additive.shares import packing_of, sealed_bytes
+from secagg.schemes.additive.shares import SALT_BYTES, packing_of, sealed_bytes
 from secagg.schemes.additive.summing import Summing
 from secagg.schemes.base import Opened, ServerContext, Words
 from secagg.thresholds import KEY_COEFFICIENTS, MAX_COMPLETE, PROOF_COLUMNS
@@ -240,6 +240,8 @@ class AdditiveServer:
         sizes = {len(ciphertext) for ciphertext in dealing.ciphertexts}
         if len(dealing.ciphertexts) != receivers or sizes != {sealed_bytes(self._limits)}:
             raise Dropped(DropReason.MALFORMED, f"not one share for each of {receivers} members")
+        if len(dealing.salt) != SALT_BYTES:
+            raise Dropped(DropReason.MALFORMED, "a salt of another size")
         self._elements(dealing.proof, PROOF_COLUMNS * self._limits.share_threshold)
         if self._cohort.set_of(header.complaints):
             raise Dropped(DropReason.MALFORMED, "complaints about shares not yet received")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from secagg.protocol.sharing import open_share, seal_share
 from secagg.schemes.additive.messages import DealtShare
 from secagg.thresholds import KEY_COEFFICIENTS, PROOF_COLUMNS, SEAL_BYTES
 
+SALT_BYTES: Final = 32
+
 
 def packing_of(thresholds: Thresholds) -> Packing:
     """m, ell and R as the sharing takes them."""
@@ -34,7 +37,7 @@ def sealed_bytes(thresholds: Thresholds) -> int:
     return packing_of(thresholds).row_bytes(KEY_COEFFICIENTS) + SEAL_BYTES
 
 
-def dealing_digest(h2: bytes, dealer: int, ciphertexts: Sequence[bytes]) -> bytes:
+def dealing_digest(h2: bytes, dealer: int, salt: bytes, ciphertexts: Sequence[bytes]) -> bytes:
     """What the challenge of a dealing proof follows from: all shares, fixed before it.
 
     A ciphertext commits to its share: its key follows from two signed prekeys, and under one key
@@ -43,9 +46,10 @@ def dealing_digest(h2: bytes, dealer: int, ciphertexts: Sequence[bytes]) -> byte
     Args:
         h2: transcript of prekeys and P.
         dealer: position.
+        salt: of the dealing.
         ciphertexts: sealed shares, by other member in U1.
     """
-    return digest(Label.HASH_DEALING, h2, u64(dealer), *ciphertexts)
+    return digest(Label.HASH_DEALING, h2, u64(dealer), salt, *ciphertexts)
 
 
 class Rows:
@@ -106,14 +110,16 @@ class Channels:
         self._h2 = h2
         self._shared: dict[bytes, Secret] = {}
 
-    def seal(self, shares: Mapping[int, tuple[bytes, bytes]]) -> tuple[bytes, ...]:
+    def seal(self, shares: Mapping[int, tuple[bytes, bytes]], salt: bytes) -> tuple[bytes, ...]:
         """Ciphertexts in order of position.
 
         Args:
             shares: position -> (public prekey, share).
+            salt: fresh.
         """
         peers = sorted(shares)
-        keys = self._keys([shares[peer][0] for peer in peers], peers, outgoing=True)
+        salts = [salt] * len(peers)
+        keys = self._keys([shares[peer][0] for peer in peers], peers, salts, outgoing=True)
         return tuple(
             seal_share(
                 key,
@@ -125,20 +131,21 @@ class Channels:
             for peer, key in zip(peers, keys, strict=True)
         )
 
-    def open(self, sealed: Mapping[int, tuple[bytes, bytes]]) -> dict[int, bytes]:
+    def open(self, sealed: Mapping[int, tuple[bytes, DealtShare]]) -> dict[int, bytes]:
         """Shares by position of the dealer; one that does not open is left out.
 
         Args:
-            sealed: position -> (public prekey, ciphertext).
+            sealed: position -> (public prekey, what the dealer has sent).
         """
         peers = sorted(sealed)
-        keys = self._keys([sealed[peer][0] for peer in peers], peers, outgoing=False)
+        salts = [sealed[peer][1].salt for peer in peers]
+        keys = self._keys([sealed[peer][0] for peer in peers], peers, salts, outgoing=False)
         opened: dict[int, bytes] = {}
         for peer, key in zip(peers, keys, strict=True):
             try:
                 opened[peer] = open_share(
                     key,
-                    sealed[peer][1],
+                    sealed[peer][1].ciphertext,
                     session=self._session,
                     sender=peer,
                     receiver=self._position,
@@ -148,22 +155,28 @@ class Channels:
         return opened
 
     def _keys(
-        self, public: Sequence[bytes], peers: Sequence[int], *, outgoing: bool
+        self,
+        public: Sequence[bytes],
+        peers: Sequence[int],
+        salts: Sequence[bytes],
+        *,
+        outgoing: bool,
     ) -> list[bytes]:
         """One key for each direction of each channel, used for one message.
 
         A prekey serves every session of its round: h2 and the session keep their channels apart,
-        and both public keys keep those of one session apart in which a peer has two.
+        the salt two dealings in one session, and both public keys the channels of one session in
+        which a peer has two.
         """
         # a member seals to most dealers before it opens theirs: half of the exchanges
         new = [key for key in public if key not in self._shared]
         for key, shared in zip(new, agree_each(self._private.reveal(), new), strict=True):
             self._shared[key] = Secret(shared)
         keys = []
-        for peer, key in zip(peers, public, strict=True):
+        for peer, key, salt in zip(peers, public, salts, strict=True):
             ends = [(self._position, self._own), (peer, key)]
             (sender, sent), (receiver, received) = ends if outgoing else reversed(ends)
-            context = (self._session, u64(sender), u64(receiver), sent, received)
+            context = (self._session, u64(sender), u64(receiver), sent, received, salt)
             secret = self._shared[key].reveal()
             keys.append(derive(secret, salt=self._h2, label=Label.KDF_CHANNEL, context=context))
         return keys

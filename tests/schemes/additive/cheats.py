@@ -66,8 +66,8 @@ def seals(change: Callable[[tuple[bytes, ...]], tuple[bytes, ...]]) -> type[Addi
 
     def channels(kind: type[Channels], *args: Any) -> Channels:
         class Sealing(kind):
-            def seal(self, shares: Any) -> tuple[bytes, ...]:
-                return change(super().seal(shares))
+            def seal(self, shares: Any, salt: bytes) -> tuple[bytes, ...]:
+                return change(super().seal(shares, salt))
 
         return Sealing(*args)
 

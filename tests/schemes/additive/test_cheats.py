@@ -235,6 +235,7 @@ def test_garbage_inside_an_upload_is_noticed(vector, word):
 
 
 MALFORMED = {
+    "a salt too short": lambda m: replace(m, salt=m.salt[1:]),
     "a ciphertext too few": lambda m: replace(m, ciphertexts=m.ciphertexts[1:]),
     "a ciphertext too many": lambda m: replace(m, ciphertexts=m.ciphertexts * 2),
     "a longer ciphertext": lambda m: replace(

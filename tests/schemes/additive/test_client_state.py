@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import numpy as np
 import pytest
 from msgspec.structs import replace
 
 from secagg import encoding, errors
 from secagg.crypto.labels import Label
+from secagg.crypto.packed import Packing, deal
 from secagg.protocol.certificate import Certificate, sign_consistency
 from secagg.protocol.journal import MemoryJournal, SQLiteJournal
 from secagg.protocol.messages import Signed, sign_session
@@ -14,11 +18,14 @@ from secagg.protocol.policy import Policy
 from secagg.protocol.prekeys import Prekey
 from secagg.protocol.transcript import included_hash
 from secagg.schemes.additive import Lattice
-from secagg.schemes.additive.messages import IncludedRequest, KeySum
+from secagg.schemes.additive import client as client_module
+from secagg.schemes.additive.client import AdditiveClient
+from secagg.schemes.additive.messages import Dealing, IncludedRequest, KeySum
 from secagg.thresholds import derive_committee
 from tests.schemes.additive import test_certificate as large
-from tests.schemes.additive.world import FIRST, Reply, Stage, View, _zeros
+from tests.schemes.additive.world import FIRST, Reply, Stage, Toy, View, _zeros
 from tests.schemes.world import World
+from tests.session.harness import entropy
 
 ME = 0
 ALL = frozenset(range(4))
@@ -219,6 +226,27 @@ def test_a_forgotten_session_that_is_replayed_deals_nothing_more(stage, kind, tm
     journal.forget(stage.announce(FIRST).params.session)
     with pytest.raises(errors.SecondQuestion):
         stage.client(ME, FIRST, journal).receive(stage.upload_request())
+
+
+def test_two_dealings_of_one_session_have_no_key_in_common(stage):
+    """Even if a journal was lost between them: equal rows are sealed to different bytes."""
+    usual = stage.client(ME)._context
+    sealed = []
+    for coins in ("one", "another"):
+        kept = stage.journal(ME)
+        context = dataclasses.replace(usual, journal=kept, rng=entropy(coins))
+        client = AdditiveClient(stage.announce(FIRST).params.session, context, "lattice", Toy)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(client_module, "deal", lambda *_: stage_dealt())
+            signed = client.receive(stage.upload_request())
+        sealed.append(encoding.decode(Dealing, signed.body).ciphertexts)
+
+    assert not {*sealed[0]} & {*sealed[1]}
+
+
+def stage_dealt():
+    """The same rows, whatever is dealt."""
+    return deal(np.zeros(2048, np.int64), Packing(4, 1, 3), entropy("rows"))
 
 
 def test_the_orchestrator_hears_nothing_about_this_machine(tmp_path):

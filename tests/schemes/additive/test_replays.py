@@ -165,7 +165,9 @@ def test_a_sealed_row_is_complained_about_unless_it_is_what_was_proved(change, b
     own, mine = (encoding.decode(Prekey, stage.prekey(i).body) for i in (dealer, ME))
     private = stage.journal(dealer).prekey(stage.roster.hash(), ROUND)
     params, h2 = stage.announce(FIRST).params, stage.transcript()[1]
-    [sealed] = Channels(private, own, dealer, params, h2).seal({ME: (mine.key, row)})
+    [sealed] = Channels(private, own, dealer, params, h2).seal(
+        {ME: (mine.key, row)}, stage.dealing(dealer).salt
+    )
     question = stage.question(ME, ALL)
     shares = (*question.shares[:2], replace(question.shares[2], ciphertext=sealed))
     reply = stage.reply(stage.uploaded(ME), replace(question, shares=shares))
@@ -180,6 +182,7 @@ RELAYED = {
     "an evaluation too long": {"evaluation": bytes(18)},
     "another digest": {"digest": bytes(32)},
     "no ciphertext": {"ciphertext": b""},
+    "another salt": {"salt": bytes(32)},
 }
 
 

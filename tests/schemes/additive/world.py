@@ -298,8 +298,7 @@ class Stage:
         channels = Channels(
             private, keys[0], member, self.announce(view).params, self.transcript(view)[1]
         )
-        sealed = self.sealed(dealer, member, view)
-        opened = channels.open({dealer: (keys[1].key, sealed)})
+        opened = channels.open({dealer: (keys[1].key, self.share(dealer, member, view))})
         return np.frombuffer(opened[dealer], "<u2").astype(np.int64)
 
     def sealed(self, dealer: int, member: int, view: View = FIRST) -> bytes:
@@ -336,8 +335,9 @@ class Stage:
         proof = np.frombuffer(dealt.proof, "<u2").reshape(PROOF_COLUMNS, -1)
         sealed = self.sealed(dealer, member, view)
         return DealtShare(
+            salt=dealt.salt,
             ciphertext=sealed[:-1] + bytes([sealed[-1] ^ spoiled]),
-            digest=dealing_digest(self.transcript(view)[1], dealer, dealt.ciphertexts),
+            digest=dealing_digest(self.transcript(view)[1], dealer, dealt.salt, dealt.ciphertexts),
             evaluation=evaluate(proof, packing_of(self.limits))[member].astype("<u2").tobytes(),
         )
 
