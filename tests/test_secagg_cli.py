@@ -49,6 +49,21 @@ def test_a_plan_prints_what_a_round_needs():
         assert line in done.output
 
 
+def test_a_plan_of_the_lattice_prints_its_committee():
+    done = invoke("plan", "--gateways", 100, "--coordinates", 1000, "--scheme", "lattice")
+
+    assert 0 == done.exit_code
+    for line in ("committee m        93", "values in a share  32", "the opened sum is exact"):
+        assert line in done.output
+
+
+def test_a_plan_of_an_unknown_scheme_is_one_line():
+    done = invoke("plan", "--gateways", 9, "--coordinates", 10, "--scheme", "paillier")
+
+    assert 2 == done.exit_code
+    assert "scheme is 'paillier': use masks or lattice" in done.output
+
+
 def test_an_infeasible_plan_is_one_line():
     done = invoke("plan", "--gateways", 2, "--coordinates", 10)
 

@@ -7,7 +7,7 @@ canonical bytes of the structs behind it, so a file that loads is exactly one re
 from __future__ import annotations
 
 from itertools import zip_longest
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 import msgspec.inspect as kinds
@@ -111,10 +111,8 @@ def _read(kind: kinds.Type, value: Any, where: str) -> Any:
             return value
         case kinds.StrType():
             return _typed(value, str, where)
-        case kinds.UnionType(types=types):
-            return _one_of(types, value, where)
-        case _:
-            raise WireError(f"{where}: of a type that no file has")
+        case _:  # no other types are in a file
+            return _one_of(cast("kinds.UnionType", kind).types, value, where)
 
 
 def _one_of(types: tuple[kinds.Type, ...], value: Any, where: str) -> Any:

@@ -80,10 +80,14 @@ def test_the_liar_is_dropped_and_the_sum_is_exact(row):
 
 
 def test_every_reason_is_some_rows():
-    """SILENT, VANISHED and the like have tests of their own, in `test_server_rows`."""
+    """SILENT, VANISHED and the like have tests of their own, in `test_server_rows`.
+
+    CONTRADICTED is of additive schemes.
+    """
     tables = {row.reason for row in (*rows.ROWS, *ROWS)}
     tables |= {reason for _, reason in rows.ANSWERS.values()}
     alone = {"SILENT", "VANISHED", "ABORTED", "EQUIVOCATED", "BAD_FRAME", "BAD_EDGE"}
+    alone |= {"CONTRADICTED"}
 
     assert {reason.name for reason in DropReason} == tables | alone
 

@@ -154,6 +154,7 @@ def test_above_sixty_four_a_bad_dealer_ends_the_round_whatever_is_kept():
     assert_nothing_opened(world)
     assert isinstance(world.aborted, errors.BadDealing)
     assert (LIAR,) == world.aborted.dealers
+    assert f"bad shares ({LIAR}): complaints by " in str(world.aborted)
 
 
 def test_a_dealer_proved_guilty_is_named_also_where_its_round_opens():
