@@ -226,22 +226,30 @@ def _story(record: AuditRecord, inspection: Inspection, cohort: Cohort) -> list[
         "parameters signed by the orchestrator of the roster; thresholds computed anew:",
         (
             f"  n {limits.gateways}, C {limits.max_colluding}, D {limits.max_dropouts},"
-            f" k {limits.degree}, t {limits.share_threshold}, q {limits.quorum},"
-            f" n_min {limits.min_included}"
+            f" {_held(limits)}, q {limits.quorum}, n_min {limits.min_included}"
         ),
     ]
     everybody = frozenset(range(len(cohort)))
-    steps = (
+    steps = [
         ("sent keys", everybody, inspection.present),
         ("dealt shares", inspection.present, inspection.dealers),
         ("are in the sum", inspection.dealers, inspection.included),
-    )
+    ]
+    if limits.committee:  # shares are dealt with the upload: U2 is U1, and says nothing more
+        del steps[1]
     for what, before, after in steps:
         lost = [_named(cohort.ids[i], reasons.get(i)) for i in sorted(before - after)]
         lines.append(f"{len(after)} {what}" + (f"; {MISSING} {', '.join(lost)}" if lost else ""))
     lines.append("every one of them signed a header under this transcript")
     lines.append(f"certificate: {signers} of them signed this very set, {limits.quorum} are needed")
     return lines
+
+
+def _held(limits: Thresholds) -> str:
+    """How keys are shared, in symbols."""
+    if not limits.committee:
+        return f"k {limits.degree}, t {limits.share_threshold}"
+    return f"m {limits.committee}, R {limits.share_threshold}, ell {limits.packed}"
 
 
 def _named(name: GatewayId, reason: str | None) -> str:

@@ -8,10 +8,11 @@ import re
 import pytest
 from typer.testing import CliRunner
 
-from secagg import cli
+from secagg import Lattice, cli
 from secagg.cli import app
 from secagg.protocol import audit_file
 from secagg.protocol.audit_file import dump_record, dump_roster
+from tests.schemes.world import World as Rounds
 from tests.session.harness import Parties, World
 
 PARTIES = Parties(5)
@@ -55,6 +56,22 @@ def test_a_plan_of_the_lattice_prints_its_committee():
     assert 0 == done.exit_code
     for line in ("committee m        93", "values in a share  32", "the opened sum is exact"):
         assert line in done.output
+
+
+def test_a_lattice_record_tells_its_own_story(tmp_path):
+    world = Rounds(Lattice(), 5, vanish={4: "upload"}).play()
+    (tmp_path / "roster.json").write_bytes(dump_roster(world.roster))
+    (tmp_path / "round-0001.json").write_bytes(dump_record(world.server.audit))
+    done = invoke("audit", tmp_path / "round-0001.json")
+
+    assert 0 == done.exit_code
+    for line in (
+        "n 5, C 1, D 1, m 5, R 4, ell 1, q 4, n_min 4",
+        "5 sent keys",
+        "4 are in the sum; missing, and why by the server's word: 4 (upload: SILENT)",
+    ):
+        assert line in done.output
+    assert "dealt shares" not in done.output
 
 
 def test_a_plan_of_an_unknown_scheme_is_one_line():

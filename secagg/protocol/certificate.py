@@ -51,10 +51,15 @@ def verify_consistency(
     verify(key, Label.SIGN_CONSISTENCY, body, signature)
 
 
-def make_certificate(cohort: Cohort, signatures: Mapping[int, bytes]) -> Certificate:
-    """The certificate out of position -> signature."""
-    ordered = tuple(signatures[position] for position in sorted(signatures))
-    return Certificate(signers=cohort.bits(signatures), signatures=ordered)
+def make_certificate(cohort: Cohort, signatures: Mapping[int, bytes], quorum: int) -> Certificate:
+    """The certificate out of position -> signature: the first `quorum` of them.
+
+    That is what it takes; every further signature would cost every gateway a check.
+    """
+    signers = sorted(signatures)[:quorum]
+    return Certificate(
+        signers=cohort.bits(signers), signatures=tuple(signatures[place] for place in signers)
+    )
 
 
 def verify_certificate(

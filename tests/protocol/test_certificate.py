@@ -32,7 +32,7 @@ HONEST = {i: sign_consistency(KEYS[i], SESSION, H3).signature for i in range(7)}
 def made(*signers: int, **changes: bytes) -> Certificate:
     """Good signatures of these gateways; `changes` maps "g3" to another signature of it."""
     signatures = {i: changes.get(f"g{i}", HONEST[i]) for i in signers}
-    return make_certificate(COHORT, signatures)
+    return make_certificate(COHORT, signatures, len(signatures))
 
 
 def check(certificate: Certificate, **changes: Any) -> None:

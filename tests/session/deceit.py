@@ -137,7 +137,7 @@ class Deceit:
         mine = self.parties.identities[self.cohort.ids[self.corrupt]].key
         known[self.corrupt] = sign_consistency(mine, self.session, view.h3).signature
         chosen = {p: known[p] for p in sorted(shown & known.keys())}
-        return UnmaskingRequest(certificate=make_certificate(self.cohort, chosen))
+        return UnmaskingRequest(certificate=make_certificate(self.cohort, chosen, len(chosen)))
 
     def _sealed(self, dealer: int, holder: int, view: View) -> SealedShares:
         if dealer == self.corrupt and (dealer, view.h0) not in self.dealt:

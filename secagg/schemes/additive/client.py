@@ -17,8 +17,6 @@ from secagg.crypto.secret import Secret
 from secagg.errors import (
     BelowFloor,
     ForeignSession,
-    LocalProtocolError,
-    ModelMismatch,
     NoQuorum,
     NotASubset,
     SecAggError,
@@ -52,7 +50,7 @@ from secagg.schemes.additive.messages import (
 )
 from secagg.schemes.additive.shares import SALT_BYTES, Channels, Rows, dealing_digest, packing_of
 from secagg.schemes.base import ClientContext, Source
-from secagg.schemes.frames import tagged_frames
+from secagg.schemes.uploading import Uploading, no_upload_due
 from secagg.thresholds import MAX_COMPLETE
 
 NO_MODEL: Final = bytes(HASH_BYTES)
@@ -80,8 +78,6 @@ class AdditiveClient:
         self._secret: Secret | None = None
         self._rows = Rows()
         self._included: frozenset[int] | None = None
-        self._spent = False
-        self._uploaded = False
         self._machine = ClientMachine(
             STEPS,
             {
@@ -95,6 +91,7 @@ class AdditiveClient:
             journal=context.journal,
             erase=self._erase,
         )
+        self._uploading = Uploading(self._machine, context)
 
     def receive(self, request: Struct) -> Signed:
         """Answer one request.
@@ -108,7 +105,7 @@ class AdditiveClient:
     @property
     def upload_due(self) -> bool:
         """The round is accepted and nothing of the upload has left."""
-        return self.round is not None and not self._spent and not self.done
+        return self.round is not None and not self._uploading.spent and not self.done
 
     @property
     def done(self) -> bool:
@@ -253,51 +250,28 @@ class AdditiveClient:
         """
         params = self.round
         if params is None or not self.upload_due:
-            raise LocalProtocolError("no upload is due: wait for UpdateDue, upload once")
-        try:
-            if params.model != model:
-                raise ModelMismatch("the announced model is not the one this update was made on")
-            self._spend(model)
-        except SecAggError as error:
-            self.abort(error)
-            raise
+            raise no_upload_due()
+        self._uploading.begin(self.params, params, model)
         return self._frames(params, source)
 
-    def _spend(self, model: bytes) -> None:
-        refuse = any(model) and self._context.policy.repeat_model == "refuse"
-        self._context.journal.store_upload(
-            self.params.roster, self.params.round, model, refuse_repeat=refuse
-        )
-        self._spent = True
-
     def _frames(self, params: RoundParams, source: Source) -> Iterator[bytearray]:
-        if self._machine.failure is not None:  # the session ended before the first frame was made
+        if self._uploading.ended:  # before the first frame was made
             return
         session, channels, secret = self.params.session, self._channels, self._secret
         if channels is None or secret is None:
-            raise LocalProtocolError("no upload is due: nothing has been dealt")
+            raise no_upload_due()
         mac = frame_mac(
             channels.frame_secret(), salt=self._keyring.h0, session=session, position=self._position
         )
-        frames = tagged_frames(
-            self._encoding.encrypt(
-                source,
-                np.frombuffer(secret.reveal(), "<i2").astype(np.int64),
-                public=round_hash(params),
-                rng=self._context.rng,
-            ),
-            wire.frame_spans(self._encoding.words, self._encoding.unit),
-            session=session,
-            mac=mac,
-            workers=self._context.workers,
+        encrypted = self._encoding.encrypt(
+            source,
+            np.frombuffer(secret.reveal(), "<i2").astype(np.int64),
+            public=round_hash(params),
+            rng=self._context.rng,
         )
         secret.erase()
-        for frame, last in frames:
-            if self._machine.failure is not None:
-                return
-            # set before the last frame leaves: its answer may be back before `next` is called
-            self._uploaded = last
-            yield frame
+        spans = wire.frame_spans(self._encoding.words, self._encoding.unit)
+        yield from self._uploading.frames(encrypted, spans, session=session, mac=mac)
 
     # -- the included set --------------------------------------------------------------------------
 
@@ -317,9 +291,9 @@ class AdditiveClient:
         included = self._cohort.set_of(bitmap)
         if not included <= self._keyring.keyed:
             raise NotASubset("U3 has members without a key for this round")
-        if self._spent and self._position not in included:
+        if self._uploading.spent and self._position not in included:
             raise SelfMissing("asked for an answer about a set that leaves me out")
-        if self._position in included and not self._uploaded:
+        if self._position in included and not self._uploading.handed_over:
             raise UnexpectedMessage("a set with my upload before it was handed over")
         floor = self._limits.min_included  # at least q: thresholds.verify has seen to it
         if len(included) < floor:
@@ -418,8 +392,8 @@ class AdditiveClient:
 
         The key of this round has done its work: nobody can read the round's shares again.
         """
-        if not self._spent:
-            self._spend(NO_MODEL)
+        if not self._uploading.spent:
+            self._uploading.spend(self.params, NO_MODEL)
         self._context.journal.forget_prekeys(self.params.roster, self.params.round)
         self._machine.finish()
 

@@ -323,9 +323,7 @@ class AdditiveServer:
         return self._ask_answers(signers)
 
     def _certify(self) -> Certificate:
-        # a quorum is what the certificate takes: every further signature costs everybody a check
-        quorum = sorted(self._signatures)[: self._limits.quorum]
-        return make_certificate(self._cohort, {place: self._signatures[place] for place in quorum})
+        return make_certificate(self._cohort, self._signatures, self._limits.quorum)
 
     # -- answers -----------------------------------------------------------------------------------
 

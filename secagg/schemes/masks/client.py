@@ -19,8 +19,6 @@ from secagg.errors import (
     ForeignSession,
     HeaderMismatch,
     KeyAgreementError,
-    LocalProtocolError,
-    ModelMismatch,
     NotASubset,
     OwnMessageAltered,
     SealError,
@@ -53,7 +51,6 @@ from secagg.protocol.transcript import (
 )
 from secagg.protocol.uploads import frame_mac
 from secagg.schemes.base import ClientContext, Source
-from secagg.schemes.frames import tagged_frames
 from secagg.schemes.masks.keys import (
     edge_secret,
     mask_private,
@@ -73,6 +70,7 @@ from secagg.schemes.masks.messages import (
     Unmasking,
     UnmaskingRequest,
 )
+from secagg.schemes.uploading import Uploading, no_upload_due
 from secagg.thresholds import neighbours
 from secagg.wire import frame_spans
 
@@ -94,8 +92,6 @@ class MasksClient:
         self._edges: dict[int, Secret] = {}
         self._channels: dict[int, Secret] = {}
         self._held: dict[int, tuple[Secret, Secret]] = {}
-        self._uploading = False
-        self._uploaded = False
         self._machine = ClientMachine(
             STEPS,
             {
@@ -109,6 +105,7 @@ class MasksClient:
             journal=context.journal,
             erase=self._erase,
         )
+        self._uploading = Uploading(self._machine, context)
 
     def receive(self, request: Struct) -> Signed:
         """Answer one request.
@@ -122,7 +119,7 @@ class MasksClient:
     @property
     def upload_due(self) -> bool:
         """The round is accepted and nothing of the upload has left."""
-        return self.round is not None and not self._uploading and not self.done
+        return self.round is not None and not self._uploading.spent and not self.done
 
     @property
     def done(self) -> bool:
@@ -358,39 +355,22 @@ class MasksClient:
         """
         params = self.round
         if params is None or not self.upload_due:
-            raise LocalProtocolError("no upload is due: wait for UpdateDue, upload once")
-        try:
-            if params.model != model:
-                raise ModelMismatch("the announced model is not the one this update was made on")
-            refuse = any(model) and self._context.policy.repeat_model == "refuse"
-            self._context.journal.store_upload(
-                self.params.roster, self.params.round, model, refuse_repeat=refuse
-            )
-        except SecAggError as error:
-            self.abort(error)
-            raise
-        self._uploading = True
+            raise no_upload_due()
+        self._uploading.begin(self.params, params, model)
         return self._frames(params, source)
 
     def _frames(self, params: RoundParams, source: Source) -> Iterator[bytearray]:
-        if self._machine.failure is not None:  # the session ended before the first frame was made
+        if self._uploading.ended:  # before the first frame was made
             return
         shared = agree(self._reveal("channel"), self.params.orchestrator_key)
         session = self.params.session
         mac = frame_mac(shared, salt=self._h0, session=session, position=self._position)
-        frames = tagged_frames(
+        yield from self._uploading.frames(
             masked(source, params.vectors, self._mask_keys(), self._masker),
             frame_spans([vector.words for vector in params.vectors]),
             session=session,
             mac=mac,
-            workers=self._context.workers,
         )
-        for frame, last in frames:
-            if self._machine.failure is not None:
-                return
-            # set before the last frame leaves: its answer may be back before `next` is called
-            self._uploaded = last
-            yield frame
 
     def _mask_keys(self) -> list[tuple[int, bytes]]:
         own = self_key(self._reveal("seed"), h2=self._h2, position=self._position)
@@ -403,7 +383,7 @@ class MasksClient:
     # -- round 3: consistency ----------------------------------------------------------------------
 
     def _certify(self, request: ConsistencyRequest) -> Signed:
-        if not self._uploaded:
+        if not self._uploading.handed_over:
             raise UnexpectedMessage("consistency asked before the upload was handed over")
         self._u3 = self._cohort.set_of(request.included)
         if not self._u3 <= self._u2:

@@ -366,10 +366,8 @@ class MasksServer:
         return True
 
     def _close_signatures(self, signers: frozenset[int]) -> Mapping[int, Struct]:
-        # a quorum is what the certificate takes: every further signature costs everybody a check
-        quorum = sorted(signers)[: self._limits.quorum]
-        signatures = {position: self._signatures[position] for position in quorum}
-        self._certificate = make_certificate(self._cohort, signatures)
+        quorum = self._limits.quorum
+        self._certificate = make_certificate(self._cohort, self._signatures, quorum)
         return dict.fromkeys(sorted(signers), UnmaskingRequest(certificate=self._certificate))
 
     # -- round 4 -----------------------------------------------------------------------------------
