@@ -193,7 +193,7 @@ def compare(
     ] = None,
     schemes: Annotated[
         str | None,
-        typer.Option(help="Values for --scheme, as in masks,lattice.", rich_help_panel=VARY),
+        typer.Option(help="Values for --scheme, as in masks,lattice,ckks.", rich_help_panel=VARY),
     ] = None,
     losses: Annotated[
         str | None,

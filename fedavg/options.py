@@ -92,7 +92,7 @@ CHOICES: Final = {
         0,
         FEDERATION,
         "Decides data, first weights, order, rounding and absences, 0 to 2147483647; equal seeds "
-        "give equal results.",
+        "give equal results, up to the noise of schemes whose sums are not exact.",
     ),
     "loss": Choice(
         str | None,
@@ -131,8 +131,9 @@ CHOICES: Final = {
         str,
         "masks",
         PROTECTION,
-        "masks or lattice (secure aggregation; few or many gateways), auto (one of them, and says "
-        "why) or plain (no protection, to compare with).",
+        "masks, lattice or ckks (secure aggregation: for few gateways, for many, where CKKS is "
+        "asked for), auto (masks or lattice, and says why) or plain (no protection, to compare "
+        "with).",
     ),
     "max_colluding": Choice(
         int | None,

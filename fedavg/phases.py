@@ -13,15 +13,17 @@ AFTER: Final = ("consistency", "unmasking")
 """Phases after it: who vanishes here has uploaded and still counts."""
 PHASES: Final = BEFORE + AFTER
 
-LATTICE: Final = {
+ADDITIVE: Final = ("lattice", "ckks")
+"""Schemes of one protocol: gateways encrypt, a committee opens the sum of their keys."""
+COUNTERPARTS: Final = {
     "advertise_keys": "set_up",
     "share_keys": "upload",
     "masked_input": "upload",
     "consistency": "consistency",
     "unmasking": "answer",
 }
-"""Where a gateway that would vanish in a phase of masks vanishes in a round with the lattice: left
-out of the mean in both or in neither, so that equal seeds give equal included sets."""
+"""Where a gateway that would vanish in a phase of masks vanishes in a round of an additive scheme:
+left out of the mean in both or in neither, so that equal seeds give equal included sets."""
 
 
 def absent_from(phase: str, scheme: str) -> str:
@@ -31,17 +33,17 @@ def absent_from(phase: str, scheme: str) -> str:
         phase: one of `PHASES`.
         scheme: name of the scheme; in the clear the phases are those of masks.
     """
-    return LATTICE[phase] if scheme == "lattice" else phase
+    return COUNTERPARTS[phase] if scheme in ADDITIVE else phase
 
 
 def phases_of(scheme: str, thresholds: Thresholds | None) -> tuple[str, ...]:
-    """The phases of a round in order; where nobody needs a new key, the lattice's first is skipped.
+    """The phases of a round in order; an additive scheme skips its first if nobody needs a new key.
 
     Args:
         scheme: name of the scheme.
         thresholds: of its rounds; None in the clear.
     """
-    if scheme != "lattice" or thresholds is None:
+    if scheme not in ADDITIVE or thresholds is None:
         return PHASES
     certified = ("consistency",) if thresholds.gateways > MAX_COMPLETE else ()
     return ("set_up", "upload", *certified, "answer")

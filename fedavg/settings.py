@@ -12,12 +12,12 @@ from fedavg.phases import PHASES, absent_from
 from fedavg.tasks import TASKS
 from secagg.errors import ConfigurationError
 from secagg.params import GatewayId, Thresholds
-from secagg.schemes.additive import Lattice
+from secagg.schemes.additive import Ckks, Lattice
 from secagg.schemes.auto import Choice, choose
 from secagg.schemes.masks import Masks
 from secagg.thresholds import usual_colluding
 
-SCHEMES: Final = ("masks", "lattice", "auto", "plain")
+SCHEMES: Final = ("masks", "lattice", "ckks", "auto", "plain")
 MAX_ROUNDS: Final = 10_000
 _WHOLE: Final = (
     "gateways", "rounds", "vanish", "seed", "sample", "max_colluding", "max_dropouts",
@@ -26,7 +26,7 @@ _WHOLE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a run is; equal settings give equal numbers, seconds apart.
+    """What a run is; equal settings give equal numbers, seconds and the noise of sums apart.
 
     Attributes:
         task: a name in `fedavg.tasks.TASKS`.
@@ -163,6 +163,8 @@ def choice_of(settings: Settings) -> Choice | None:
             return Choice(Masks())
         case "lattice":
             return Choice(Lattice())
+        case "ckks":
+            return Choice(Ckks())
         case _:
             return choose(
                 asked_of(settings),

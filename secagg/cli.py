@@ -8,23 +8,22 @@ from typing import Annotated, NoReturn
 
 import numpy as np
 
-from secagg.average import SecureAverage
+from secagg.average import Plan, SecureAverage
 from secagg.errors import ConfigurationError, WireError
 from secagg.params import GatewayId, Thresholds
 from secagg.protocol.audit import AuditRecord, Inspection, inspect_record
 from secagg.protocol.audit_file import MAX_BYTES, load_record, load_roster
 from secagg.protocol.identity import Cohort, Roster
-from secagg.schemes.additive import Lattice
+from secagg.schemes.additive import Ckks, Lattice
 from secagg.schemes.base import Scheme
 from secagg.schemes.masks import Masks
-from secagg.thresholds import share_bytes
 
 try:
     import typer
 except ModuleNotFoundError:
     raise SystemExit("the command line needs an extra: pip install 'secagg[cli]'") from None
 
-SCHEMES: dict[str, Scheme] = {each.name: each for each in (Masks(), Lattice())}
+SCHEMES: dict[str, Scheme] = {each.name: each for each in (Masks(), Lattice(), Ckks())}
 ROSTER_FILE = "roster.json"
 ROUND_FILES = "round-*.json"
 NOT_PROVED = (
@@ -50,11 +49,11 @@ def plan(
     precision: Annotated[float, typer.Option(help="rms error relative to clip")] = 2.0**-12,
     max_colluding: Annotated[int | None, typer.Option(help="C; default by n")] = None,
     max_dropouts: Annotated[int | None, typer.Option(help="D; default by n")] = None,
-    scheme: Annotated[str, typer.Option(help="masks or lattice")] = "masks",
+    scheme: Annotated[str, typer.Option(help="masks, lattice or ckks")] = "masks",
 ) -> None:
     """Print thresholds, layout, bytes and errors of a round; nothing is sent."""
     if scheme not in SCHEMES:
-        _refuse(f"scheme is {scheme!r}: use {' or '.join(SCHEMES)}")
+        _refuse(f"scheme is {scheme!r}: use one of {', '.join(SCHEMES)}")
     try:
         average = SecureAverage(
             scheme=SCHEMES[scheme],
@@ -75,7 +74,7 @@ def plan(
         ("gateways n", limits.gateways),
         ("colluding C", limits.max_colluding),
         ("dropouts D", limits.max_dropouts),
-        *_sharing(limits),
+        *_sharing(planned),
         ("quorum q", limits.quorum),
         ("included n_min", limits.min_included),
         ("layout", planned.layout),
@@ -90,8 +89,9 @@ def plan(
     typer.echo(planned.guarantees.survives)
 
 
-def _sharing(limits: Thresholds) -> list[tuple[str, object]]:
+def _sharing(planned: Plan) -> list[tuple[str, object]]:
     """Who holds shares of whom, and what they take."""
+    limits = planned.thresholds
     m, least, packed = limits.committee, limits.share_threshold, limits.packed
     if not m:
         return [("neighbours k", limits.degree), ("share threshold t", least)]
@@ -99,7 +99,7 @@ def _sharing(limits: Thresholds) -> list[tuple[str, object]]:
         ("committee m", m),
         ("shares that open R", least),
         ("values in a share", packed),
-        ("key shares", f"{share_bytes(m, least, packed):,} bytes"),
+        ("key shares", f"{planned.key_bytes:,} bytes"),
     ]
 
 

@@ -8,7 +8,7 @@ import re
 import pytest
 from typer.testing import CliRunner
 
-from secagg import Lattice, cli
+from secagg import Ckks, Lattice, cli
 from secagg.cli import app
 from secagg.protocol import audit_file
 from secagg.protocol.audit_file import dump_record, dump_roster
@@ -50,6 +50,15 @@ def test_a_plan_prints_what_a_round_needs():
         assert line in done.output
 
 
+def test_a_plan_of_ckks_states_its_error():
+    done = invoke("plan", "--gateways", 10, "--coordinates", 1000000, "--scheme", "ckks")
+
+    assert 0 == done.exit_code, done.output
+    for line in ("committee m        10", "error of the mean", "x float32"):
+        assert line in done.output
+    assert "the opened sum is exact" not in done.output
+
+
 def test_a_plan_of_the_lattice_prints_its_committee():
     done = invoke("plan", "--gateways", 100, "--coordinates", 1000, "--scheme", "lattice")
 
@@ -58,8 +67,9 @@ def test_a_plan_of_the_lattice_prints_its_committee():
         assert line in done.output
 
 
-def test_a_lattice_record_tells_its_own_story(tmp_path):
-    world = Rounds(Lattice(), 5, vanish={4: "upload"}).play()
+@pytest.mark.parametrize("scheme", [Lattice(), Ckks()], ids=lambda each: each.name)
+def test_a_record_of_an_additive_scheme_tells_its_own_story(scheme, tmp_path):
+    world = Rounds(scheme, 5, vanish={4: "upload"}).play()
     (tmp_path / "roster.json").write_bytes(dump_roster(world.roster))
     (tmp_path / "round-0001.json").write_bytes(dump_record(world.server.audit))
     done = invoke("audit", tmp_path / "round-0001.json")
@@ -78,7 +88,7 @@ def test_a_plan_of_an_unknown_scheme_is_one_line():
     done = invoke("plan", "--gateways", 9, "--coordinates", 10, "--scheme", "paillier")
 
     assert 2 == done.exit_code
-    assert "scheme is 'paillier': use masks or lattice" in done.output
+    assert "scheme is 'paillier': use one of masks, lattice, ckks" in done.output
 
 
 def test_an_infeasible_plan_is_one_line():

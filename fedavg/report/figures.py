@@ -16,7 +16,7 @@ from matplotlib.ticker import (
 
 from fedavg.experiment import Report
 from fedavg.orchestrator import Round
-from fedavg.phases import LATTICE, PHASES
+from fedavg.phases import COUNTERPARTS, PHASES
 from fedavg.report.canvas import FONT, Plot, in_percent, markers, name_lines, over_rounds, plot
 from fedavg.report.style import GRID, INK, PAPER, SERIES
 
@@ -26,7 +26,7 @@ _GRID_ROUNDS: Final = 40
 _MARKS: Final = ("o", "s", "^", "D", "v")
 """One for each phase of a scheme: shapes tell apart what colours may not."""
 _PLACES: Final = {phase: place for place, phase in enumerate(PHASES)} | {
-    phase: PHASES.index(masked) for masked, phase in LATTICE.items()
+    phase: PHASES.index(masked) for masked, phase in COUNTERPARTS.items()
 }
 """Phase -> its mark and colour: that of its counterpart among the phases of masks."""
 

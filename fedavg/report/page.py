@@ -8,29 +8,12 @@ from typing import Final
 
 from fedavg.experiment import Report, Settings
 from fedavg.options import CHOICES
+from fedavg.phases import ADDITIVE
 from fedavg.report import words
 from fedavg.report.figures import plots
 from fedavg.report.markup import Markup, Text, card, figure, page, table, tag, tiles
 from fedavg.report.totals import Totals, amount, vanished
 
-_NUMBERS: Final = (
-    words.HOLDOUT,
-    (
-        "In the clear: the same rounds again from the same first model, over the same gateways, "
-        "with a plaintext mean."
-    ),
-    (
-        "Error of the mean: after each round the included gateways trained once more in this "
-        "process, and the exact mean of their updates was compared coordinate by coordinate; the "
-        "bound is the protocol's own, plus the rounding to float32."
-    ),
-    (
-        "Bytes are lengths of the frames that were sent; times are wall time of this process, in "
-        "which all parties took turns. Times differ from run to run, all else follows from the "
-        "settings."
-    ),
-    "report.json holds all of this, history.jsonl and history.csv a line for each round.",
-)
 _COMMON: Final = (
     ("n", "gateways", "Gateways that take part in a round."),
     ("C", "max_colluding", "Gateways that may side with the orchestrator without learning more."),
@@ -38,18 +21,16 @@ _COMMON: Final = (
     ("q", "quorum", "Signatures needed for a sum: no two different sums get them."),
     ("n_min", "min_included", "Gateways in any sum that is ever opened, at the least."),
 )
-_OWN: Final = {
-    "masks": (
-        ("t", "share_threshold", "Shares that open the secret of a gateway that vanished."),
-        ("k", "degree", "Neighbours with whom each gateway shares masks and secrets."),
-    ),
-    "lattice": (
-        ("m", "committee", "Gateways among whom everybody's key is shared."),
-        ("R", "share_threshold", "Of them, those whose answers open the sum of the keys."),
-        ("ell", "packed", "Numbers of a key that one share carries."),
-    ),
-}
-"""By scheme: symbol, field of the thresholds, meaning."""
+_MASKS: Final = (
+    ("t", "share_threshold", "Shares that open the secret of a gateway that vanished."),
+    ("k", "degree", "Neighbours with whom each gateway shares masks and secrets."),
+)
+_ADDITIVE: Final = (
+    ("m", "committee", "Gateways among whom everybody's key is shared."),
+    ("R", "share_threshold", "Of them, those whose answers open the sum of the keys."),
+    ("ell", "packed", "Numbers of a key that one share carries."),
+)
+"""Of thresholds: symbol, field, meaning."""
 
 
 def report_html(report: Report) -> str:
@@ -82,7 +63,8 @@ def _body(report: Report) -> Iterator[Markup]:
     yield tag("div", [each for each in cards if each], cls="pair")
     if secured:
         yield _audit()
-    yield card("Where the numbers come from", tag("ul", [tag("li", each) for each in _NUMBERS]))
+    origins = [tag("li", each) for each in _origins(report)]
+    yield card("Where the numbers come from", tag("ul", origins))
 
 
 def _tiles(report: Report) -> Iterator[tuple[str, Text, str]]:
@@ -178,9 +160,10 @@ def _rounds(report: Report) -> Markup:
 def _thresholds(report: Report) -> Markup:
     if report.thresholds is None:
         return Markup("")
+    own = _ADDITIVE if report.scheme in ADDITIVE else _MASKS
     rows = [
         (tag("span", symbol), getattr(report.thresholds, field), meaning)
-        for symbol, field, meaning in (*_COMMON, *_OWN[report.scheme])
+        for symbol, field, meaning in (*_COMMON, *own)
     ]
     return card(
         "Thresholds", table("Thresholds", ("", "Value", "Meaning"), rows, ("", "number", ""))
@@ -224,3 +207,21 @@ def _audit() -> Markup:
             "the sum. Trust in it begins with the roster: compare its keys with those you know.",
         ),
     )
+
+
+def _origins(report: Report) -> Iterator[str]:
+    yield words.HOLDOUT
+    yield (
+        "In the clear: the same rounds again from the same first model, over the same gateways, "
+        "with a plaintext mean."
+    )
+    yield (
+        "Error of the mean: after each round the included gateways trained once more in this "
+        "process, and the exact mean of their updates was compared coordinate by coordinate; the "
+        "bound is the protocol's own, plus the rounding to float32."
+    )
+    yield (
+        "Bytes are lengths of the frames that were sent; times are wall time of this process, in "
+        f"which all parties took turns. {words.repeated(report)}"
+    )
+    yield "report.json holds all of this, history.jsonl and history.csv a line for each round."

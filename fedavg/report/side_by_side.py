@@ -83,9 +83,11 @@ def _tiles(done: SideBySide) -> Iterator[tuple[str, Markup | str, str]]:
     yield "Highest final accuracy", named, f"{best.final_accuracy:.1%}"
     reached = [each for each in done.variants if each.rounds_to_target is not None]
     soonest = min(reached, key=lambda each: each.rounds_to_target or 0, default=None)
+    together = len({each.rounds_to_target for each in done.variants}) == 1
+    first = "none" if soonest is None else "all the same" if together else soonest.name
     yield (
         f"First to {done.target:.0%}",
-        soonest.name if soonest else "none",
+        first,
         f"in round {soonest.rounds_to_target}" if soonest else "not in these rounds",
     )
     least = min(done.variants, key=lambda each: each.bytes_up)

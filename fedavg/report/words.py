@@ -56,6 +56,16 @@ def deviations(report: Report) -> str:
     return f"BOUND EXCEEDED in {plural(beyond, 'round')}: {numbers}."
 
 
+def repeated(report: Report) -> str:
+    """What another run with the same settings would give."""
+    if report.exact or report.settings.scheme == "plain":
+        return "Times differ from run to run, all else follows from the settings."
+    return (
+        "Times differ from run to run, and so does the noise in the sums, which is drawn afresh; "
+        "all else follows from the settings."
+    )
+
+
 def protection(report: Report) -> str:
     """The scheme, how it carried the updates, and why it was chosen."""
     if report.scheme == "plain":

@@ -71,6 +71,19 @@ def test_the_lattice_and_its_exactness_are_named():
     assert "" == done.stderr
 
 
+def test_ckks_and_its_bound_are_named():
+    done = _invoke(*QUICK, "--scheme", "ckks", "--vanish", 1)
+
+    assert 0 == done.exit_code, done.output
+    assert "Protected by ckks: " in done.output
+    assert "the opened sum is exact" not in done.output
+    assert re.search(
+        r"Every mean lay within its stated bound: off by \S+ at worst, where \S+ was stated",
+        done.output,
+    )
+    assert "" == done.stderr
+
+
 def test_auto_says_what_it_chose_and_why():
     done = _invoke(*QUICK, "--scheme", "auto")
 
@@ -137,7 +150,7 @@ def test_tasks_are_listed():
         (["--data", "/nowhere"], "reads no files"),
         (["--rounds", "many"], "Invalid value for '--rounds'"),
         (["--seed", "-1"], "use 0 to"),
-        (["--scheme", "hope"], "use one of masks, lattice, auto, plain"),
+        (["--scheme", "hope"], "use one of masks, lattice, ckks, auto, plain"),
         (["--gateways", "0"], "takes 1 to 100"),
         (["--gateways", "2"], "3 or more"),
         (["--gateways", "101"], "takes 1 to 100"),

@@ -88,16 +88,16 @@ def test_protection_can_be_what_differs():
 
 
 def test_schemes_stand_side_by_side(tmp_path):
-    done = _invoke(*QUICK, "--schemes", "masks,lattice,auto", "--output", tmp_path)
-    masks, lattice, auto = (line.split() for line in done.output.splitlines()[1:4])
+    done = _invoke(*QUICK, "--schemes", "masks,lattice,ckks,auto", "--output", tmp_path)
+    masks, lattice, ckks, auto = (line.split() for line in done.output.splitlines()[1:5])
     page = (tmp_path / "compare.html").read_text()
     written = json.loads((tmp_path / "compare.json").read_text())["variants"]
 
     assert 0 == done.exit_code, done.output
-    assert ["masks", "lattice", "auto"] == [masks[0], lattice[0], auto[0]]
+    assert ["masks", "lattice", "ckks", "auto"] == [masks[0], lattice[0], ckks[0], auto[0]]
     assert masks[1:3] == auto[1:3]
-    assert float(lattice[5]) > float(masks[5])
-    assert ["masks", "lattice", "masks"] == [each["scheme"] for each in written]
+    assert float(ckks[5]) > float(lattice[5]) > float(masks[5])
+    assert ["masks", "lattice", "ckks", "masks"] == [each["scheme"] for each in written]
     assert "auto: Masks: 8 keystreams for 4 gateways" in page
 
 
@@ -111,7 +111,7 @@ def test_schemes_stand_side_by_side(tmp_path):
         (["--losses", "mse,mse"], "name two or more different ones"),
         (["--servers", "fedavg,nadam"], "fedavg, fedavgm, fedadam, fedyogi"),
         (["--optimisers", "sgd,lion"], "sgd, adam, adagrad"),
-        (["--schemes", "masks,hope"], "masks, lattice, auto, plain"),
+        (["--schemes", "masks,hope"], "masks, lattice, ckks, auto, plain"),
         (["--losses", "mse,hinge"], "cross-entropy, bce, mse"),
         (["--optimisers", "sgd,adam", "--target", "0"], "above 0, at most 1"),
         (["--optimisers", "sgd,adam", "--target", "nan"], "above 0, at most 1"),
@@ -157,6 +157,9 @@ def test_the_page_names_nobody_where_all_are_alike():
     assert "Highest final accuracy all the same 80.0%" in text
     assert "First to 90% none not in these rounds" in text
     assert "Least sent all the same 1 KB" in text
+    _, _, text = _page(_variant("one", 0.91, 0.95), _variant("other", 0.92, 0.96))
+
+    assert "First to 90% all the same in round 1" in text
 
 
 def test_names_are_text_and_the_page_stands_alone():

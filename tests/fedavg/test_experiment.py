@@ -17,7 +17,7 @@ from fedavg.settings import max_colluding, thresholds_of
 from fedavg.tasks import load
 from secagg import Completed, Masks, PhaseClosed
 from secagg.protocol.audit import verify_record
-from secagg.thresholds import derive, derive_committee
+from secagg.thresholds import derive
 
 NAMES = tuple(f"g{number:02d}" for number in range(1, 11))
 SAMPLED = Settings(
@@ -231,101 +231,6 @@ def test_every_server_learns_digits(server):
         last = orchestrator.round()
 
     assert last.accuracy >= 0.9
-
-
-# With the lattice.
-
-
-@pytest.fixture(scope="module")
-def encrypted():
-    """The same run with the lattice, and what it told meanwhile."""
-    told = []
-    report = _run(
-        replace(SAMPLED, scheme="lattice"),
-        on_event=lambda event: told.append(("event", event)),
-        on_record=lambda *record: told.append(("record", record)),
-    )
-    return report, told
-
-
-def test_the_lattice_takes_the_same_gateways_into_the_mean(sampled, encrypted):
-    masked, report = sampled[0], encrypted[0]
-    pairs = list(zip(masked.rounds, report.rounds, strict=True))
-
-    assert all(one.asked == other.asked for one, other in pairs)
-    assert all(one.included == other.included for one, other in pairs)
-    assert all(one.vanished.keys() == other.vanished.keys() for one, other in pairs)
-    assert masked.comparison.history == report.comparison.history
-    assert masked.comparison.accuracy == pytest.approx(report.comparison.accuracy, abs=0.01)
-    assert report.comparison.within_bounds
-    assert derive_committee(7, max_colluding=2) == report.thresholds
-
-
-def test_the_lattice_is_said_to_be_exact_where_it_is(sampled, encrypted):
-    masked, report = sampled[0], encrypted[0]
-
-    assert ("masks", "", True) == (masked.scheme, masked.reason, masked.exact)
-    assert ("lattice", "", True) == (report.scheme, report.reason, report.exact)
-    assert "q = 2^32" in report.layout
-    assert max(each.error_bound for each in report.rounds) < min(
-        each.error_bound for each in masked.rounds
-    )
-
-
-def test_rounds_with_the_lattice_have_its_phases_and_records(encrypted):
-    report, told = encrypted
-    closed = [each.phase for kind, each in told if kind == "event" and hasattr(each, "answered")]
-    # other gateways are asked in each round: some of them have sent no key ahead
-    known = {phase for each in report.rounds for phase, _ in each.vanished.values()}
-
-    assert 3 * ["set_up", "upload", "answer"] == closed
-    assert {"set_up", "upload", "answer"} >= known
-    for _, record, roster in (record for kind, record in told if kind == "record"):
-        verify_record(record, roster)
-
-
-@pytest.mark.parametrize("phase", PHASES)
-def test_every_phase_has_its_counterpart(phase):
-    settings = Settings(vanish=1)
-    name, number = next(
-        (next(iter(drawn)), number)
-        for number in range(1, 1000)
-        if [phase] == list((drawn := absences(settings, NAMES, number)).values())
-    )
-    drawn = absences(settings, NAMES, number, "lattice")
-
-    assert {name} == set(drawn)
-    assert (phase in BEFORE) == (drawn[name] in {"set_up", "upload"})
-    assert (phase not in BEFORE) == (drawn[name] in {"consistency", "answer"})
-    assert absences(settings, NAMES, number) == absences(settings, NAMES, number, "plain")
-
-
-@pytest.mark.parametrize(
-    ("task", "least"), [("threshold", 0.85), ("digits", 0.6), ("cancer", 0.85)]
-)
-def test_tasks_learn_with_the_lattice_as_in_the_clear(task, least):
-    gone = 0 if task == "cancer" else 2
-    report = _run(Settings(task=task, rounds=3, vanish=gone, scheme="lattice"))
-
-    assert report.comparison.accuracy >= least
-    assert report.comparison.accuracy == pytest.approx(report.comparison.plain_accuracy, abs=0.01)
-    assert report.comparison.within_bounds
-    assert report.exact
-
-
-def test_above_64_gateways_a_quorum_certifies_and_auto_takes_the_lattice():
-    told = []
-    report = _run(
-        Settings(task="threshold", gateways=66, rounds=2, steps=1, vanish=6, scheme="auto"),
-        on_event=told.append,
-    )
-    closed = [each.phase for each in told if isinstance(each, PhaseClosed)]
-
-    assert "lattice" == report.scheme
-    assert "keystreams for 66 gateways" in report.reason
-    assert ["set_up", "upload", "consistency", "answer"] == closed[:4]
-    assert report.comparison.within_bounds
-    assert 6 == len(report.rounds[0].vanished)
 
 
 def test_names_of_the_module_are_there():

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from fedavg.experiment import Settings, run
 from fedavg.live import Bar, Rows
-from fedavg.phases import PHASES, phases_of
+from fedavg.phases import ADDITIVE, PHASES, phases_of
 from fedavg.report.totals import amount
 from secagg import GatewayDropped, PhaseClosed
 from secagg.protocol.messages import DropReason
@@ -145,8 +145,9 @@ def test_the_bar_says_which_phase_is_open():
     assert "0/2" in shown
 
 
-def test_the_bar_knows_the_phases_of_the_lattice(rounds):
-    phases, said = phases_of("lattice", derive_committee(5)), []
+@pytest.mark.parametrize("scheme", ADDITIVE)
+def test_the_bar_knows_the_phases_of_additive_schemes(scheme, rounds):
+    phases, said = phases_of(scheme, derive_committee(5)), []
     steps = ("set_up", "upload", "answer", rounds[0], "upload", rounds[1], "answer_again")
     with Bar(console(80), 3, "", phases) as bar:
         for step in steps:
@@ -169,10 +170,11 @@ def test_the_bar_knows_the_phases_of_the_lattice(rounds):
 
 
 def test_phases_of_a_round():
-    assert ("set_up", "upload", "answer") == phases_of("lattice", derive_committee(64))
-    assert ("set_up", "upload", "consistency", "answer") == phases_of(
-        "lattice", derive_committee(65)
-    )
+    for scheme in ADDITIVE:
+        assert ("set_up", "upload", "answer") == phases_of(scheme, derive_committee(64))
+        assert ("set_up", "upload", "consistency", "answer") == phases_of(
+            scheme, derive_committee(65)
+        )
     assert PHASES == phases_of("masks", derive(5)) == phases_of("plain", None)
 
 

@@ -14,9 +14,13 @@ from fedavg import experiment
 from fedavg.commands import app
 from fedavg.gateway import Gateway
 from fedavg.orchestrator import Orchestrator
+from fedavg.phases import ADDITIVE
 from secagg.average import recipe
 from secagg.errors import SessionAborted
+from secagg.params import Ring
 from secagg.protocol.events import PhaseClosed, Send
+from secagg.schemes.additive.ckks.product import PrimeMultiplier
+from secagg.schemes.additive.ckks.sampling import GaussianStream
 from secagg.schemes.additive.lattice import LatticeEncoding
 from secagg.schemes.additive.lattice.product import Multiplier
 from secagg.schemes.additive.lattice.sampling import NoiseStream
@@ -102,8 +106,8 @@ def _learn_encodings(spy: Spy, patch: pytest.MonkeyPatch) -> None:
             fill(vector, first_word, out)
             spy.private.array(f"encoded vector {vector}", out)
             if ring is not None and vector == 0:  # the update: other vectors are cut into limbs
-                steps = out.view(np.int64) * ring.step
-                spy.private.array(f"encoded vector {vector}", steps.astype(np.int32))
+                for low in _coefficients(out.view(np.int64), ring):
+                    spy.private.array(f"encoded vector {vector}", low)
             if len(out) < WINDOW:
                 for each in out.tolist():
                     spy.private.word(f"encoded number of vector {vector}", each)
@@ -111,6 +115,20 @@ def _learn_encodings(spy: Spy, patch: pytest.MonkeyPatch) -> None:
         return filled
 
     patch.setattr(Update, "source", spied)
+
+
+def _coefficients(lanes: np.ndarray, ring: Ring) -> Iterator[np.ndarray]:
+    """The lower 32 bits of what the ring elements of an update are without keys and noise."""
+    if ring.moduli[0] % 2 == 0:  # the lattice: a lane a coefficient
+        yield (lanes * ring.step).astype(np.int32)
+        return
+    for block in range(0, len(lanes), ring.degree):  # ckks: a block of lanes in slots
+        slots = np.zeros(ring.degree)
+        slots[: len(lanes) - block] = lanes[block : block + ring.degree]
+        turn = np.exp(-1j * np.pi / ring.degree * np.arange(ring.degree // 2))
+        parts = np.fft.fft(slots.view(complex)) * turn * (2 * ring.step / ring.degree)
+        embedded = np.rint(np.concatenate([parts.real, parts.imag])).astype(np.int64)
+        yield (embedded % ring.moduli[0]).astype(np.uint32)
 
 
 def _watch_run(spy: Spy, patch: pytest.MonkeyPatch) -> None:
@@ -184,7 +202,9 @@ def run(spy: Spy, output, caplog, *more: str):
     return done
 
 
-@pytest.mark.parametrize(("scheme", "phases"), [("masks", 5 + 5), ("lattice", 3 + 2)])
+@pytest.mark.parametrize(
+    ("scheme", "phases"), [("masks", 5 + 5), ("lattice", 3 + 2), ("ckks", 3 + 2)]
+)
 def test_nothing_of_one_gateway_is_with_the_orchestrator(scheme, phases, spy, tmp_path, caplog):
     done = run(spy, tmp_path / "out", caplog, "--scheme", scheme)
 
@@ -216,22 +236,36 @@ def test_control_uploads_without_masks_are_found(spy, tmp_path, caplog, monkeypa
     } == spy.found["frames up"]
 
 
-def test_control_uploads_without_products_and_noise_are_found(spy, tmp_path, caplog, monkeypatch):
+@pytest.mark.parametrize("scheme", ADDITIVE)
+def test_control_uploads_without_products_and_noise_are_found(
+    scheme, spy, tmp_path, caplog, monkeypatch
+):
     """Without products the sum opens all the same."""
     _without_encryption(monkeypatch)
-    done = run(spy, tmp_path / "out", caplog, "--scheme", "lattice")
+    done = run(spy, tmp_path / "out", caplog, "--scheme", scheme)
 
     assert 0 == done.exit_code, done.output
     assert {"encoded vector 0"} == spy.found["frames up"]
 
 
 def _without_encryption(patch: pytest.MonkeyPatch) -> None:
-    product, noise = Multiplier.product, NoiseStream.noise
-    patch.setattr(Multiplier, "product", lambda *what: product(*what) * 0)
-    patch.setattr(NoiseStream, "noise", lambda *what: noise(*what) * 0)
+    for kind, name in (
+        (Multiplier, "product"),
+        (NoiseStream, "noise"),
+        (PrimeMultiplier, "product"),
+        (GaussianStream, "noise"),
+    ):
+        patch.setattr(kind, name, _nothing(getattr(kind, name)))
 
 
-def test_control_a_server_that_keeps_ciphertexts_is_found(spy, tmp_path, caplog, monkeypatch):
+def _nothing(made):
+    return lambda *what: made(*what) * 0
+
+
+@pytest.mark.parametrize("scheme", ADDITIVE)
+def test_control_a_server_that_keeps_ciphertexts_is_found(
+    scheme, spy, tmp_path, caplog, monkeypatch
+):
     receive = AdditiveServer.receive_frame
 
     def keeping(self, position, sequence, region, words, tag):
@@ -240,8 +274,9 @@ def test_control_a_server_that_keeps_ciphertexts_is_found(spy, tmp_path, caplog,
 
     monkeypatch.setattr(AdditiveServer, "receive_frame", keeping)
     _without_encryption(monkeypatch)
-    run(spy, tmp_path / "out", caplog, "--scheme", "lattice")
+    run(spy, tmp_path / "out", caplog, "--scheme", scheme)
 
+    assert {"encoded vector 0"} == spy.found["frames up"]
     assert spy.found["frames up"] == spy.found["objects after upload"]
 
 

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from fedavg.commands import app
 from fedavg.comparison import Deviation
 from fedavg.experiment import Report, Settings, run
+from fedavg.phases import ADDITIVE
 from fedavg.report.canvas import _apart
 from fedavg.report.files import check_directory
 from fedavg.report.output import Output, report_json
@@ -132,18 +133,21 @@ def test_the_page_stands_alone_and_says_it_in_words(written):
     assert "secagg audit" in page.text
 
 
-def test_the_page_of_a_run_with_the_lattice():
+@pytest.mark.parametrize("scheme", ADDITIVE)
+def test_the_page_of_a_run_with_an_additive_scheme(scheme):
     report = run(
-        Settings(task="threshold", gateways=6, rounds=3, vanish=2, scheme="lattice"),
+        Settings(task="threshold", gateways=6, rounds=3, vanish=2, scheme=scheme),
         clock=time.perf_counter,
     )
     page = Page(report_html(report))
     text = " ".join(page.text.split())
 
     assert [] == page.open
-    assert "with secure aggregation (lattice)" in text
-    assert "Protected by lattice: q = 2^32" in text
-    assert "the opened sum is exact" in text
+    assert f"with secure aggregation ({scheme})" in text
+    assert f"Protected by {scheme}: {report.layout}" in text
+    assert report.exact == ("the opened sum is exact" in text)
+    assert report.exact != ("the noise in the sums, which is drawn afresh" in text)
+    assert "Every mean lay within its stated bound: off by" in text
     assert all(name in text for name in ("ell", "Numbers of a key", "set_up", "upload", "answer"))
     assert "Neighbours" not in text
     assert {"set_up", "upload", "answer", "mean"} == {

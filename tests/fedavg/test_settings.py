@@ -10,7 +10,7 @@ import pytest
 from fedavg.experiment import Settings, check, dropout_warning, run
 from fedavg.gateway import Gateway
 from fedavg.settings import choice_of, thresholds_of
-from secagg import Lattice, Masks
+from secagg import Ckks, Lattice, Masks
 from secagg.errors import ConfigurationError
 from secagg.thresholds import derive, derive_committee
 
@@ -33,7 +33,7 @@ REFUSED = [
     ({"rounds": 10_001}, "10001 rounds: it takes 1 to 10000"),
     ({"rounds": True}, "rounds is True: use a whole number"),
     ({"seed": -1}, "seed -1: use 0 to"),
-    ({"scheme": "hope"}, "scheme 'hope' is unknown: use one of masks, lattice, auto, plain"),
+    ({"scheme": "hope"}, "scheme 'hope' is unknown: use one of masks, lattice, ckks, "),
     ({"loss": "hinge"}, "loss 'hinge': use one of cross-entropy, bce, mse"),
     ({"loss": "bce"}, "loss bce: task digits takes cross-entropy, mse"),
     ({"optimiser": "lion"}, "optimiser 'lion': use one of sgd, adam, adagrad"),
@@ -71,6 +71,10 @@ REFUSED = [
     ({"scheme": "lattice", "max_colluding": 9}, "Nearest that do: n=10 C=8"),
     ({"scheme": "lattice", "sample": 2}, "a sample of 2 of 10 cannot work with C = 3: draw 5"),
     ({"scheme": "lattice", "gateways": 3, "vanish": 1}, "Three gateways survive no dropout"),
+    ({"scheme": "ckks", "vanish": 4}, "use 0 to 3. 10 gateways with C = 3 survive D = 3"),
+    ({"scheme": "ckks", "gateways": 2}, "2 gateways: it takes 3 or more"),
+    ({"scheme": "ckks", "max_colluding": 9}, "Nearest that do: n=10 C=8"),
+    ({"scheme": "ckks", "sample": 2}, "a sample of 2 of 10 cannot work with C = 3: draw 5"),
     ({"scheme": "auto", "vanish": 4}, "use 0 to 3"),
     ({"scheme": "auto", "gateways": 64, "vanish": 18}, "64 gateways with C = 21 survive D = 17"),
     ({"scheme": "auto", "sample": 2}, "draw 5 or more"),
@@ -93,26 +97,30 @@ def test_what_works_is_not_refused(untrained):
     check(Settings(sample=1, scheme="plain"))
     check(Settings(task="cancer"))
     check(Settings(scheme="lattice", gateways=64, vanish=17))
+    check(Settings(scheme="ckks", gateways=64, vanish=17))
     check(Settings(scheme="auto"))
 
 
 def test_a_check_says_what_rounds_will_need(untrained):
-    plain, masks, lattice, auto = (
-        check(Settings(gateways=40, scheme=each)) for each in ("plain", "masks", "lattice", "auto")
+    plain, masks, lattice, ckks, auto = (
+        check(Settings(gateways=40, scheme=each))
+        for each in ("plain", "masks", "lattice", "ckks", "auto")
     )
 
     assert plain is None
     assert ("masks", "") == (masks.scheme, masks.reason)
     assert ("lattice", "") == (lattice.scheme, lattice.reason)
+    assert ("ckks", "", False) == (ckks.scheme, ckks.reason, ckks.exact)
     assert "lattice" == auto.scheme
     assert "40 gateways" in auto.reason
-    assert derive_committee(40) == lattice.thresholds == auto.thresholds
+    assert derive_committee(40) == lattice.thresholds == ckks.thresholds == auto.thresholds
 
 
 def test_schemes_by_name():
     assert choice_of(Settings(scheme="plain")) is None
     assert Masks() == choice_of(Settings()).scheme
     assert Lattice() == choice_of(Settings(scheme="lattice")).scheme
+    assert Ckks() == choice_of(Settings(scheme="ckks")).scheme
     assert Masks() == choice_of(Settings(scheme="auto")).scheme
     assert Lattice() == choice_of(Settings(scheme="auto", gateways=40)).scheme
     assert Masks() == choice_of(Settings(scheme="auto", gateways=40, sample=20)).scheme
