@@ -38,6 +38,8 @@ format: $(READY)
 bench: $(READY)
 	$(BIN)/python -m benchmarks.masks --output out/bench
 	$(BIN)/python -m benchmarks.lattice --output out/bench
+	$(BIN)/python -m benchmarks.overhead --output out/bench
+	@echo 'Look at out/bench/overhead.html'
 
 deep: $(READY)
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -m 'slow or deep'

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from benchmarks.parts_lattice import LatticeGateway, LatticeServer
+from benchmarks.parts_additive import AdditiveServer, LatticeGateway
 from benchmarks.parts_masks import MasksGateway, random_keys
 from benchmarks.rounds import Case, World
 from benchmarks.timing import Samples, clock_for
@@ -115,7 +115,7 @@ def crossover(coordinates: int) -> Crossover:
     masking = MasksGateway(masks, masked_params, None)
     gateway, server = (
         LatticeGateway(lattice, params, None),
-        LatticeServer(lattice, params, {}, SERIAL),
+        AdditiveServer(lattice, params, {}, SERIAL),
     )
     few, many = random_keys(FEW), random_keys(MANY)
     sums = [np.zeros(vector.words, np.uint64) for vector in masked_params.vectors]

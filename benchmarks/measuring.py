@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks.footprint import footprint
 from benchmarks.parts import GatewayParts, Plain, ServerParts
-from benchmarks.parts_lattice import LatticeGateway, LatticeServer
+from benchmarks.parts_additive import AdditiveServer, LatticeGateway
 from benchmarks.parts_masks import MasksGateway, MasksServer
 from benchmarks.report import Measured, record, text
 from benchmarks.rounds import Case, Round, World, flat
@@ -40,12 +40,17 @@ EXCHANGE = "method 'exchange' of"
 """How a profile names the Diffie-Hellman of the package cryptography."""
 
 
-def options_of(name: str, about: str, arguments: Sequence[str] | None) -> argparse.Namespace:
+def parser_of(name: str, about: str) -> argparse.ArgumentParser:
     """`--output` and `--quick`, as every benchmark takes them."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=about)
     parser.add_argument("--output", type=Path, metavar="DIR", help=f"write {name}.json there")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run at all?")
-    return parser.parse_args(arguments)
+    return parser
+
+
+def options_of(name: str, about: str, arguments: Sequence[str] | None) -> argparse.Namespace:
+    """What the command line says."""
+    return parser_of(name, about).parse_args(arguments)
 
 
 def measure_all(cases: Sequence[Case]) -> list[dict[str, Any]]:
@@ -63,11 +68,12 @@ def write(directory: Path | None, name: str, **content: object) -> None:
     if directory is None:
         return
     directory.mkdir(parents=True, exist_ok=True)
-    whole = json.dumps({"machine": _machine(), **content}, indent=2)
+    whole = json.dumps({"machine": machine(), **content}, indent=2)
     (directory / f"{name}.json").write_text(whole + "\n")
 
 
-def _machine() -> Mapping[str, object]:
+def machine() -> Mapping[str, object]:
+    """What figures depend on."""
     return {
         "python": platform.python_version(),
         "numpy": np.__version__,
@@ -166,7 +172,7 @@ def _plain(plain: Plain, samples: Samples, *, threads: int) -> None:
 def _parts_of(world: World, first: _First) -> tuple[GatewayParts, ServerParts]:
     params, uploads = first.params, first.uploads
     if world.case.scheme == "lattice":
-        return LatticeGateway(world, params, None), LatticeServer(world, params, uploads, SERIAL)
+        return LatticeGateway(world, params, None), AdditiveServer(world, params, uploads, SERIAL)
     return MasksGateway(world, params, None), MasksServer(world, params, uploads, SERIAL)
 
 

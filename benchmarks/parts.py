@@ -65,7 +65,7 @@ class GatewayParts:
 
     def __init__(self, world: World, params: RoundParams, base: Model | None) -> None:
         self.params = params
-        self._tree = tree(next(iter(world.updates.values())))
+        self._tree = tree(next(iter(world.updates.values())), world.case.layers)
         self._base = None if base is None else base.tree
         self._reader = Reader(params.leaves, self._tree, self._base)
         self.plain_spans = wire.frame_spans([vector.words for vector in params.vectors])

@@ -22,7 +22,7 @@ from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import MemoryJournal
 from secagg.protocol.messages import Signed
 from secagg.protocol.policy import Policy
-from secagg.schemes.additive import Lattice
+from secagg.schemes.additive import Ckks, Lattice
 from secagg.schemes.base import Scheme
 from secagg.schemes.masks import Masks
 from secagg.session import ClientSession, Encoding, Model, ServerSession, SessionSettings
@@ -33,10 +33,11 @@ from secagg.workers import SERIAL, Workers
 CLIP = 0.1
 LARGEST = CLIP / 2
 """Of updates and of the base, so that differences stay within clip."""
-LEAVES = 8
+LAYERS = 8
 TIMED = 10
 """Gateways that verify every signature themselves, and whose time is measured. The others, who in
 one process would verify the same ones again for minutes, look the result up."""
+SCHEMES: Mapping[str, Callable[[], Scheme]] = {"masks": Masks, "lattice": Lattice, "ckks": Ckks}
 LATE = {"consistency", "unmasking", "answer", "answer_again"}
 """Phases after the uploads, in which who did not upload is silent."""
 Vector = NDArray[np.float32]
@@ -56,10 +57,12 @@ class Case:
         repeats: rounds of each kind; the best counts.
         colluding: C, None for the default.
         dropouts: D, None for the default.
-        scheme: "masks" or "lattice".
+        scheme: "masks", "lattice" or "ckks".
         share_threshold: t of masks, None for the default.
-        committee: m of the lattice, None for the default.
+        degree: k of masks, None for the default.
+        committee: m of the additive schemes, None for the default.
         brief: one thread, no base, no footprint: for rounds that take a minute.
+        layers: arrays of the model, of equal size.
     """
 
     gateways: int
@@ -70,13 +73,15 @@ class Case:
     dropouts: int | None = None
     scheme: str = "masks"
     share_threshold: int | None = None
+    degree: int | None = None
     committee: int | None = None
     brief: bool = False
+    layers: int = LAYERS
 
     @property
     def thresholds(self) -> Thresholds:
         """n, C, D and what follows."""
-        if self.scheme == "lattice":
+        if self.scheme != "masks":
             return derive_committee(
                 self.gateways,
                 max_colluding=self.colluding,
@@ -88,6 +93,7 @@ class Case:
             max_colluding=self.colluding,
             max_dropouts=self.dropouts,
             share_threshold=self.share_threshold,
+            degree=self.degree,
         )
 
     def __str__(self) -> str:
@@ -120,9 +126,9 @@ class World:
         self.journals = [MemoryJournal() for _ in self.ids]
         self.roster = Roster.of(1, self.orchestrator, self.identities)
         self.updates = {name: _update(random, case.coordinates) for name in self.survivors}
-        self.base = Model(tree(_update(random, case.coordinates)))
-        self.template = tree(self.updates[self.survivors[0]])
-        self.scheme: Scheme = Lattice() if case.scheme == "lattice" else Masks()
+        self.base = Model(tree(_update(random, case.coordinates), case.layers))
+        self.template = tree(self.updates[self.survivors[0]], case.layers)
+        self.scheme: Scheme = SCHEMES[case.scheme]()
         self.encoding = Encoding(clip=CLIP)
         self.plan = plan_of(self.scheme, self.encoding, case.gateways)
         self.setup: Mapping[GatewayId, Signed] = {}
@@ -228,7 +234,7 @@ class Round:
     def upload(self, name: int) -> Iterator[bytes | bytearray]:
         """One gateway's frames; the time it takes to make them is kept."""
         clock, spent = self._clock, 0.0
-        update = tree(self._world.updates[name])
+        update = tree(self._world.updates[name], self._world.case.layers)
         start = clock()
         frames = self.clients[name].upload(update, base=self._base)
         spent += clock() - start
@@ -249,7 +255,8 @@ class Round:
     def open(self) -> Tree:
         """Time is up for the vanished; the last exchanges, and the mean."""
         self._samples.add("server receiving", self._spent.pop("server"))
-        self._call("server", lambda: list(self.server.advance()))
+        if self._world.vanished:  # otherwise the phase has closed by itself
+            self._call("server", lambda: list(self.server.advance()))
         self._exchange()
         for name in self._world.survivors:
             spent = self._spent.pop(f"gateway {name}", 0.0)  # whoever holds no shares is not asked
@@ -295,9 +302,9 @@ class Round:
         return result
 
 
-def tree(vector: Vector) -> Tree:
+def tree(vector: Vector, layers: int = LAYERS) -> Tree:
     """A model of several leaves over one vector, without a copy."""
-    return {f"layer{i}": part for i, part in enumerate(np.array_split(vector, LEAVES))}
+    return {f"layer{i}": part for i, part in enumerate(np.array_split(vector, layers))}
 
 
 def flat(model: Tree) -> Vector:

@@ -19,7 +19,7 @@ from secagg.protocol.events import (
 from secagg.protocol.identity import Identity, Member, Roster
 from secagg.protocol.journal import MemoryJournal, SQLiteJournal
 from secagg.protocol.policy import Policy
-from secagg.schemes.additive import Lattice
+from secagg.schemes.additive import Ckks, Lattice
 from secagg.schemes.masks import Masks
 from secagg.session import ClientSession, Model, ServerSession, SessionSettings, session_of
 from secagg.workers import Workers
@@ -28,6 +28,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Aborted",
+    "Ckks",
     "ClientSession",
     "Completed",
     "Event",

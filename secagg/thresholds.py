@@ -173,15 +173,18 @@ def derive_committee(
     )
 
 
-def share_bytes(committee: int, threshold: int, packed: int) -> int:
+def share_bytes(
+    committee: int, threshold: int, packed: int, coefficients: int = KEY_COEFFICIENTS
+) -> int:
     """What one gateway sends to deal its key, in bytes: a sealed share each, and the proof.
 
     Args:
         committee: m.
         threshold: R.
         packed: ell.
+        coefficients: N.
     """
-    columns = -(-KEY_COEFFICIENTS // packed)
+    columns = -(-coefficients // packed)
     return committee * (2 * (columns + PROOF_COLUMNS) + SEAL_BYTES) + 2 * PROOF_COLUMNS * threshold
 
 

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from secagg.fixed_point import error_bound, rms_error
 from secagg.fixed_point.layout import FLOAT32_LANES
-from secagg.params import GatewayId, Thresholds, VectorSpec
+from secagg.params import GatewayId, Ring, Thresholds, VectorSpec
 from secagg.protocol.audit import AuditRecord
 from secagg.protocol.identity import Roster
 from secagg.schemes.base import Guarantees, UpdatePlan
 from secagg.session.result import Aggregate
 from secagg.session.settings import SessionSettings
+from secagg.thresholds import share_bytes
 from secagg.wire import frame_bytes
 
 
@@ -34,11 +35,11 @@ class Plan:
         vectors: layout of an upload.
         layout: how updates are carried, in a sentence.
         exact: whether the opened sum is the exact fixed-point sum.
-        upload_bytes: frames of one gateway's vectors; small messages add a few KiB, in additive
-            schemes the shares of a key (`thresholds.share_bytes`).
+        upload_bytes: frames of one gateway's vectors; small messages add a few KiB.
         error_bound: largest |error| of the mean if all gateways have the average weight below.
         rms_error: its root mean square, likewise.
         average_weight: what the two errors assume: max_weight / 16.
+        key_bytes: besides them, in additive schemes: shares of a key, and their proof.
     """
 
     thresholds: Thresholds
@@ -53,6 +54,7 @@ class Plan:
     error_bound: float
     rms_error: float
     average_weight: float
+    key_bytes: int
 
     @classmethod
     def of(cls, settings: SessionSettings, carried: UpdatePlan, reason: str) -> Self:
@@ -89,7 +91,14 @@ class Plan:
             error_bound=max(bounds, default=0.0),
             rms_error=max(errors, default=0.0),
             average_weight=average,
+            key_bytes=_key_bytes(thresholds, settings.ring),
         )
+
+
+def _key_bytes(limits: Thresholds, ring: Ring | None) -> int:
+    if ring is None:
+        return 0
+    return share_bytes(limits.committee, limits.share_threshold, limits.packed, ring.degree)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,14 +26,14 @@ from secagg.protocol.machine import ABORT
 from secagg.protocol.messages import COMMON, Abort, Announce, Answer, Signed, Verify
 from secagg.protocol.policy import Policy
 from secagg.pytree import Select
-from secagg.schemes.additive import Lattice
+from secagg.schemes.additive import Ckks, Lattice
 from secagg.schemes.base import ClientContext, Scheme, SchemeClient
 from secagg.schemes.masks import Masks
 from secagg.session.update import Model, Update, rounding_key
 from secagg.wire import Codec, MessageTable, session_of
 from secagg.workers import SERIAL, Workers
 
-SCHEMES: tuple[Scheme, ...] = (Masks(), Lattice())
+SCHEMES: tuple[Scheme, ...] = (Masks(), Lattice(), Ckks())
 """What a gateway speaks when its caller does not say."""
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from secagg import Lattice, Masks
+from secagg import Ckks, Lattice, Masks
 from secagg.thresholds import derive
 from tests.schemes import contract, contract_noise
 
@@ -13,6 +13,8 @@ SCHEMES = [
     Lattice(),
     Lattice(modulus=2**40),
     Lattice(keep_uploads=True),
+    Ckks(),
+    Ckks(degree=4096),
 ]
 
 

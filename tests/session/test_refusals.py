@@ -118,7 +118,7 @@ def announced(world: World, **changes: object) -> list[Event]:
     [
         ({"version": 2}, UnsupportedParameters),
         ({"suite": 2}, UnsupportedParameters),
-        ({"scheme": "ckks"}, UnsupportedParameters),
+        ({"scheme": "paillier"}, UnsupportedParameters),
         ({"session": bytes(16)}, UnsupportedParameters),
         ({"cohort": b"\x07"}, UnsupportedParameters),
         ({"roster": bytes(32)}, ForeignSession),

@@ -6,6 +6,6 @@ committee opens the sum of the keys over one set, and with it the sum of the upd
 vanished, one key is reconstructed and one product removed.
 """
 
-from secagg.schemes.additive.scheme import Lattice
+from secagg.schemes.additive.scheme import Ckks, Lattice
 
-__all__ = ["Lattice"]
+__all__ = ["Ckks", "Lattice"]

@@ -348,8 +348,9 @@ class AdditiveClient:
         self._keyring.add(outside, request.prekeys)
         dealt = dict(zip(dealers, request.shares, strict=True))
         sealed = {i: (self._keyring[i].key, share) for i, share in dealt.items()}
+        size = packing_of(self._limits).row_bytes(self._encoding.coefficients)
         for dealer, row in self._channels.open(sealed).items():
-            self._rows.take(dealer, row, dealt[dealer], packing_of(self._limits))
+            self._rows.take(dealer, row, dealt[dealer], size)
         return frozenset(dealer for dealer in dealers if dealer not in self._rows)
 
     def _answer_again(self, request: AnswerAgainRequest) -> Signed:

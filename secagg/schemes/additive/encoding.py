@@ -9,19 +9,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from secagg.params import Entropy, RoundParams
+from secagg.schemes.additive.rings import Key
 from secagg.schemes.base import Noise, Source, Words
 from secagg.workers import Workers
-
-Key = NDArray[np.int64]
-"""int64[N]: the coefficients of one gateway's key, or of a sum of keys."""
 
 
 class RunningSum(Protocol):
     """The sum of the uploads so far: one ring element for each block, never more."""
+
+    def check(self, words: Words) -> None:
+        """Accept a part of one upload: whole blocks, uint64.
+
+        Raises:
+            BadFrame: what no gateway can have sent.
+        """
 
     def add(self, vector: int, first: int, words: Words) -> None:
         """Add a part of one upload.
@@ -56,11 +58,13 @@ class RoundEncoding(Protocol):
     """The ring of one round.
 
     Attributes:
+        coefficients: N, of a key.
         words: wire words (uint64) of each vector of P, whole blocks.
         unit: wire words of one block.
         noise: of an update opened over all gateways.
     """
 
+    coefficients: int
     words: Sequence[int]
     unit: int
     noise: Noise

@@ -18,7 +18,7 @@ from secagg.protocol.messages import Announce, Signed, SignedRound
 from secagg.protocol.prekeys import Prekey
 from secagg.protocol.transcript import advert_hash
 from secagg.schemes.additive.messages import AnswerRequest, Dealing, DealtShare, UploadRequest
-from secagg.schemes.additive.shares import SALT_BYTES, dealing_digest, packing_of, sealed_bytes
+from secagg.schemes.additive.shares import SALT_BYTES, dealing_digest, packing_of
 from secagg.thresholds import PROOF_COLUMNS
 
 
@@ -138,8 +138,16 @@ def _evaluations(dealt: Mapping[int, Dealing], limits: Thresholds) -> dict[int, 
     return dict(zip(dealt, values, strict=True))
 
 
-def check_sizes(announce: Announce, signed_round: SignedRound, cohort: Cohort) -> None:
+def check_sizes(
+    announce: Announce, signed_round: SignedRound, cohort: Cohort, sealed_bytes: int
+) -> None:
     """Refuse a cohort or a model whose largest request does not fit into a frame.
+
+    Args:
+        announce: signed K.
+        signed_round: signed P.
+        cohort: of the session.
+        sealed_bytes: of one sealed share.
 
     Raises:
         ConfigurationError: naming what to change.
@@ -151,7 +159,7 @@ def check_sizes(announce: Announce, signed_round: SignedRound, cohort: Cohort) -
     signed = (Signed(body=prekey, signature=bytes(64)),)
     share = DealtShare(
         salt=bytes(SALT_BYTES),
-        ciphertext=bytes(sealed_bytes(limits)),
+        ciphertext=bytes(sealed_bytes),
         digest=key,
         evaluation=bytes(2 * PROOF_COLUMNS),
     )

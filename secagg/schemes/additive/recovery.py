@@ -10,8 +10,8 @@ import numpy as np
 from secagg.crypto.packed import Packing, Row, reconstruct
 from secagg.errors import BadDealing, BelowThreshold, InconsistentAnswers, SharingError
 from secagg.params import GatewayId, Thresholds
-from secagg.schemes.additive.encoding import Key, RoundEncoding
-from secagg.thresholds import KEY_COEFFICIENTS
+from secagg.schemes.additive.encoding import RoundEncoding
+from secagg.schemes.additive.rings import Key
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def total_key(
     members = sorted(answers)
     sums = np.stack([answers[member] for member in members])
     try:
-        decoded = reconstruct(members, sums, packing, KEY_COEFFICIENTS)
+        decoded = reconstruct(members, sums, packing, encoding.coefficients)
     except SharingError as error:
         raise InconsistentAnswers(
             f"the committee's answers contradict one another: {error}"

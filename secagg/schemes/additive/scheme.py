@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from secagg.errors import ConfigurationError
 from secagg.params import RoundParams, SessionParams, Struct, Thresholds
 from secagg.protocol.machine import Step
+from secagg.schemes.additive import ckks, lattice
+from secagg.schemes.additive.ckks import CkksEncoding
 from secagg.schemes.additive.client import AdditiveClient
-from secagg.schemes.additive.lattice import MODULI, LatticeEncoding, plan
+from secagg.schemes.additive.encoding import EncodingOf
+from secagg.schemes.additive.lattice import LatticeEncoding
 from secagg.schemes.additive.messages import MESSAGES, STEPS
 from secagg.schemes.additive.server import AdditiveServer
 from secagg.schemes.base import (
@@ -26,41 +30,32 @@ from secagg.wire import Span, frame_spans
 
 
 @dataclass(frozen=True, slots=True)
-class Lattice:
-    """One-time lattice masks: two exchanges, one unmasking a round; best with many gateways.
+class Additive(ABC):
+    """What the additive schemes have in common: all but the ring.
 
     Attributes:
-        modulus: q, 2^32 or 2^40; None lets the planner choose the smaller one that is precise
-            enough.
         committee: m, members that hold shares in cohorts above 64; None: the m with the smallest
             shares.
         keep_uploads: the orchestrator keeps every upload in a temporary file until the sum is open,
             at about the cost of summing once more: a round of up to 64 gateways then survives
             dealers that R or more members reject. Otherwise such a round ends in `BadDealing`.
-
-    Raises:
-        ConfigurationError: another modulus.
     """
 
-    name: ClassVar[str] = "lattice"
+    name: ClassVar[str]
+    encoding: ClassVar[EncodingOf]
     steps: ClassVar[tuple[Step, ...]] = STEPS
     messages: ClassVar[Mapping[int, type[Struct]]] = MESSAGES
 
-    modulus: int | None = None
-    committee: int | None = None
-    keep_uploads: bool = False
+    committee: int | None = field(default=None, kw_only=True)
+    keep_uploads: bool = field(default=False, kw_only=True)
 
-    def __post_init__(self) -> None:
-        if self.modulus is not None and self.modulus not in MODULI:
-            raise ConfigurationError(f"modulus is {self.modulus}: use 2**32, 2**40 or None")
-
+    @abstractmethod
     def plan_update(self, gateways: int, max_weight: float, precision: float) -> UpdatePlan:
-        """The smallest modulus that reaches the precision, exact if it can be.
+        """The leanest ring that reaches the precision.
 
         Raises:
             ConfigurationError: none does; names the nearest possible.
         """
-        return plan(gateways, max_weight, precision, self.modulus)
 
     def spans(self, params: RoundParams, gateways: int) -> tuple[Span, ...]:
         """The frames of an upload.
@@ -68,7 +63,7 @@ class Lattice:
         Raises:
             UnsupportedParameters: a ring this scheme would not choose.
         """
-        encoding = LatticeEncoding(params, gateways)
+        encoding = type(self).encoding(params, gateways)
         return frame_spans(encoding.words, encoding.unit)
 
     def thresholds(
@@ -92,7 +87,7 @@ class Lattice:
 
     def client(self, session: bytes, context: ClientContext) -> AdditiveClient:
         """A gateway's machine."""
-        return AdditiveClient(session, context, self.name, LatticeEncoding)
+        return AdditiveClient(session, context, self.name, type(self).encoding)
 
     def server(
         self,
@@ -102,7 +97,7 @@ class Lattice:
     ) -> AdditiveServer:
         """The orchestrator's machine."""
         return AdditiveServer(
-            params, round_params, context, LatticeEncoding, keep_uploads=self.keep_uploads
+            params, round_params, context, type(self).encoding, keep_uploads=self.keep_uploads
         )
 
     def guarantees(self, thresholds: Thresholds) -> Guarantees:
@@ -111,10 +106,93 @@ class Lattice:
             hides=hides(thresholds),
             exact=False,
             survives=survives(thresholds),
-            not_promised=(
-                "Sums are exact where the plan says so, and within its stated bound otherwise. What"
-                " the sum itself reveals, and that gateways submit honest updates, are not this"
-                " scheme's promise; neither is secrecy beyond the hardness of ring learning with"
-                " errors at these parameters."
-            ),
+            not_promised=f"{self._precision} {_NOT_PROMISED}",
+        )
+
+    @property
+    @abstractmethod
+    def _precision(self) -> str:
+        """How exact sums are, in a sentence."""
+
+
+_NOT_PROMISED = (
+    "What the sum itself reveals, and that gateways submit honest updates, are not this scheme's"
+    " promise; neither is secrecy beyond the hardness of ring learning with errors at these"
+    " parameters."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Lattice(Additive):
+    """One-time lattice masks: two exchanges, one unmasking a round; best with many gateways.
+
+    Attributes:
+        modulus: q, 2^32 or 2^40; None lets the planner choose the smaller one that is precise
+            enough.
+        committee, keep_uploads: see `Additive`.
+
+    Raises:
+        ConfigurationError: another modulus.
+    """
+
+    name: ClassVar[str] = "lattice"
+    encoding: ClassVar[EncodingOf] = LatticeEncoding
+
+    modulus: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.modulus is not None and self.modulus not in lattice.MODULI:
+            raise ConfigurationError(f"modulus is {self.modulus}: use 2**32, 2**40 or None")
+
+    def plan_update(self, gateways: int, max_weight: float, precision: float) -> UpdatePlan:
+        """The smallest modulus that reaches the precision, exact if it can be.
+
+        Raises:
+            ConfigurationError: none does; names the nearest possible.
+        """
+        return lattice.plan(gateways, max_weight, precision, self.modulus)
+
+    @property
+    def _precision(self) -> str:
+        return "Sums are exact where the plan says so, and within its stated bound otherwise."
+
+
+@dataclass(frozen=True, slots=True)
+class Ckks(Additive):
+    """CKKS without a key holder: one-time keys, of which only a sum ever opens. Takes TenSEAL.
+
+    A gateway's upload is a CKKS ciphertext under a key that serves once and that nobody else has.
+    The orchestrator learns the sum of the keys over one agreed set, which decrypts the sum of the
+    uploads over that set and nothing else.
+
+    Attributes:
+        degree: N, 2048 (5 bytes a coordinate) or 4096 (8 bytes, 200 times as precise); None lets
+            the planner choose the smaller one that is precise enough.
+        committee, keep_uploads: see `Additive`.
+
+    Raises:
+        ConfigurationError: another degree.
+    """
+
+    name: ClassVar[str] = "ckks"
+    encoding: ClassVar[EncodingOf] = CkksEncoding
+
+    degree: int | None = None
+
+    def __post_init__(self) -> None:
+        ckks.check_degree(self.degree)
+
+    def plan_update(self, gateways: int, max_weight: float, precision: float) -> UpdatePlan:
+        """The smaller ring that reaches the precision.
+
+        Raises:
+            ConfigurationError: none does; names the nearest possible.
+        """
+        return ckks.plan(gateways, max_weight, precision, self.degree)
+
+    @property
+    def _precision(self) -> str:
+        return (
+            "Sums of updates are within the plan's stated bound, not exact; weights, integers and"
+            " metrics are exact."
         )

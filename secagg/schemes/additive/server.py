@@ -57,7 +57,7 @@ from secagg.schemes.additive.recovery import Complaints, too_few, total_key, wei
 from secagg.schemes.additive.shares import SALT_BYTES, packing_of, sealed_bytes
 from secagg.schemes.additive.summing import Summing
 from secagg.schemes.base import Opened, ServerContext, Words
-from secagg.thresholds import KEY_COEFFICIENTS, MAX_COMPLETE, PROOF_COLUMNS
+from secagg.thresholds import MAX_COMPLETE, PROOF_COLUMNS
 
 NOBODY: Final[frozenset[int]] = frozenset()
 
@@ -92,7 +92,6 @@ class AdditiveServer:
         self._announce = sign_session(context.identity.key, self.params)
         self._limits = limits = self.params.thresholds
         self._packing = packing_of(limits)
-        self._columns = self._packing.columns(KEY_COEFFICIENTS)
         self._use_round()
         self._prekeys = usable(
             context.setup,
@@ -122,7 +121,7 @@ class AdditiveServer:
             on_drop=self._dropped,
             on_abort=self._forget,
         )
-        check_sizes(self._announce, self._signed_round, self._cohort)
+        check_sizes(self._announce, self._signed_round, self._cohort, self._sealed_bytes)
         self._members = frozenset(range(limits.committee))
         self._summing: Summing | None = None
         self._keep = keep_uploads
@@ -138,6 +137,9 @@ class AdditiveServer:
         self.round = self._round_params(self.params)
         self._signed_round = sign_round(self._context.identity.key, self.round)
         self._encoding = self._encoding_of(self.round, len(self._cohort))
+        coefficients = self._encoding.coefficients
+        self._columns = self._packing.columns(coefficients)
+        self._sealed_bytes = sealed_bytes(self._packing, coefficients)
 
     def start(self) -> None:
         """Open the first phase: ask for missing prekeys, or at once for the uploads."""
@@ -238,7 +240,7 @@ class AdditiveServer:
             raise Dropped(DropReason.FOREIGN, "upload header of another transcript or position")
         receivers = len((self._keyed & self._members) - {position})
         sizes = {len(ciphertext) for ciphertext in dealing.ciphertexts}
-        if len(dealing.ciphertexts) != receivers or sizes != {sealed_bytes(self._limits)}:
+        if len(dealing.ciphertexts) != receivers or sizes != {self._sealed_bytes}:
             raise Dropped(DropReason.MALFORMED, f"not one share for each of {receivers} members")
         if len(dealing.salt) != SALT_BYTES:
             raise Dropped(DropReason.MALFORMED, "a salt of another size")

@@ -18,7 +18,7 @@ from secagg.params import SessionParams, Thresholds
 from secagg.protocol.prekeys import Prekey
 from secagg.protocol.sharing import open_share, seal_share
 from secagg.schemes.additive.messages import DealtShare
-from secagg.thresholds import KEY_COEFFICIENTS, PROOF_COLUMNS, SEAL_BYTES
+from secagg.thresholds import PROOF_COLUMNS, SEAL_BYTES
 
 SALT_BYTES: Final = 32
 
@@ -32,9 +32,9 @@ def packing_of(thresholds: Thresholds) -> Packing:
     )
 
 
-def sealed_bytes(thresholds: Thresholds) -> int:
-    """Size of one sealed share."""
-    return packing_of(thresholds).row_bytes(KEY_COEFFICIENTS) + SEAL_BYTES
+def sealed_bytes(packing: Packing, coefficients: int) -> int:
+    """Size of one sealed share of a key."""
+    return packing.row_bytes(coefficients) + SEAL_BYTES
 
 
 def dealing_digest(h2: bytes, dealer: int, salt: bytes, ciphertexts: Sequence[bytes]) -> bytes:
@@ -65,12 +65,9 @@ class Rows:
         """Keep a row without a check: the member's own."""
         self._rows[dealer] = Secret(row.astype("<u2").tobytes())
 
-    def take(self, dealer: int, row: bytes, share: DealtShare, packing: Packing) -> None:
-        """Keep a row that has its size and lies on the polynomials that its dealer has proved."""
-        if (
-            len(row) != packing.row_bytes(KEY_COEFFICIENTS)
-            or len(share.evaluation) != 2 * PROOF_COLUMNS
-        ):
+    def take(self, dealer: int, row: bytes, share: DealtShare, size: int) -> None:
+        """Keep a row of `size` bytes that lies on the polynomials that its dealer has proved."""
+        if len(row) != size or len(share.evaluation) != 2 * PROOF_COLUMNS:
             return
         values, evaluation = np.frombuffer(row, "<u2"), np.frombuffer(share.evaluation, "<u2")
         if check_row(values, share.digest, evaluation):

@@ -54,9 +54,12 @@ class Summing:
         """Take a frame; True when the upload is complete with it, and in the sum.
 
         Raises:
-            BadFrame: no upload is expected, or the frame is not its next.
+            BadFrame: no upload is expected, the frame is not its next, or holds what is no part of
+                an upload.
         """
-        if not self._staging.add(position, sequence, region, words, tag):
+        complete = self._staging.add(position, sequence, region, words, tag)
+        self.total.check(words)
+        if not complete:
             return False
         kept = None
         if self._kept is not None:

@@ -45,7 +45,9 @@ def messages(world, i) -> list[list[int]]:
     for vector, words in enumerate(blocks.words):
         for run in blocks.runs(vector, 0, words):
             values = run.rows_of(np.zeros(16 * DEGREE, blocks.residues.dtype))
-            run.lift.write(fill, vector, run.first, values, np.empty(16 * DEGREE, np.uint64))
+            noise = np.zeros(values.shape, np.int8)
+            scratch = np.empty(16 * DEGREE, np.uint64)
+            run.lift.write(fill, vector, run.first, values, noise, scratch)
             found += [[*row, *[0] * (DEGREE - len(row))] for row in values.tolist()]
     return found
 

@@ -70,6 +70,7 @@ def subsets(members: Set) -> Iterator[Set]:
 class Toy:
     """A ring without noise or product: it is the keys and their shares that are looked at."""
 
+    coefficients = KEY_COEFFICIENTS
     unit = 1
     noise = NO_NOISE
 

@@ -6,21 +6,14 @@ import math
 from typing import Final
 
 from secagg.errors import ConfigurationError
-from secagg.fixed_point.layout import MAX_UPDATE_LIMIT, MAX_WEIGHT, WEIGHT_UNIT
+from secagg.fixed_point.layout import MAX_UPDATE_LIMIT
 from secagg.params import Ring
+from secagg.schemes.additive import limbs, planning
 from secagg.schemes.additive.lattice.product import DEGREE, LARGE, SMALL, rounding
-from secagg.schemes.additive.lattice.sampling import LARGEST, VARIANCE
+from secagg.schemes.additive.sampling import LARGEST, MAX_INCLUDED, VARIANCE
 from secagg.schemes.base import Noise, UpdatePlan
 
 MODULI: Final = (SMALL, LARGE)
-MAX_INCLUDED: Final = 2047
-"""Sums of secrets, of |coefficient| <= 16 n, are shared modulo 65521 and must stay below half."""
-
-# A coefficient of a sum exceeds the bound of `noise_of_sum` with this probability at most, hence
-# one of 2^24 coordinates with 2^-40.
-_TAIL: Final = 2.0**-64
-_AVERAGE_WEIGHT: Final = 16
-"""Precision is stated for an average weight of the cap over this, as in `choose_lanes`."""
 
 
 def noise_of_sum(modulus: int, gateways: int) -> int:
@@ -33,13 +26,13 @@ def noise_of_sum(modulus: int, gateways: int) -> int:
         modulus: q.
         gateways: n.
     """
-    likely = math.ceil(math.sqrt(2 * VARIANCE * gateways * math.log(2 / _TAIL)))
+    likely = math.ceil(math.sqrt(2 * VARIANCE * gateways * math.log(2 / planning.TAIL)))
     return min(LARGEST * gateways, likely) + rounding(modulus, gateways)
 
 
 def exact_step(modulus: int, gateways: int) -> int:
     """The smallest step whose multiples the noise never carries beyond half way to the next."""
-    return 2 * noise_of_sum(modulus, gateways) + 1
+    return limbs.exact_step(noise_of_sum(modulus, gateways))
 
 
 def update_limit(ring: Ring, gateways: int) -> int:
@@ -52,19 +45,6 @@ def update_limit(ring: Ring, gateways: int) -> int:
     modulus = ring.moduli[0]
     room = modulus // 2 - 1 - noise_of_sum(modulus, gateways) - ring.step // 2
     return min(room // (gateways * ring.step), MAX_UPDATE_LIMIT)
-
-
-def limb_bits(ring: Ring, gateways: int) -> int:
-    """Bits of a limb such that a sum of limbs times the exact step, with its noise, is below q.
-
-    Words are cut into as few limbs as that allows, and evenly.
-    """
-    check_ring(ring, gateways)
-    modulus = ring.moduli[0]
-    noise = noise_of_sum(modulus, gateways)
-    largest = (modulus - 1 - 2 * noise) // ((2 * noise + 1) * gateways)
-    limbs = -(-64 // ((largest + 1).bit_length() - 1))
-    return -(-64 // limbs)
 
 
 def noise_bound(ring: Ring, gateways: int) -> float:
@@ -131,40 +111,23 @@ def plan(
     Raises:
         ConfigurationError: no modulus reaches the precision; names the nearest possible.
     """
-    if not WEIGHT_UNIT <= max_weight <= MAX_WEIGHT:
-        raise ConfigurationError(f"max_weight is {max_weight}: use 2**-16 to 2**32")
-    if not precision > 0:
-        raise ConfigurationError(f"precision is {precision}: use a positive number, as 2**-12")
-    best = math.inf
-    for q in MODULI if modulus is None else (modulus,):
-        for step in (exact_step(q, gateways), 1):
-            ring = Ring(degree=DEGREE, moduli=(q,), step=step)
-            if (reached := _reached(ring, gateways)) <= precision:
-                return _planned(ring, gateways)
-            best = min(best, reached)
-    raise ConfigurationError(
-        f"precision {precision:.3g} is out of reach of {gateways} gateways with the lattice:"
-        f" the nearest possible is {best:.3g}"
+    rings = (
+        Ring(degree=DEGREE, moduli=(q,), step=step)
+        for q in (MODULI if modulus is None else (modulus,))
+        for step in (exact_step(q, gateways), 1)
+    )
+    return planning.choose(
+        rings,
+        gateways,
+        max_weight,
+        precision,
+        limit_of=update_limit,
+        noise_of=noise_of,
+        text_of=_text,
+        name="the lattice",
     )
 
 
-def _reached(ring: Ring, gateways: int) -> float:
-    """Rms error of the mean relative to clip, at the average weight that precision assumes."""
-    units = update_limit(ring, gateways) * gateways  # at most 2047 gateways: never zero
-    rounding_and_noise = gateways / 6 + noise_of(ring, gateways).rms ** 2
-    return _AVERAGE_WEIGHT / units * math.sqrt(rounding_and_noise)
-
-
-def _planned(ring: Ring, gateways: int) -> UpdatePlan:
-    limit, noise = update_limit(ring, gateways), noise_of(ring, gateways)
-    bits = ring.moduli[0].bit_length() - 1
-    result = "the opened sum is exact"
-    if noise.bound:
-        result = (
-            f"the opened sum is off by {noise.bound:g} lane units at most (rms {noise.rms:.2g})"
-        )
-    text = (
-        f"q = 2^{bits}, Delta = {ring.step}, lanes of {gateways} gateways up to {limit}: {result}"
-        " except with probability 2^-40 for 2^24 coordinates"
-    )
-    return UpdatePlan(lanes=1, limit=limit, ring=ring, noise=noise, text=text)
+def _text(ring: Ring, gateways: int) -> str:
+    bits, limit = ring.moduli[0].bit_length() - 1, update_limit(ring, gateways)
+    return f"q = 2^{bits}, Delta = {ring.step}, lanes of {gateways} gateways up to {limit}"

@@ -45,7 +45,7 @@ from __future__ import annotations
 
 import math
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,7 +54,8 @@ from secagg.crypto.kdf import derive
 from secagg.crypto.labels import Label
 from secagg.crypto.prg_fast import Keystream
 from secagg.errors import LocalProtocolError
-from secagg.schemes.additive.lattice.sampling import VARIANCE
+from secagg.schemes.additive.blocks import AT_ONCE, Coefficients
+from secagg.schemes.additive.sampling import VARIANCE
 from secagg.thresholds import KEY_COEFFICIENTS
 
 DEGREE: Final = KEY_COEFFICIENTS
@@ -64,11 +65,6 @@ LARGE: Final = 2**40
 ERROR: Final = 320 * 2.0**-53
 MAX_SLACK: Final = 64
 
-BLOCKS: Final = 16
-"""Blocks handled at a time: their buffers fit a second-level cache. Not on the wire."""
-
-Coefficients = NDArray[np.signedinteger[Any]]
-"""int32 or int64 (`work_dtype`), right modulo q."""
 Transform = NDArray[np.complex128]
 
 _HALF: Final = DEGREE // 2
@@ -216,18 +212,18 @@ class Multiplier:
     def __init__(self, public: PublicElements, factor: Factor) -> None:
         self._public = public
         self._factor = factor
-        self._keystream = Keystream(capacity=BLOCKS * element_words(public.modulus))
+        self._keystream = Keystream(capacity=AT_ONCE * element_words(public.modulus))
         self._handle = self._keystream.open(public.key)
-        self._transform = np.empty((BLOCKS, public.parts, _HALF), np.complex128)
-        self._product = np.empty((BLOCKS, _HALF), np.complex128)
-        self._sum = np.empty((BLOCKS, DEGREE), work_dtype(public.modulus))
+        self._transform = np.empty((AT_ONCE, public.parts, _HALF), np.complex128)
+        self._product = np.empty((AT_ONCE, _HALF), np.complex128)
+        self._sum = np.empty((AT_ONCE, DEGREE), work_dtype(public.modulus))
 
     def product(self, first: int, blocks: int) -> Coefficients:
         """The products of the elements of consecutive blocks.
 
         Args:
             first: block, counted over the whole upload.
-            blocks: 1 to `BLOCKS`.
+            blocks: 1 to `AT_ONCE`.
 
         Returns:
             `work_dtype`[blocks, N], right modulo q; a view that the next call overwrites.

@@ -12,29 +12,34 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg.schemes.additive.lattice.product import DEGREE, SMALL, Coefficients, work_dtype
+from secagg.schemes.additive.blocks import Coefficients
+from secagg.schemes.additive.lattice.product import DEGREE, SMALL, work_dtype
 from secagg.schemes.base import Words
 
 ALIGN: Final = 8
 
 
 class Residues:
-    """Numbers modulo q in rows of at most N.
+    """Numbers modulo q in rows of at most N; a sum is kept as on the wire (`blocks.Residues`).
 
     Args:
         modulus: q, 2^32 or 2^40.
 
     Attributes:
+        modulus: q.
+        degree: N.
         unit: 64-bit words of a full row.
         dtype: of coefficients in memory.
     """
 
-    __slots__ = ("_bytes", "dtype", "unit")
+    __slots__ = ("_bytes", "degree", "dtype", "modulus", "unit")
 
     def __init__(self, modulus: int) -> None:
+        self.modulus = modulus
+        self.degree = DEGREE
         self._bytes = 4 if modulus == SMALL else 5
-        self.unit: Final = DEGREE * self._bytes // 8
-        self.dtype: Final = work_dtype(modulus)
+        self.unit = DEGREE * self._bytes // 8
+        self.dtype = work_dtype(modulus)
 
     def words(self, coefficients: int) -> int:
         """64-bit words of a row."""
@@ -72,6 +77,9 @@ class Residues:
         np.left_shift(out, 32, out=out)
         np.add(out, low, out=out)
 
+    def check(self, words: Words) -> None:
+        """Any bits are numbers modulo a power of two."""
+
     def centre(self, values: Coefficients) -> None:
         """Reduce to [-q/2, q/2), in place."""
         if shift := 8 * (values.itemsize - self._bytes):
@@ -83,6 +91,14 @@ class Residues:
         if shift := 8 * (values.itemsize - self._bytes):
             np.bitwise_and(values, (1 << 8 * self._bytes) - 1, out=values)
         return values.view(np.uint64 if shift else np.uint32)
+
+    def sum_of(self, words: int) -> Words:
+        """uint64[words], zero."""
+        return np.zeros(words, np.uint64)
+
+    def part(self, total: Words, first: int, words: int) -> Words:
+        """A view: sums have the layout of the wire."""
+        return total[first : first + words]
 
     def add(self, total: Words, words: Words) -> None:
         """Add blocks to a sum modulo q, in place.

@@ -1,42 +1,12 @@
-"""Secrets and noise: the centred binomial law of variance 8, from a keystream.
-
-The number of ones among 32 random bits, less 16, is the difference of two sums of 16 bits (turn
-the bits of the second sum over): |e| <= 16, variance 8.
-
-Source: Alkim et al., Post-quantum key exchange - a new hope (2016), section 4.
-"""
+"""Noise of the lattice: the law of the keys, from a keystream."""
 
 from __future__ import annotations
-
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secagg.crypto.prg_fast import Keystream
-from secagg.params import Entropy
-
-LARGEST: Final = 16
-"""Largest |coefficient| of one secret or one ring element of noise."""
-VARIANCE: Final = 8
-
-_WORD_BYTES: Final = 4
-
-
-def small_secret(coefficients: int, rng: Entropy) -> NDArray[np.int64]:
-    """A fresh secret.
-
-    Args:
-        coefficients: N.
-        rng: source of 4 bytes a coefficient.
-
-    Returns:
-        int64[N], |s| <= 16.
-    """
-    random = np.frombuffer(rng(_WORD_BYTES * coefficients), "<u4")
-    secret: NDArray[np.int64] = np.bitwise_count(random).astype(np.int64)
-    secret -= LARGEST
-    return secret
+from secagg.schemes.additive.sampling import LARGEST
 
 
 class NoiseStream:

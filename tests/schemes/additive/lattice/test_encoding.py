@@ -11,10 +11,12 @@ from secagg.crypto.kdf import derive
 from secagg.crypto.labels import Label
 from secagg.errors import AggregateOutOfRange, LocalProtocolError, UnsupportedParameters
 from secagg.params import Ring
+from secagg.schemes.additive.blocks import AT_ONCE
 from secagg.schemes.additive.lattice import MODULI, LatticeEncoding, reference
-from secagg.schemes.additive.lattice.plan import exact_step, limb_bits, update_limit
-from secagg.schemes.additive.lattice.product import BLOCKS, DEGREE, LARGE, SMALL
+from secagg.schemes.additive.lattice.plan import exact_step, noise_of_sum, update_limit
+from secagg.schemes.additive.lattice.product import DEGREE, LARGE, SMALL
 from secagg.schemes.additive.lattice.residues import Residues
+from secagg.schemes.additive.limbs import limb_bits
 from secagg.workers import SERIAL, Workers
 from tests.schemes.additive.lattice.rounds import (
     PUBLIC,
@@ -140,7 +142,7 @@ def test_an_upload_that_is_subtracted_leaves_the_sum_of_the_others(modulus):
         np.testing.assert_array_equal(expected, words)
 
 
-@pytest.mark.parametrize("coefficients", [1, 7, 2047, 2048, 2048 * (BLOCKS + 1) + 1])
+@pytest.mark.parametrize("coefficients", [1, 7, 2047, 2048, 2048 * (AT_ONCE + 1) + 1])
 @pytest.mark.parametrize("modulus", MODULI)
 def test_every_length_opens_and_takes_no_more_than_its_coefficients(modulus, coefficients):
     p = planned(3, modulus, {"update/0": coefficients})
@@ -181,7 +183,8 @@ def test_an_upload_is_that_of_the_reference(modulus):
     secret, seed = encoding.secret(stream(1)), stream(5)(32)
     wire = upload(encoding, [update, integers], secret, rng)
     noise_key = derive(seed, salt=PUBLIC, label=Label.KDF_NOISE, length=16)
-    bits, residues = limb_bits(p.ring, gateways), Residues(modulus)
+    residues = Residues(modulus)
+    bits = limb_bits(modulus, noise_of_sum(modulus, gateways), gateways)
     lanes = [p.ring.step * int(lane) for lane in update.view(np.int64)]
     limbs = [
         exact_step(modulus, gateways) * (int(word) >> bits * limb & (1 << bits) - 1)

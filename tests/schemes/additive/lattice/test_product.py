@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from secagg.errors import LocalProtocolError
+from secagg.schemes.additive.blocks import AT_ONCE
 from secagg.schemes.additive.lattice import product, reference
 from secagg.schemes.additive.lattice.product import (
-    BLOCKS,
     DEGREE,
     LARGE,
     SMALL,
@@ -15,7 +15,7 @@ from secagg.schemes.additive.lattice.product import (
     PublicElements,
     rounding,
 )
-from secagg.schemes.additive.lattice.sampling import small_secret
+from secagg.schemes.additive.sampling import small_secret
 from tests.schemes.additive.lattice.rounds import PUBLIC, stream
 
 UNIT = 2.0**-53
@@ -105,17 +105,17 @@ def test_rounding_is_zero_where_the_proof_says_exact():
 @pytest.mark.parametrize("modulus", MODULI)
 def test_blocks_are_the_same_in_any_batch_and_from_the_cache(monkeypatch, modulus):
     factor = Factor(secrets(1), modulus)
-    batch = Multiplier(PublicElements(PUBLIC, modulus), factor).product(3, BLOCKS).copy()
-    elements = PublicElements(PUBLIC, modulus, cached=3 + BLOCKS - 1)
+    batch = Multiplier(PublicElements(PUBLIC, modulus), factor).product(3, AT_ONCE).copy()
+    elements = PublicElements(PUBLIC, modulus, cached=3 + AT_ONCE - 1)
     multiplier = Multiplier(elements, factor)
-    one_by_one = [multiplier.product(3 + i, 1)[0].copy() for i in reversed(range(BLOCKS))]
+    one_by_one = [multiplier.product(3 + i, 1)[0].copy() for i in reversed(range(AT_ONCE))]
     monkeypatch.delattr(Multiplier, "_elements")
-    again = Multiplier(elements, factor).product(3, BLOCKS - 1)
+    again = Multiplier(elements, factor).product(3, AT_ONCE - 1)
 
     np.testing.assert_array_equal(batch, one_by_one[::-1])
     np.testing.assert_array_equal(batch[:-1], again)
     with pytest.raises(AttributeError):
-        multiplier.product(3 + BLOCKS - 1, 1)  # beyond the cache
+        multiplier.product(3 + AT_ONCE - 1, 1)  # beyond the cache
     with pytest.raises(AttributeError):
         multiplier.product(0, 4)  # not all filled
 

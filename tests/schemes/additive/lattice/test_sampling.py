@@ -7,7 +7,8 @@ import pytest
 
 from secagg.errors import LocalProtocolError
 from secagg.schemes.additive.lattice import reference
-from secagg.schemes.additive.lattice.sampling import NoiseStream, small_secret
+from secagg.schemes.additive.lattice.sampling import NoiseStream
+from secagg.schemes.additive.sampling import small_secret
 from tests.schemes.additive.lattice.rounds import stream
 
 KEY = bytes(range(16))

@@ -1,4 +1,4 @@
-"""The pieces of a round that only the lattice has."""
+"""The pieces of a round that only the additive schemes have."""
 
 from __future__ import annotations
 
@@ -11,48 +11,57 @@ from benchmarks.parts import GatewayParts, Part, ServerParts
 from benchmarks.rounds import World
 from secagg.crypto.packed import Packing, deal, reconstruct
 from secagg.params import RoundParams
+from secagg.schemes.additive.encoding import EncodingOf, RoundEncoding
 from secagg.schemes.additive.lattice import LatticeEncoding
 from secagg.schemes.base import Fill
 from secagg.session import Model
-from secagg.thresholds import KEY_COEFFICIENTS
 from secagg.workers import Workers
 
 PUBLIC = bytes(32)
 """What the public elements follow from; any bytes cost the same."""
 
 
-class LatticeGateway(GatewayParts):
-    """Also encryption, the public elements from their seed or with transforms kept.
+class AdditiveGateway(GatewayParts):
+    """Also encryption.
 
     Encoding is not in it, as it is with the session: words are there already. Arguments as of
-    `GatewayParts`.
+    `GatewayParts`, and the ring's.
     """
 
-    def __init__(self, world: World, params: RoundParams, base: Model | None) -> None:
+    def __init__(
+        self, world: World, params: RoundParams, base: Model | None, encoding: EncodingOf
+    ) -> None:
         super().__init__(world, params, base)
-        n = world.case.gateways
-        self._seeded = LatticeEncoding(params, n)
-        blocks = sum(-(-words // self._seeded.unit) for words in self._seeded.words)
-        self._cached = LatticeEncoding(params, n, cached=blocks)
+        self._seeded = encoding(params, world.case.gateways)
         self._secret = self._seeded.secret(os.urandom)
-        self.encrypt(self._cached)  # the first upload of a process fills the cache
 
     def parts(self) -> Mapping[str, Part]:
         """By name."""
-        return {
-            **super().parts(),
-            "encryption": lambda: self.encrypt(self._seeded),
-            "encryption, transforms cached": lambda: self.encrypt(self._cached),
-        }
+        return {**super().parts(), "encryption": lambda: self.encrypt(self._seeded)}
 
-    def encrypt(self, encoding: LatticeEncoding) -> None:
+    def encrypt(self, encoding: RoundEncoding) -> None:
         """Everything between encoded words and those on the wire."""
         source = encoding.encrypt(_zeros, self._secret, public=PUBLIC, rng=os.urandom)
         self.write(source(), self._spans)
 
 
-class LatticeServer(ServerParts):
-    """Also the sum, the key and its product off; arguments as of `ServerParts`."""
+class LatticeGateway(AdditiveGateway):
+    """Encryption also with the transforms of the public elements kept; arguments as above."""
+
+    def __init__(self, world: World, params: RoundParams, base: Model | None) -> None:
+        super().__init__(world, params, base, LatticeEncoding)
+        blocks = sum(-(-words // self._seeded.unit) for words in self._seeded.words)
+        self._cached = LatticeEncoding(params, world.case.gateways, cached=blocks)
+        self.encrypt(self._cached)  # the first upload of a process fills the cache
+
+    def parts(self) -> Mapping[str, Part]:
+        """By name."""
+        cached = {"encryption, transforms cached": lambda: self.encrypt(self._cached)}
+        return {**super().parts(), **cached}
+
+
+class AdditiveServer(ServerParts):
+    """Also the sum, the key and its product off; arguments as of `ServerParts`, and the ring's."""
 
     def __init__(
         self,
@@ -60,18 +69,19 @@ class LatticeServer(ServerParts):
         params: RoundParams,
         frames: Mapping[int, Sequence[bytes]],
         workers: Workers,
+        encoding: EncodingOf = LatticeEncoding,
     ) -> None:
         # up to 64 gateways the certificate is made of what comes with the answers
         super().__init__(world, params, frames, workers, signatures=2)
         n, limits = world.case.gateways, world.case.thresholds
-        self._encoding = LatticeEncoding(params, n)
+        self._encoding = encoding(params, n)
         self._sum = self._encoding.running_sum()
         self._packing = Packing(limits.committee, limits.packed, limits.share_threshold)
         secrets = [self._encoding.secret(os.urandom) for _ in world.survivors]
         self._key = np.sum(secrets, axis=0)
         self._members = [i for i in world.survivors if i < limits.committee]
         rows = deal(self._key, self._packing, os.urandom).rows[self._members]
-        self._answers = rows[:, : self._packing.columns(KEY_COEFFICIENTS)]
+        self._answers = rows[:, : self._packing.columns(len(self._key))]
         self._empty = self._encoding.running_sum()
         source = self._encoding.encrypt(_zeros, self._key, public=PUBLIC, rng=os.urandom)
         self._fill(source())
@@ -99,7 +109,7 @@ class LatticeServer(ServerParts):
 
     def recover(self) -> None:
         """The sum of the keys from the answers of all members that have not vanished."""
-        reconstruct(self._members, self._answers, self._packing, KEY_COEFFICIENTS)
+        reconstruct(self._members, self._answers, self._packing, len(self._key))
 
     def open(self) -> None:
         """The product with the sum of the keys off the sum, and lanes back into words."""

@@ -1,0 +1,77 @@
+"""What a ring has to offer: the first one that is precise enough, and how precise it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from secagg.errors import ConfigurationError
+from secagg.fixed_point.layout import MAX_WEIGHT, WEIGHT_UNIT
+from secagg.params import Ring
+from secagg.schemes.base import Noise, UpdatePlan
+
+TAIL: Final = 2.0**-64
+"""Noise of a coefficient, or of a coordinate, exceeds its bound with this probability at most:
+hence one of 2^24 with 2^-40."""
+IN_WORDS: Final = "except with probability 2^-40 for 2^24 coordinates"
+
+_AVERAGE_WEIGHT: Final = 16
+"""Precision is stated for an average weight of the cap over this, as in `choose_lanes`."""
+
+
+def choose(
+    rings: Iterable[Ring],
+    gateways: int,
+    max_weight: float,
+    precision: float,
+    *,
+    limit_of: Callable[[Ring, int], int],
+    noise_of: Callable[[Ring, int], Noise],
+    text_of: Callable[[Ring, int], str],
+    name: str,
+) -> UpdatePlan:
+    """The first ring that reaches a precision.
+
+    Args:
+        rings: in order of preference.
+        gateways: n.
+        max_weight: largest weight.
+        precision: rms error of the mean relative to clip, from rounding and noise, at an average
+            weight of `max_weight` / 16.
+        limit_of: largest |lane| of one gateway, given a ring and n.
+        noise_of: of a sum over all gateways.
+        text_of: the ring in words.
+        name: of the scheme, for the error.
+
+    Raises:
+        ConfigurationError: none reaches it, naming the nearest possible; or no such weight.
+    """
+    if not WEIGHT_UNIT <= max_weight <= MAX_WEIGHT:
+        raise ConfigurationError(f"max_weight is {max_weight}: use 2**-16 to 2**32")
+    if not precision > 0:
+        raise ConfigurationError(f"precision is {precision}: use a positive number, as 2**-12")
+    best = math.inf
+    for ring in rings:
+        limit, noise = limit_of(ring, gateways), noise_of(ring, gateways)
+        if (reached := _reached(limit, noise, gateways)) <= precision:
+            text = f"{text_of(ring, gateways)}: {_result(noise)} {IN_WORDS}"
+            return UpdatePlan(lanes=1, limit=limit, ring=ring, noise=noise, text=text)
+        best = min(best, reached)
+    raise ConfigurationError(
+        f"precision {precision:.3g} is out of reach of {gateways} gateways with {name}:"
+        f" the nearest possible is {best:.3g}"
+    )
+
+
+def _reached(limit: int, noise: Noise, gateways: int) -> float:
+    """Rms error of the mean relative to clip, at the average weight that precision assumes."""
+    if limit == 0:
+        return math.inf
+    return _AVERAGE_WEIGHT / (limit * gateways) * math.sqrt(gateways / 6 + noise.rms**2)
+
+
+def _result(noise: Noise) -> str:
+    if noise.bound == 0:
+        return "the opened sum is exact"
+    return f"the opened sum is off by {noise.bound:g} lane units at most (rms {noise.rms:.3g})"

@@ -1,0 +1,223 @@
+"""Uploads as ring elements, whatever the ring: c = a s + e + lift(x), block by block."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from secagg.crypto.kdf import derive
+from secagg.crypto.labels import Label
+from secagg.crypto.prg import KEY_BYTES
+from secagg.params import HASH_BYTES, Entropy
+from secagg.schemes.additive.blocks import AT_ONCE, Blocks, Coefficients
+from secagg.schemes.additive.sampling import LARGEST, small_secret
+from secagg.schemes.base import Fill, Noise, Source, Words
+from secagg.workers import Workers
+
+Key = NDArray[np.int64]
+"""int64[N]: the coefficients of one gateway's key, or of a sum of keys."""
+
+
+class Multiplier(Protocol):
+    """One thread's products of the public elements with one key."""
+
+    def product(self, first: int, blocks: int) -> Coefficients:
+        """The products for consecutive blocks.
+
+        Args:
+            first: block, counted over the whole upload.
+            blocks: 1 to `AT_ONCE`.
+
+        Returns:
+            [blocks, N], right modulo q; a view that the next call may overwrite.
+        """
+        ...
+
+
+class NoiseStream(Protocol):
+    """One thread's noise of one upload."""
+
+    def noise(self, first: int, blocks: int) -> NDArray[Any]:
+        """[blocks, N] for the blocks from `first` on: a view that the next call overwrites."""
+        ...
+
+
+class Arithmetic(Protocol):
+    """What differs from ring to ring."""
+
+    def multiplier(
+        self, key: Key, *, public: bytes, included: int | None = None
+    ) -> Callable[[], Multiplier]:
+        """Makes multipliers by a key, one for each thread.
+
+        Args:
+            key: of one upload, or a sum of keys.
+            public: what the public elements follow from: 32 bytes that no party chooses.
+            included: summands of a sum of keys, whose products may be off by what was planned for
+                so many; None for products that are exact.
+        """
+        ...
+
+    def noise(self, key: bytes) -> NoiseStream:
+        """The noise of the upload with that noise key of 16 bytes."""
+        ...
+
+
+class RingEncoding:
+    """The ring of one round, as the additive scheme uses it (`encoding.RoundEncoding`).
+
+    Args:
+        blocks: where the vectors of P lie.
+        arithmetic: of the ring.
+        noise: of an update opened over all gateways.
+
+    Attributes:
+        coefficients: N.
+        words: wire words (uint64) of each vector.
+        unit: wire words of a full block.
+        noise: as given.
+    """
+
+    def __init__(self, blocks: Blocks, arithmetic: Arithmetic, noise: Noise) -> None:
+        self._blocks = blocks
+        self._arithmetic = arithmetic
+        self.coefficients = blocks.residues.degree
+        self.words: Sequence[int] = blocks.words
+        self.unit = blocks.residues.unit
+        self.noise = noise
+
+    def secret(self, rng: Entropy) -> Key:
+        """A fresh key for one upload: int64[N], |s| <= 16."""
+        return small_secret(self.coefficients, rng)
+
+    def check_secret(self, total: Key, included: int) -> bool:
+        """Whether a sum of `included` honest keys can be this."""
+        size = (self.coefficients,)
+        return total.shape == size and int(np.abs(total).max()) <= LARGEST * included
+
+    def encrypt(self, source: Source, secret: Key, *, public: bytes, rng: Entropy) -> Source:
+        """What writes the wire words of one upload instead of its encoded words.
+
+        Args:
+            source: encodes.
+            secret: from `secret`, of this upload only.
+            public: what the public elements follow from: 32 bytes that no party chooses.
+            rng: source of the noise's key, drawn once.
+
+        Returns:
+            Makes a `Fill` for spans of whole blocks of wire words, in any order; it raises
+            LocalProtocolError for others.
+        """
+        multiplier = self._arithmetic.multiplier(secret, public=public)
+        seed = rng(HASH_BYTES)
+        key = derive(seed, salt=public, label=Label.KDF_NOISE, length=KEY_BYTES)
+        runs, residues = self._blocks.runs, self._blocks.residues
+
+        def make() -> Fill:
+            encode, products, stream = source(), multiplier(), self._arithmetic.noise(key)
+            buffer = np.empty(AT_ONCE * residues.degree, residues.dtype)
+            scratch = np.empty(AT_ONCE * residues.degree, np.uint64)
+
+            def fill(vector: int, first: int, out: Words) -> None:
+                for run in runs(vector, first, len(out)):
+                    values = run.rows_of(buffer)
+                    noise = stream.noise(run.block, run.rows)[:, : run.used]
+                    run.lift.write(encode, vector, run.first, values, noise, scratch)
+                    product = products.product(run.block, run.rows)
+                    np.add(values, product[:, : run.used], out=values)
+                    residues.store(values, out[run.wire.start - first : run.wire.stop - first])
+
+            return fill
+
+        return make
+
+    def running_sum(self) -> RingSum:
+        """An empty sum."""
+        return RingSum(self._blocks, self._arithmetic)
+
+
+class RingSum:
+    """The sum of the uploads of a round: one ring element for each block, never more.
+
+    Args:
+        blocks: of the upload.
+        arithmetic: of the ring.
+    """
+
+    def __init__(self, blocks: Blocks, arithmetic: Arithmetic) -> None:
+        self._blocks = blocks
+        self._arithmetic = arithmetic
+        self._total = [blocks.residues.sum_of(words) for words in blocks.words]
+
+    def check(self, words: Words) -> None:
+        """Accept a part of one upload.
+
+        Raises:
+            BadFrame: a number that is no residue of this ring.
+        """
+        self._blocks.residues.check(words)
+
+    def add(self, vector: int, first: int, words: Words) -> None:
+        """Add a part of one upload.
+
+        Args:
+            vector: index into P's vectors.
+            first: first wire word of the part, at the start of a block.
+            words: uint64, whole blocks.
+
+        Raises:
+            LocalProtocolError: no whole blocks, or outside the vector.
+        """
+        self._blocks.residues.add(self._part(vector, first, len(words)), words)
+
+    def subtract(self, vector: int, first: int, words: Words) -> None:
+        """Take a part of one upload out again; arguments and errors as of `add`."""
+        self._blocks.residues.subtract(self._part(vector, first, len(words)), words)
+
+    def _part(self, vector: int, first: int, words: int) -> Words:
+        self._blocks.check_span(vector, first, words)
+        return self._blocks.residues.part(self._total[vector], first, words)
+
+    def open(
+        self, total: Key, *, public: bytes, included: int, workers: Workers
+    ) -> Sequence[Words]:
+        """Remove a times the sum of the keys.
+
+        Args:
+            total: int64[N], sum of the keys of the included gateways, as `check_secret` accepts it.
+            public: as to `encrypt`.
+            included: how many they are.
+            workers: threads.
+
+        Returns:
+            The words of each vector of P.
+
+        Raises:
+            AggregateOutOfRange: what is left is no sum of `included` uploads.
+        """
+        multiplier = self._arithmetic.multiplier(total, public=public, included=included)
+        residues = self._blocks.residues
+        runs = [
+            run
+            for vector, words in enumerate(self._blocks.words)
+            for run in self._blocks.runs(vector, 0, words)
+        ]
+        opened = [np.empty(length, np.uint64) for length in self._blocks.lengths]
+
+        def work(first: int, last: int) -> None:
+            products = multiplier()
+            buffer = np.empty(AT_ONCE * residues.degree, residues.dtype)
+            for run in runs[first:last]:
+                values = run.rows_of(buffer)
+                wire = run.wire
+                part = residues.part(self._total[run.vector], wire.start, wire.stop - wire.start)
+                residues.load(part, values)
+                product = products.product(run.block, run.rows)
+                np.subtract(values, product[:, : run.used], out=values)
+                run.lift.read(values, run.first, opened[run.vector], included)
+
+        workers.run(work, len(runs))
+        return opened

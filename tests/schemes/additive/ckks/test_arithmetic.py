@@ -1,0 +1,289 @@
+"""Residues, noise and products modulo a prime, each against Python integers or its own law."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from secagg.params import Ring, VectorSpec
+from secagg.protocol.uploads import BadFrame
+from secagg.schemes.additive.blocks import AT_ONCE
+from secagg.schemes.additive.ckks import RINGS, product, reference
+from secagg.schemes.additive.ckks.plan import Parameters
+from secagg.schemes.additive.ckks.product import Factor, PrimeMultiplier, seal_ring
+from secagg.schemes.additive.ckks.residues import PrimeResidues, reduce
+from secagg.schemes.additive.ckks.sampling import GaussianStream
+from secagg.schemes.additive.ckks.slots import Slots
+from secagg.schemes.seal import Ring as SealRing
+from secagg.schemes.seal import SealDiffers
+from tests.schemes.additive.lattice.rounds import PUBLIC
+
+ROWS = pytest.mark.parametrize("row", RINGS, ids=lambda row: f"{row.degree}")
+
+
+def residues_of(row):
+    return PrimeResidues(row.prime, row.degree)
+
+
+def random_rows(row, count, seed=0):
+    return np.random.default_rng(seed).integers(0, row.prime, (count, row.degree))
+
+
+def on_the_wire(row, values):
+    """Full rows, the last one cut to its used numbers."""
+    residues = residues_of(row)
+    words = np.empty(len(values) * residues.words(values.shape[1]), np.uint64)
+    residues.store(values.copy(), words)
+    return words
+
+
+# -- residues --------------------------------------------------------------------------------------
+
+
+@ROWS
+def test_a_row_is_its_numbers_in_little_endian(row):
+    numbers = [0, 1, row.prime - 1, 2**32, 2**32 - 1, 5, 6, 7]
+    raw = on_the_wire(row, np.array([numbers])).tobytes()
+    if row.bits == 60:
+        assert numbers == np.frombuffer(raw, "<u8").tolist()
+        return
+    low, high = np.frombuffer(raw[:32], "<u4").tolist(), list(raw[32:])
+
+    assert len(high) == 8
+    assert numbers == [a | b << 32 for a, b in zip(low, high, strict=True)]
+
+
+@ROWS
+@given(st.data())
+def test_store_reduces(row, data):
+    inside = st.sampled_from([1 - row.prime, -1, 0, row.prime - 1, row.prime, 2 * row.prime - 1])
+    values = data.draw(st.lists(inside, min_size=8, max_size=8))
+    words = on_the_wire(row, np.array([values]))
+    residues = residues_of(row)
+    total = residues.sum_of(len(words))
+    residues.add(total, words)
+
+    assert [value % row.prime for value in values] == total.tolist()
+
+
+@ROWS
+@pytest.mark.parametrize("summands", [1, 2, 40])
+def test_sums_and_differences(row, summands):
+    """Two full batches of rows, a full row, and one of 24 numbers; the largest residues too."""
+    residues = residues_of(row)
+    full, short = 17, 24
+    uploads, exact = [], np.zeros(full * row.degree + short, object)
+    for seed in range(summands):
+        values = random_rows(row, full + 1, seed)
+        values[0] = row.prime - 1
+        rest = values[-1:, :short]
+        uploads.append(np.concatenate([on_the_wire(row, values[:-1]), on_the_wire(row, rest)]))
+        exact += np.concatenate([values[:-1].reshape(-1), rest[0]]).astype(object)
+    total = residues.sum_of(len(uploads[0]))
+    for words in uploads:
+        residues.check(words)
+        residues.add(total, words)
+    loaded = np.empty((full, row.degree), np.int64)
+    residues.load(residues.part(total, 0, full * residues.unit), loaded)
+    last = np.empty((1, short), np.int64)
+    residues.load(residues.part(total, full * residues.unit, residues.words(short)), last)
+
+    assert all((exact - np.concatenate([loaded.reshape(-1), last[0]])) % row.prime == 0)
+    assert all(total < 2**52 if row.bits == 40 else total < row.prime)
+    for words in uploads[1:]:
+        residues.subtract(total, words)
+    first = residues.sum_of(len(uploads[0]))
+    residues.add(first, uploads[0])
+
+    np.testing.assert_array_equal(first % row.prime, total % row.prime)
+
+
+@ROWS
+@pytest.mark.parametrize("place", [0, 7, -1])
+def test_check_takes_the_largest_residue_and_nothing_above(row, place):
+    residues = residues_of(row)
+    numbers = random_rows(row, 2)
+    numbers.reshape(-1)[place] = row.prime - 1
+    residues.check(on_the_wire(row, numbers))
+    words = on_the_wire(row, numbers)
+    if row.bits == 60:
+        words[place] += np.uint64(1)
+    else:
+        table = words.reshape(2, -1).view("<u4")[:, : row.degree]
+        table[0 if place >= 0 else 1, place] += np.uint32(1)
+    with pytest.raises(BadFrame, match="no residue"):
+        residues.check(words)
+
+
+@ROWS
+def test_ranges(row):
+    residues = residues_of(row)
+    largest = 2**62 - 1 if row.bits == 60 else 2**55
+    numbers = [0, 1, -1, row.prime // 2, -(row.prime // 2), largest, -largest, row.prime]
+    values = np.array([numbers])
+    centred = values.copy()
+    residues.centre(centred)
+
+    assert [n % row.prime for n in numbers] == residues.positive(values.copy())[0].tolist()
+    for number, value in zip(numbers, centred[0].tolist(), strict=True):
+        assert (number - value) % row.prime == 0
+        assert abs(value) <= row.prime // 2 + 2**10
+
+
+@ROWS
+@pytest.mark.parametrize(("below", "above"), [(0, 1), (1, 2), (2, 4), (0, 8)])
+def test_reduce_at_the_edges_of_its_range(row, below, above):
+    prime = row.prime if below + above < 8 else row.prime >> 3 | 1
+    numbers = [k * prime + shift for k in range(-below, above) for shift in (0, 1, prime - 1)]
+    reduced = reduce(np.array(numbers), prime, below=below, above=above)
+
+    assert [number % prime for number in numbers] == reduced.tolist()
+
+
+# -- noise -----------------------------------------------------------------------------------------
+
+
+@ROWS
+def test_noise_depends_on_key_and_block_only(row):
+    def stream(key=bytes(16)):
+        return GaussianStream(key, row.sigma, row.degree, 4)
+
+    batch = stream().noise(3, 4).copy()
+    backwards = stream()
+    alone = np.concatenate([backwards.noise(block, 1).copy() for block in (6, 5, 4, 3)])
+
+    np.testing.assert_array_equal(batch, alone[::-1])
+    assert not (batch == stream(bytes(15) + b"\1").noise(3, 4)).any()
+    for one, other in itertools.combinations(batch, 2):
+        assert not np.array_equal(one, other)
+
+
+@ROWS
+def test_noise_is_gaussian(row):
+    """False alarm below 2^-40 each: 2^20 draws, six and a half standard deviations."""
+    blocks = 2**20 // row.degree
+    noise = GaussianStream(bytes(16), row.sigma, row.degree, blocks).noise(0, blocks).astype(float)
+    noise /= row.sigma
+    halves = noise[:, : row.degree // 2], noise[:, row.degree // 2 :]
+    count, far = noise.size, 6.5
+
+    assert abs(noise.mean()) < far / count**0.5
+    assert abs(noise.var() - 1) < far * (2 / count) ** 0.5
+    assert abs((noise**4).mean() - 3) < far * (96 / count) ** 0.5
+    assert abs((halves[0] * halves[1]).mean()) < far / (count / 2) ** 0.5
+    assert 4.5 < np.abs(noise).max() < 6.7
+
+
+def test_the_largest_radius():
+    """The word 0 is the end of the tail, no infinity."""
+    stream = GaussianStream(bytes(16), 16, 2048, 1)
+
+    class Zeros:
+        def seek(self, _):
+            """There is nothing else anywhere."""
+
+        def chunk(self, _, words):
+            return np.zeros(words, np.uint64)
+
+    stream._keystream = Zeros()
+
+    assert 16 * 6.66 == pytest.approx(float(np.abs(stream.noise(0, 1)).max()), rel=1e-3)
+
+
+# -- products --------------------------------------------------------------------------------------
+
+
+@ROWS
+def test_products_are_those_of_the_reference(row):
+    key = np.random.default_rng(1).integers(-32_000, 32_000, row.degree)
+    multiplier = PrimeMultiplier(PUBLIC, Factor(key, row))
+    products = multiplier.product(2, 3).tolist()
+    ring = Ring(degree=row.degree, moduli=(row.prime,), step=row.sigma)
+    public = reference.public_element(PUBLIC, 3, ring)
+    expected = reference.multiply(public, key.tolist())
+
+    assert [value % row.prime for value in expected] == products[1]
+
+
+@ROWS
+@pytest.mark.parametrize("edge", ["largest", "smallest"])
+def test_products_at_the_edges_of_the_residues(monkeypatch, row, edge):
+    extreme = np.array([row.prime - 1, row.prime - 2, row.prime // 2, 1, 0] * row.degree)
+    values = extreme[: row.degree]
+
+    class Fixed(PrimeMultiplier):
+        def elements(self, first, blocks):
+            return np.tile(values, (blocks, 1))
+
+    other = np.full(row.degree, row.prime - 1 if edge == "largest" else 1)
+    monkeypatch.setattr(SealRing, "ntt", lambda *_: other[np.newaxis])
+    monkeypatch.setattr(SealRing, "intt", lambda _, rows: rows)
+    found = Fixed(PUBLIC, Factor(np.ones(row.degree, np.int64), row)).product(0, 2)[1].tolist()
+
+    assert [
+        v * o % row.prime for v, o in zip(values.tolist(), other.tolist(), strict=True)
+    ] == found
+
+
+@ROWS
+def test_public_elements_depend_on_their_block_only(row):
+    factor = Factor(np.ones(row.degree, np.int64), row)
+    batch = PrimeMultiplier(PUBLIC, factor).elements(5, AT_ONCE).copy()
+    other = PrimeMultiplier(PUBLIC, factor)
+    alone = [other.elements(5 + k, 1)[0].copy() for k in reversed(range(AT_ONCE))]
+
+    np.testing.assert_array_equal(batch, alone[::-1])
+
+
+def test_numbers_that_are_no_residues_are_replaced_as_in_the_reference(monkeypatch):
+    """A prime of three quarters of its size: one word in four is replaced."""
+    prime = 3 * 2**38 + 1
+    row = Parameters(2048, 40, prime, 0, 16)
+    multiplier = PrimeMultiplier(PUBLIC, Factor(np.ones(2048, np.int64), RINGS[0]))
+    multiplier._row = row
+    elements = multiplier.elements(3, 2).tolist()
+    ring = Ring(degree=2048, moduli=(prime,), step=16)
+
+    assert elements == [reference.public_values(PUBLIC, block, ring) for block in (3, 4)]
+    assert all(value < prime for value in itertools.chain(*elements))
+
+
+@pytest.mark.parametrize("change", ["prime", "root"])
+def test_a_seal_with_another_prime_or_root(monkeypatch, change):
+    class Other(product.SealRing):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            setattr(self, change, getattr(self, change) + 2)
+
+    monkeypatch.setattr(product, "SealRing", Other)
+    with pytest.raises(SealDiffers, match="not those of the table"):
+        seal_ring(RINGS[0])
+
+
+# -- slots -----------------------------------------------------------------------------------------
+
+
+@ROWS
+def test_a_short_last_block_is_filled_with_zero_lanes(row):
+    limit = 1000
+    spec = VectorSpec(name="update/0", length=7, lanes=1, limit=limit, scale=1.0)
+    slots = Slots(spec, row.ring, 3, residues_of(row))
+    values = np.empty((1, row.degree), np.int64)
+    scratch = np.full(row.degree, 2**63, np.uint64)
+    asked = []
+
+    def encode(_vector, first, out):
+        asked.append((first, len(out)))
+        out[:] = (np.arange(7) - 3).view(np.uint64)
+
+    slots.write(encode, 0, 0, values, np.zeros(values.shape, np.float32), scratch)
+    expected = reference.embed([*range(-3, 4), *[0] * (row.degree - 7)], row.sigma)
+
+    assert [(0, 7)] == asked
+    assert np.abs(values[0] - np.array(expected)).max() <= 0.5 + 2**-10
+    assert slots.coefficients(7) == row.degree
+    assert slots.coefficients(0) == 0
