@@ -1,0 +1,170 @@
+"""The schemes that run in sessions, measured whole and in parts."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.footprint import footprint
+from benchmarks.overhead_cases import Setting
+from benchmarks.overhead_result import Cell, Memory
+from benchmarks.parts import GatewayParts, ServerParts
+from benchmarks.parts_additive import AdditiveGateway, AdditiveServer
+from benchmarks.parts_masks import MasksGateway, MasksServer
+from benchmarks.rounds import CLIP, Round, Vector, World, flat
+from benchmarks.timing import Samples, clock_for
+from secagg.schemes.additive.ckks import CkksEncoding
+from secagg.schemes.additive.encoding import EncodingOf
+from secagg.schemes.additive.lattice import LatticeEncoding
+from secagg.workers import SERIAL
+
+FLOAT32_BYTES: Final = 4
+_GATEWAY: Final = {
+    "encode": ("range check", "encode"),
+    "encrypt": ("masks", "encryption"),
+    "serialise": ("frames", "GMAC"),
+}
+_SERVER: Final = {
+    "add": ("GMAC", "staging", "sum"),
+    "open": ("masks", "product", "key recovery", "signatures"),
+    "finish": ("range check", "decode"),
+}
+"""Column -> parts of a session; a scheme has those that it needs."""
+_WHOLE: Final = ("server receiving", "server unmasking", "server mean")
+_ENCODINGS: Final[Mapping[str, EncodingOf]] = {"lattice": LatticeEncoding, "ckks": CkksEncoding}
+
+
+class Contender(Protocol):
+    """A scheme ready to be measured with one setting; making one plays a first round."""
+
+    def once(self) -> None:
+        """Measure everything once more."""
+
+    def cell(self) -> Cell:
+        """The best of what was measured."""
+        ...
+
+
+class InSession:
+    """Masks, lattice or ckks: real sessions, real frames, every check.
+
+    Args:
+        setting: sizes.
+        scheme: its name.
+    """
+
+    def __init__(self, setting: Setting, scheme: str) -> None:
+        self._setting = setting
+        self._samples = Samples()
+        self._world = world = World(setting.case(scheme))
+        self._memory = _memory(world) if setting.memory else None
+        play = Round(world)
+        play.set_up()
+        uploads = play.uploads()
+        play.deliver(uploads)
+        self._error = deviation(flat(play.open()), list(world.updates.values()))
+        self._bytes_up = max(play.bytes_up.values())
+        self._bytes_down = max(play.bytes_down.values())
+        self._gateway, self._server = _parts(world, play, uploads)
+
+    def once(self) -> None:
+        """One round through the sessions, and each part by itself."""
+        clock = clock_for(1)
+        for side, parts in (("gateway", self._gateway), ("server", self._server)):
+            for name, work in parts.parts().items():
+                self._samples.time(f"{side} {name}", work, clock)
+        gc.collect()
+        samples = Samples()
+        play = Round(self._world, samples=samples)
+        play.set_up()
+        play.deliver(play.uploads())
+        play.open()
+        best = samples.best()
+        for name, seconds in best.items():
+            self._samples.add(name, seconds)
+        self._samples.add("server total", sum(best[name] for name in _WHOLE))
+
+    def cell(self) -> Cell:
+        """See `Contender`."""
+        best, d = self._samples.best(), self._setting.coordinates
+        limits = self._world.case.thresholds
+        upload, whole = (1e9 * best[name] / d for name in ("gateway upload", "server total"))
+        return Cell(
+            scheme=self._world.case.scheme,
+            gateways=self._setting.gateways,
+            neighbours=limits.degree,
+            colluding=limits.max_colluding,
+            coordinates=d,
+            layers=self._setting.layers,
+            vanished=self._setting.vanished,
+            gateway=split("gateway", _GATEWAY, best, d, upload),
+            upload=upload,
+            server=split("server", _SERVER, best, d, whole),
+            aggregate=whole,
+            bytes_up=self._bytes_up / d,
+            bytes_down=self._bytes_down / d + FLOAT32_BYTES,
+            set_up_gateway=1e3 * best["gateway set-up"],
+            set_up_server=1e3 * best["server set-up"],
+            closing=1e3 * best["gateway last exchanges"],
+            max_error=self._error[0],
+            rms_error=self._error[1],
+            memory=self._memory,
+            layout=self._world.plan.text,
+        )
+
+
+def split(
+    side: str,
+    columns: Mapping[str, Sequence[str]],
+    best: Mapping[str, float],
+    coordinates: int,
+    whole: float,
+) -> dict[str, float]:
+    """Nanoseconds a coordinate by column, and what the parts leave of the whole."""
+    times = {
+        column: 1e9 * sum(best.get(f"{side} {name}", 0.0) for name in names) / coordinates
+        for column, names in columns.items()
+    }
+    return {**times, "other": max(0.0, whole - sum(times.values()))}
+
+
+def deviation(mean: NDArray[np.floating], updates: Sequence[Vector]) -> tuple[float, float]:
+    """Largest and rms error of a mean against the exact one, relative to clip.
+
+    Args:
+        mean: as the scheme gives it.
+        updates: float32, those in the mean.
+    """
+    exact = np.zeros(len(mean), np.float64)
+    for update in updates:
+        np.add(exact, update, out=exact)
+    off = np.abs(mean - exact / len(updates)) / CLIP
+    return float(off.max()), float(np.sqrt(np.square(off).mean()))
+
+
+def _parts(
+    world: World, play: Round, uploads: Mapping[int, Sequence[bytes]]
+) -> tuple[GatewayParts, ServerParts]:
+    scheme, params = world.case.scheme, play.params
+    if scheme == "masks":
+        return MasksGateway(world, params, None), MasksServer(world, params, uploads, SERIAL)
+    encoding = _ENCODINGS[scheme]
+    return (
+        AdditiveGateway(world, params, None, encoding),
+        AdditiveServer(world, params, uploads, SERIAL, encoding),
+    )
+
+
+def _memory(world: World) -> Memory:
+    peaks = footprint(world)
+    gateway, server = peaks["gateway, frames sent as they come"], peaks["server"]
+    return Memory(gateway=_larger(gateway), server=_larger(server))
+
+
+def _larger(peak: Mapping[str, float | None]) -> float:
+    """Memory of SEAL is seen from outside alone."""
+    return max(peak["traced_mib"] or 0.0, peak["resident_mib"] or 0.0)
