@@ -18,8 +18,8 @@ from benchmarks.parts_masks import MasksGateway, MasksServer
 from benchmarks.rounds import CLIP, Round, Vector, World, flat
 from benchmarks.timing import Samples, clock_for
 from secagg.schemes.additive.ckks import CkksEncoding
-from secagg.schemes.additive.encoding import EncodingOf
 from secagg.schemes.additive.lattice import LatticeEncoding
+from secagg.schemes.additive.rings import EncodingOf
 from secagg.workers import SERIAL
 
 FLOAT32_BYTES: Final = 4

@@ -11,8 +11,8 @@ from benchmarks.parts import GatewayParts, Part, ServerParts
 from benchmarks.rounds import World
 from secagg.crypto.packed import Packing, deal, reconstruct
 from secagg.params import RoundParams
-from secagg.schemes.additive.encoding import EncodingOf, RoundEncoding
 from secagg.schemes.additive.lattice import LatticeEncoding
+from secagg.schemes.additive.rings import EncodingOf, RingEncoding
 from secagg.schemes.base import Fill
 from secagg.session import Model
 from secagg.workers import Workers
@@ -39,7 +39,7 @@ class AdditiveGateway(GatewayParts):
         """By name."""
         return {**super().parts(), "encryption": lambda: self.encrypt(self._seeded)}
 
-    def encrypt(self, encoding: RoundEncoding) -> None:
+    def encrypt(self, encoding: RingEncoding) -> None:
         """Everything between encoded words and those on the wire."""
         source = encoding.encrypt(_zeros, self._secret, public=PUBLIC, rng=os.urandom)
         self.write(source(), self._spans)

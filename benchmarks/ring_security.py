@@ -28,6 +28,7 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
+from secagg.schemes.additive.ckks import RINGS
 from secagg.schemes.additive.sampling import VARIANCE
 
 NEEDED_BITS: Final = 128
@@ -39,8 +40,7 @@ HINT: Final = math.sqrt(2)
 SETS: Final = (
     ("lattice", 2048, 32, BINOMIAL),
     ("lattice", 2048, 40, BINOMIAL),
-    ("ckks", 2048, 40, 16.0),
-    ("ckks", 4096, 60, 2.0**16),
+    *(("ckks", row.degree, row.bits, float(row.sigma)) for row in RINGS),
     ("-", 2048, 54, 3.2),
     ("-", 1024, 32, BINOMIAL),
     ("-", 1024, 40, 16.0),

@@ -131,9 +131,8 @@ CHOICES: Final = {
         str,
         "masks",
         PROTECTION,
-        "masks, lattice or ckks (secure aggregation: for few gateways, for many, where CKKS is "
-        "asked for), auto (masks or lattice, and says why) or plain (no protection, to compare "
-        "with).",
+        "masks (few gateways), lattice (many) or ckks (where CKKS is required; takes TenSEAL), "
+        "auto (masks or lattice, and says why) or plain (no protection, to compare with).",
     ),
     "max_colluding": Choice(
         int | None,

@@ -42,8 +42,10 @@ def commands() -> None:
 
 @app.command()
 def plan(
-    gateways: Annotated[int, typer.Option(help="gateways in the cohort, 3 to 2048")],
-    coordinates: Annotated[int, typer.Option(help="coordinates of the model")],
+    gateways: Annotated[
+        int, typer.Option(help="gateways in the cohort, 3 to 2048 (2047 in lattice and ckks)")
+    ],
+    coordinates: Annotated[int, typer.Option(min=1, help="coordinates of the model")],
     clip: Annotated[float, typer.Option(help="bound of |coordinate| of an update")] = 1.0,
     max_weight: Annotated[float, typer.Option(help="largest weight")] = 1.0,
     precision: Annotated[float, typer.Option(help="rms error relative to clip")] = 2.0**-12,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from secagg import SecureAverage
+from secagg import Ckks, SecureAverage
 from secagg.errors import ConfigurationError, EncodingError, SecAggError
 from secagg.thresholds import MAX_GATEWAYS
 
@@ -270,7 +270,12 @@ def test_bad_rounds_cost_their_number_only() -> None:
         ({"metric_bounds": 3}, "metric bound is 3: it takes a mapping"),
         ({"select": 3}, "select is 3: use patterns of keys"),
         ({"select": ["w", 3]}, "use patterns of keys"),
-        ({"scheme": "masks"}, "use an object such as secagg.Masks()"),
+        (
+            {"scheme": "masks"},
+            r"use an object such as Masks\(\), Lattice\(\) or Ckks\(\), or 'auto'",
+        ),
+        ({"scheme": Ckks}, "use an object such as Masks"),
+        ({"scheme": 42}, "use an object such as Masks"),
     ],
 )
 def test_a_setting_of_another_type_is_named(settings, said):

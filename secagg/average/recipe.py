@@ -84,9 +84,11 @@ class SecureAverage:
             clipping=clipping,
             metrics=metric_bounds or {},
         )
-        if isinstance(scheme, str) and scheme != "auto":
+        chosen: object = Masks() if scheme is None else scheme
+        if chosen != "auto" and (isinstance(chosen, type) or not hasattr(chosen, "plan_update")):
             raise ConfigurationError(
-                f"scheme is {scheme!r}: use an object such as secagg.Masks(), or 'auto'"
+                f"scheme is {scheme!r}: use an object such as Masks(), Lattice() or Ckks(), or"
+                " 'auto'"
             )
         self._scheme: Scheme | Literal["auto"] = Masks() if scheme is None else scheme
         self._max_colluding = max_colluding
@@ -213,7 +215,8 @@ class SecureAverage:
             base: the global model; (update - base) is what is encoded, clipped and averaged.
             metrics: id -> numbers to be summed, the same names for everybody.
             vanish: id -> phase from which on that gateway does not answer.
-            rounding_seed: any bytes; same seed and inputs, same mean, although masks are fresh.
+            rounding_seed: any bytes; same seed and inputs, same mean although masks are fresh, up
+                to the noise of sums that are not exact.
 
         Raises:
             ConfigurationError: too few gateways, infeasible thresholds, unknown ids or phases.

@@ -5,8 +5,8 @@ gives polynomials of SEAL as files alone; here these are anonymous files in memo
 a header of 16 bytes and a body, raw or compressed by zstd.
 
 Source: the interface of tenseal 0.3 and the file format of SEAL 4, found by reading such files.
-Because neither promises to stay, `context` tests on first use that everything below behaves as it
-is used here, and refuses an installation that does not.
+Because neither promises to stay, `context_of` tests on first use that everything below behaves as
+it is used here, and refuses an installation that does not.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 
 from secagg.errors import ConfigurationError
 
-Residues = NDArray[np.int64]
-"""Canonical: 0 to p - 1."""
+Rows = NDArray[np.int64]
+"""Polynomials or their transforms, one a row, numbers from 0 to p - 1."""
 
 MAX_ROWS: Final = 16
 """SEAL_CIPHERTEXT_SIZE_MAX: polynomials in one ciphertext."""
@@ -75,7 +75,7 @@ def sealapi() -> ModuleType:
 
 
 @cache
-def context(degree: int, bits: tuple[int, ...]) -> Any:
+def context_of(degree: int, bits: tuple[int, ...]) -> Any:
     """The ring Z_q[X] / (X^N + 1), q a product of primes of given sizes; tested on first use.
 
     Args:
@@ -108,36 +108,18 @@ def context(degree: int, bits: tuple[int, ...]) -> Any:
     return made
 
 
-class Ring:
-    """Z_p[X] / (X^N + 1) and its number-theoretic transform, by SEAL. Belongs to one thread.
+class _Transforms:
+    """What SEAL makes of crafted ciphertexts, believed."""
 
-    Value k of a transform is the polynomial at psi^(2 r + 1), r the bits of k reversed and psi the
-    least primitive 2N-th root of unity modulo p.
-
-    Args:
-        degree: N.
-        bits: size of p, the largest NTT prime of that size.
-        tested: leave out the test of the transforms, and `root`.
-
-    Attributes:
-        degree: N.
-        prime: p.
-        root: psi.
-
-    Raises:
-        SealMissing, SealDiffers, ConfigurationError: as `context`.
-    """
-
-    def __init__(self, degree: int, bits: int, *, tested: bool = False) -> None:
-        self._context = context(degree, (bits,))
-        self.root: Final = 0 if tested else _root(degree, bits)
+    def __init__(self, degree: int, bits: int) -> None:
+        self._context = context_of(degree, (bits,))
         self._file = _MemoryFile()
         self._evaluator = sealapi().Evaluator(self._context)
         self._parms_id = _parms_id(self._context)
         self.degree: Final = degree
         self.prime: Final = _primes(self._context)[0]
 
-    def ntt(self, rows: Residues) -> Residues:
+    def ntt(self, rows: Rows) -> Rows:
         """Transforms of polynomials.
 
         Args:
@@ -148,11 +130,11 @@ class Ring:
         """
         return self._transform(rows, inverse=False)
 
-    def intt(self, rows: Residues) -> Residues:
+    def intt(self, rows: Rows) -> Rows:
         """Polynomials of transforms; arguments and result as of `ntt`."""
         return self._transform(rows, inverse=True)
 
-    def _transform(self, rows: Residues, *, inverse: bool) -> Residues:
+    def _transform(self, rows: Rows, *, inverse: bool) -> Rows:
         if 1 < len(rows) <= MAX_ROWS and rows[-1].any():
             return self._crafted(rows, inverse=inverse)
         # SEAL has no ciphertext of one polynomial, and none with nothing but zeros after the first
@@ -160,7 +142,7 @@ class Ring:
         pairs = (np.stack([row, companion]) for row in rows)
         return np.stack([self._crafted(pair, inverse=inverse)[0] for pair in pairs])
 
-    def _crafted(self, rows: Residues, *, inverse: bool) -> Residues:
+    def _crafted(self, rows: Rows, *, inverse: bool) -> Rows:
         """Up to 16 polynomials at a time, as one ciphertext that nobody encrypted."""
         ciphertext = self.ciphertext(rows, ntt=inverse)
         transforms = self._evaluator
@@ -168,9 +150,9 @@ class Ring:
             transforms.transform_from_ntt_inplace(ciphertext)
         else:
             transforms.transform_to_ntt_inplace(ciphertext)
-        return _last_words(_body(self._file.dump(ciphertext)), len(rows), self.degree)
+        return _last_words(body(self._file.dump(ciphertext)), len(rows), self.degree)
 
-    def ciphertext(self, rows: Residues, *, ntt: bool = True, scale: float = 1.0) -> Any:
+    def ciphertext(self, rows: Rows, *, ntt: bool = True, scale: float = 1.0) -> Any:
         """A Ciphertext with given polynomials.
 
         Args:
@@ -187,6 +169,30 @@ class Ring:
         return made
 
 
+class SealRing(_Transforms):
+    """Z_p[X] / (X^N + 1) and its number-theoretic transform, by SEAL. Belongs to one thread.
+
+    Value k of a transform is the polynomial at psi^(2 r + 1), r the bits of k reversed and psi the
+    least primitive 2N-th root of unity modulo p.
+
+    Args:
+        degree: N.
+        bits: size of p, the largest NTT prime of that size.
+
+    Attributes:
+        degree: N.
+        prime: p.
+        root: psi.
+
+    Raises:
+        SealMissing, SealDiffers, ConfigurationError: as `context_of`.
+    """
+
+    def __init__(self, degree: int, bits: int) -> None:
+        self.root: Final = _root(degree, bits)
+        super().__init__(degree, bits)
+
+
 def dump(thing: Any) -> bytes:
     """A SEAL object as SEAL writes it.
 
@@ -196,31 +202,22 @@ def dump(thing: Any) -> bytes:
     return _MemoryFile().dump(thing)
 
 
-def load(thing: Any, ring: Any, data: bytes) -> Any:
-    """Read a SEAL object; SEAL checks that it belongs to the ring.
+def load(thing: Any, context: Any, data: bytes) -> Any:
+    """Read a SEAL object; SEAL checks that it belongs to the context.
 
     Args:
         thing: an empty object of the right kind.
-        ring: a SEALContext.
+        context: of `context_of`.
         data: of `dump`.
 
     Returns:
         `thing`.
 
     Raises:
-        RuntimeError, ValueError: no object of that kind and ring.
+        RuntimeError, ValueError: no object of that kind and context.
     """
-    _MemoryFile().load(thing, ring, data)
+    _MemoryFile().load(thing, context, data)
     return thing
-
-
-def body(data: bytes) -> bytes:
-    """What follows the header of a SEAL file, decompressed.
-
-    Raises:
-        SealDiffers: another format.
-    """
-    return _body(data)
 
 
 class _MemoryFile:
@@ -242,10 +239,10 @@ class _MemoryFile:
         finally:
             os.ftruncate(self._descriptor, 0)
 
-    def load(self, thing: Any, ring: Any, *parts: bytes | memoryview) -> None:
+    def load(self, thing: Any, context: Any, *parts: bytes | memoryview) -> None:
         try:
             os.pwritev(self._descriptor, parts, 0)
-            thing.load(ring, self._path)
+            thing.load(context, self._path)
         finally:
             os.ftruncate(self._descriptor, 0)
 
@@ -271,7 +268,12 @@ def _version() -> tuple[int, int]:
     return major, minor
 
 
-def _body(data: bytes) -> bytes:
+def body(data: bytes) -> bytes:
+    """What follows the header of a SEAL file, decompressed.
+
+    Raises:
+        SealDiffers: another format.
+    """
     if len(data) < _HEADER.size:
         _differs(f"a file of {len(data)} bytes")
     magic, size, major, minor, compression, _, length = _HEADER.unpack_from(data)
@@ -292,24 +294,24 @@ def _body(data: bytes) -> bytes:
     return _differs(f"compression {compression}")
 
 
-def _last_words(content: bytes, rows: int, degree: int) -> Residues:
+def _last_words(content: bytes, rows: int, degree: int) -> Rows:
     """The array that a body ends with: int64[rows, N]."""
     return np.frombuffer(content, "<i8", offset=len(content) - 8 * rows * degree).reshape(
         rows, degree
     )
 
 
-def _primes(ring: Any) -> Sequence[int]:
-    parms = ring.first_context_data().parms()  # without the prime for switching keys
+def _primes(context: Any) -> Sequence[int]:
+    parms = context.first_context_data().parms()  # without the prime for switching keys
     return [each.value() for each in parms.coeff_modulus()]
 
 
-def _parms_id(ring: Any) -> bytes:
+def _parms_id(context: Any) -> bytes:
     """The name of the ring in SEAL's files: 32 bytes."""
-    return struct.pack("<4Q", *ring.first_parms_id())
+    return struct.pack("<4Q", *context.first_parms_id())
 
 
-def _check_files(ring: Any) -> None:
+def _check_files(context: Any) -> None:
     """Accept a TenSEAL whose plaintexts are written as expected, and are read back.
 
     Raises:
@@ -317,22 +319,22 @@ def _check_files(ring: Any) -> None:
     """
     seal, file = sealapi(), _MemoryFile()
     try:
-        encoder, plain = seal.CKKSEncoder(ring), seal.Plaintext()
+        encoder, plain = seal.CKKSEncoder(context), seal.Plaintext()
         encoder.encode(3.0, 1.0, plain)  # the constant polynomial 3: so is its transform
-        content = _body(file.dump(plain))
-        file.load(seal.Plaintext(), ring, _header(len(content)) + content)
-        words = _last_words(content, len(_primes(ring)), encoder.slot_count() * 2)
-    except SealDiffers:
+        content = body(file.dump(plain))
+        file.load(seal.Plaintext(), context, _header(len(content)) + content)
+        words = _last_words(content, len(_primes(context)), encoder.slot_count() * 2)
+    except (SealMissing, SealDiffers):
         raise
     except (AttributeError, TypeError, ValueError, RuntimeError) as error:
         _differs(str(error))
-    if not content.startswith(_parms_id(ring)) or not (words == 3).all():
+    if not content.startswith(_parms_id(context)) or not (words == 3).all():
         _differs("a plaintext is written otherwise")
 
 
 @cache
 def _root(degree: int, bits: int) -> int:
-    """psi, after the transforms were seen to be what `Ring` says.
+    """psi, after the transforms were seen to be what `SealRing` says.
 
     Raises:
         SealDiffers: they are not, or a crafted ciphertext is read otherwise.
@@ -340,13 +342,13 @@ def _root(degree: int, bits: int) -> int:
     linear = np.zeros((2, degree), np.int64)
     linear[:, 1] = 1  # X: its transform lists the points of evaluation
     try:
-        ring = Ring(degree, bits, tested=True)
+        ring = _Transforms(degree, bits)
         prime = ring.prime
         points = [int(value) for value in ring.ntt(linear)[1]]
         some = np.arange(2 * degree, dtype=np.int64).reshape(2, degree) * 31_415_926 % prime
         back = ring.intt(ring.ntt(some))
         value = int(ring.ntt(some)[1, 1])
-    except SealDiffers:
+    except (SealMissing, SealDiffers):
         raise
     except (AttributeError, TypeError, ValueError, RuntimeError) as error:
         _differs(str(error))

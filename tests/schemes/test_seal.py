@@ -18,7 +18,7 @@ RINGS = [(2048, 40), (4096, 60), (2048, 54)]
 @pytest.fixture
 def untested():
     """What was tested before is tested again, now and afterwards."""
-    cached = (seal.sealapi, seal.context, seal._root, seal._version)
+    cached = (seal.sealapi, seal.context_of, seal._root, seal._version)
     for each in cached:
         each.cache_clear()
     yield
@@ -28,7 +28,7 @@ def untested():
 
 @pytest.mark.parametrize(("degree", "bits"), RINGS)
 def test_transforms_evaluate_at_odd_powers_of_the_root_in_reversed_order(degree, bits):
-    ring = seal.Ring(degree, bits)
+    ring = seal.SealRing(degree, bits)
     rng = np.random.default_rng(0)
     rows = rng.integers(0, ring.prime, (2, degree))
     values = ring.ntt(rows)
@@ -45,7 +45,7 @@ def test_transforms_evaluate_at_odd_powers_of_the_root_in_reversed_order(degree,
 @pytest.mark.parametrize("count", [1, 2, 15, 16, 17])
 @pytest.mark.parametrize(("degree", "bits"), RINGS[:2])
 def test_there_and_back_whatever_the_number_of_rows(degree, bits, count):
-    ring = seal.Ring(degree, bits)
+    ring = seal.SealRing(degree, bits)
     rows = np.random.default_rng(count).integers(0, ring.prime, (count, degree))
     rows[0] = 0
     rows[-1, 1:] = 0
@@ -57,14 +57,14 @@ def test_there_and_back_whatever_the_number_of_rows(degree, bits, count):
 
 
 def test_nothing_but_zeros():
-    ring = seal.Ring(2048, 40)
+    ring = seal.SealRing(2048, 40)
     zeros = np.zeros((3, 2048), np.int64)
 
     np.testing.assert_array_equal(zeros, ring.ntt(zeros))
 
 
 def test_objects_are_written_and_read():
-    api, context = seal.sealapi(), seal.context(2048, (54,))
+    api, context = seal.sealapi(), seal.context_of(2048, (54,))
     plain = api.Plaintext()
     api.CKKSEncoder(context).encode([1.0, 2.0], 2.0**30, plain)
     data = seal.dump(plain)
@@ -74,18 +74,18 @@ def test_objects_are_written_and_read():
     with pytest.raises((RuntimeError, ValueError)):
         seal.load(api.Plaintext(), context, data[:-1])
     with pytest.raises((RuntimeError, ValueError)):
-        seal.load(api.Plaintext(), seal.context(4096, (60,)), data)
+        seal.load(api.Plaintext(), seal.context_of(4096, (60,)), data)
 
 
 def test_nothing_is_left_in_the_memory_file():
-    ring = seal.Ring(2048, 40)
+    ring = seal.SealRing(2048, 40)
     ring.ntt(np.ones((2, 2048), np.int64))
 
     assert os.fstat(ring._file._descriptor).st_size == 0
 
 
 def test_memory_files_are_closed():
-    ring = seal.Ring(2048, 40)
+    ring = seal.SealRing(2048, 40)
     descriptor = ring._file._descriptor
     del ring
     with pytest.raises(OSError, match="descriptor"):
@@ -104,7 +104,7 @@ def test_memory_files_are_closed():
 )
 def test_parameters_outside_the_table(degree, bits, sentence):
     with pytest.raises(ConfigurationError, match=sentence) as caught:
-        seal.context(degree, bits)
+        seal.context_of(degree, bits)
 
     assert not isinstance(caught.value, seal.SealDiffers)
 
@@ -123,13 +123,13 @@ def test_without_the_extra(untested, monkeypatch, name):
 
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(seal.SealMissing, match=r"pip install 'secagg\[ckks\]'"):
-        seal.Ring(2048, 40)
+        seal.SealRing(2048, 40)
 
 
 def test_without_files_in_memory(untested, monkeypatch):
     monkeypatch.delattr(os, "memfd_create")
     with pytest.raises(seal.SealMissing, match="which this system lacks"):
-        seal.Ring(2048, 40)
+        seal.SealRing(2048, 40)
 
 
 def header(data, **changes):
@@ -163,14 +163,14 @@ def test_files_that_are_written_otherwise(untested, monkeypatch, change):
     def dump(self, thing):
         data = real(self, thing)
         if len(data) > seal._HEADER.size:
-            content = seal._body(data)
+            content = seal.body(data)
             data = seal._header(len(content)) + content  # raw: what is changed is what it says
         return WRITTEN[change](data)
 
     seal._version()
     monkeypatch.setattr(seal._MemoryFile, "dump", dump)
     with pytest.raises(seal.SealDiffers, match="not the one this library was written for"):
-        seal.Ring(2048, 40)
+        seal.SealRing(2048, 40)
 
 
 @pytest.mark.parametrize(
@@ -180,11 +180,11 @@ def test_files_of_another_format(untested, monkeypatch, change):
     real = seal._MemoryFile.dump
     monkeypatch.setattr(seal._MemoryFile, "dump", lambda *each: change(real(*each)))
     with pytest.raises(seal.SealDiffers, match="not the one this library was written for"):
-        seal.Ring(2048, 40)
+        seal.SealRing(2048, 40)
 
 
 def test_a_corrupt_body():
-    data = bytearray(seal.dump(seal.Ring(2048, 40).ciphertext(np.ones((2, 2048), np.int64))))
+    data = bytearray(seal.dump(seal.SealRing(2048, 40).ciphertext(np.ones((2, 2048), np.int64))))
     data[-9] ^= 255
     with pytest.raises(seal.SealDiffers):
         seal.body(bytes(data))
@@ -211,7 +211,7 @@ def other_order(values):
 @pytest.mark.parametrize("change", [swapped, off_by_one, other_order])
 @pytest.mark.parametrize("way", [False, True], ids=["there", "back"])
 def test_transforms_that_differ(untested, monkeypatch, change, way):
-    real = seal.Ring._crafted
+    real = seal._Transforms._crafted
 
     def crafted(self, rows, *, inverse):
         values = real(self, rows, inverse=inverse).copy()
@@ -219,13 +219,13 @@ def test_transforms_that_differ(untested, monkeypatch, change, way):
             change(values)
         return values
 
-    monkeypatch.setattr(seal.Ring, "_crafted", crafted)
+    monkeypatch.setattr(seal._Transforms, "_crafted", crafted)
     with pytest.raises(seal.SealDiffers, match="transform"):
-        seal.Ring(2048, 40)
+        seal.SealRing(2048, 40)
 
 
 @pytest.mark.parametrize("part", ["EncryptionParameters", "CKKSEncoder", "Evaluator", "Ciphertext"])
 def test_a_part_that_is_gone(untested, monkeypatch, part):
     monkeypatch.delattr(seal.sealapi(), part)
     with pytest.raises(seal.SealDiffers, match=part):
-        seal.Ring(2048, 40)
+        seal.SealRing(2048, 40)

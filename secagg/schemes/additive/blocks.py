@@ -171,7 +171,7 @@ class Run:
     wire: slice
 
     def rows_of(self, buffer: Coefficients) -> Coefficients:
-        """int64[rows, used], a view of a buffer of N * AT_ONCE coefficients."""
+        """[rows, used], a view of a buffer of N * AT_ONCE coefficients."""
         return buffer[: self.rows * self.used].reshape(self.rows, self.used)
 
 

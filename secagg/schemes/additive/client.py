@@ -37,7 +37,6 @@ from secagg.protocol.transcript import (
     shares_hash,
 )
 from secagg.protocol.uploads import frame_mac
-from secagg.schemes.additive.encoding import EncodingOf
 from secagg.schemes.additive.keyring import Keyring
 from secagg.schemes.additive.messages import (
     STEPS,
@@ -48,6 +47,7 @@ from secagg.schemes.additive.messages import (
     KeySum,
     UploadRequest,
 )
+from secagg.schemes.additive.rings import EncodingOf
 from secagg.schemes.additive.shares import SALT_BYTES, Channels, Rows, dealing_digest, packing_of
 from secagg.schemes.base import ClientContext, Source
 from secagg.schemes.uploading import Uploading, no_upload_due

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Final
 
 from secagg.errors import ConfigurationError
@@ -14,34 +15,45 @@ from secagg.schemes.base import Noise, UpdatePlan
 TAIL: Final = 2.0**-64
 """Noise of a coefficient, or of a coordinate, exceeds its bound with this probability at most:
 hence one of 2^24 with 2^-40."""
-IN_WORDS: Final = "except with probability 2^-40 for 2^24 coordinates"
+_IN_WORDS: Final = "except with probability 2^-40 for 2^24 coordinates"
 
 _AVERAGE_WEIGHT: Final = 16
 """Precision is stated for an average weight of the cap over this, as in `choose_lanes`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A ring, and what it offers n gateways.
+
+    Attributes:
+        ring: as P names it.
+        limit: largest |lane| of one gateway.
+        noise: of a sum over all gateways.
+        text: the ring in words.
+    """
+
+    ring: Ring
+    limit: int
+    noise: Noise
+    text: str
+
+
 def choose(
-    rings: Iterable[Ring],
+    candidates: Iterable[Candidate],
     gateways: int,
     max_weight: float,
     precision: float,
     *,
-    limit_of: Callable[[Ring, int], int],
-    noise_of: Callable[[Ring, int], Noise],
-    text_of: Callable[[Ring, int], str],
     name: str,
 ) -> UpdatePlan:
     """The first ring that reaches a precision.
 
     Args:
-        rings: in order of preference.
+        candidates: in order of preference.
         gateways: n.
         max_weight: largest weight.
         precision: rms error of the mean relative to clip, from rounding and noise, at an average
             weight of `max_weight` / 16.
-        limit_of: largest |lane| of one gateway, given a ring and n.
-        noise_of: of a sum over all gateways.
-        text_of: the ring in words.
         name: of the scheme, for the error.
 
     Raises:
@@ -52,11 +64,12 @@ def choose(
     if not precision > 0:
         raise ConfigurationError(f"precision is {precision}: use a positive number, as 2**-12")
     best = math.inf
-    for ring in rings:
-        limit, noise = limit_of(ring, gateways), noise_of(ring, gateways)
-        if (reached := _reached(limit, noise, gateways)) <= precision:
-            text = f"{text_of(ring, gateways)}: {_result(noise)} {IN_WORDS}"
-            return UpdatePlan(lanes=1, limit=limit, ring=ring, noise=noise, text=text)
+    for each in candidates:
+        if (reached := _reached(each.limit, each.noise, gateways)) <= precision:
+            text = f"{each.text}: {_result(each.noise)} {_IN_WORDS}"
+            return UpdatePlan(
+                lanes=1, limit=each.limit, ring=each.ring, noise=each.noise, text=text
+            )
         best = min(best, reached)
     raise ConfigurationError(
         f"precision {precision:.3g} is out of reach of {gateways} gateways with {name}:"

@@ -10,8 +10,7 @@ import numpy as np
 from secagg.crypto.packed import Packing, Row, reconstruct
 from secagg.errors import BadDealing, BelowThreshold, InconsistentAnswers, SharingError
 from secagg.params import GatewayId, Thresholds
-from secagg.schemes.additive.encoding import RoundEncoding
-from secagg.schemes.additive.rings import Key
+from secagg.schemes.additive.rings import Key, RingEncoding
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +69,7 @@ def total_key(
     answers: Mapping[int, Row],
     *,
     packing: Packing,
-    encoding: RoundEncoding,
+    encoding: RingEncoding,
     included: int,
 ) -> tuple[Key, tuple[int, ...]]:
     """The sum of the keys over the included set, and the members whose answers are wrong.

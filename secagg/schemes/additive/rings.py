@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from secagg.crypto.kdf import derive
 from secagg.crypto.labels import Label
 from secagg.crypto.prg import KEY_BYTES
-from secagg.params import HASH_BYTES, Entropy
+from secagg.params import HASH_BYTES, Entropy, RoundParams
 from secagg.schemes.additive.blocks import AT_ONCE, Blocks, Coefficients
 from secagg.schemes.additive.sampling import LARGEST, small_secret
 from secagg.schemes.base import Fill, Noise, Source, Words
@@ -67,7 +67,10 @@ class Arithmetic(Protocol):
 
 
 class RingEncoding:
-    """The ring of one round, as the additive scheme uses it (`encoding.RoundEncoding`).
+    """The ring of one round: all in which additive schemes differ.
+
+    It knows a public `a`, keys `s`, noise, and how numbers lie in the ring; nothing of gateways,
+    shares or messages.
 
     Args:
         blocks: where the vectors of P lie.
@@ -221,3 +224,7 @@ class RingSum:
 
         workers.run(work, len(runs))
         return opened
+
+
+EncodingOf = Callable[[RoundParams, int], RingEncoding]
+"""Binds an encoding to P and n; raises UnsupportedParameters outside its tables."""

@@ -44,7 +44,6 @@ from secagg.protocol.transcript import (
     shares_hash,
 )
 from secagg.protocol.uploads import BadFrame, frame_mac
-from secagg.schemes.additive.encoding import EncodingOf
 from secagg.schemes.additive.messages import (
     STEPS,
     AnswerAgainRequest,
@@ -54,6 +53,7 @@ from secagg.schemes.additive.messages import (
 )
 from secagg.schemes.additive.questions import answer_requests, check_sizes, upload_requests
 from secagg.schemes.additive.recovery import Complaints, too_few, total_key, weigh
+from secagg.schemes.additive.rings import EncodingOf
 from secagg.schemes.additive.shares import SALT_BYTES, packing_of, sealed_bytes
 from secagg.schemes.additive.summing import Summing
 from secagg.schemes.base import Opened, ServerContext, Words

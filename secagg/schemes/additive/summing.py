@@ -10,7 +10,7 @@ import numpy as np
 
 from secagg.crypto.sealing import FrameMac
 from secagg.protocol.uploads import Span, Spool, Staging
-from secagg.schemes.additive.encoding import RunningSum
+from secagg.schemes.additive.rings import RingSum
 from secagg.schemes.base import Words
 
 
@@ -27,7 +27,7 @@ class Summing:
 
     def __init__(
         self,
-        total: RunningSum,
+        total: RingSum,
         spans: Sequence[Span],
         *,
         max_in_flight: int,

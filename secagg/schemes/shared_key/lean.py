@@ -39,7 +39,7 @@ class Lean:
         # half bit is ample for the noise
         room = BITS[0] - 1 - math.log2(2 * gateways)
         self._scale = 2.0 ** min(FINEST, math.floor(room))
-        self._context = seal.context(DEGREE, BITS)
+        self._context = seal.context_of(DEGREE, BITS)
         self._api = api
         self._encoder = api.CKKSEncoder(self._context)
         self._evaluator = api.Evaluator(self._context)

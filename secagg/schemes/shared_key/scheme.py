@@ -84,9 +84,11 @@ class InsecureSharedKey:
     """
 
     def __init__(self, parameters: Literal["lean", "customary"] = "lean", *, gateways: int) -> None:
-        if not 1 <= gateways <= MAX_GATEWAYS:
-            raise ConfigurationError(f"{gateways} gateways: use 1 to {MAX_GATEWAYS}")
-        if parameters not in {"lean", "customary"}:
+        if type(gateways) is not int or not 1 <= gateways <= MAX_GATEWAYS:
+            raise ConfigurationError(
+                f"{gateways!r} gateways: use a number from 1 to {MAX_GATEWAYS}"
+            )
+        if parameters not in ("lean", "customary"):
             raise ConfigurationError(f"parameters are {parameters!r}: use 'lean' or 'customary'")
         _warn()
         self.name: Final = f"insecure_shared_key ({parameters})"
@@ -102,6 +104,8 @@ class InsecureSharedKey:
         Raises:
             EncodingError: anything else.
         """
+        if not isinstance(values, np.ndarray):
+            raise EncodingError(f"{type(values).__name__}: use float64[d], d positive")
         if values.ndim != 1 or values.dtype != np.float64 or not len(values):
             raise EncodingError(f"{values.dtype}{list(values.shape)}: use float64[d], d positive")
         if not max(values.max(), -values.min()) <= 1:  # so that NaN fails too
@@ -164,8 +168,8 @@ class InsecureSharedKey:
         )
 
     def _ciphertexts(self, length: int) -> int:
-        if length < 1:
-            raise EncodingError(f"a vector of {length} values: use a positive length")
+        if type(length) is not int or length < 1:
+            raise EncodingError(f"a vector of {length!r} values: use a positive length")
         return -(-length // self._cipher.values)
 
 

@@ -72,7 +72,9 @@ def true_key(scheme):
 
 def context_of(scheme):
     """The public parameters."""
-    return seal.context(2048, (54,)) if "lean" in scheme.name else seal.context(8192, CUSTOMARY)
+    return (
+        seal.context_of(2048, (54,)) if "lean" in scheme.name else seal.context_of(8192, CUSTOMARY)
+    )
 
 
 def public_primes(public):

@@ -14,7 +14,7 @@ from tests.schemes.shared_key.rounds import BOTH, MOST, RMS, summed, updates, up
 
 @pytest.mark.parametrize("gateways", [-1, 0, 2**16 + 1])
 def test_impossible_numbers_of_gateways(gateways):
-    with pytest.raises(ConfigurationError, match="use 1 to 65536"):
+    with pytest.raises(ConfigurationError, match="use a number from 1 to 65536"):
         InsecureSharedKey(gateways=gateways)
 
 
@@ -64,7 +64,7 @@ def test_impossible_lengths(made, length):
 
 
 def of_another_ring():
-    api, ring = seal.sealapi(), seal.context(4096, (54,))
+    api, ring = seal.sealapi(), seal.context_of(4096, (54,))
     plain, found = api.Plaintext(), api.Ciphertext()
     api.CKKSEncoder(ring).encode(0.5, 2.0**42, plain)
     api.Encryptor(ring, api.KeyGenerator(ring).secret_key()).encrypt_symmetric(plain, found)

@@ -43,7 +43,7 @@ class CkksEncoding(RingEncoding):
             row = check_ring(ring, gateways)
         except ConfigurationError as error:
             raise UnsupportedParameters(str(error)) from None
-        seal_ring(row)
+        seal_ring(row)  # its errors here, not in a thread half way through an upload
         residues = PrimeResidues(row.prime, row.degree)
         lifts = lifts_of(
             params.vectors,

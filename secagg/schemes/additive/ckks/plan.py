@@ -48,9 +48,11 @@ RINGS: Final = (
 )
 DEGREES: Final = tuple(each.degree for each in RINGS)
 
-FLOAT_ERROR: Final = 2.0**-46
+_FLOAT_ERROR: Final = 2.0**-46
 """Norm of the error of a twist and a transform in float64, relative to the norm of its result: 11
 levels of 9.24 u and a product of (sqrt(5) + 6) u, u = 2^-53, are 110 u (`lattice.product`)."""
+_DEVIATIONS: Final = math.sqrt(2 * math.log(2 / planning.TAIL))
+"""Beyond so many of them a sub-Gaussian number is with probability `TAIL`."""
 _ROUNDING: Final = 1 / 12
 """Variance of rounding to integers. Noise is added before: with a width of 16 the rest modulo 1 is
 uniform but for 2^-700, also when the law is tilted, so that the rounded noise is sub-Gaussian with
@@ -63,8 +65,9 @@ def check_degree(degree: int | None) -> None:
     Raises:
         ConfigurationError: not in the table.
     """
-    if degree is not None and degree not in DEGREES:
-        raise ConfigurationError(f"degree is {degree}: use 2048, 4096 or None")
+    if degree is not None and (degree not in DEGREES or not isinstance(degree, int)):
+        known = ", ".join(map(str, DEGREES))
+        raise ConfigurationError(f"degree is {degree!r}: use {known} or None")
 
 
 def check_ring(ring: Ring, gateways: int) -> Parameters:
@@ -93,7 +96,7 @@ def noise_of_sum(ring: Ring, gateways: int) -> int:
         ConfigurationError: as `check_ring`.
     """
     row = check_ring(ring, gateways)
-    return math.ceil(_tail() * math.sqrt(gateways * (row.sigma**2 + _ROUNDING)))
+    return math.ceil(_DEVIATIONS * math.sqrt(gateways * (row.sigma**2 + _ROUNDING)))
 
 
 def update_limit(ring: Ring, gateways: int) -> int:
@@ -107,7 +110,7 @@ def update_limit(ring: Ring, gateways: int) -> int:
     """
     row = check_ring(ring, gateways)
     room = row.prime // 2 - 1 - noise_of_sum(ring, gateways)
-    room -= math.ceil(FLOAT_ERROR * row.prime)  # of embedding
+    room -= math.ceil(_FLOAT_ERROR * row.prime)  # of embedding
     return min(math.isqrt(room**2 // 2) // (gateways * ring.step), MAX_UPDATE_LIMIT)
 
 
@@ -117,7 +120,7 @@ def noise_of(ring: Ring, gateways: int) -> Noise:
     A slot is a sum of N/2 pairs of coefficients turned by roots of unity: noise of variance v in
     each is noise of variance v N/2 in its real and in its imaginary part. Opening rounds to a lane
     unit: 1/12 is the variance of that. Errors of float64, of n embeddings and of opening, are at
-    most twice FLOAT_ERROR of the norm of N/2 slots of sqrt(2) n limit each.
+    most twice _FLOAT_ERROR of the norm of N/2 slots of sqrt(2) n limit each.
 
     Raises:
         ConfigurationError: as `check_ring`.
@@ -126,14 +129,9 @@ def noise_of(ring: Ring, gateways: int) -> Noise:
     pairs = row.degree // 2
     spread = math.sqrt(gateways * pairs * (row.sigma**2 + _ROUNDING)) / ring.step
     largest = gateways * update_limit(ring, gateways)
-    floats = 2 * FLOAT_ERROR * math.sqrt(2 * pairs) * largest
-    bound = math.floor(_tail() * spread + floats + 0.5)
+    floats = 2 * _FLOAT_ERROR * math.sqrt(2 * pairs) * largest
+    bound = math.floor(_DEVIATIONS * spread + floats + 0.5)
     return Noise(bound=float(bound), rms=math.hypot(spread, math.sqrt(_ROUNDING)))
-
-
-def _tail() -> float:
-    """Standard deviations beyond which a sub-Gaussian number is with probability `TAIL`."""
-    return math.sqrt(2 * math.log(2 / planning.TAIL))
 
 
 def plan(
@@ -153,21 +151,14 @@ def plan(
             possible.
     """
     check_degree(degree)
-    return planning.choose(
-        [row.ring for row in RINGS if degree in {None, row.degree}],
-        gateways,
-        max_weight,
-        precision,
-        limit_of=update_limit,
-        noise_of=noise_of,
-        text_of=_text,
-        name="ckks",
-    )
+    candidates = (_candidate(row, gateways) for row in RINGS if degree in {None, row.degree})
+    return planning.choose(candidates, gateways, max_weight, precision, name="ckks")
 
 
-def _text(ring: Ring, gateways: int) -> str:
-    row, limit = check_ring(ring, gateways), update_limit(ring, gateways)
-    return (
-        f"N = {row.degree}, one prime of {row.bits} bits, Delta = {ring.step},"
-        f" scale 2^{math.log2(limit * ring.step):.1f}, lanes of {gateways} gateways up to {limit}"
+def _candidate(row: Parameters, gateways: int) -> planning.Candidate:
+    limit = update_limit(row.ring, gateways)
+    text = (
+        f"N = {row.degree}, one prime of {row.bits} bits, Delta = {row.sigma}, lanes of"
+        f" {gateways} gateways up to {limit}"
     )
+    return planning.Candidate(row.ring, limit, noise_of(row.ring, gateways), text)

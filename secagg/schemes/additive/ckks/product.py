@@ -20,11 +20,10 @@ from secagg.schemes.additive.blocks import AT_ONCE
 from secagg.schemes.additive.ckks.plan import Parameters
 from secagg.schemes.additive.ckks.residues import reduce
 from secagg.schemes.additive.rings import Key
-from secagg.schemes.seal import Ring as SealRing
-from secagg.schemes.seal import SealDiffers
+from secagg.schemes.seal import SealDiffers, SealRing
 
-Residues = NDArray[np.int64]
-"""Canonical: 0 to p - 1."""
+Rows = NDArray[np.int64]
+"""A ring element in each row."""
 
 _FLOAT_BITS: Final = 50
 """Up to here a float64 quotient of a product by p is off by less than one."""
@@ -83,7 +82,7 @@ class PrimeMultiplier:
         self._handle = self._keystream.open(key)
         self._public = np.empty((AT_ONCE, row.degree), np.int64)
 
-    def product(self, first: int, blocks: int) -> Residues:
+    def product(self, first: int, blocks: int) -> Rows:
         """The products for consecutive blocks: int64[blocks, N] in [0, p).
 
         Args:
@@ -100,10 +99,10 @@ class PrimeMultiplier:
         reduce(total, self._row.prime, below=count, above=2 * count)
         return self._ring.intt(total)
 
-    def _times(self, public: Residues, digit: int) -> Residues:
+    def _times(self, public: Rows, digit: int) -> Rows:
         return _step(public, *self._factor.parts[digit], self._row)
 
-    def elements(self, first: int, blocks: int) -> Residues:
+    def elements(self, first: int, blocks: int) -> Rows:
         """The transformed public elements: int64[blocks, N] in [0, p)."""
         degree, public = self._row.degree, self._public[:blocks]
         self._keystream.seek(first * 2 * degree)
@@ -118,11 +117,11 @@ class PrimeMultiplier:
 
 
 def _step(
-    left: Residues,
-    right: Residues | np.int64,
+    left: Rows,
+    right: Rows | np.int64,
     quotient: NDArray[np.float64] | float,
     row: Parameters,
-) -> Residues:
+) -> Rows:
     """Left * right modulo p, in (-p, 2 p): float quotient, and a remainder that wraps.
 
     Args:

@@ -18,13 +18,15 @@ from secagg.schemes.additive.blocks import Coefficients
 from secagg.schemes.base import Words
 
 _ALIGN: Final = 8
+_CACHED: Final = 8
+"""Rows decoded at a time: they fit a second-level cache."""
 
 
 class PrimeResidues:
     """Numbers modulo p in rows of at most N (`blocks.Residues`).
 
     Args:
-        prime: p, of 33 to 40 or 57 to 61 bits.
+        prime: p, of 40 or 60 bits.
         degree: N.
 
     Attributes:
@@ -34,10 +36,11 @@ class PrimeResidues:
         dtype: of numbers in memory.
     """
 
-    __slots__ = ("_bytes", "degree", "dtype", "modulus", "unit")
+    __slots__ = ("_bytes", "_prime", "degree", "dtype", "modulus", "unit")
 
     def __init__(self, prime: int, degree: int) -> None:
         self._bytes = -(-prime.bit_length() // 8)
+        self._prime = np.uint64(prime)
         self.modulus = prime
         self.degree = degree
         self.unit = degree * self._bytes // 8
@@ -118,10 +121,6 @@ class PrimeResidues:
         """Read rows of a sum."""
         np.copyto(out, total.reshape(out.shape), casting="unsafe")
 
-    @property
-    def _prime(self) -> np.uint64:
-        return np.uint64(self.modulus)
-
     def _rows(self, total: Words, words: Words) -> Iterator[tuple[Words, NDArray[np.uint64]]]:
         """Views of a sum, and the numbers on the wire that belong to them."""
         start = 0
@@ -154,10 +153,6 @@ class PrimeResidues:
             return table, None
         count = self.coefficients(table.shape[1])
         return table.view("<u4")[:, :count], table.view(np.uint8)[:, 4 * count :]
-
-
-_CACHED: Final = 8
-"""Rows decoded at a time: they fit a second-level cache."""
 
 
 def reduce(values: Coefficients, prime: int, *, below: int, above: int) -> NDArray[np.uint64]:

@@ -116,18 +116,11 @@ def plan(
         for q in (MODULI if modulus is None else (modulus,))
         for step in (exact_step(q, gateways), 1)
     )
-    return planning.choose(
-        rings,
-        gateways,
-        max_weight,
-        precision,
-        limit_of=update_limit,
-        noise_of=noise_of,
-        text_of=_text,
-        name="the lattice",
-    )
+    candidates = (_candidate(ring, gateways) for ring in rings)
+    return planning.choose(candidates, gateways, max_weight, precision, name="the lattice")
 
 
-def _text(ring: Ring, gateways: int) -> str:
+def _candidate(ring: Ring, gateways: int) -> planning.Candidate:
     bits, limit = ring.moduli[0].bit_length() - 1, update_limit(ring, gateways)
-    return f"q = 2^{bits}, Delta = {ring.step}, lanes of {gateways} gateways up to {limit}"
+    text = f"q = 2^{bits}, Delta = {ring.step}, lanes of {gateways} gateways up to {limit}"
+    return planning.Candidate(ring, limit, noise_of(ring, gateways), text)

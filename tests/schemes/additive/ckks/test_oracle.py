@@ -7,8 +7,6 @@ import math
 import numpy as np
 import pytest
 
-pytest.importorskip("tenseal")
-
 from secagg.schemes import seal
 from secagg.schemes.additive.ckks import RINGS, CkksEncoding, plan, reference
 from secagg.schemes.additive.ckks.product import Factor, PrimeMultiplier
@@ -52,14 +50,6 @@ def test_sums_of_updates_are_within_the_stated_bound_and_all_others_exact(degree
     assert pytest.approx(math.sqrt(gateways * degree / 2), rel=0.01) == noise.rms
     for words, sums in list(zip(result, exact, strict=True))[2:]:
         assert [number % 2**64 for number in sums] == words.tolist()
-
-
-@pytest.mark.parametrize("degree", DEGREES)
-@pytest.mark.parametrize("gateways", GATEWAYS)
-def test_the_error_of_a_mean_is_below_a_hundred_thousandth_of_clip(degree, gateways):
-    chosen = plan(gateways, 1.0, 1.0, degree)
-
-    assert chosen.noise.bound / (gateways * chosen.limit) <= 1e-5
 
 
 @pytest.mark.parametrize("degree", DEGREES)
@@ -187,7 +177,7 @@ def test_noise_is_gaussian_of_the_stated_width_in_every_coefficient(degree):
     e = np.where(e > prime // 2, e - prime, e) / sigma
     samples = e.size
 
-    # each of these is a sum of independent numbers: six deviations are exceeded once in 10^9 draws
+    # each of these is a sum of independent numbers: six deviations: once in 5 * 10^8
     assert abs(e.mean()) < 6 / math.sqrt(samples)
     assert abs((e**2).mean() - 1) < 6 * math.sqrt(2 / samples)
     assert abs((e**4).mean() - 3) < 6 * math.sqrt(96 / samples)
@@ -227,7 +217,11 @@ def test_stock_seal_decrypts_an_upload_under_its_key(degree):
 def _decrypted(degree: int, sent: list[int], key: np.ndarray) -> list[complex]:
     """The slots that SEAL finds in an upload."""
     bits = reference.PRIMES[degree].bit_length()
-    api, context, ring = seal.sealapi(), seal.context(degree, (bits,)), seal.Ring(degree, bits)
+    api, context, ring = (
+        seal.sealapi(),
+        seal.context_of(degree, (bits,)),
+        seal.SealRing(degree, bits),
+    )
     prime = ring.prime
     donor = seal.body(seal.dump(api.KeyGenerator(context).secret_key()))
     values = ring.ntt(key[np.newaxis] % prime).astype("<i8").tobytes()

@@ -8,8 +8,6 @@ import msgspec
 import numpy as np
 import pytest
 
-pytest.importorskip("tenseal")
-
 from secagg import Ckks
 from secagg.errors import (
     AggregateOutOfRange,
