@@ -84,6 +84,14 @@ def test_nothing_is_left_in_the_memory_file():
     assert os.fstat(ring._file._descriptor).st_size == 0
 
 
+def test_nothing_is_left_in_it_when_seal_refuses_what_it_reads():
+    ring = seal.SealRing(2048, 40)
+    with pytest.raises((RuntimeError, ValueError)):
+        ring.ciphertext(np.full((2, 2048), ring.prime))
+
+    assert os.fstat(ring._file._descriptor).st_size == 0
+
+
 def test_memory_files_are_closed():
     ring = seal.SealRing(2048, 40)
     descriptor = ring._file._descriptor

@@ -51,12 +51,13 @@ DEGREES: Final = tuple(each.degree for each in RINGS)
 _FLOAT_ERROR: Final = 2.0**-46
 """Norm of the error of a twist and a transform in float64, relative to the norm of its result: 11
 levels of 9.24 u and a product of (sqrt(5) + 6) u, u = 2^-53, are 110 u (`lattice.product`)."""
-_DEVIATIONS: Final = math.sqrt(2 * math.log(2 / planning.TAIL))
-"""Beyond so many of them a sub-Gaussian number is with probability `TAIL`."""
+_DEVIATIONS: Final = math.sqrt(2 * math.log(4 / planning.TAIL))
+"""Beyond so many of them a sub-Gaussian number is with probability `TAIL` / 2: a slot may be wrong
+because of its own noise, or because a coefficient has left p/2."""
 _ROUNDING: Final = 1 / 12
-"""Variance of rounding to integers. Noise is added before: with a width of 16 the rest modulo 1 is
-uniform but for 2^-700, also when the law is tilted, so that the rounded noise is sub-Gaussian with
-variance sigma^2 + 1/12."""
+"""Variance of rounding to integers. Noise is added before: with an ideal law of width 16 the rest
+modulo 1 is uniform but for 2^-7000, also when the law is tilted, so that the rounded noise is
+sub-Gaussian with variance sigma^2 + 1/12."""
 
 
 def check_degree(degree: int | None) -> None:

@@ -94,9 +94,8 @@ class PrimeMultiplier:
         for digit in range(1, len(self._factor.parts)):
             total = _step(total, np.int64(1 << _LIMB), 2.0**_LIMB / self._row.prime, self._row)
             total += self._times(public, digit)
-        # each step leaves (-p, 2 p)
-        count = len(self._factor.parts)
-        reduce(total, self._row.prime, below=count, above=2 * count)
+        spread = 2 * len(self._factor.parts)  # each step leaves (-2 p, 2 p)
+        reduce(total, self._row.prime, below=spread, above=spread)
         return self._ring.intt(total)
 
     def _times(self, public: Rows, digit: int) -> Rows:
@@ -122,10 +121,12 @@ def _step(
     quotient: NDArray[np.float64] | float,
     row: Parameters,
 ) -> Rows:
-    """Left * right modulo p, in (-p, 2 p): float quotient, and a remainder that wraps.
+    """Left * right modulo p, in (-2 p, 2 p): float quotient, and a remainder that wraps.
+
+    The quotient errs by less than 1, and is cut towards zero, by less than 1 more.
 
     Args:
-        left: in (-p, 2 p).
+        left: in (-2 p, 2 p).
         right: such that left * right / p is below 2^50, where a float64 of it errs by less than 1.
         quotient: right / p.
         row: of the table.

@@ -104,7 +104,7 @@ class PrimeResidues:
         return total[self.coefficients(first) : self.coefficients(first + words)]
 
     def add(self, total: Words, words: Words) -> None:
-        """Add blocks to a part of a sum; numbers of 40 bits have room for 2^23 summands."""
+        """Add blocks to a part of a sum; numbers of 40 bits have room for 2^22 summands."""
         for part, values in self._rows(total, words):
             np.add(part, values, out=part)
             if self._bytes == 8:

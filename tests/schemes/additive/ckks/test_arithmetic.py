@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from secagg.errors import AggregateOutOfRange, ConfigurationError
 from secagg.params import Ring, VectorSpec
 from secagg.protocol.uploads import BadFrame
+from secagg.schemes.additive import planning
 from secagg.schemes.additive.blocks import AT_ONCE
-from secagg.schemes.additive.ckks import RINGS, product, reference
+from secagg.schemes.additive.ckks import RINGS, product, reference, update_limit
+from secagg.schemes.additive.ckks.plan import noise_of, noise_of_sum
 from secagg.schemes.additive.ckks.product import Factor, PrimeMultiplier, seal_ring
 from secagg.schemes.additive.ckks.residues import PrimeResidues, reduce
 from secagg.schemes.additive.ckks.sampling import GaussianStream
 from secagg.schemes.additive.ckks.slots import Slots
+from secagg.schemes.additive.lifts import settle
+from secagg.schemes.additive.limbs import Limbs
+from secagg.schemes.base import Noise
 from secagg.schemes.seal import MAX_ROWS, SealDiffers, SealRing
 from tests.schemes.additive.lattice.rounds import PUBLIC
 
@@ -276,3 +283,121 @@ def test_a_short_last_block_is_filled_with_zero_lanes(row):
     assert np.abs(values[0] - np.array(expected)).max() <= 0.5 + 2**-10
     assert slots.coefficients(7) == row.degree
     assert slots.coefficients(0) == 0
+
+
+@ROWS
+def test_noise_is_added_before_rounding(row):
+    """Or an upload were no rounded sample with continuous noise."""
+    spec = VectorSpec(name="update/0", length=row.degree, lanes=1, limit=1000, scale=1.0)
+    slots = Slots(spec, row.ring, 3, residues_of(row))
+    rng = np.random.default_rng(5)
+    lanes = rng.integers(-1000, 1000, row.degree)
+    noise = rng.uniform(-2, 2, (1, row.degree)).astype(np.float32)
+    values = np.empty((1, row.degree), np.int64)
+
+    def encode(_vector, first, out):
+        out[:] = lanes.view(np.uint64)[first : first + len(out)]
+
+    slots.write(encode, 0, 0, values, noise, np.empty(row.degree, np.uint64))
+    exact = np.array(reference.embed(lanes.tolist(), row.sigma)) + noise[0]
+
+    assert np.abs(values[0] - exact).max() <= 0.5 + 2**-20
+    apart = np.rint(exact - noise[0]) + np.rint(noise[0])
+    assert np.abs(apart - exact).max() > 0.7
+
+
+@ROWS
+def test_noise_of_limbs_is_rounded_to_the_nearest(row):
+    limbs = Limbs(
+        VectorSpec(name="weight", length=1, lanes=1, limit=5, scale=1.0), residues_of(row), 10, 3
+    )
+    count = limbs.coefficients(1)
+    noise = np.array([[1.6, -1.6, 0.4, -0.4, 2.5, 9.9][:count]], np.float32)
+
+    def encode(_vector, _first, out):
+        out[:] = 0
+
+    values = np.empty((1, count), np.int64)
+    limbs.write(encode, 0, 0, values, noise, np.empty(row.degree, np.uint64))
+
+    assert [round(float(each)) for each in noise[0]] == values[0].tolist()
+
+
+@ROWS
+def test_opening_takes_the_nearest_lane(row):
+    spec = VectorSpec(name="update/0", length=row.degree, lanes=1, limit=2**12, scale=1.0)
+    slots = Slots(spec, row.ring, 1, residues_of(row))
+    slots._step = 2**22  # rounding of coefficients is then below a thousandth of a lane
+    lanes = np.random.default_rng(6).integers(-(2**12), 2**12, row.degree)
+    values = np.rint([reference.embed(lanes.tolist(), slots._step)]).astype(np.int64)
+    out = np.empty(row.degree, np.uint64)
+    slots.read(values % row.prime, 0, out, 1)
+
+    np.testing.assert_array_equal(lanes, out.view(np.int64))
+
+
+@ROWS
+def test_the_last_run_of_a_long_vector_asks_for_what_is_left(row):
+    length = AT_ONCE * row.degree + 5
+    spec = VectorSpec(name="update/0", length=length, lanes=1, limit=1000, scale=1.0)
+    slots = Slots(spec, row.ring, 3, residues_of(row))
+    asked = []
+
+    def encode(_vector, first, out):
+        asked.append((first, len(out)))
+        out[:] = 0
+
+    values = np.empty((1, row.degree), np.int64)
+    noise, scratch = np.zeros(values.shape, np.float32), np.empty(row.degree, np.uint64)
+    slots.write(encode, 0, AT_ONCE * row.degree, values, noise, scratch)
+
+    assert [(AT_ONCE * row.degree, 5)] == asked
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_lanes_beyond_the_limit_by_no_more_than_the_noise_are_settled(sign):
+    spec = VectorSpec(name="update/0", length=3, lanes=1, limit=100, scale=1.0)
+    lanes = np.array([5, sign * 310, -sign * 300])
+    settle(lanes, spec, 3, 10)
+
+    assert [5, sign * 300, -sign * 300] == lanes.tolist()
+    with pytest.raises(AggregateOutOfRange, match="beyond 3 times its limit"):
+        settle(np.array([0, sign * 311]), spec, 3, 10)
+
+
+# -- the plan --------------------------------------------------------------------------------------
+
+
+@ROWS
+@pytest.mark.parametrize("gateways", [1, 3, 10, 100, 2047])
+def test_limits_and_bounds_are_those_of_the_text(row, gateways):
+    """The formulas of `plan`, written down once more."""
+    deviations = math.sqrt(2 * math.log(2 * 2**65))
+    noise = math.ceil(deviations * math.sqrt(gateways * (row.sigma**2 + 1 / 12)))
+    room = row.prime // 2 - 1 - noise - math.ceil(row.prime / 2**46)
+    limit = math.floor(room / (math.sqrt(2) * gateways * row.sigma))
+    spread = math.sqrt(gateways * row.degree / 2 * (row.sigma**2 + 1 / 12)) / row.sigma
+    floats = 2**-45 * math.sqrt(row.degree) * gateways * update_limit(row.ring, gateways)
+
+    assert noise == noise_of_sum(row.ring, gateways)
+    assert abs(limit - update_limit(row.ring, gateways)) <= limit * 2**-40 + 1
+    stated = noise_of(row.ring, gateways)
+    assert math.floor(deviations * spread + floats + 0.5) == stated.bound
+    assert math.hypot(spread, 12**-0.5) == pytest.approx(stated.rms)
+
+
+def test_the_first_candidate_that_reaches_the_precision_is_taken():
+    noise = Noise(bound=10.0, rms=2.0)
+    ring = RINGS[0].ring
+    reached = 16 / (1000 * 6) * math.sqrt(6 / 6 + 4)
+    poor = planning.Candidate(ring, 1, noise, "poor")
+    none = planning.Candidate(ring, 0, noise, "none")
+    good = planning.Candidate(ring, 1000, noise, "good")
+    better = planning.Candidate(ring, 10**6, noise, "better")
+    found = planning.choose([none, poor, good, better], 6, 1.0, reached, name="this")
+
+    assert found.text.startswith("good: the opened sum is off by 10 lane units at most (rms 2)")
+    with pytest.raises(ConfigurationError, match=r"nearest possible is 0\.00596"):
+        planning.choose([none, poor, good], 6, 1.0, reached * 0.999, name="this")
+    with pytest.raises(ConfigurationError, match="nearest possible is inf"):
+        planning.choose([none], 6, 1.0, 1.0, name="this")
