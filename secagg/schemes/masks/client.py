@@ -183,6 +183,8 @@ class MasksClient:
         self._require_floor(
             self._u1, max(limits.min_included, limits.quorum, limits.share_threshold)
         )
+        if not self._u1 & self._neighbours:
+            raise BelowFloor("a set without any of my neighbours: nobody could hold my shares")
         hashes = self._check_adverts(request)
         self._h0 = keys_hash(self._k, len(self._cohort), hashes)
         return self._deal()
