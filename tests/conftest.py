@@ -10,7 +10,6 @@ from tests.strategies import PROFILE
 
 # before anything imports them, so that their assertions show their values
 pytest.register_assert_rewrite(
-    "tests.session.harness",
     "tests.schemes.contract",
     "tests.schemes.contract_noise",
     "tests.schemes.world",

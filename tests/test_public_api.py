@@ -14,11 +14,14 @@ from typing import Any
 import pytest
 
 import secagg
+from protocol_sim import parties, play
+from protocol_sim.memory import Exchange
+from protocol_sim.parties import Parties
+from protocol_sim.randomness import entropy
 from secagg.crypto.secret import Secret
 from secagg.errors import LocalProtocolError
 from secagg.params import Entropy
-from tests.session import harness
-from tests.session.harness import STEPS, Parties, World
+from secagg.schemes.masks import Masks
 
 PUBLIC = ("secagg", "secagg.average", "secagg.session", "secagg.fixed_point", "secagg.pytree")
 EXTRAS = ("torch", "tenseal", "flwr", "opacus", "typer", "rich", "sklearn", "scipy", "matplotlib")
@@ -92,13 +95,12 @@ def spellings(secret: bytes) -> set[str]:
     return {repr(start)[2:-1], start.hex(), str(list(start))[1:-1]}
 
 
-@pytest.mark.parametrize("phase", [*STEPS, "done"])
+@pytest.mark.parametrize("phase", [*(step.name for step in Masks.steps), "done"])
 def test_no_repr_shows_a_secret(phase: str, monkeypatch: pytest.MonkeyPatch) -> None:
     secrets: set[bytes] = set()
-    original = harness.entropy
 
     def remembered(*name: object) -> Entropy:
-        draw = original(*name)
+        draw = entropy(*name)
 
         def drawn(size: int) -> bytes:
             data = draw(size)
@@ -108,9 +110,10 @@ def test_no_repr_shows_a_secret(phase: str, monkeypatch: pytest.MonkeyPatch) -> 
 
         return drawn
 
-    monkeypatch.setattr(harness, "entropy", remembered)
-    world = World(Parties(4), vanish={"g3": "half"}).play_until(phase)
-    everything = list(reachable(world))
+    for module in (parties, play):
+        monkeypatch.setattr(module, "entropy", remembered)
+    exchange = Exchange(Parties(4), vanish={"g3": "half"}).play_until(phase)
+    everything = list(reachable(exchange))
     for value in everything:
         if isinstance(value, Secret):
             try:

@@ -8,12 +8,13 @@ import re
 import pytest
 from typer.testing import CliRunner
 
+from protocol_sim.memory import Exchange
+from protocol_sim.parties import Parties
 from secagg import Ckks, Lattice, cli
 from secagg.cli import app
 from secagg.protocol import audit_file
 from secagg.protocol.audit_file import dump_record, dump_roster
 from tests.schemes.world import World as Rounds
-from tests.session.harness import Parties, World
 
 PARTIES = Parties(5)
 
@@ -29,7 +30,7 @@ def folder(tmp_path_factory):
     (place / "roster.json").write_bytes(dump_roster(PARTIES.roster))
     for number in (1, 2, 3):
         vanish = {"g4": "masked_input"} if number == 2 else {}
-        record = World(PARTIES, number, vanish=vanish).play().server.audit
+        record = Exchange(PARTIES, number, vanish=vanish).play().server.audit
         (place / f"round-{number:04}.json").write_bytes(dump_record(record))
     return place
 
@@ -208,7 +209,7 @@ def test_a_file_without_end_is_not_read_to_its_end(folder, monkeypatch):
 
 def test_rounds_of_a_directory_are_in_the_order_of_their_numbers(folder, tmp_path):
     for number in (9999, 10000):
-        record = World(PARTIES, number).play().server.audit
+        record = Exchange(PARTIES, number).play().server.audit
         (tmp_path / f"round-{number:04}.json").write_bytes(dump_record(record))
     done = invoke("audit", tmp_path, "--roster", folder / "roster.json")
 

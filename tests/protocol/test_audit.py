@@ -9,17 +9,19 @@ from typing import Any
 import msgspec
 import pytest
 
+from protocol_sim.memory import Exchange
+from protocol_sim.parties import Parties
+from protocol_sim.randomness import entropy
 from secagg import encoding
 from secagg.crypto.labels import Label
 from secagg.errors import AuditFailure, LocalProtocolError
 from secagg.protocol.audit import AuditRecord, inspect_record, verify_record
 from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.messages import Signed, UploadHeader, sign_round, sign_session
-from tests.session.harness import Parties, World, entropy
 
 PARTIES = Parties(5)
-WORLD = World(PARTIES, vanish={"g4": "masked_input"}).play()
-RECORD = WORLD.server.audit
+EXCHANGE = Exchange(PARTIES, vanish={"g4": "masked_input"}).play()
+RECORD = EXCHANGE.server.audit
 replace = msgspec.structs.replace
 SERVERS_WORD = {"dropped"}
 """Whom the server dropped, and why, nobody can check."""
@@ -106,7 +108,7 @@ def test_a_record_of_another_orchestrator_is_refused():
 
 
 def test_parameters_of_two_sessions_do_not_mix():
-    later = World(PARTIES, 2).play().server.audit
+    later = Exchange(PARTIES, 2).play().server.audit
 
     with pytest.raises(AuditFailure, match="belong together"):
         verify_record(replace(RECORD, round=later.round), PARTIES.roster)
@@ -236,7 +238,7 @@ def test_fewer_included_than_the_thresholds_allow():
 def test_no_more_may_be_missing_than_vanish_though_n_min_allows_it():
     parties = Parties(7)
     settings = parties.settings(limits={"max_dropouts": 1})
-    record = World(parties, settings=settings).play().server.audit
+    record = Exchange(parties, settings=settings).play().server.audit
     few = replace(record, included=bytes([0b11111]), headers=record.headers[:5])
 
     assert 5 == few.announce.params.thresholds.min_included
@@ -267,4 +269,4 @@ def test_a_set_must_fit_the_cohort(name):
 
 def test_there_is_no_record_before_the_certificate():
     with pytest.raises(LocalProtocolError):
-        _ = World(Parties(5)).play_until("consistency").server.audit
+        _ = Exchange(Parties(5)).play_until("consistency").server.audit

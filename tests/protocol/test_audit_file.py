@@ -8,15 +8,16 @@ from typing import Any
 
 import pytest
 
+from protocol_sim.memory import Exchange
+from protocol_sim.parties import Parties
 from secagg.errors import AuditFailure, WireError
 from secagg.protocol import audit_file
 from secagg.protocol.audit import inspect_record, verify_record
 from secagg.protocol.audit_file import dump_record, dump_roster, load_record, load_roster
-from tests.session.harness import Parties, World
 
 PARTIES = Parties(5)
-WORLD = World(PARTIES, vanish={"g4": "masked_input"}).play()
-RECORD = WORLD.server.audit
+EXCHANGE = Exchange(PARTIES, vanish={"g4": "masked_input"}).play()
+RECORD = EXCHANGE.server.audit
 FILE = dump_record(RECORD)
 SERVERS_WORD = "dropped"
 
@@ -230,6 +231,6 @@ def test_all_faults_are_listed_not_the_first_alone():
 
 def test_a_record_of_a_hundred_gateways_loads_and_verifies():
     parties = Parties(100)
-    record = World(parties, vanish={"g50": "header"}, keep_log=False).play().server.audit
+    record = Exchange(parties, vanish={"g50": "header"}, keep_log=False).play().server.audit
 
     assert 99 == len(verify_record(load_record(dump_record(record)), parties.roster))

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from protocol_sim.parties import Parties
 from secagg import encoding
 from secagg.crypto.labels import Label
 from secagg.crypto.signing import verify
@@ -18,7 +19,6 @@ from secagg.protocol.certificate import (
     verify_certificate,
 )
 from secagg.protocol.identity import Cohort
-from tests.session.harness import Parties
 
 PARTIES = Parties(7)
 KEYS = [PARTIES.identities[name].key for name in PARTIES.ids]

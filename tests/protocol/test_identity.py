@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from protocol_sim.randomness import entropy
 from secagg.errors import ConfigurationError, LocalProtocolError, WireError
 from secagg.protocol.identity import Cohort, Identity, Member, Roster
-from tests.session.harness import entropy
 
 
 def people(count: int) -> list[Identity]:

@@ -7,13 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from protocol_sim.parties import Parties
 from secagg.errors import AggregateOutOfRange, ConfigurationError, UnsupportedParameters
 from secagg.params import LeafSpec, MetricSpec, Ring, RoundParams, VectorSpec
 from secagg.protocol.outcome import check_opened
 from secagg.protocol.policy import Policy
 from secagg.protocol.vectors import check_vectors
 from secagg.thresholds import derive, derive_committee
-from tests.session.harness import Parties
 
 replace = msgspec.structs.replace
 GATEWAYS = 5

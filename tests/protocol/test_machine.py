@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from protocol_sim.memory import Exchange
+from protocol_sim.parties import Parties
 from secagg.crypto.labels import Label
 from secagg.errors import LocalProtocolError, StateLost, UnexpectedMessage
 from secagg.params import Struct
@@ -12,7 +14,6 @@ from secagg.protocol.machine import ClientMachine, Step
 from secagg.protocol.messages import Abort, DropReason, Signed
 from secagg.protocol.uploads import BadFrame, Staging, frame_mac
 from secagg.schemes.masks.messages import STEPS
-from tests.session.harness import Parties, World
 
 
 def machine() -> tuple[ClientMachine, list[str]]:
@@ -128,7 +129,7 @@ def test_a_client_may_be_done_before_the_table_is():
 
 
 def test_the_first_reason_of_a_drop_stays():
-    server = World(Parties(5)).play_until("share_keys").server._machine
+    server = Exchange(Parties(5)).play_until("share_keys").server._machine
 
     server.drop(1, DropReason.BAD_KEY)
     server.drop(1, DropReason.SILENT)
@@ -137,15 +138,15 @@ def test_the_first_reason_of_a_drop_stays():
 
 
 def test_a_server_starts_once_and_closes_only_what_is_open():
-    world = World(Parties(5))
+    exchange = Exchange(Parties(5))
     with pytest.raises(LocalProtocolError, match="ready"):
-        world.server.advance()
-    world.start()
+        exchange.server.advance()
+    exchange.play_until("advertise_keys")
     with pytest.raises(LocalProtocolError, match="once"):
-        world.server.start()
-    world.play()
+        exchange.server.start()
+    exchange.play()
     with pytest.raises(LocalProtocolError, match="done"):
-        world.server.advance()
+        exchange.server.advance()
 
 
 def test_a_frame_of_another_length_is_refused():

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from protocol_sim.parties import Parties
 from secagg.errors import AggregateOutOfRange
 from secagg.fixed_point.reference import pack
 from secagg.params import RoundParams
 from secagg.protocol.outcome import check_opened
-from tests.session.harness import Parties
 
 INCLUDED = 4
 SETTINGS = Parties(5).settings()

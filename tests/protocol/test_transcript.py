@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from protocol_sim.parties import Parties
 from secagg.params import Ring, SessionParams, Struct
 from secagg.protocol.messages import Signed
 from secagg.protocol.transcript import (
@@ -17,7 +18,6 @@ from secagg.protocol.transcript import (
     session_hash,
     shares_hash,
 )
-from tests.session.harness import Parties
 
 replace = msgspec.structs.replace
 PARTIES = Parties(5)

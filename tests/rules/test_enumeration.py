@@ -7,19 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocol_sim.leaks.masks import Rules, Shown, judge, open_combinations, open_sums
+from protocol_sim.leaks.strategies import Tally, every_strategy, some_strategies, tally
 from secagg.params import Thresholds
 from secagg.thresholds import derive, quorum
-from tests.rules.leak_model import (
-    Rules,
-    Shown,
-    Tally,
-    every_strategy,
-    judge,
-    open_combinations,
-    open_sums,
-    some_strategies,
-    tally,
-)
 
 # Worlds (h0, P) that a lying server may show: one, two parameters, two transcripts of each.
 ONE = ((0, 0),)

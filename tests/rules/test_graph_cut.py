@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocol_sim.leaks.masks import Rules, Shown, judge
 from secagg.params import Thresholds
 from secagg.thresholds import derive, neighbours, quorum
-from tests.rules.leak_model import Rules, Shown, judge
 
 
 def components(thresholds: Thresholds, left: frozenset[int]) -> list[frozenset[int]]:

@@ -10,6 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from protocol_sim.memory import Exchange
+from protocol_sim.parties import Parties
+from protocol_sim.play import Frame
 from secagg import errors
 from secagg.encoding import decode
 from secagg.params import Struct
@@ -17,9 +20,9 @@ from secagg.protocol.events import Aborted
 from secagg.protocol.messages import Answer, Signed
 from secagg.protocol.policy import Policy
 from secagg.schemes.masks.messages import STEPS
+from secagg.thresholds import derive
 from secagg.wire import VECTOR, type_of
 from tests.schemes.test_client_rows import CODEC, VICTIM, Liar
-from tests.session.harness import Frame, Parties, World
 
 NAMES = [step.name for step in STEPS]
 KINDS = {step.name: step.answer for step in STEPS}
@@ -55,13 +58,14 @@ class Attack:
         return f"{self.step}: {self.name}"
 
 
-def play(attack: Attack) -> World:
+def play(attack: Attack) -> Exchange:
     """The whole session, to its end."""
     parties = Parties(attack.gateways)
     cohort = parties.ids[: attack.cohort or None]
-    settings = parties.settings(1, cohort, limits=attack.limits)
-    world = World(parties, cohort=cohort, settings=settings, vanish=attack.vanish)
-    world.clients[VICTIM] = parties.client(VICTIM, 1, policy=attack.policy)
+    thresholds = derive(len(cohort), **attack.limits)
+    settings = parties.settings(1, cohort, thresholds=thresholds)
+    exchange = Exchange(parties, cohort=cohort, settings=settings, vanish=attack.vanish)
+    exchange.clients[VICTIM] = parties.client(VICTIM, 1, policy=attack.policy)
     liar = Liar(parties, {})
 
     def passes(frame: Frame) -> list[bytes]:
@@ -72,46 +76,46 @@ def play(attack: Attack) -> World:
         if frame.up or (frame.gateway, frame.step) != (VICTIM, attack.step):
             return [frame.data]
         changed = attack.change(liar, CODEC.decode(frame.data, session=None))
-        return [CODEC.encode(changed, world.server.session), frame.data]
+        return [CODEC.encode(changed, exchange.server.session), frame.data]
 
-    world.passes = passes
-    return world.play()
+    exchange.passes = passes
+    return exchange.play()
 
 
-def said(world: World, gateway: str = VICTIM) -> list[tuple[str, Signed]]:
+def said(exchange: Exchange, gateway: str = VICTIM) -> list[tuple[str, Signed]]:
     """All signed answers of a gateway, in order."""
-    frames = (f.data for f in world.log if f.up and f.gateway == gateway)
+    frames = (f.data for f in exchange.log if f.up and f.gateway == gateway)
     answers = (CODEC.decode(data, session=None) for data in frames if type_of(data) != VECTOR)
     return [(answer.step, answer.signed) for answer in answers]
 
 
-def body(world: World, step: str, gateway: str = VICTIM) -> Any:
+def body(exchange: Exchange, step: str, gateway: str = VICTIM) -> Any:
     """The body of a gateway's answer to one step."""
-    return decode(KINDS[step], dict(said(world, gateway))[step].body)
+    return decode(KINDS[step], dict(said(exchange, gateway))[step].body)
 
 
-def uploaded(world: World, gateway: str = VICTIM) -> int:
+def uploaded(exchange: Exchange, gateway: str = VICTIM) -> int:
     """Frames of its upload that have left."""
-    return sum(f.up and f.gateway == gateway and type_of(f.data) == VECTOR for f in world.log)
+    return sum(f.up and f.gateway == gateway and type_of(f.data) == VECTOR for f in exchange.log)
 
 
-def assert_refused(world: World, attack: Attack) -> None:
+def assert_refused(exchange: Exchange, attack: Attack) -> None:
     """The victim named the check; nothing but a farewell has left it since; its secrets are gone.
 
     The honest request that came after the changed one was refused by the session, which is over.
     """
-    reasons = [type(e.reason) for e in world.client_events[VICTIM] if isinstance(e, Aborted)]
+    reasons = [type(e.reason) for e in exchange.client_events[VICTIM] if isinstance(e, Aborted)]
     assert [attack.error] == reasons
     before = NAMES[: NAMES.index(attack.step)]
-    assert [*before, "abort"] == [step for step, _ in said(world)]
-    assert bool(uploaded(world)) == ("masked_input" in before)
-    afterwards = [type(error) for name, error in world.refused if name == VICTIM]
+    assert [*before, "abort"] == [step for step, _ in said(exchange)]
+    assert bool(uploaded(exchange)) == ("masked_input" in before)
+    afterwards = [type(error) for name, error in exchange.refused if name == VICTIM]
     assert errors.LocalProtocolError in afterwards
-    assert_erased(world)
+    assert_erased(exchange)
 
 
-def assert_erased(world: World) -> None:
-    client: Any = world.clients[VICTIM]._client
+def assert_erased(exchange: Exchange) -> None:
+    client: Any = exchange.clients[VICTIM]._client
     stores = ("_secrets", "_edges", "_channels", "_held")
     assert client is None or not any(getattr(client, store) for store in stores)
 

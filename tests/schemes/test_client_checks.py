@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from protocol_sim.memory import Exchange
+from protocol_sim.parties import Parties
 from secagg import errors
 from secagg.crypto.agreement import public_key
 from secagg.crypto.labels import Label
@@ -22,7 +24,6 @@ from secagg.schemes.masks.messages import AdvertiseKeys
 from secagg.thresholds import derive_committee
 from tests.schemes.attacks import Attack, check, play, said
 from tests.schemes.test_client_rows import ME, R1, R2, R3, R4, K, Liar, swapped
-from tests.session.harness import Parties, World
 
 replace = msgspec.structs.replace
 PRIME = 2**255 - 19
@@ -35,8 +36,10 @@ INCLUDED = {"max_dropouts": 1, "min_included": 5}
 @lru_cache(1)
 def earlier() -> dict[tuple[str, str], Signed]:
     """What everybody said in a session of the same gateways that did not come to its end."""
-    world = World(Parties(5), number=99).play()
-    return {(name, step): signed for name in world.cohort for step, signed in said(world, name)}
+    exchange = Exchange(Parties(5), number=99).play()
+    return {
+        (name, step): signed for name in exchange.cohort for step, signed in said(exchange, name)
+    }
 
 
 def advert(message: Any, peer: int) -> AdvertiseKeys:
@@ -62,8 +65,8 @@ def relabelled(o: Liar, m: Any) -> Any:
 
 def orchestrators(o: Liar) -> bytes:
     """The key that K announced."""
-    world = World(o.parties)  # of the same seed, so with the same key
-    return world.server._server.params.orchestrator_key
+    exchange = Exchange(o.parties)  # of the same seed, so with the same key
+    return exchange.server._server.params.orchestrator_key
 
 
 def of_gateways(n: int, *positions: int) -> bytes:
@@ -244,7 +247,7 @@ ROWS = [
     Attack(
         "P of an older session",
         R2,
-        lambda o, m: replace(m, round=World(o.parties, number=9).server._server._signed_round),
+        lambda o, m: replace(m, round=Exchange(o.parties, number=9).server._server._signed_round),
         errors.ForeignSession,
     ),
     Attack(
@@ -385,17 +388,17 @@ def test_sets_and_certificates_at_their_floor_are_accepted(limits, vanish):
     honest = Attack(
         "none", R4, lambda _, m: m, errors.SecAggError, gateways=6, limits=limits, vanish=vanish
     )
-    world = play(honest)
+    exchange = play(honest)
 
-    assert "done" == world.server.phase
-    assert [] == [error for name, error in world.refused if name == "g1"]
-    assert world.expected(world.server.result.included) == world.opened
+    assert "done" == exchange.server.phase
+    assert [] == [error for name, error in exchange.refused if name == "g1"]
+    assert exchange.verdict.summed
 
 
 def test_a_new_key_of_an_orchestrator_changes_nothing_for_others():
     """The control of the rows on keys: another good key is accepted."""
     fresh = public_key(b"another key".ljust(32))
     honest = Attack("", K, lambda o, m: o.session(m, orchestrator_key=fresh), errors.SecAggError)
-    world = play(honest)
+    exchange = play(honest)
 
-    assert K == said(world)[0][0]
+    assert K == said(exchange)[0][0]

@@ -8,6 +8,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from protocol_sim.memory import Exchange
+from protocol_sim.parties import Parties
 from secagg import errors
 from secagg.crypto.labels import Label
 from secagg.encoding import bitmap, decode, members
@@ -16,7 +18,6 @@ from secagg.protocol.messages import Abort, UploadHeader
 from secagg.protocol.sharing import channel_key, commit_share, seal_share
 from tests.schemes.attacks import assert_erased, body, uploaded
 from tests.schemes.test_client_rows import CODEC, ME, R2, R3, R4, VICTIM, swapped
-from tests.session.harness import Parties, World, metrics, update, weight
 
 replace = msgspec.structs.replace
 DEALER, PLACE = 2, 1
@@ -63,34 +64,33 @@ ROWS: dict[str, tuple[Callable[[Any, Any], Any], set[int]]] = {
 }
 
 
-def alone(change: Callable[[Any, Any], Any], **options: Any) -> World:
+def alone(change: Callable[[Any, Any], Any], **options: Any) -> Exchange:
     """A session in which the victim gets nothing but the changed request."""
-    parties = Parties(options.pop("gateways", 5))
-    world = World(parties, settings=parties.settings(limits=options.pop("limits", None)), **options)
+    exchange = Exchange(Parties(options.pop("gateways", 5)), **options)
 
     def passes(frame: Any) -> list[bytes]:
         if frame.up or (frame.gateway, frame.step) != (VICTIM, R2):
             return [frame.data]
         changed = change(None, CODEC.decode(frame.data, session=None))
-        return [CODEC.encode(changed, world.server.session)]
+        return [CODEC.encode(changed, exchange.server.session)]
 
-    world.passes = passes
-    return world.play()
+    exchange.passes = passes
+    return exchange.play()
 
 
-def complaints(world: World) -> set[int]:
-    return set(members(body(world, R2).complaints, len(world.cohort)))
+def complaints(exchange: Exchange) -> set[int]:
+    return set(members(body(exchange, R2).complaints, len(exchange.cohort)))
 
 
 @pytest.mark.parametrize("name", ROWS)
 def test_a_bad_share_is_a_complaint_and_the_victim_goes_on(name):
     change, expected = ROWS[name]
-    world = alone(change, gateways=7)  # C = 2
+    exchange = alone(change, gateways=7)  # C = 2
 
-    assert expected == complaints(world)
-    assert Completed() in world.client_events[VICTIM]
-    assert {} == world.dropped
-    assert world.expected(world.cohort) == world.opened
+    assert expected == complaints(exchange)
+    assert Completed() in exchange.client_events[VICTIM]
+    assert {} == exchange.dropped
+    assert exchange.cohort == exchange.verdict.summed
 
 
 def test_honest_shares_are_not_complained_about():
@@ -100,26 +100,26 @@ def test_honest_shares_are_not_complained_about():
 @pytest.mark.parametrize("name", ROWS)
 def test_nothing_is_released_for_a_dealer_complained_about(name):
     change, expected = ROWS[name]
-    world = alone(change, gateways=7)
-    shares = dict(zip([0, 2, 3, 4, 5, 6], body(world, R4).seed_shares, strict=True))
+    exchange = alone(change, gateways=7)
+    shares = dict(zip([0, 2, 3, 4, 5, 6], body(exchange, R4).seed_shares, strict=True))
 
     assert expected == {dealer for dealer, share in shares.items() if not share}
 
 
 def test_nor_for_a_dead_one():
-    world = alone(relay(ciphertext=b""), gateways=7, vanish={f"g{DEALER}": R2})
-    answer = body(world, R4)
+    exchange = alone(relay(ciphertext=b""), gateways=7, vanish={f"g{DEALER}": R2})
+    answer = body(exchange, R4)
 
-    assert {DEALER} == complaints(world)
+    assert {DEALER} == complaints(exchange)
     assert (b"",) == answer.key_shares
     assert [32] == [len(secret) for secret in answer.edge_secrets]
-    assert world.expected(world.server.result.included) == world.opened
+    assert exchange.verdict.summed
 
 
-def sealed_by_a_colluder(world: World, share: bytes, message: Any) -> Any:
+def sealed_by_a_colluder(exchange: Exchange, share: bytes, message: Any) -> Any:
     """What a dealer that holds its keys can make: a good seal and commitment around bad limbs."""
-    session = world.server.session
-    client: Any = world.clients[f"g{DEALER}"]._client
+    session = exchange.server.session
+    client: Any = exchange.clients[f"g{DEALER}"]._client
     route = {"session": session, "sender": DEALER, "receiver": ME}
     key = channel_key(client._channels[ME].reveal(), salt=client._h0, **route)
     pair = (Label.COMMIT_SEED_SHARE, share[:39]), (Label.COMMIT_KEY_SHARE, share[39:])
@@ -145,10 +145,10 @@ LIMB = PRIME.to_bytes(3, "little")
     ids=lambda value: value.hex()[:8] + f"/{len(value)}" if isinstance(value, bytes) else "",
 )
 def test_a_share_must_be_field_elements_whatever_its_dealer_commits_to(share, bad):
-    world = World(Parties(5)).play_until(R2)
-    frame = next(f for f in world.pending if f.gateway == VICTIM)
-    changed = sealed_by_a_colluder(world, share, CODEC.decode(frame.data, session=None))
-    events = list(world.clients[VICTIM].receive(CODEC.encode(changed, world.server.session)))
+    exchange = Exchange(Parties(5)).play_until(R2)
+    frame = next(f for f in exchange.pending if f.gateway == VICTIM)
+    changed = sealed_by_a_colluder(exchange, share, CODEC.decode(frame.data, session=None))
+    events = list(exchange.clients[VICTIM].receive(CODEC.encode(changed, exchange.server.session)))
     header = decode(UploadHeader, CODEC.decode(events[0].frame, session=None).signed.body)
 
     assert bitmap([DEALER] if bad else [], 5) == header.complaints
@@ -157,26 +157,24 @@ def test_a_share_must_be_field_elements_whatever_its_dealer_commits_to(share, ba
 # -- a session that ends in between ----------------------------------------------------------------
 
 
-def begun(frames: int) -> tuple[World, Any]:
+def begun(frames: int) -> tuple[Exchange, Any]:
     """The victim has made some frames of its upload."""
-    world = World(Parties(5)).play_until(R2)
-    request = next(f for f in world.pending if f.gateway == VICTIM)
-    world.log.append(request)
-    list(world.clients[VICTIM].receive(request.data))
-    sends = world.clients[VICTIM].upload(
-        update(ME), weight(ME), base=None, metrics=metrics(ME), rounding_seed=b"x"
-    )
+    exchange = Exchange(Parties(5)).play_until(R2)
+    request = next(f for f in exchange.pending if f.gateway == VICTIM)
+    exchange.log.append(request)
+    list(exchange.clients[VICTIM].receive(request.data))
+    sends = exchange.upload(VICTIM)
     for _ in range(frames):
         next(sends)
-    return world, sends
+    return exchange, sends
 
 
 ENDS = {
-    "a second question": lambda world: CODEC.encode(
-        second(CODEC.decode(world.log[-1].data, session=None)), world.server.session
+    "a second question": lambda exchange: CODEC.encode(
+        second(CODEC.decode(exchange.log[-1].data, session=None)), exchange.server.session
     ),
-    "an abort": lambda world: CODEC.encode(
-        Abort(session=world.server.session, reason="x"), world.server.session
+    "an abort": lambda exchange: CODEC.encode(
+        Abort(session=exchange.server.session, reason="x"), exchange.server.session
     ),
 }
 
@@ -188,39 +186,39 @@ def second(message: Any) -> Any:
 @pytest.mark.parametrize("name", ENDS)
 @pytest.mark.parametrize("frames", [0, 1, 3])
 def test_no_frame_leaves_a_session_that_has_ended(name, frames):
-    world, sends = begun(frames)
-    events = list(world.clients[VICTIM].receive(ENDS[name](world)))
+    exchange, sends = begun(frames)
+    events = list(exchange.clients[VICTIM].receive(ENDS[name](exchange)))
 
     assert isinstance(events[-1], Aborted)
     assert [] == list(sends)
-    assert_erased(world)
+    assert_erased(exchange)
 
 
 def test_the_gateway_itself_may_end_it():
-    world, sends = begun(2)
-    farewell, aborted = world.clients[VICTIM].abort("power is out")
+    exchange, sends = begun(2)
+    farewell, aborted = exchange.clients[VICTIM].abort("power is out")
 
     assert isinstance(farewell, Send)
     assert "power is out" == str(aborted.reason)
     assert [] == list(sends)
-    assert_erased(world)
+    assert_erased(exchange)
     with pytest.raises(errors.LocalProtocolError):
-        world.clients[VICTIM].abort("again")
+        exchange.clients[VICTIM].abort("again")
     with pytest.raises(errors.LocalProtocolError):
-        world.clients[VICTIM].receive(world.log[-1].data)
+        exchange.clients[VICTIM].receive(exchange.log[-1].data)
 
 
 def test_an_upload_needs_an_accepted_round():
-    world = World(Parties(5)).play_until(R2)
-    for client in (world.clients[VICTIM], world.clients[VICTIM]._client):
+    exchange = Exchange(Parties(5)).play_until(R2)
+    for client in (exchange.clients[VICTIM], exchange.clients[VICTIM]._client):
         with pytest.raises(errors.LocalProtocolError, match="no upload is due"):
             client.upload(lambda: None, bytes(32))
 
 
 def test_an_upload_is_made_once():
-    world, sends = begun(1)
-    client = world.clients[VICTIM]
-    for upload in (lambda: client.upload(update(ME)), lambda: client._client.upload(None, b"")):
+    exchange, sends = begun(1)
+    client = exchange.clients[VICTIM]
+    for upload in (lambda: exchange.upload(VICTIM), lambda: client._client.upload(None, b"")):
         with pytest.raises(errors.LocalProtocolError, match="no upload is due"):
             upload()
 
@@ -228,10 +226,10 @@ def test_an_upload_is_made_once():
 
 
 def test_an_abort_of_the_server_ends_it():
-    world = World(Parties(5)).play_until(R3)
-    message = Abort(session=world.server.session, reason="over")
-    (aborted,) = world.clients[VICTIM].receive(CODEC.encode(message, world.server.session))
+    exchange = Exchange(Parties(5)).play_until(R3)
+    message = Abort(session=exchange.server.session, reason="over")
+    (aborted,) = exchange.clients[VICTIM].receive(CODEC.encode(message, exchange.server.session))
 
     assert (errors.AbortedByPeer, "over") == (type(aborted.reason), str(aborted.reason))
-    assert_erased(world)
-    assert uploaded(world) > 0
+    assert_erased(exchange)
+    assert uploaded(exchange) > 0

@@ -6,27 +6,31 @@ import msgspec
 import numpy as np
 import pytest
 
+from protocol_sim.memory import Exchange
+from protocol_sim.parties import Parties
+from protocol_sim.play import Frame
 from secagg import errors
 from secagg.protocol.events import Aborted, Send, UpdateDue
 from secagg.protocol.messages import sign_round
 from secagg.protocol.policy import Policy
+from secagg.schemes.masks import Masks
 from secagg.session import Model
 from secagg.thresholds import derive
 from secagg.wire import VECTOR, type_of
 from tests.schemes.test_client_rows import CODEC, only
-from tests.session.harness import STEPS, Frame, Parties, World, metrics, update, weight
 
+STEPS = tuple(step.name for step in Masks.steps)
 ME = "g1"
 ZEROS = {"w": np.zeros(7), "steps": np.zeros(3, int)}
 
 
-def requests(world: World) -> dict[str, bytes]:
+def requests(exchange: Exchange) -> dict[str, bytes]:
     """What the victim was asked, by step."""
-    return {f.step: f.data for f in world.log if not f.up and f.gateway == ME}
+    return {f.step: f.data for f in exchange.log if not f.up and f.gateway == ME}
 
 
-def answers(world: World) -> dict[str, bytes]:
-    mine = [f.data for f in world.log if f.up and f.gateway == ME and type_of(f.data) != VECTOR]
+def answers(exchange: Exchange) -> dict[str, bytes]:
+    mine = [f.data for f in exchange.log if f.up and f.gateway == ME and type_of(f.data) != VECTOR]
     return {CODEC.decode(data, session=None).step: data for data in mine}
 
 
@@ -36,18 +40,18 @@ def heard(session, frame: bytes) -> list:
 
 @pytest.mark.parametrize("step", STEPS)
 def test_a_repeated_question_gets_identical_bytes(step):
-    world = World(Parties(5)).play()
+    exchange = Exchange(Parties(5)).play()
 
-    events = heard(world.clients[ME], requests(world)[step])
+    events = heard(exchange.clients[ME], requests(exchange)[step])
 
-    assert [Send(None, answers(world)[step])] == events
+    assert [Send(None, answers(exchange)[step])] == events
 
 
 @pytest.mark.parametrize("step", STEPS[1:])
 def test_a_second_question_gets_no_answer(step):
     """Two certificates, two sets, two lists of keys: only the first is answered."""
-    world = World(Parties(5)).play()
-    message = CODEC.decode(requests(world)[step], session=None)
+    exchange = Exchange(Parties(5)).play()
+    message = CODEC.decode(requests(exchange)[step], session=None)
     other = {
         "share_keys": {"present": only(0, 1, 2, 3)},
         "masked_input": {"dealers": only(0, 1, 2, 3)},
@@ -56,9 +60,9 @@ def test_a_second_question_gets_no_answer(step):
     if other is None:
         signers = msgspec.structs.replace(message.certificate, signers=only(1, 2, 3, 4))
         other = {"certificate": signers}
-    asked = CODEC.encode(msgspec.structs.replace(message, **other), world.server.session)
+    asked = CODEC.encode(msgspec.structs.replace(message, **other), exchange.server.session)
 
-    events = heard(world.clients[ME], asked)
+    events = heard(exchange.clients[ME], asked)
 
     assert errors.SecondQuestion is type(events[-1].reason)
     assert "abort" == CODEC.decode(events[0].frame, session=None).step
@@ -67,66 +71,65 @@ def test_a_second_question_gets_no_answer(step):
 @pytest.mark.parametrize("step", STEPS[1:])
 def test_after_a_restart_the_journal_answers_the_same_bytes(step):
     parties = Parties(5)
-    world = World(parties).play()
+    exchange = Exchange(parties).play()
 
-    events = heard(parties.client(ME, "restarted"), requests(world)[step])
+    events = heard(parties.client(ME, "restarted"), requests(exchange)[step])
 
-    assert Send(None, answers(world)[step]) == events[0]
+    assert Send(None, answers(exchange)[step]) == events[0]
 
 
 @pytest.mark.parametrize("step", STEPS[1:])
 def test_after_a_restart_nothing_else_is_answered(step):
     parties = Parties(5)
-    world = World(parties).play()
-    parties.journals[ME].forget(world.server.session)
+    exchange = Exchange(parties).play()
+    parties.journals[ME].forget(exchange.server.session)
 
-    events = heard(parties.client(ME, "restarted"), requests(world)[step])
+    events = heard(parties.client(ME, "restarted"), requests(exchange)[step])
 
     assert errors.StateLost is type(events[-1].reason)
 
 
 def test_steps_cannot_be_skipped():
-    world = World(Parties(5)).play()
+    exchange = Exchange(Parties(5)).play()
     fresh = Parties(5)
     session = fresh.client(ME, 1)
-    heard(session, requests(world)["advertise_keys"])
+    heard(session, requests(exchange)["advertise_keys"])
 
-    events = heard(session, requests(world)["masked_input"])
+    events = heard(session, requests(exchange)["masked_input"])
 
     assert errors.UnexpectedMessage is type(events[-1].reason)
 
 
 def test_consistency_is_refused_before_the_upload_is_handed_over():
-    done = World(Parties(5)).play()
-    world = World(Parties(5)).play_until("masked_input")
-    while ME not in world.uploads:
-        assert world.step()
-    next(world.uploads[ME])  # one frame left, the others did not
+    done = Exchange(Parties(5)).play()
+    exchange = Exchange(Parties(5)).play_until("masked_input")
+    while ME not in exchange.uploads:
+        assert exchange.step()
+    next(exchange.uploads[ME])  # one frame left, the others did not
 
-    events = heard(world.clients[ME], requests(done)["consistency"])
+    events = heard(exchange.clients[ME], requests(done)["consistency"])
 
     assert errors.UnexpectedMessage is type(events[-1].reason)
 
 
-def due(parties: Parties, number: int, *, salt: str) -> World:
+def due(parties: Parties, number: int, *, name: str) -> Exchange:
     """A session in which the victim has been asked for its update."""
-    parties.seed = salt  # another session id
-    world = World(parties, number).play_until("masked_input")
-    frame = next(frame for frame in world.pending if frame.gateway == ME)
-    world.log.append(frame)
-    assert UpdateDue is type(heard(world.clients[ME], frame.data)[-1])
-    return world
+    exchange = Exchange(parties, number, name=name).play_until("masked_input")
+    frame = next(frame for frame in exchange.pending if frame.gateway == ME)
+    exchange.log.append(frame)
+    assert UpdateDue is type(heard(exchange.clients[ME], frame.data)[-1])
+    return exchange
 
 
-def upload(world: World, **changes):
-    place = world.parties.place[ME]
-    values = {"metrics": metrics(place), "base": None} | changes
-    return world.clients[ME].upload(update(place), weight(place), **values)
+def upload(exchange: Exchange, **changes):
+    parties = exchange.parties
+    values = {"metrics": parties.metrics(ME), "base": None} | changes
+    return exchange.clients[ME].upload(parties.update(ME), parties.weight(ME), **values)
 
 
 def test_parallel_sessions_of_one_round_get_one_upload():
     parties = Parties(5)
-    one, two = due(parties, 7, salt="one"), due(parties, 7, salt="two")
+    one, two = due(parties, 7, name="one"), due(parties, 7, name="two")
 
     frames = list(upload(one))
     with pytest.raises(errors.StaleRound):
@@ -138,42 +141,41 @@ def test_parallel_sessions_of_one_round_get_one_upload():
 
 def test_an_uploaded_round_is_not_started_again():
     parties = Parties(5)
-    World(parties, 7).play()
-    parties.seed = "again"
-    world = World(parties, 7).play_until("share_keys")
+    Exchange(parties, 7).play()
+    exchange = Exchange(parties, 7, name="again").play_until("share_keys")
 
-    assert errors.StaleRound is type(world.client_events[ME][-1].reason)
+    assert errors.StaleRound is type(exchange.client_events[ME][-1].reason)
 
 
 def test_an_earlier_round_is_not_started():
     parties = Parties(5)
-    World(parties, 7).play()
-    world = World(parties, 6).play_until("share_keys")
+    Exchange(parties, 7).play()
+    exchange = Exchange(parties, 6).play_until("share_keys")
 
-    assert errors.StaleRound is type(world.client_events[ME][-1].reason)
+    assert errors.StaleRound is type(exchange.client_events[ME][-1].reason)
 
 
 def test_a_model_that_was_not_trained_on_gets_no_upload():
-    world = due(Parties(5), 1, salt="a")
+    exchange = due(Parties(5), 1, name="a")
 
     with pytest.raises(errors.ModelMismatch):
-        upload(world, base=ZEROS)
+        upload(exchange, base=ZEROS)
 
-    assert {} == world.clients[ME]._client._secrets
+    assert {} == exchange.clients[ME]._client._secrets
     with pytest.raises(errors.LocalProtocolError):
-        upload(world)
+        upload(exchange)
 
 
 @pytest.mark.parametrize(("mode", "expected"), [("allow", []), ("refuse", [errors.ModelMismatch])])
 def test_a_repeated_model_is_refused_when_the_policy_says_so(mode, expected):
     parties = Parties(5)
     model = Model(ZEROS)
-    World(parties, 1, model=model).play()
-    world = World(parties, 2, model=model)
-    world.clients[ME] = parties.client(ME, 2, policy=Policy(repeat_model=mode))
-    world.play()
+    Exchange(parties, 1, model=model).play()
+    exchange = Exchange(parties, 2, model=model)
+    exchange.clients[ME] = parties.client(ME, 2, policy=Policy(repeat_model=mode))
+    exchange.play()
 
-    reasons = [type(e.reason) for e in world.client_events[ME] if isinstance(e, Aborted)]
+    reasons = [type(e.reason) for e in exchange.client_events[ME] if isinstance(e, Aborted)]
     assert expected == reasons
 
 
@@ -181,7 +183,7 @@ def test_too_many_left_out_is_more_than_the_graph_tolerates():
     """n = 6, D = 1: four included reach the quorum, but two are missing."""
     limits = {"max_dropouts": 1}
     parties = Parties(6)
-    world = World(parties, settings=parties.settings(limits=limits))
+    exchange = Exchange(parties, settings=parties.settings(limits=limits))
     thresholds = derive(6, max_dropouts=1)
 
     def passes(frame: Frame) -> list[bytes]:
@@ -191,31 +193,31 @@ def test_too_many_left_out_is_more_than_the_graph_tolerates():
         thinned = msgspec.structs.replace(
             message, included=bytes([0b001111]), headers=message.headers[:3]
         )
-        return [CODEC.encode(thinned, world.server.session)]
+        return [CODEC.encode(thinned, exchange.server.session)]
 
-    world.passes = passes
-    world.play()
+    exchange.passes = passes
+    exchange.play()
 
     assert 4 >= max(thresholds.quorum, thresholds.min_included)
-    assert errors.TooManyDropped is type(world.client_events[ME][-1].reason)
+    assert errors.TooManyDropped is type(exchange.client_events[ME][-1].reason)
 
 
 def test_an_update_is_asked_for_once():
-    world = due(Parties(5), 1, salt="a")
-    request = requests(world)["masked_input"]
+    exchange = due(Parties(5), 1, name="a")
+    request = requests(exchange)["masked_input"]
 
-    assert [] == [e for e in heard(world.clients[ME], request) if isinstance(e, UpdateDue)]
+    assert [] == [e for e in heard(exchange.clients[ME], request) if isinstance(e, UpdateDue)]
 
 
 def test_other_parameters_for_one_session_are_a_second_question():
-    world = due(Parties(5), 1, salt="a")
-    message = CODEC.decode(requests(world)["masked_input"], session=None)
+    exchange = due(Parties(5), 1, name="a")
+    message = CODEC.decode(requests(exchange)["masked_input"], session=None)
     params = msgspec.structs.replace(message.round.params, model=bytes(31) + b"\1")
     other = msgspec.structs.replace(
-        message, round=sign_round(world.parties.orchestrator.key, params)
+        message, round=sign_round(exchange.parties.orchestrator.key, params)
     )
 
-    events = heard(world.clients[ME], CODEC.encode(other, world.server.session))
+    events = heard(exchange.clients[ME], CODEC.encode(other, exchange.server.session))
 
     assert errors.SecondQuestion is type(events[-1].reason)
 
@@ -223,52 +225,51 @@ def test_other_parameters_for_one_session_are_a_second_question():
 def test_a_model_is_refused_once_more_when_the_upload_leaves():
     """Two rounds on one model side by side: both were announced before either was stored."""
     parties = Parties(5)
-    worlds = []
+    exchanges = []
     for number in (1, 2):
-        parties.seed = f"side by side {number}"
-        world = World(parties, number, model=Model(ZEROS))
-        world.clients[ME] = parties.client(ME, policy=Policy(repeat_model="refuse"))
-        world.play_until("masked_input")
-        frame = next(frame for frame in world.pending if frame.gateway == ME)
-        heard(world.clients[ME], frame.data)
-        worlds.append(world)
+        exchange = Exchange(parties, number, model=Model(ZEROS))
+        exchange.clients[ME] = parties.client(ME, number, policy=Policy(repeat_model="refuse"))
+        exchange.play_until("masked_input")
+        frame = next(frame for frame in exchange.pending if frame.gateway == ME)
+        heard(exchange.clients[ME], frame.data)
+        exchanges.append(exchange)
 
-    list(upload(worlds[0], base=ZEROS))
+    list(upload(exchanges[0], base=ZEROS))
     with pytest.raises(errors.ModelMismatch):
-        upload(worlds[1], base=ZEROS)
+        upload(exchanges[1], base=ZEROS)
 
 
 def test_the_orchestrator_cannot_pick_a_small_cohort_of_its_friends():
     """Ten members, three of them corrupt: with C = 1 of three, one victim would be alone."""
     parties = Parties(10)
-    world = World(parties, cohort=("g0", "g1", "g2"))
-    world.clients[ME] = parties.client(ME, 1, policy=Policy())
+    exchange = Exchange(parties, cohort=("g0", "g1", "g2"))
+    exchange.clients[ME] = parties.client(ME, 1, policy=Policy())
 
-    world.play_until("share_keys")
+    exchange.play_until("share_keys")
 
-    assert errors.PolicyViolation is type(world.client_events[ME][-1].reason)
+    assert errors.PolicyViolation is type(exchange.client_events[ME][-1].reason)
 
 
 def test_a_failing_journal_closes_the_session():
     parties = Parties(5)
-    world = World(parties).play_until("share_keys")
-    frame = next(frame for frame in world.pending if frame.gateway == ME)
+    exchange = Exchange(parties).play_until("share_keys")
+    frame = next(frame for frame in exchange.pending if frame.gateway == ME)
 
     def full(*_: object) -> None:
         raise OSError("no space left")
 
     parties.journals[ME].put = full
     with pytest.raises(OSError, match="no space"):
-        heard(world.clients[ME], frame.data)
+        heard(exchange.clients[ME], frame.data)
 
-    assert {} == world.clients[ME]._client._secrets
+    assert {} == exchange.clients[ME]._client._secrets
 
 
 def test_frames_stop_when_the_session_is_left():
-    world = due(Parties(5), 1, salt="a")
-    frames = upload(world)
+    exchange = due(Parties(5), 1, name="a")
+    frames = upload(exchange)
     next(frames)
 
-    list(world.clients[ME].abort("enough"))
+    list(exchange.clients[ME].abort("enough"))
 
     assert [] == list(frames)

@@ -12,6 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from protocol_sim.memory import Exchange
+from protocol_sim.parties import Parties
+from protocol_sim.play import Frame
 from secagg import errors
 from secagg.crypto.labels import Label
 from secagg.encoding import bitmap, decode, encode
@@ -29,7 +32,6 @@ from secagg.protocol.messages import (
 from secagg.protocol.policy import Policy
 from secagg.schemes.masks.messages import MESSAGES, AdvertiseKeys, Unmasking
 from secagg.wire import VECTOR, Codec, MessageTable, type_of
-from tests.session.harness import Frame, Parties, World
 
 replace = msgspec.structs.replace
 CODEC = Codec(MessageTable(dict(COMMON) | dict(MESSAGES)))
@@ -319,11 +321,11 @@ ROWS = [
 ]
 
 
-def attack(row: Row, *, vanish: dict[str, str] | None = None) -> World:
+def attack(row: Row, *, vanish: dict[str, str] | None = None) -> Exchange:
     """Plays a session in which the victim's request of one step is changed."""
     parties = Parties(GATEWAYS)
-    world = World(parties, vanish=vanish or {})
-    world.clients[VICTIM] = parties.client(VICTIM, "again", policy=row.policy)
+    exchange = Exchange(parties, vanish=vanish or {})
+    exchange.clients[VICTIM] = parties.client(VICTIM, "again", policy=row.policy)
     liar = Liar(parties, {})
 
     def passes(frame: Frame) -> list[bytes]:
@@ -334,69 +336,69 @@ def attack(row: Row, *, vanish: dict[str, str] | None = None) -> World:
         if frame.up or frame.gateway != VICTIM or frame.step != row.step:
             return [frame.data]
         message: Struct = row.change(liar, CODEC.decode(frame.data, session=None))
-        return [CODEC.encode(message, world.server.session), frame.data]
+        return [CODEC.encode(message, exchange.server.session), frame.data]
 
-    world.passes = passes
-    return world.play()
+    exchange.passes = passes
+    return exchange.play()
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.step}: {row.name}")
 def test_the_check_is_named_and_nothing_is_released(row):
-    world = attack(row)
+    exchange = attack(row)
 
-    reasons = [e.reason for e in world.client_events[VICTIM] if isinstance(e, Aborted)]
+    reasons = [e.reason for e in exchange.client_events[VICTIM] if isinstance(e, Aborted)]
     assert [row.error] == [type(reason) for reason in reasons]
     # the changed request and the honest one after it got no answer but a farewell
     said = [
         CODEC.decode(frame.data, session=None).step
-        for frame in world.log
+        for frame in exchange.log
         if frame.up and frame.gateway == VICTIM and type_of(frame.data) != VECTOR
     ]
     steps = [K, R1, R2, R3, R4]
     assert [*steps[: steps.index(row.step)], "abort"] == said
-    client = world.clients[VICTIM]._client
+    client = exchange.clients[VICTIM]._client
     assert client is None or (client.done and not client._secrets and not client._edges)
     assert client is None or (not client._held and not client._channels)
 
 
 def test_a_row_without_a_change_is_answered():
-    world = attack(Row("honest", R4, lambda _, m: m, errors.NoQuorum))
+    exchange = attack(Row("honest", R4, lambda _, m: m, errors.NoQuorum))
 
-    assert "done" == world.server.phase
-    assert not [e for e in world.client_events[VICTIM] if isinstance(e, Aborted)]
+    assert "done" == exchange.server.phase
+    assert not [e for e in exchange.client_events[VICTIM] if isinstance(e, Aborted)]
 
 
 def test_a_signer_must_be_included():
     row = Row("outsider", R4, lambda o, m: o.certificate(m, list(EVERYBODY)), errors.NoQuorum)
-    world = attack(row, vanish={"g4": "masked_input"})
+    exchange = attack(row, vanish={"g4": "masked_input"})
 
-    reasons = [e.reason for e in world.client_events[VICTIM] if isinstance(e, Aborted)]
+    reasons = [e.reason for e in exchange.client_events[VICTIM] if isinstance(e, Aborted)]
     assert [errors.NoQuorum] == [type(reason) for reason in reasons]
 
 
 def test_dealers_must_have_advertised_keys():
     row = Row("U2", R2, lambda _, m: replace(m, dealers=only(*EVERYBODY)), errors.NotASubset)
-    world = attack(row, vanish={"g4": "advertise_keys"})
+    exchange = attack(row, vanish={"g4": "advertise_keys"})
 
-    reasons = [e.reason for e in world.client_events[VICTIM] if isinstance(e, Aborted)]
+    reasons = [e.reason for e in exchange.client_events[VICTIM] if isinstance(e, Aborted)]
     assert [errors.NotASubset] == [type(reason) for reason in reasons]
 
 
 def test_included_must_have_dealt_shares():
     row = Row("U3", R3, lambda _, m: replace(m, included=only(*EVERYBODY)), errors.NotASubset)
-    world = attack(row, vanish={"g4": "share_keys"})
+    exchange = attack(row, vanish={"g4": "share_keys"})
 
-    reasons = [e.reason for e in world.client_events[VICTIM] if isinstance(e, Aborted)]
+    reasons = [e.reason for e in exchange.client_events[VICTIM] if isinstance(e, Aborted)]
     assert [errors.NotASubset] == [type(reason) for reason in reasons]
 
 
 def test_an_unmasking_answer_is_what_the_other_rows_withhold():
     """The control: without an attack the victim does release its seed."""
-    world = attack(Row("honest", R4, lambda _, m: m, errors.NoQuorum))
+    exchange = attack(Row("honest", R4, lambda _, m: m, errors.NoQuorum))
 
     bodies = [
         CODEC.decode(frame.data, session=None).signed.body
-        for frame in world.log
+        for frame in exchange.log
         if frame.up and frame.gateway == VICTIM and type_of(frame.data) != VECTOR
     ]
     assert 32 == len(decode(Unmasking, bodies[-1]).seed)

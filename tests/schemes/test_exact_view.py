@@ -11,6 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from protocol_sim.memory import Exchange
+from protocol_sim.parties import Parties
 from secagg import encoding
 from secagg.crypto.labels import Label
 from secagg.crypto.prg_fast import MaskAdder
@@ -21,7 +23,6 @@ from secagg.schemes.masks.messages import Unmasking
 from secagg.thresholds import derive
 from secagg.workers import Workers
 from tests.schemes.toy import Ring, Session
-from tests.session.harness import Parties, World
 
 
 def situations(n):
@@ -225,21 +226,20 @@ class Places(MaskAdder):
 def test_no_word_of_a_stream_is_used_twice(threads):
     """Over all frames of all vectors of an upload, whatever thread makes them (ADR 7)."""
     Places.used = []
-    parties = Parties(3)
-    sizes = 200_001, 7  # frames of more than one vector, odd numbers of words
-    template = {"a": np.zeros(sizes[0], np.float32), "b": np.zeros(sizes[1], np.int64)}
-    world = World(parties, settings=parties.settings(template=template))
+    # frames of more than one vector, odd numbers of words
+    parties = Parties(3, coordinates=200_001)
+    exchange = Exchange(parties)
     name = parties.ids[0]
     with Workers(threads) as workers:
-        client = world.clients[name] = parties.client(name, 1, workers=workers)
-        world.play_until("masked_input")
-        (request,) = (f.data for f in world.pending if (f.gateway, f.up) == (name, False))
+        client = exchange.clients[name] = parties.client(name, 1, workers=workers)
+        exchange.play_until("masked_input")
+        (request,) = (f.data for f in exchange.pending if (f.gateway, f.up) == (name, False))
         list(client.receive(request))
         client._client._masker = Places
-        list(client.upload(template, 1.0, metrics={"loss": 0.0}))
+        list(exchange.upload(name))
     words = [word for part in Places.used for word in part]
 
-    assert world.settings.vectors[0].words + 7 + 1 + 1 + 2 == len(words)
+    assert 200_001 // 3 + 3 + 1 + 1 + 2 == len(words)
     assert len(words) == len(set(words))
 
 

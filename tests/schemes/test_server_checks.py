@@ -9,6 +9,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from protocol_sim.memory import Exchange
+from protocol_sim.parties import Parties
+from protocol_sim.play import Frame
 from secagg import errors
 from secagg.crypto.agreement import agree
 from secagg.encoding import bitmap, decode
@@ -16,15 +19,14 @@ from secagg.protocol.events import SharesDisputed
 from secagg.protocol.messages import DropReason, Signed
 from secagg.protocol.uploads import frame_mac
 from secagg.schemes.masks.messages import STEPS
+from secagg.thresholds import derive
 from secagg.wire import TAG_BYTES, VECTOR, new_vector_frame, type_of
 from tests.schemes import test_server_rows as rows
 from tests.schemes.attacks import body
 from tests.schemes.test_client_rows import R1, R2, R3, R4, K
-from tests.schemes.test_server_rows import LIAR, ONE, Row, lie, raw, swapped, vectors_only
-from tests.session.harness import Frame, Parties, World
+from tests.schemes.test_server_rows import LIAR, ONE, OTHERS, Row, lie, raw, swapped, vectors_only
 
 replace = msgspec.structs.replace
-OTHERS = ["g0", "g2", "g3", "g4"]
 
 ROWS = [
     Row("key not canonical", K, lambda b: replace(b, channel_key=b"\xff" * 32), "BAD_KEY"),
@@ -94,27 +96,31 @@ def test_every_reason_is_some_rows():
 
 @pytest.mark.parametrize("step", [step.name for step in STEPS])
 def test_silence_is_a_reason(step):
-    world = World(Parties(5), vanish={LIAR: step}).play()
+    exchange = Exchange(Parties(5), vanish={LIAR: step}).play()
 
-    assert {LIAR: (step, "SILENT")} == world.dropped
-    assert world.expected(world.server.result.included) == world.opened
+    assert {LIAR: (step, "SILENT")} == exchange.dropped
+    assert exchange.verdict.summed
 
 
 def test_a_complaint_about_one_who_dealt_nothing():
-    world = lie(R2, lambda b: replace(b, complaints=bitmap([5], 6)), gateways=6, vanish={"g5": R1})
+    exchange = lie(
+        R2, lambda b: replace(b, complaints=bitmap([5], 6)), gateways=6, vanish={"g5": R1}
+    )
 
-    assert (R2, "MALFORMED") == world.dropped[LIAR]
-    assert world.expected(OTHERS) == world.opened
+    assert (R2, "MALFORMED") == exchange.dropped[LIAR]
+    assert OTHERS == exchange.verdict.summed
 
 
 # -- dealers that too few can use ------------------------------------------------------------------
 
 
 def settings(parties: Parties, **limits: int) -> Any:
-    return parties.settings(limits=limits)
+    return parties.settings(thresholds=derive(len(parties.ids), **limits))
 
 
-def lied(step: str, change: Callable[[Any], Any], gateways: int, t: int, **options: Any) -> World:
+def lied(
+    step: str, change: Callable[[Any], Any], gateways: int, t: int, **options: Any
+) -> Exchange:
     """`lie`, with another share threshold."""
     made = settings(Parties(gateways), share_threshold=t)
     return lie(step, change, gateways=gateways, settings=made, **options)
@@ -127,14 +133,14 @@ def one_bad(b: Any) -> Any:
 @pytest.mark.parametrize(("t", "goes"), [(4, False), (5, True)])
 def test_a_dealer_with_too_few_good_holders_goes_without_a_proof(t, goes):
     """n = 7, C = D = 2: one complaint proves nothing, but 5 of 6 good holders are too few."""
-    world = lied(R1, one_bad, 7, t)
+    exchange = lied(R1, one_bad, 7, t)
 
-    assert ({LIAR: (R2, "BAD_DEALER")} if goes else {}) == world.dropped
+    assert ({LIAR: (R2, "BAD_DEALER")} if goes else {}) == exchange.dropped
     assert [SharesDisputed("g0", LIAR)] == [
-        event for event in world.events if isinstance(event, SharesDisputed)
+        event for event in exchange.events if isinstance(event, SharesDisputed)
     ]
-    assert world.expected(world.server.result.included) == world.opened
-    assert goes == (LIAR not in world.server.result.included)
+    assert exchange.verdict.summed
+    assert goes == (LIAR not in exchange.included)
 
 
 # -- what the dead leave behind --------------------------------------------------------------------
@@ -157,65 +163,65 @@ FAULTS = {
 def test_a_liar_about_the_dead_is_named_and_the_sum_is_exact(name):
     """g4 is silent, so that its edge with the dead is rebuilt from key shares."""
     change, reason = FAULTS[name]
-    world = lie(R4, change, gateways=6, vanish=DEAD | {"g4": R4})
+    exchange = lie(R4, change, gateways=6, vanish=DEAD | {"g4": R4})
 
-    assert (R4, reason) == world.dropped[LIAR]
-    assert world.expected([*OTHERS, LIAR]) == world.opened
+    assert (R4, reason) == exchange.dropped[LIAR]
+    assert {*OTHERS, LIAR} == set(exchange.verdict.summed)
 
 
 def test_a_bad_share_that_nobody_needs_costs_nothing():
     """Everybody answers, so no secret is rebuilt: the share is not looked at."""
-    world = lie(R4, lambda b: replace(b, seed_shares=(b"",) * 4))
+    exchange = lie(R4, lambda b: replace(b, seed_shares=(b"",) * 4))
 
-    assert world.dropped == {}
-    assert world.expected([*OTHERS, LIAR]) == world.opened
+    assert exchange.dropped == {}
+    assert {*OTHERS, LIAR} == set(exchange.verdict.summed)
 
 
 def test_the_dead_are_rebuilt_for_those_who_fall_silent_too():
-    world = World(Parties(6), vanish=DEAD | {"g4": R4}).play()
+    exchange = Exchange(Parties(6), vanish=DEAD | {"g4": R4}).play()
 
-    assert world.expected(world.parties.ids[:5]) == world.opened
+    assert exchange.parties.ids[:5] == exchange.verdict.summed
 
 
-def another_key(**options: Any) -> World:
+def another_key(**options: Any) -> Exchange:
     """The liar shares another s than that behind its mask key, with good commitments."""
-    world = World(Parties(7), **options).play_until(R1)
-    secrets: Any = world.clients[LIAR]._client._secrets
+    exchange = Exchange(Parties(7), **options).play_until(R1)
+    secrets: Any = exchange.clients[LIAR]._client._secrets
     secrets["key_seed"] = type(secrets["key_seed"])(ONE)
-    return world.play()
+    return exchange.play()
 
 
 def test_good_shares_of_another_key_name_their_dealer():
     """It dies, and so does one whose edge with it must be rebuilt."""
-    world = another_key(vanish={LIAR: R2, "g4": R4})
+    exchange = another_key(vanish={LIAR: R2, "g4": R4})
 
-    assert errors.InconsistentAnswers is type(world.aborted)
-    assert (LIAR,) == world.aborted.culprits
-    assert "advertised" in str(world.aborted)
+    assert errors.InconsistentAnswers is type(exchange.aborted)
+    assert (LIAR,) == exchange.aborted.culprits
+    assert "advertised" in str(exchange.aborted)
 
 
 @pytest.mark.parametrize("vanish", [{}, {LIAR: R2}, {LIAR: R2, "g4": R3}, {"g4": R4}], ids=str)
 def test_another_key_harms_only_where_it_is_rebuilt(vanish):
-    world = another_key(vanish=vanish)
+    exchange = another_key(vanish=vanish)
 
     if vanish == {LIAR: R2, "g4": R3}:
-        assert (LIAR,) == world.aborted.culprits
+        assert (LIAR,) == exchange.aborted.culprits
     else:
-        assert world.expected(world.server.result.included) == world.opened
+        assert exchange.verdict.summed
 
 
 # -- too few answers -------------------------------------------------------------------------------
 
 
-def silent(count: int) -> World:
+def silent(count: int) -> Exchange:
     """n = 6, t = 3."""
-    return World(Parties(6), vanish=dict.fromkeys(["g2", "g3", "g4", "g5"][:count], R4)).play()
+    return Exchange(Parties(6), vanish=dict.fromkeys(["g2", "g3", "g4", "g5"][:count], R4)).play()
 
 
 def test_three_answers_rebuild_what_the_others_keep():
-    world = silent(3)
+    exchange = silent(3)
 
-    assert world.expected(world.parties.ids) == world.opened
+    assert exchange.parties.ids == exchange.verdict.summed
 
 
 def test_two_answers_do_not():
@@ -228,10 +234,10 @@ def test_two_answers_do_not():
 @pytest.mark.parametrize("phase", [K, R1, R2, R3])
 def test_each_phase_carries_d_and_not_one_more(phase):
     """n = 7, C = D = 2: q = n_min = 5."""
-    two = World(Parties(7), vanish={"g1": phase, "g4": phase}).play()
-    three = World(Parties(7), vanish={"g1": phase, "g4": phase, "g6": phase}).play()
+    two = Exchange(Parties(7), vanish={"g1": phase, "g4": phase}).play()
+    three = Exchange(Parties(7), vanish={"g1": phase, "g4": phase, "g6": phase}).play()
 
-    assert two.expected(two.server.result.included) == two.opened
+    assert two.verdict.summed
     assert (4, 5, phase) == (
         three.aborted.answered,
         three.aborted.needed,
@@ -254,33 +260,33 @@ def test_each_phase_carries_d_and_not_one_more(phase):
 def test_each_bound_of_a_phase_counts(limits, phase, needed):
     parties = Parties(6)
     gone = dict.fromkeys(["g3", "g4", "g5"][: 6 - needed + 1], phase)
-    world = World(parties, settings=settings(parties, **limits), vanish=gone).play()
+    exchange = Exchange(parties, settings=settings(parties, **limits), vanish=gone).play()
 
     assert (needed - 1, needed, phase) == (
-        world.aborted.answered,
-        world.aborted.needed,
-        world.aborted.phase,
+        exchange.aborted.answered,
+        exchange.aborted.needed,
+        exchange.aborted.phase,
     )
 
 
 # -- frames ----------------------------------------------------------------------------------------
 
 
-def own_frame(world: World, sequence: int, words: int) -> bytes:
+def own_frame(exchange: Exchange, sequence: int, words: int) -> bytes:
     """A frame that the liar's own key makes authentic, of a length of its choice."""
-    client: Any = world.clients[LIAR]._client
-    frame, _ = new_vector_frame(world.server.session, sequence, words)
+    client: Any = exchange.clients[LIAR]._client
+    frame, _ = new_vector_frame(exchange.server.session, sequence, words)
     mac = frame_mac(
         agree(client._secrets["channel"].reveal(), client.params.orchestrator_key),
         salt=client._h0,
-        session=world.server.session,
+        session=exchange.server.session,
         position=client._position,
     )
     frame[-TAG_BYTES:] = mac.tag(sequence, memoryview(frame)[:-TAG_BYTES])
     return bytes(frame)
 
 
-FRAMES: dict[str, Callable[[World, bytes, int], list[bytes]]] = {
+FRAMES: dict[str, Callable[[Exchange, bytes, int], list[bytes]]] = {
     "short": lambda w, data, i: [own_frame(w, 0, 1)] if i == 1 else [data],
     "long": lambda w, data, i: [own_frame(w, 0, 9)] if i == 1 else [data],
     "another under the same number": lambda w, data, i: [data, own_frame(w, i - 1, 3)],
@@ -290,13 +296,13 @@ FRAMES: dict[str, Callable[[World, bytes, int], list[bytes]]] = {
 }
 
 
-def foreign(world: World, data: bytes) -> bytes:
+def foreign(exchange: Exchange, data: bytes) -> bytes:
     """The same words, tagged as another gateway would."""
-    client: Any = world.clients["g2"]._client
+    client: Any = exchange.clients["g2"]._client
     mac = frame_mac(
         agree(client._secrets["channel"].reveal(), client.params.orchestrator_key),
         salt=client._h0,
-        session=world.server.session,
+        session=exchange.server.session,
         position=1,
     )
     return data[:-TAG_BYTES] + mac.tag(0, data[:-TAG_BYTES])
@@ -304,17 +310,17 @@ def foreign(world: World, data: bytes) -> bytes:
 
 @pytest.mark.parametrize("name", FRAMES)
 def test_a_bad_frame_drops_its_sender_and_none_of_it_is_in_the_sum(name):
-    world = World(Parties(5))
-    raw(world, vectors_only(lambda data, i: FRAMES[name](world, data, i)))
+    exchange = Exchange(Parties(5))
+    raw(exchange, vectors_only(lambda data, i: FRAMES[name](exchange, data, i)))
 
-    assert (R2, "BAD_FRAME") == world.dropped[LIAR]
-    assert world.expected(OTHERS) == world.opened
+    assert (R2, "BAD_FRAME") == exchange.dropped[LIAR]
+    assert OTHERS == exchange.verdict.summed
 
 
 @pytest.mark.parametrize("interleaved", [False, True])
 def test_frames_after_completion_change_nothing(interleaved):
     """Whether the upload waits for the other headers or is in the sum already."""
-    world = World(Parties(5), interleaved=interleaved)
+    exchange = Exchange(Parties(5), interleaved=interleaved)
     count = 0
 
     def passes(frame: Frame) -> list[bytes]:
@@ -322,35 +328,35 @@ def test_frames_after_completion_change_nothing(interleaved):
         if type_of(frame.data) != VECTOR:
             return [frame.data]
         count += 1
-        if count < len(world.settings.vectors):
+        if count < len(exchange.settings.vectors):
             return [frame.data]
-        return [frame.data, frame.data, own_frame(world, count, 2), own_frame(world, 0, 3)]
+        return [frame.data, frame.data, own_frame(exchange, count, 2), own_frame(exchange, 0, 3)]
 
-    raw(world, passes)
+    raw(exchange, passes)
 
-    assert {} == world.dropped
-    assert world.expected(world.cohort) == world.opened
+    assert {} == exchange.dropped
+    assert exchange.cohort == exchange.verdict.summed
 
 
 @pytest.mark.parametrize("phase", [K, R1, R3, R4])
 def test_frames_outside_the_upload_change_nothing(phase):
-    world = World(Parties(5)).play_until(phase)
-    frame, _ = new_vector_frame(world.server.session, 0, 3)
-    world.collect(world.server.receive(LIAR, bytes(frame)))
-    world.play()
+    exchange = Exchange(Parties(5)).play_until(phase)
+    frame, _ = new_vector_frame(exchange.server.session, 0, 3)
+    exchange.send(exchange.deliver(Frame(LIAR, up=True, step=phase, data=bytes(frame))))
+    exchange.play()
 
-    assert {} == world.dropped
-    assert world.expected(world.cohort) == world.opened
+    assert {} == exchange.dropped
+    assert exchange.cohort == exchange.verdict.summed
 
 
 # -- garbage in an upload --------------------------------------------------------------------------
 
 
-def uploads(**lanes: Callable[[np.ndarray], None]) -> World:
+def uploads(**lanes: Callable[[np.ndarray], None]) -> Exchange:
     """The liar's words of some vectors are changed before they are masked."""
-    world = World(Parties(5)).play_until(R2)
-    names = [vector.name for vector in world.settings.vectors]
-    session = world.clients[LIAR]
+    exchange = Exchange(Parties(5)).play_until(R2)
+    names = [vector.name for vector in exchange.settings.vectors]
+    session = exchange.clients[LIAR]
     honest = session.upload
 
     def upload(*args: Any, **options: Any) -> Any:
@@ -373,7 +379,7 @@ def uploads(**lanes: Callable[[np.ndarray], None]) -> World:
         return honest(*args, **options)
 
     session.upload = upload
-    return world.play()
+    return exchange.play()
 
 
 def add(amount: int) -> Callable[[np.ndarray], None]:
@@ -381,9 +387,9 @@ def add(amount: int) -> Callable[[np.ndarray], None]:
 
 
 def test_the_harness_changes_nothing_by_itself():
-    world = uploads()
+    exchange = uploads()
 
-    assert world.expected(world.cohort) == world.opened
+    assert exchange.cohort == exchange.verdict.summed
 
 
 @pytest.mark.parametrize(
@@ -398,27 +404,27 @@ def test_the_harness_changes_nothing_by_itself():
     ],
 )
 def test_garbage_is_detected_and_there_is_no_partial_sum(vector, amount):
-    world = uploads(**{vector: add(amount)})
+    exchange = uploads(**{vector: add(amount)})
 
-    assert errors.AggregateOutOfRange is type(world.aborted)
-    assert {} == world.dropped
+    assert errors.AggregateOutOfRange is type(exchange.aborted)
+    assert {} == exchange.dropped
     with pytest.raises(errors.LocalProtocolError):
-        _ = world.server.result
+        _ = exchange.server.result
 
 
 def test_garbage_with_a_dead_neighbour_blames_nobody_who_told_the_truth():
     """The check words are rebuilt over every edge; all were true, so nobody is named."""
     parties = Parties(6)
-    world = World(parties, vanish=DEAD).play_until(R2)
-    secrets = world.clients[LIAR]._client._secrets
+    exchange = Exchange(parties, vanish=DEAD).play_until(R2)
+    secrets = exchange.clients[LIAR]._client._secrets
     committed = secrets["seed"].reveal()
     secrets["seed"] = type(secrets["seed"])(ONE)
-    world.play_until(R4)
+    exchange.play_until(R4)
     secrets["seed"] = type(secrets["seed"])(committed)
-    world.play()
+    exchange.play()
 
-    assert errors.AggregateOutOfRange is type(world.aborted)
-    assert ["g5"] == list(world.dropped)
+    assert errors.AggregateOutOfRange is type(exchange.aborted)
+    assert ["g5"] == list(exchange.dropped)
 
 
 def test_garbage_that_too_few_shares_are_left_to_explain():
@@ -433,30 +439,30 @@ def test_garbage_that_too_few_shares_are_left_to_explain():
     calm = lie(R2, change, gateways=6, settings=made, vanish=dead)
     garbage = lie_twice(made, dead, change)
 
-    assert calm.expected(calm.server.result.included) == calm.opened
+    assert calm.verdict.summed
     assert errors.AggregateOutOfRange is type(garbage.aborted)
     assert "too few shares" in str(garbage.aborted)
 
 
-def lie_twice(made: Any, dead: dict[str, str], change: Callable[[Any], Any]) -> World:
+def lie_twice(made: Any, dead: dict[str, str], change: Callable[[Any], Any]) -> Exchange:
     """The false complaint, and then a false edge."""
     parties = Parties(6)
-    world = World(parties, settings=made, vanish=dead)
+    exchange = Exchange(parties, settings=made, vanish=dead)
 
     def passes(frame: Frame) -> list[bytes]:
         if not frame.up or frame.gateway != LIAR or type_of(frame.data) == VECTOR:
             return [frame.data]
         if frame.step == R2:
             honest = body_of(frame)
-            return [rows.resigned(frame, world, rows.encode(change(honest)))]
+            return [rows.resigned(frame, exchange, rows.encode(change(honest)))]
         if frame.step == R4:
             honest = body_of(frame)
             false = replace(honest, edge_secrets=(ONE,) * 2)
-            return [rows.resigned(frame, world, rows.encode(false))]
+            return [rows.resigned(frame, exchange, rows.encode(false))]
         return [frame.data]
 
-    world.passes = passes
-    return world.play()
+    exchange.passes = passes
+    return exchange.play()
 
 
 def body_of(frame: Frame) -> Any:
@@ -465,8 +471,8 @@ def body_of(frame: Frame) -> Any:
 
 
 def test_an_honest_answer_has_a_share_for_everybody():
-    world = World(Parties(6), vanish=DEAD).play()
-    answer = body(world, R4)
+    exchange = Exchange(Parties(6), vanish=DEAD).play()
+    answer = body(exchange, R4)
 
     assert (4, 1, 1) == (
         len(answer.seed_shares),
@@ -480,7 +486,7 @@ def test_as_many_liars_about_shares_as_may_collude_cost_nothing(liars):
     """n = 10, C = D = 3, t = 4: three fall silent, three lie, and four good shares are left."""
     silent = ("g0", "g4", "g8")
     parties = Parties(10)
-    world = World(parties, vanish=dict.fromkeys(silent, R4))
+    exchange = Exchange(parties, vanish=dict.fromkeys(silent, R4))
 
     def passes(frame: Frame) -> list[bytes]:
         if not frame.up or frame.step != R4 or frame.gateway not in liars:
@@ -490,13 +496,13 @@ def test_as_many_liars_about_shares_as_may_collude_cost_nothing(liars):
         lied = replace(said, seed_shares=(bytes(39),) * len(said.seed_shares))
         key = parties.identities[frame.gateway].key
         signed = Signed.make(key, rows.LABELS[R4], lied)
-        return [rows.CODEC.encode(replace(answer, signed=signed), world.server.session)]
+        return [rows.CODEC.encode(replace(answer, signed=signed), exchange.server.session)]
 
-    world.passes = passes
-    world.play()
+    exchange.passes = passes
+    exchange.play()
 
-    assert world.expected(parties.ids) == world.opened
+    assert parties.ids == exchange.verdict.summed
     # who lies after four good shares of everybody have come is not asked
-    named = {name: reason for name, reason in world.dropped.items() if name not in silent}
+    named = {name: reason for name, reason in exchange.dropped.items() if name not in silent}
     assert "g1" in named or "g3" in named
     assert named == dict.fromkeys(named.keys() & set(liars), (R4, "BAD_SHARE"))

@@ -12,20 +12,23 @@ from typing import Any
 import msgspec
 import pytest
 
+from protocol_sim.memory import Exchange
+from protocol_sim.parties import Parties
+from protocol_sim.play import Frame
 from secagg import errors
 from secagg.crypto.kdf import digest
 from secagg.encoding import bitmap, decode, encode
 from secagg.params import Struct
-from secagg.protocol.events import SharesDisputed
+from secagg.protocol.events import Send, SharesDisputed
 from secagg.protocol.messages import Abort, Answer, Signed
 from secagg.schemes.masks import client as client_module
 from secagg.schemes.masks.messages import STEPS, AdvertiseKeys
 from secagg.wire import VECTOR, type_of
 from tests.schemes.test_client_rows import CODEC, R1, R2, R3, R4, K
-from tests.session.harness import Frame, Parties, World
 
 replace = msgspec.structs.replace
 LIAR = "g1"
+OTHERS = ("g0", "g2", "g3", "g4")
 ONE = bytes(31) + b"\1"
 LABELS = {step.name: step.label for step in STEPS}
 KINDS = {step.name: step.answer for step in STEPS}
@@ -94,10 +97,10 @@ ROWS = [
 ]
 
 
-def lie(step: str, change: Callable[[Any], Struct], **options: Any) -> World:
+def lie(step: str, change: Callable[[Any], Struct], **options: Any) -> Exchange:
     """Plays a session in which one gateway's answer to one step is another, under its own key."""
     parties = Parties(options.pop("gateways", 5))
-    world = World(parties, **options)
+    exchange = Exchange(parties, **options)
 
     def passes(frame: Frame) -> list[bytes]:
         if not frame.up or frame.gateway != LIAR or type_of(frame.data) == VECTOR:
@@ -107,26 +110,25 @@ def lie(step: str, change: Callable[[Any], Struct], **options: Any) -> World:
             return [frame.data]
         body = change(decode(KINDS[step], answer.signed.body))
         signed = Signed.make(parties.identities[LIAR].key, LABELS[step], body)
-        return [CODEC.encode(Answer(step=step, signed=signed), world.server.session)]
+        return [CODEC.encode(Answer(step=step, signed=signed), exchange.server.session)]
 
-    world.passes = passes
-    return world.play()
+    exchange.passes = passes
+    return exchange.play()
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.step}: {row.name}")
 def test_the_liar_is_dropped_and_the_sum_is_exact(row):
-    world = lie(row.step, row.change, vanish={row.silent: R4} if row.silent else {})
+    exchange = lie(row.step, row.change, vanish={row.silent: R4} if row.silent else {})
 
-    assert (row.step if row.reason != "BAD_DEALER" else R2, row.reason) == world.dropped[LIAR]
-    included = set(world.server.result.included)
-    assert included >= {"g0", "g2", "g3", "g4"}
-    assert (LIAR in included) == (row.step in {R3, R4})
-    assert world.expected(included) == world.opened
+    assert (row.step if row.reason != "BAD_DEALER" else R2, row.reason) == exchange.dropped[LIAR]
+    summed = exchange.verdict.summed
+    assert set(summed) >= set(OTHERS)
+    assert (LIAR in summed) == (row.step in {R3, R4})
 
 
 def test_a_copied_key_drops_who_comes_second():
     parties = Parties(5)
-    world = World(parties)
+    exchange = Exchange(parties)
     first: list[AdvertiseKeys] = []
 
     def passes(frame: Frame) -> list[bytes]:
@@ -138,41 +140,41 @@ def test_a_copied_key_drops_who_comes_second():
             return [frame.data]
         copy = replace(body, mask_key=first[0].mask_key)
         signed = Signed.make(parties.identities[LIAR].key, LABELS[K], copy)
-        return [CODEC.encode(Answer(step=K, signed=signed), world.server.session)]
+        return [CODEC.encode(Answer(step=K, signed=signed), exchange.server.session)]
 
-    world.passes = passes
-    world.play()
+    exchange.passes = passes
+    exchange.play()
 
-    assert (K, "BAD_KEY") == world.dropped[LIAR]
-    assert world.expected(world.server.result.included) == world.opened
+    assert (K, "BAD_KEY") == exchange.dropped[LIAR]
+    assert exchange.verdict.summed
 
 
 def test_one_false_complaint_is_a_dispute_and_nobody_goes():
-    world = lie(R2, lambda b: replace(b, complaints=bitmap([0], 5)))
+    exchange = lie(R2, lambda b: replace(b, complaints=bitmap([0], 5)))
 
     assert [SharesDisputed(LIAR, "g0")] == [
-        event for event in world.events if isinstance(event, SharesDisputed)
+        event for event in exchange.events if isinstance(event, SharesDisputed)
     ]
-    assert {} == world.dropped
-    assert world.expected(world.parties.ids) == world.opened
+    assert {} == exchange.dropped
+    assert exchange.parties.ids == exchange.verdict.summed
 
 
 def test_a_false_edge_is_found_named_and_repaired():
-    world = lie(
+    exchange = lie(
         R4,
         lambda b: replace(b, edge_secrets=(ONE,) * len(b.edge_secrets)),
         gateways=6,
         vanish={"g5": "masked_input"},
     )
 
-    assert (R4, "BAD_EDGE") == world.dropped[LIAR]
-    assert world.expected(world.parties.ids[:5]) == world.opened
+    assert (R4, "BAD_EDGE") == exchange.dropped[LIAR]
+    assert exchange.parties.ids[:5] == exchange.verdict.summed
 
 
-def raw(world: World, change: Callable[[Frame], list[bytes]]) -> World:
+def raw(exchange: Exchange, change: Callable[[Frame], list[bytes]]) -> Exchange:
     """Changes what the liar sends, byte by byte."""
-    world.passes = lambda f: change(f) if f.up and f.gateway == LIAR else [f.data]
-    return world.play()
+    exchange.passes = lambda f: change(f) if f.up and f.gateway == LIAR else [f.data]
+    return exchange.play()
 
 
 def vectors_only(change: Callable[[bytes, int], list[bytes]]) -> Callable[[Frame], list[bytes]]:
@@ -197,24 +199,24 @@ FRAMES = {
 
 @pytest.mark.parametrize("name", FRAMES)
 def test_a_bad_frame_drops_its_sender(name):
-    world = raw(World(Parties(5)), vectors_only(FRAMES[name]))
+    exchange = raw(Exchange(Parties(5)), vectors_only(FRAMES[name]))
 
-    assert (R2, "BAD_FRAME") == world.dropped[LIAR]
-    assert world.expected(["g0", "g2", "g3", "g4"]) == world.opened
+    assert (R2, "BAD_FRAME") == exchange.dropped[LIAR]
+    assert OTHERS == exchange.verdict.summed
 
 
 def test_a_frame_may_arrive_twice():
-    world = raw(World(Parties(5)), vectors_only(lambda data, _: [data, data]))
+    exchange = raw(Exchange(Parties(5)), vectors_only(lambda data, _: [data, data]))
 
-    assert {} == world.dropped
-    assert world.expected(world.parties.ids) == world.opened
+    assert {} == exchange.dropped
+    assert exchange.parties.ids == exchange.verdict.summed
 
 
 def test_half_an_upload_is_not_in_the_sum():
-    world = World(Parties(5), vanish={LIAR: "half"}).play()
+    exchange = Exchange(Parties(5), vanish={LIAR: "half"}).play()
 
-    assert (R2, "VANISHED") == world.dropped[LIAR]
-    assert world.expected(["g0", "g2", "g3", "g4"]) == world.opened
+    assert (R2, "VANISHED") == exchange.dropped[LIAR]
+    assert OTHERS == exchange.verdict.summed
 
 
 def test_frames_need_a_header():
@@ -222,10 +224,10 @@ def test_frames_need_a_header():
         vector = type_of(frame.data) == VECTOR
         return [frame.data] if vector or frame.step != R2 else []
 
-    world = raw(World(Parties(5)), change)
+    exchange = raw(Exchange(Parties(5)), change)
 
-    assert (R2, "BAD_FRAME") == world.dropped[LIAR]
-    assert world.expected(["g0", "g2", "g3", "g4"]) == world.opened
+    assert (R2, "BAD_FRAME") == exchange.dropped[LIAR]
+    assert OTHERS == exchange.verdict.summed
 
 
 ANSWERS = {
@@ -240,21 +242,21 @@ ANSWERS = {
 }
 
 
-def signed(frame: Frame, world: World, **changes: Any) -> bytes:
+def signed(frame: Frame, exchange: Exchange, **changes: Any) -> bytes:
     answer = CODEC.decode(frame.data, session=None)
     changed = replace(answer, signed=replace(answer.signed, **changes))
-    return CODEC.encode(changed, world.server.session)
+    return CODEC.encode(changed, exchange.server.session)
 
 
-def resigned(frame: Frame, world: World, body: bytes) -> bytes:
+def resigned(frame: Frame, exchange: Exchange, body: bytes) -> bytes:
     answer = CODEC.decode(frame.data, session=None)
-    key = world.parties.identities[LIAR].key
-    return signed(frame, world, body=body, signature=key.sign(LABELS[answer.step], body))
+    key = exchange.parties.identities[LIAR].key
+    return signed(frame, exchange, body=body, signature=key.sign(LABELS[answer.step], body))
 
 
-def step(frame: Frame, world: World, name: str) -> bytes:
+def step(frame: Frame, exchange: Exchange, name: str) -> bytes:
     return CODEC.encode(
-        replace(CODEC.decode(frame.data, session=None), step=name), world.server.session
+        replace(CODEC.decode(frame.data, session=None), step=name), exchange.server.session
     )
 
 
@@ -265,20 +267,20 @@ def step(frame: Frame, world: World, name: str) -> bytes:
 )
 def test_what_is_no_answer_drops_its_sender(name, phase):
     change, reason = ANSWERS[name]
-    world = World(Parties(5))
+    exchange = Exchange(Parties(5))
 
     def passes(frame: Frame) -> list[bytes]:
         mine = frame.step == phase and type_of(frame.data) != VECTOR
-        return change(frame, world) if mine else [frame.data]
+        return change(frame, exchange) if mine else [frame.data]
 
-    raw(world, passes)
+    raw(exchange, passes)
 
-    assert (phase, reason) == world.dropped[LIAR]
-    assert world.expected(world.server.result.included) == world.opened
+    assert (phase, reason) == exchange.dropped[LIAR]
+    assert exchange.verdict.summed
 
 
 def test_two_headers_are_equivocation():
-    world = World(Parties(5))
+    exchange = Exchange(Parties(5))
 
     def passes(frame: Frame) -> list[bytes]:
         if frame.step != R2 or type_of(frame.data) == VECTOR:
@@ -287,67 +289,72 @@ def test_two_headers_are_equivocation():
             decode(KINDS[R2], CODEC.decode(frame.data, session=None).signed.body),
             complaints=bitmap([0], 5),
         )
-        return [frame.data, resigned(frame, world, encode(other))]
+        return [frame.data, resigned(frame, exchange, encode(other))]
 
-    raw(world, passes)
+    raw(exchange, passes)
 
-    assert (R2, "EQUIVOCATED") == world.dropped[LIAR]
-    assert world.expected(["g0", "g2", "g3", "g4"]) == world.opened
+    assert (R2, "EQUIVOCATED") == exchange.dropped[LIAR]
+    assert OTHERS == exchange.verdict.summed
 
 
 def test_a_farewell_is_a_drop_with_its_reason():
-    world = World(Parties(5)).play_until(R1)
-    world.step()  # everybody's turn comes; the liar leaves instead
-    for event in world.clients[LIAR].abort("power is out"):
-        world.collect(world.server.receive(LIAR, event.frame) if hasattr(event, "frame") else ())
-    world.play()
+    exchange = Exchange(Parties(5)).play_until(R1)
+    exchange.step()  # everybody's turn comes; the liar leaves instead
+    for event in exchange.clients[LIAR].abort("power is out"):
+        if isinstance(event, Send):
+            exchange.send(exchange.deliver(Frame(LIAR, up=True, step=R1, data=event.frame)))
+    exchange.play()
 
-    assert (R1, "ABORTED") == world.dropped[LIAR]
+    assert (R1, "ABORTED") == exchange.dropped[LIAR]
 
 
 @pytest.mark.parametrize(("phase", "needed"), [(K, 4), (R1, 4), (R2, 4), (R3, 4)])
 def test_too_few_answers_end_the_round(phase, needed):
-    world = World(Parties(5), vanish={"g1": phase, "g2": phase}).play()
+    exchange = Exchange(Parties(5), vanish={"g1": phase, "g2": phase}).play()
 
-    assert errors.BelowThreshold is type(world.aborted)
-    assert (3, needed, phase) == (world.aborted.answered, world.aborted.needed, world.aborted.phase)
+    assert errors.BelowThreshold is type(exchange.aborted)
+    assert (3, needed, phase) == (
+        exchange.aborted.answered,
+        exchange.aborted.needed,
+        exchange.aborted.phase,
+    )
 
 
 def test_garbage_in_an_upload_is_detected():
     """A gateway that masks under another seed than it dealt: its mask does not come off."""
     parties = Parties(5)
-    world = World(parties).play_until(R2)
-    secrets = world.clients[LIAR]._client._secrets
+    exchange = Exchange(parties).play_until(R2)
+    secrets = exchange.clients[LIAR]._client._secrets
     committed = secrets["seed"].reveal()
     secrets["seed"] = type(secrets["seed"])(digest(LABELS[K], b"another"))
-    world.play_until(R4)
+    exchange.play_until(R4)
     secrets["seed"] = type(secrets["seed"])(committed)
-    world.play()
+    exchange.play()
 
-    assert errors.AggregateOutOfRange is type(world.aborted)
+    assert errors.AggregateOutOfRange is type(exchange.aborted)
 
 
 def test_good_shares_of_a_wrong_seed_name_their_dealer():
     """The dealer commits to another seed than it shares, and falls silent."""
-    world = lie(
+    exchange = lie(
         R1,
         lambda b: replace(b, seed_commitment=ONE),
         vanish={LIAR: "unmasking"},
     )
 
-    assert errors.InconsistentAnswers is type(world.aborted)
-    assert (LIAR,) == world.aborted.culprits
+    assert errors.InconsistentAnswers is type(exchange.aborted)
+    assert (LIAR,) == exchange.aborted.culprits
 
 
 def test_a_proved_bad_dealer_is_named_when_its_secret_is_missed():
     """It is left out for its bad shares; then a member falls silent that alone knows their edge."""
-    world = lie(
+    exchange = lie(
         R1, lambda b: replace(b, ciphertexts=(b"",) * 6), gateways=7, vanish={"g3": "unmasking"}
     )
 
-    assert (R2, "BAD_DEALER") == world.dropped[LIAR]
-    assert errors.InconsistentAnswers is type(world.aborted)
-    assert (LIAR,) == world.aborted.culprits
+    assert (R2, "BAD_DEALER") == exchange.dropped[LIAR]
+    assert errors.InconsistentAnswers is type(exchange.aborted)
+    assert (LIAR,) == exchange.aborted.culprits
 
 
 def test_shares_off_any_polynomial_name_their_dealer(monkeypatch):
@@ -361,15 +368,15 @@ def test_shares_off_any_polynomial_name_their_dealer(monkeypatch):
         return shares
 
     monkeypatch.setattr(client_module, "split", split)
-    world = World(Parties(5), vanish={LIAR: "unmasking"})
+    exchange = Exchange(Parties(5), vanish={LIAR: "unmasking"})
 
     def passes(frame: Frame) -> list[bytes]:
         nonlocal dealing
         dealing = frame.gateway == LIAR and not frame.up and frame.step == R1
         return [frame.data]
 
-    world.passes = passes
-    world.play()
+    exchange.passes = passes
+    exchange.play()
 
-    assert errors.InconsistentAnswers is type(world.aborted)
-    assert (LIAR,) == world.aborted.culprits
+    assert errors.InconsistentAnswers is type(exchange.aborted)
+    assert (LIAR,) == exchange.aborted.culprits

@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from protocol_sim.parties import VERIFY, Parties
+from protocol_sim.randomness import entropy
 from secagg import encoding
 from secagg.crypto.agreement import public_key
 from secagg.crypto.labels import Label
@@ -44,7 +46,6 @@ from secagg.schemes.masks.messages import (
 )
 from secagg.session import ClientSession
 from secagg.wire import Codec, MessageTable
-from tests.session.harness import VERIFY, Parties, entropy
 
 GARBAGE = SealedShares(ciphertext=bytes(94), seed_share=bytes(32), key_share=bytes(32))
 UNSIGNED = Signed(body=b"\x90", signature=bytes(64))

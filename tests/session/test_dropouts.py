@@ -8,11 +8,15 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
+from protocol_sim.memory import Exchange, points
+from protocol_sim.parties import Parties
 from secagg.errors import BelowThreshold
 from secagg.params import Thresholds
+from secagg.schemes.masks import Masks
 from secagg.thresholds import derive
-from tests.session.harness import POINTS, STEPS, Parties, World, assert_exact
 
+POINTS = tuple(points(Masks(), derive(4), frames=4))
+STEPS = tuple(step.name for step in Masks.steps)
 PHASE_OF = dict(zip(POINTS, POINTS, strict=True)) | dict.fromkeys(
     ("header", "half", "last"), "masked_input"
 )
@@ -49,24 +53,24 @@ def predicted(
 
 
 def check(gateways: int, vanish: Mapping[str, str], **how: object) -> None:
-    world = World(Parties(gateways), vanish=vanish, **how).play()
-    limits = world.settings.thresholds
-    included, below = predicted(limits, world.cohort, vanish)
+    exchange = Exchange(Parties(gateways), vanish=vanish, **how).play()
+    limits = exchange.settings.thresholds
+    included, below = predicted(limits, exchange.cohort, vanish)
 
-    assert [] == world.refused
+    assert [] == exchange.refused
     if included is not None:
-        phases = {name: phase for name, (phase, _) in world.dropped.items()}
+        phases = {name: phase for name, (phase, _) in exchange.dropped.items()}
         assert {name: PHASE_OF[point] for name, point in vanish.items()} == phases
-        assert_exact(world)
-        assert included == world.server.result.included
+        assert exchange.verdict.summed
+        assert included == exchange.included
     else:
         assert len(vanish) > limits.max_dropouts
-        error = world.aborted
+        error = exchange.aborted
         assert isinstance(error, BelowThreshold)
         assert below == (error.answered, error.needed, error.phase)
-        assert world.server._server.opened is None
-    for name in set(world.cohort) - set(vanish):
-        assert {} == world.clients[name]._client._secrets
+        assert exchange.server._server.opened is None
+    for name in set(exchange.cohort) - set(vanish):
+        assert {} == exchange.clients[name]._client._secrets
 
 
 @pytest.mark.parametrize("gateways", [3, 4, 5])
@@ -120,7 +124,7 @@ def test_wider_thresholds_survive_more() -> None:
     parties = Parties(9)
     limits = {"max_colluding": 1, "max_dropouts": 3}
     vanish = {"g0": "half", "g4": "consistency", "g8": "unmasking"}
-    world = World(parties, settings=parties.settings(limits=limits), vanish=vanish).play()
+    exchange = Exchange(parties, settings=parties.settings(limits=limits), vanish=vanish).play()
 
-    assert_exact(world)
-    assert tuple(f"g{i}" for i in range(1, 9)) == world.server.result.included
+    assert exchange.verdict.summed
+    assert tuple(f"g{i}" for i in range(1, 9)) == exchange.included

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -10,21 +11,52 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 from msgspec import structs
 
+from protocol_sim.memory import Exchange, points
+from protocol_sim.parties import Parties
+from protocol_sim.play import Frame
 from secagg import encoding
 from secagg.crypto.labels import Label
 from secagg.errors import AggregateOutOfRange, InconsistentAnswers, WireError
 from secagg.params import Struct
 from secagg.protocol.events import GatewayDropped, Send, SharesDisputed
 from secagg.protocol.messages import COMMON, Abort, Answer, Signed
+from secagg.schemes.masks import Masks
 from secagg.schemes.masks.messages import MESSAGES, STEPS
 from secagg.session.client import ABORT
+from secagg.thresholds import derive
 from secagg.wire import VECTOR, Codec, MessageTable, type_of, vector_frame_parts
-from tests.session.harness import POINTS, Frame, Parties, World, assert_exact
 from tests.strategies import altered, flipped, machine_settings
 
+POINTS = tuple(points(Masks(), derive(4), frames=4))
 CODEC = Codec(MessageTable(dict(COMMON) | dict(MESSAGES)))
 WORDS = ("zeros", "random", "large", "check")
 STEP_OF = {step.name: step for step in STEPS}
+
+
+class Babble(Exchange):
+    """One gateway may upload good masks and tags over words that no codec makes.
+
+    Args:
+        liar: name.
+        words: one of `WORDS`; None for its honest ones.
+    """
+
+    def __init__(self, parties: Parties, liar: str, words: str | None, **options: Any) -> None:
+        super().__init__(parties, **options)
+        self.liar, self.words = liar, words
+
+    def upload(self, name: str) -> Iterator[Send]:
+        if self.words is None or name != self.liar:
+            return super().upload(name)
+        last, draw = len(self.settings.vectors) - 1, np.random.default_rng(1)
+
+        def fill(vector: int, _first: int, out: np.ndarray) -> None:
+            out[:] = {"large": 2**62, "check": int(vector == last)}.get(self.words, 0)
+            if self.words == "random":
+                out[:] = draw.integers(0, 2**64, len(out), np.uint64)
+
+        client = self.clients[name]._client
+        return (Send(None, frame) for frame in client.upload(lambda: fill, bytes(32)))
 
 
 class LyingGateway(RuleBasedStateMachine):
@@ -33,7 +65,7 @@ class LyingGateway(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.signed_a_lie = False
-        self.world: World | None = None
+        self.exchange: Exchange | None = None
 
     @initialize(
         liar=st.sampled_from(["g0", "g2", "g4"]),
@@ -56,65 +88,60 @@ class LyingGateway(RuleBasedStateMachine):
         self.liar, self.words = liar, words
         parties = Parties(7 if gone else 5)
         vanish = {"g1": gone} if gone else {}
-        world = World(
-            parties, vanish=vanish, interleaved=interleaved, max_in_flight=1, keep_log=True
-        )
-        honestly = world.upload
-        if words is not None:
-            world.upload = lambda name: (self.anything if name == liar else honestly)(name)
-        self.world = world
-        world.play_until(prefix)
+        self.exchange = Babble(
+            parties, liar, words, vanish=vanish, interleaved=interleaved, max_in_flight=1
+        ).play_until(prefix)
         for _ in range(deliveries):
-            self.world.step()
+            self.exchange.step()
 
     # -- honest moves ------------------------------------------------------------------------------
 
     @rule(moves=st.integers(1, 12))
     def go_on(self, moves: int) -> None:
         for _ in range(moves):
-            self.world.step()
+            self.exchange.step()
 
     # -- hostile moves: each leaves the honest gateways' frames alone ------------------------------
 
     def pending(self) -> list[int]:
         """Places of the liar's frames that are under way."""
-        frames = enumerate(self.world.pending)
+        frames = enumerate(self.exchange.pending)
         return [place for place, frame in frames if frame.up and frame.gateway == self.liar]
 
     def say(self, data: bytes, at: int | None = None) -> None:
-        frame = Frame(self.liar, up=True, step=self.world.server.phase, data=data)
+        frame = Frame(self.liar, up=True, step=self.exchange.server.phase, data=data)
         if at is None:
-            self.world.pending.append(frame)
+            self.exchange.pending.append(frame)
         else:
-            self.world.pending[at] = frame
+            self.exchange.pending[at] = frame
 
-    @precondition(lambda self: self.world and self.pending())
+    @precondition(lambda self: self.exchange and self.pending())
     @rule()
     def keep_silent(self) -> None:
-        del self.world.pending[self.pending()[-1]]
+        del self.exchange.pending[self.pending()[-1]]
 
-    @precondition(lambda self: self.world and self.pending())
+    @precondition(lambda self: self.exchange and self.pending())
     @rule()
     def say_it_twice(self) -> None:
         at = self.pending()[0]
-        self.world.pending.insert(at, self.world.pending[at])
+        self.exchange.pending.insert(at, self.exchange.pending[at])
 
-    @precondition(lambda self: self.world and len(self.pending()) > 1)
+    @precondition(lambda self: self.exchange and len(self.pending()) > 1)
     @rule()
     def say_it_in_another_order(self) -> None:
         places = self.pending()
-        pending = self.world.pending
+        pending = self.exchange.pending
         pending[places[0]], pending[places[-1]] = pending[places[-1]], pending[places[0]]
 
     @rule(at=st.integers(0, 300))
     def say_what_somebody_said_before(self, at: int) -> None:
-        said = [frame for frame in self.world.log if frame.up]
+        said = [frame for frame in self.exchange.log if frame.up]
         if said:
             self.say(bytes(said[-1 - at % len(said)].data))
 
     @rule(at=st.integers(0, 300))
     def send_a_request_back(self, at: int) -> None:
-        heard = [frame for frame in self.world.log if not frame.up]
+        heard = [frame for frame in self.exchange.log if not frame.up]
         if heard:
             self.say(bytes(heard[-1 - at % len(heard)].data))
 
@@ -122,37 +149,37 @@ class LyingGateway(RuleBasedStateMachine):
     def say_nothing_known(self, data: bytes) -> None:
         self.say(data)
 
-    @precondition(lambda self: self.world and self.pending())
+    @precondition(lambda self: self.exchange and self.pending())
     @rule(data=st.data())
     def flip_a_bit(self, data: st.DataObject) -> None:
         at = self.pending()[0]
-        self.say(data.draw(flipped(bytes(self.world.pending[at].data))), at)
+        self.say(data.draw(flipped(bytes(self.exchange.pending[at].data))), at)
 
     @rule(reason=st.text(max_size=10))
     def leave(self, reason: str) -> None:
-        session = self.world.server.session
+        session = self.exchange.server.session
         self.sign(ABORT, Label.SIGN_ABORT, Abort(session=session, reason=reason))
 
     def sign(self, step: str, label: Label, body: Struct, at: int | None = None) -> None:
-        key = self.world.parties.identities[self.liar].key
+        key = self.exchange.parties.identities[self.liar].key
         # past the checks of `encode`, which no liar runs
         raw = msgspec.msgpack.encode(body)
         answer = Answer(step=step, signed=Signed(body=raw, signature=key.sign(label, raw)))
-        self.say(CODEC.encode(answer, self.world.server.session), at)
+        self.say(CODEC.encode(answer, self.exchange.server.session), at)
 
-    @precondition(lambda self: self.world and self.signable())
+    @precondition(lambda self: self.exchange and self.signable())
     @rule(data=st.data())
     def sign_a_lie(self, data: st.DataObject) -> None:
         """The answer under way with one field of its body changed, and a good signature."""
         at = self.signable()[0]
-        self.lie(answer_of(self.world.pending[at].data), at, data)
+        self.lie(answer_of(self.exchange.pending[at].data), at, data)
 
     @rule(at=st.integers(0, 40), data=st.data())
     def sign_a_lie_afterwards(self, at: int, data: st.DataObject) -> None:
         """Another version of something that it has said before."""
         said = [
             frame
-            for frame in self.world.log
+            for frame in self.exchange.log
             if frame.up and frame.gateway == self.liar and answer_of(frame.data)
         ]
         if said:
@@ -167,49 +194,39 @@ class LyingGateway(RuleBasedStateMachine):
         self.sign(answer.step, step.label, structs.replace(body, **{name: value}), at)
 
     def signable(self) -> list[int]:
-        pending = self.world.pending
+        pending = self.exchange.pending
         return [at for at in self.pending() if answer_of(pending[at].data)]
 
     # -- the end -----------------------------------------------------------------------------------
 
     def teardown(self) -> None:
-        if self.world is None:
+        if self.exchange is None:
             return
-        world = self.world.play()
-        for event in world.events:
+        exchange = self.exchange.play()
+        for event in exchange.events:
             if isinstance(event, GatewayDropped):
-                assert event.id == self.liar or event.id in world.vanish
+                assert event.id == self.liar or event.id in exchange.allowed
             if isinstance(event, SharesDisputed):
                 assert self.liar in {event.holder, event.dealer}
-        error = world.aborted
+        error = exchange.aborted
         if error is None:
-            self.assert_exact(world)
+            self.assert_exact(exchange)
         else:
             assert self.signed_a_lie or self.words
             assert isinstance(error, (AggregateOutOfRange, InconsistentAnswers)), error
             assert {self.liar}.issuperset(getattr(error, "culprits", ()))
 
-    def assert_exact(self, world: World) -> None:
-        included = world.server.result.included
-        assert set(world.cohort) - {self.liar} - set(world.vanish) <= set(included)
+    def assert_exact(self, exchange: Exchange) -> None:
+        included = exchange.included
+        assert set(exchange.cohort) - {self.liar} - set(exchange.allowed) <= set(included)
         if self.words is None or self.liar not in included:
-            assert_exact(world)
+            assert exchange.verdict.summed
         else:
             # zeros are an input like any other; nothing else passes
             assert "zeros" == self.words
-            assert world.expected(set(included) - {self.liar}) == world.opened
-
-    def anything(self, name: str) -> Iterator[Send]:
-        """Frames with good masks and tags over words that no codec makes."""
-        last, draw = len(self.world.settings.vectors) - 1, np.random.default_rng(1)
-
-        def fill(vector: int, _first: int, out: np.ndarray) -> None:
-            out[:] = {"large": 2**62, "check": int(vector == last)}.get(self.words, 0)
-            if self.words == "random":
-                out[:] = draw.integers(0, 2**64, len(out), np.uint64)
-
-        client = self.world.clients[name]._client
-        return (Send(None, frame) for frame in client.upload(lambda: fill, bytes(32)))
+            others = [name for name in included if name != self.liar]
+            right = exchange.parties.expected(exchange.server._server.round, others)
+            np.testing.assert_equal(exchange.opened, right)
 
 
 def answer_of(data: bytes) -> Answer | None:
@@ -239,7 +256,7 @@ def test_a_garbled_word_inside_an_authentic_frame_is_found() -> None:
             data[40] ^= 1
         return (bytes(data),)
 
-    world = World(Parties(5), passes=passes).play()
+    exchange = Exchange(Parties(5), passes=passes).play()
 
-    assert_exact(world)
-    assert {"g2": ("masked_input", "BAD_FRAME")} == world.dropped
+    assert exchange.verdict.summed
+    assert {"g2": ("masked_input", "BAD_FRAME")} == exchange.dropped

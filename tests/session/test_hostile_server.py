@@ -7,13 +7,15 @@ from collections.abc import Collection
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from protocol_sim.parties import Parties
 from secagg.errors import ForeignSession, LocalProtocolError, StaleRound, WireError
 from secagg.protocol.events import Aborted, Completed, Send, UpdateDue
+from secagg.schemes.masks import Masks
 from secagg.wire import session_of
 from tests.session.deceit import CODEC, Deceit, View
-from tests.session.harness import STEPS, Parties, metrics, update, weight
 from tests.strategies import flipped, machine_settings, subsets
 
+STEPS = tuple(step.name for step in Masks.steps)
 GATEWAYS = st.integers(0, 3)
 SESSIONS = st.sampled_from([0, 0, 0, 1])
 """Two sessions of one round; the attacks are mostly inside the first."""
@@ -147,9 +149,12 @@ class LyingServer(RuleBasedStateMachine):
         """The gateway's own application uploads, or tries to once more."""
         if position == self.corrupt:
             return
+        name = self.parties.ids[position]
         try:
             sends = self.clients[s, position].upload(
-                update(position), weight(position), metrics=metrics(position)
+                self.parties.update(name),
+                self.parties.weight(name),
+                metrics=self.parties.metrics(name),
             )
             for _ in range(frames):
                 if next(sends, None) is not None:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import pytest
 
+from protocol_sim.memory import Exchange
+from protocol_sim.parties import Parties
 from secagg.errors import (
     ForeignSession,
     LocalProtocolError,
@@ -18,9 +20,11 @@ from secagg.params import SessionParams
 from secagg.protocol.events import Aborted, Event, GatewayDropped, Send
 from secagg.protocol.messages import DropReason, sign_session
 from secagg.protocol.policy import Policy
+from secagg.schemes.masks import Masks
 from secagg.session import session_of
 from tests.session.deceit import CODEC
-from tests.session.harness import STEPS, Parties, World, assert_exact
+
+STEPS = tuple(step.name for step in Masks.steps)
 
 
 def version_two(frame: bytes) -> bytes:
@@ -47,39 +51,39 @@ BROKEN: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("broken", BROKEN)
 def test_a_broken_frame_changes_nothing_at_a_gateway(broken: str, step: str) -> None:
-    world = World(Parties(4)).play_until(step)
-    frame = next(f for f in world.pending if f.gateway == "g0" and not f.up)
+    exchange = Exchange(Parties(4)).play_until(step)
+    frame = next(f for f in exchange.pending if f.gateway == "g0" and not f.up)
     with pytest.raises(WireError):
-        world.clients["g0"].receive(BROKEN[broken](frame.data))
+        exchange.clients["g0"].receive(BROKEN[broken](frame.data))
 
-    assert_exact(world.play())
-    assert {} == world.dropped
+    assert exchange.play().verdict.summed
+    assert {} == exchange.dropped
 
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("broken", BROKEN)
 def test_a_broken_frame_drops_its_sender_at_the_server(broken: str, step: str) -> None:
-    world = World(Parties(4)).play_until(step)
-    while not any(f.up and f.gateway == "g0" for f in world.pending):
-        world.step()
-    frame = next(f for f in world.pending if f.gateway == "g0" and f.up)
-    world.pending.remove(frame)
-    world.collect(world.server.receive("g0", BROKEN[broken](frame.data)))
-    world.pending.append(frame)
-    world.play()
+    exchange = Exchange(Parties(4)).play_until(step)
+    while not any(f.up and f.gateway == "g0" for f in exchange.pending):
+        exchange.step()
+    frame = next(f for f in exchange.pending if f.gateway == "g0" and f.up)
+    exchange.pending.remove(frame)
+    exchange.send(exchange.deliver(frame._replace(data=BROKEN[broken](frame.data))))
+    exchange.pending.append(frame)
+    exchange.play()
     # a vector frame is well formed where uploads are expected, or else nobody waits for it
     ignored = broken == "vector out of nowhere" and step != "masked_input"
 
-    assert_exact(world)
+    assert exchange.verdict.summed
     reasons = {"MALFORMED", "BAD_FRAME"}
-    assert ignored or (step == world.dropped["g0"][0] and world.dropped["g0"][1] in reasons)
+    assert ignored or (step == exchange.dropped["g0"][0] and exchange.dropped["g0"][1] in reasons)
 
 
 def test_frames_of_another_session_are_routed_not_mixed() -> None:
     parties = Parties(4)
-    one, two = World(parties, number=1), World(parties, number=2)
-    for world in (one, two):
-        world.play_until("share_keys")
+    one, two = Exchange(parties, number=1), Exchange(parties, number=2)
+    for exchange in (one, two):
+        exchange.play_until("share_keys")
     request = next(f for f in one.pending if f.gateway == "g0")
     answers = list(one.clients["g0"].receive(request.data))
 
@@ -88,29 +92,29 @@ def test_frames_of_another_session_are_routed_not_mixed() -> None:
         two.clients["g0"].receive(request.data)
     with pytest.raises(LocalProtocolError, match="route by session_of"):
         two.server.receive("g0", answers[0].frame)
-    for world in (one, two):
-        assert_exact(world.play())
-        assert {} == world.dropped
+    for exchange in (one, two):
+        assert exchange.play().verdict.summed
+        assert {} == exchange.dropped
 
 
 def test_a_gateway_is_never_sent_an_answer() -> None:
-    world = World(Parties(4)).play_until("share_keys")
-    answer = next(frame for frame in world.log if frame.up)
+    exchange = Exchange(Parties(4)).play_until("share_keys")
+    answer = next(frame for frame in exchange.log if frame.up)
     with pytest.raises(WireError, match="never sent Answer"):
-        world.clients["g1"].receive(answer.data)
-    assert_exact(world.play())
+        exchange.clients["g1"].receive(answer.data)
+    assert exchange.play().verdict.summed
 
 
 # -- announcements that a gateway refuses ----------------------------------------------------------
 
 
-def announced(world: World, **changes: object) -> list[Event]:
+def announced(exchange: Exchange, **changes: object) -> list[Event]:
     """What a gateway makes of an announcement with other parameters, well signed."""
-    params: SessionParams = world.server._server.params
-    key = world.parties.orchestrator.key
+    params: SessionParams = exchange.server._server.params
+    key = exchange.parties.orchestrator.key
     fields = {name: getattr(params, name) for name in params.__struct_fields__} | changes
-    frame = CODEC.encode(sign_session(key, SessionParams(**fields)), world.server.session)
-    return list(world.clients["g0"].receive(frame))
+    frame = CODEC.encode(sign_session(key, SessionParams(**fields)), exchange.server.session)
+    return list(exchange.clients["g0"].receive(frame))
 
 
 @pytest.mark.parametrize(
@@ -127,7 +131,7 @@ def announced(world: World, **changes: object) -> list[Event]:
 def test_other_parameters_end_the_session(
     changes: dict[str, object], error: type[SecAggError]
 ) -> None:
-    farewell, aborted = announced(World(Parties(4)), **changes)
+    farewell, aborted = announced(Exchange(Parties(4)), **changes)
 
     assert isinstance(aborted, Aborted)
     assert error is type(aborted.reason)
@@ -137,25 +141,25 @@ def test_other_parameters_end_the_session(
 @pytest.mark.parametrize("most", [0, 1])
 def test_gateways_with_another_roster_take_no_part(most: int) -> None:
     """D = 1 may hold another roster; more end the round in its first phase."""
-    world = World(Parties(4))
+    exchange = Exchange(Parties(4))
     newer = Parties(4, epoch=2).roster
-    for name in world.cohort[: most + 1]:
-        world.clients[name] = world.parties.client(name, roster=newer)
-    world.play()
+    for name in exchange.cohort[: most + 1]:
+        exchange.clients[name] = exchange.parties.client(name, roster=newer)
+    exchange.play()
 
-    expected = dict.fromkeys(world.cohort[: most + 1], ("advertise_keys", "ABORTED"))
-    assert expected == world.dropped
-    assert ("done", "aborted")[most] == world.server.phase
-    details = [event.detail for event in world.events if isinstance(event, GatewayDropped)]
+    expected = dict.fromkeys(exchange.cohort[: most + 1], ("advertise_keys", "ABORTED"))
+    assert expected == exchange.dropped
+    assert ("done", "aborted")[most] == exchange.server.phase
+    details = [event.detail for event in exchange.events if isinstance(event, GatewayDropped)]
     assert all("another roster" in detail for detail in details)
 
 
 def test_a_policy_speaks_before_a_key_leaves() -> None:
-    world = World(Parties(5))
-    world.clients["g2"] = world.parties.client("g2", policy=Policy(min_gateways=6))
-    world.play()
+    exchange = Exchange(Parties(5))
+    exchange.clients["g2"] = exchange.parties.client("g2", policy=Policy(min_gateways=6))
+    exchange.play()
 
-    assert_exact(world)
-    (drop,) = [event for event in world.events if isinstance(event, GatewayDropped)]
+    assert exchange.verdict.summed
+    (drop,) = [event for event in exchange.events if isinstance(event, GatewayDropped)]
     assert ("g2", DropReason.ABORTED) == (drop.id, drop.reason)
     assert "PolicyViolation" in drop.detail

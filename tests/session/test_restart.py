@@ -9,14 +9,18 @@ from pathlib import Path
 
 import pytest
 
+from protocol_sim.memory import Exchange
+from protocol_sim.parties import Parties
+from protocol_sim.play import Frame
 from secagg.errors import BelowThreshold, LocalProtocolError, StaleRound, StateLost
 from secagg.protocol.events import Aborted, Send, UpdateDue
 from secagg.protocol.journal import Journal, MemoryJournal, SQLiteJournal
 from secagg.protocol.messages import Answer
+from secagg.schemes.masks import Masks
 from secagg.wire import VECTOR, type_of
 from tests.session.deceit import CODEC
-from tests.session.harness import STEPS, Frame, Parties, World, assert_exact, metrics, update
 
+STEPS = tuple(step.name for step in Masks.steps)
 VICTIM = "g1"
 DURABLE = STEPS[1:]
 """From the first share on."""
@@ -41,10 +45,10 @@ def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reopen]:
         journal.close()
 
 
-class CrashingWorld(World):
+class CrashingExchange(Exchange):
     """The victim dies when it has answered one request, before or after the answer has left."""
 
-    def crash_at(self, step: str, *, left: bool, reopen: Reopen) -> CrashingWorld:
+    def crash_at(self, step: str, *, left: bool, reopen: Reopen) -> CrashingExchange:
         self.reopen, self.crashes = reopen, 0
         self.parties.journals[VICTIM] = reopen(None)
         self.clients[VICTIM] = self.parties.client(VICTIM, self.number)
@@ -55,19 +59,22 @@ class CrashingWorld(World):
                     if isinstance(event, Send):
                         self.said.append(bytes(event.frame))
                         if left:
-                            self.to_server(VICTIM, event)
-                self.restart()
+                            self.speak(event)
+                self.crash()
             return (frame.data,)
 
         self.said: list[bytes] = []
         self.passes = passes
         return self
 
-    def restart(self) -> None:
+    def crash(self) -> None:
         self.crashes += 1
-        self.uploads.pop(VICTIM, None)
         self.parties.journals[VICTIM] = self.reopen(self.parties.journals[VICTIM])
-        self.clients[VICTIM] = self.parties.client(VICTIM, self.number, "life", self.crashes)
+        self.restart(VICTIM, self.crashes)
+
+    def speak(self, send: Send) -> None:
+        """One frame of the victim leaves."""
+        self.send([Frame(VICTIM, up=True, step=self.server.phase, data=bytes(send.frame))])
 
     def answers(self, step: str) -> set[bytes]:
         """What the victim has answered to a step, over all its lives."""
@@ -77,10 +84,10 @@ class CrashingWorld(World):
         return {data for answer, data in decoded if answer.step == step}
 
 
-def refuses_the_round(world: World) -> None:
+def refuses_the_round(exchange: Exchange) -> None:
     """Another session of the same round gets nothing out of the victim."""
-    other = World(world.parties, number=2, settings=world.parties.settings(1))
-    other.start()
+    other = Exchange(exchange.parties, number=2, settings=exchange.parties.settings(1))
+    other.play_until(STEPS[0])
     announce = next(frame for frame in other.pending if frame.gateway == VICTIM)
     farewell, aborted = other.clients[VICTIM].receive(announce.data)
 
@@ -94,7 +101,7 @@ def refuses_the_round(world: World) -> None:
 def test_after_a_restart_the_same_bytes_or_absence(
     step: str, *, left: bool, reopen: Reopen
 ) -> None:
-    world = CrashingWorld(Parties(4)).crash_at(step, left=left, reopen=reopen).play()
+    exchange = CrashingExchange(Parties(4)).crash_at(step, left=left, reopen=reopen).play()
     following = STEPS[min(STEPS.index(step) + 1, 4)]
     # it holds no secret any more: the next new question, if there is one, finds it absent
     if step == "masked_input":
@@ -104,92 +111,94 @@ def test_after_a_restart_the_same_bytes_or_absence(
     else:
         expected = {VICTIM: (following, "ABORTED")}
 
-    assert_exact(world)
-    assert 1 == world.crashes
-    assert expected == world.dropped
+    assert exchange.verdict.summed
+    assert 1 == exchange.crashes
+    assert expected == exchange.dropped
     for name in STEPS:
-        assert len(world.answers(name)) <= 1
-    assert len(world.answers(step)) == 1
-    counted = VICTIM in world.server.result.included
+        assert len(exchange.answers(name)) <= 1
+    assert len(exchange.answers(step)) == 1
+    counted = VICTIM in exchange.included
     assert (step in {"consistency", "unmasking"}) == counted
 
 
 def test_keys_that_have_not_left_may_be_others(reopen: Reopen) -> None:
     """Nothing has been shared under them yet: this answer is not journalled."""
-    world = CrashingWorld(Parties(4)).crash_at("advertise_keys", left=False, reopen=reopen).play()
+    exchange = CrashingExchange(Parties(4)).crash_at("advertise_keys", left=False, reopen=reopen)
+    exchange.play()
 
-    assert_exact(world)
-    assert {} == world.dropped
-    assert 2 == len(world.answers("advertise_keys"))
+    assert exchange.verdict.summed
+    assert {} == exchange.dropped
+    assert 2 == len(exchange.answers("advertise_keys"))
 
 
 def test_keys_that_have_left_are_not_exchanged(reopen: Reopen) -> None:
-    world = CrashingWorld(Parties(4)).crash_at("advertise_keys", left=True, reopen=reopen).play()
+    exchange = CrashingExchange(Parties(4)).crash_at("advertise_keys", left=True, reopen=reopen)
+    exchange.play()
 
-    assert_exact(world)
-    assert {VICTIM: ("share_keys", "ABORTED")} == world.dropped
-    assert set() == world.answers("share_keys")
+    assert exchange.verdict.summed
+    assert {VICTIM: ("share_keys", "ABORTED")} == exchange.dropped
+    assert set() == exchange.answers("share_keys")
 
 
 @pytest.mark.parametrize("frames", range(6))
 def test_a_death_in_the_middle_of_the_upload(frames: int, reopen: Reopen) -> None:
     """0 frames: the round is claimed and nothing has left."""
-    world = CrashingWorld(Parties(4)).crash_at("", left=True, reopen=reopen)
-    world.play_until("masked_input")
-    while VICTIM not in world.uploads:
-        world.step()
-    sends = list(world.uploads.pop(VICTIM))
+    exchange = CrashingExchange(Parties(4)).crash_at("", left=True, reopen=reopen)
+    exchange.play_until("masked_input")
+    while VICTIM not in exchange.uploads:
+        exchange.step()
+    sends = list(exchange.uploads.pop(VICTIM))
     for send in sends[:frames]:
-        world.to_server(VICTIM, send)
-    world.restart()
-    request = next(f.data for f in reversed(world.log) if f.gateway == VICTIM and not f.up)
-    assert [] == [e for e in world.clients[VICTIM].receive(request) if isinstance(e, UpdateDue)]
+        exchange.speak(send)
+    exchange.crash()
+    request = next(f.data for f in reversed(exchange.log) if f.gateway == VICTIM and not f.up)
+    assert [] == [e for e in exchange.clients[VICTIM].receive(request) if isinstance(e, UpdateDue)]
     with pytest.raises(LocalProtocolError, match="no upload is due"):
-        world.upload(VICTIM)
-    world.play()
+        exchange.upload(VICTIM)
+    exchange.play()
 
     assert 5 == len(sends)
-    assert_exact(world)
-    assert (frames == 5) == (VICTIM in world.server.result.included)
-    assert {VICTIM} == set(world.dropped)
-    assert {"masked_input", "consistency"} >= {world.dropped[VICTIM][0]}
+    assert exchange.verdict.summed
+    assert (frames == 5) == (VICTIM in exchange.included)
+    assert {VICTIM} == set(exchange.dropped)
+    assert {"masked_input", "consistency"} >= {exchange.dropped[VICTIM][0]}
     for name in STEPS:
-        assert len(world.answers(name)) <= 1
-    refuses_the_round(world)
+        assert len(exchange.answers(name)) <= 1
+    refuses_the_round(exchange)
 
 
 def test_a_round_that_was_not_spent_is_open_to_another_session(reopen: Reopen) -> None:
     parties = Parties(4)
-    world = CrashingWorld(parties).crash_at("share_keys", left=True, reopen=reopen).play()
-    assert VICTIM in world.dropped
+    exchange = CrashingExchange(parties).crash_at("share_keys", left=True, reopen=reopen).play()
+    assert VICTIM in exchange.dropped
     for name in parties.ids[:1] + parties.ids[2:]:
         parties.journals[name] = MemoryJournal()
-    again = World(parties, number=2, settings=parties.settings(1)).play()
+    again = Exchange(parties, number=2, settings=parties.settings(1)).play()
 
-    assert_exact(again)
+    assert again.verdict.summed
     assert VICTIM in again.server.result.included
 
 
 def test_a_restart_between_rounds_forgets_nothing(reopen: Reopen) -> None:
     parties = Parties(4)
-    world = CrashingWorld(parties).crash_at("", left=True, reopen=reopen).play()
-    assert_exact(world)
-    world.restart()
+    exchange = CrashingExchange(parties).crash_at("", left=True, reopen=reopen).play()
+    assert exchange.verdict.summed
+    exchange.crash()
 
-    refuses_the_round(world)
-    following = World(parties, number=2).play()
-    assert_exact(following)
+    refuses_the_round(exchange)
+    following = Exchange(parties, number=2).play()
+    assert following.verdict.summed
     assert parties.ids == following.server.result.included
 
 
 @pytest.mark.parametrize("step", DURABLE)
 def test_a_fresh_journal_is_absence(step: str) -> None:
     """Who has lost everything answers nothing in this session."""
-    world = World(Parties(4)).play_until(step)
-    request = next(f for f in world.pending if f.gateway == VICTIM and not f.up)
-    world.parties.journals[VICTIM] = MemoryJournal()
-    world.clients[VICTIM] = world.parties.client(VICTIM, "another life")
-    farewell, aborted = world.clients[VICTIM].receive(request.data)
+    exchange = Exchange(Parties(4)).play_until(step)
+    request = next(f for f in exchange.pending if f.gateway == VICTIM and not f.up)
+    exchange.parties.journals[VICTIM] = MemoryJournal()
+    exchange.clients[VICTIM] = exchange.parties.client(VICTIM, "another life")
+    farewell, aborted = exchange.clients[VICTIM].receive(request.data)
 
     assert "abort" == CODEC.decode(farewell.frame, session=None).step
     assert isinstance(aborted.reason, StateLost)
@@ -197,18 +206,18 @@ def test_a_fresh_journal_is_absence(step: str) -> None:
 
 @pytest.mark.parametrize("times", [1, 3])
 def test_many_restarts_in_one_step(times: int, reopen: Reopen) -> None:
-    world = CrashingWorld(Parties(4)).crash_at("", left=True, reopen=reopen)
-    world.play_until("unmasking")
-    request = next(f for f in world.pending if f.gateway == VICTIM and not f.up)
+    exchange = CrashingExchange(Parties(4)).crash_at("", left=True, reopen=reopen)
+    exchange.play_until("unmasking")
+    request = next(f for f in exchange.pending if f.gateway == VICTIM and not f.up)
     answers = set()
     for _ in range(times):
-        events = list(world.clients[VICTIM].receive(request.data))
+        events = list(exchange.clients[VICTIM].receive(request.data))
         answers.add(bytes(events[0].frame))
-        world.restart()
-    world.play()
+        exchange.crash()
+    exchange.play()
 
-    assert_exact(world)
-    assert 1 == len(answers | world.answers("unmasking"))
+    assert exchange.verdict.summed
+    assert 1 == len(answers | exchange.answers("unmasking"))
 
 
 def test_a_journal_out_of_a_backup_opens_nothing_of_others(tmp_path: Path) -> None:
@@ -218,16 +227,16 @@ def test_a_journal_out_of_a_backup_opens_nothing_of_others(tmp_path: Path) -> No
     parties = Parties(4)
     path, backup = tmp_path / "journal.db", tmp_path / "backup.db"
     parties.journals[VICTIM] = journal = SQLiteJournal(path)
-    assert_exact(World(parties, number=1).play())
+    assert Exchange(parties, number=1).play().verdict.summed
     journal.close()
     shutil.copy(path, backup)
     with SQLiteJournal(path) as journal:
         parties.journals[VICTIM] = journal
-        assert_exact(World(parties, number=2).play())
+        assert Exchange(parties, number=2).play().verdict.summed
     shutil.copy(backup, path)
     with SQLiteJournal(path) as journal:
         parties.journals[VICTIM] = journal
-        again = World(parties, number=3, settings=parties.settings(2)).play()
+        again = Exchange(parties, number=3, settings=parties.settings(2)).play()
         answered = [frame for frame in again.log if frame.up and frame.gateway == VICTIM]
         decoded = [CODEC.decode(frame.data, session=None) for frame in answered]
 
@@ -239,21 +248,21 @@ def test_a_journal_out_of_a_backup_opens_nothing_of_others(tmp_path: Path) -> No
         for name in {*parties.ids} - {VICTIM}:
             reasons = [e.reason for e in again.client_events[name] if isinstance(e, Aborted)]
             assert isinstance(reasons[0], StaleRound)
-        assert_exact(World(parties, number=4).play())
+        assert Exchange(parties, number=4).play().verdict.summed
 
 
 def test_the_journal_is_asked_before_the_caller_is(reopen: Reopen) -> None:
     """An upload that the journal refuses leaves nothing and ends the session."""
     parties = Parties(4)
-    world = CrashingWorld(parties).crash_at("", left=True, reopen=reopen)
-    world.play_until("masked_input")
-    request = next(f for f in world.pending if f.gateway == VICTIM and not f.up)
-    list(world.clients[VICTIM].receive(request.data))
+    exchange = CrashingExchange(parties).crash_at("", left=True, reopen=reopen)
+    exchange.play_until("masked_input")
+    request = next(f for f in exchange.pending if f.gateway == VICTIM and not f.up)
+    list(exchange.clients[VICTIM].receive(request.data))
     parties.journals[VICTIM].store_upload(parties.roster.hash(), 1, bytes(32))
-    client = world.clients[VICTIM]
+    client = exchange.clients[VICTIM]
 
     with pytest.raises(StaleRound):
-        client.upload(update(1), 1.0, metrics=metrics(1))
+        exchange.upload(VICTIM)
     assert {} == client._client._secrets
     with pytest.raises(LocalProtocolError, match="over"):
         client.receive(request.data)

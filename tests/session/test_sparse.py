@@ -9,6 +9,9 @@ import msgspec
 import numpy as np
 import pytest
 
+from protocol_sim.memory import Exchange, points
+from protocol_sim.parties import Parties
+from protocol_sim.play import Frame
 from secagg import errors
 from secagg.crypto.prg_fast import add_masks
 from secagg.crypto.shamir import combine_each
@@ -20,10 +23,11 @@ from secagg.schemes.masks.client import MasksClient
 from secagg.schemes.masks.keys import self_key, stream_starts
 from secagg.schemes.masks.messages import MESSAGES
 from secagg.schemes.masks.server import MasksServer
-from secagg.thresholds import neighbours
+from secagg.thresholds import derive, neighbours
 from secagg.wire import VECTOR, Codec, MessageTable, type_of, vector_frame_parts
-from tests.session.harness import POINTS, STEPS, Frame, Parties, World, assert_exact, coordinates
 
+POINTS = tuple(points(Masks(), derive(4), frames=4))
+STEPS = tuple(step.name for step in Masks.steps)
 replace = msgspec.structs.replace
 CODEC = Codec(MessageTable(dict(COMMON) | dict(MESSAGES)))
 K, R1, R2, R3, R4 = STEPS
@@ -36,9 +40,9 @@ def test_the_sum_is_exact_with_as_many_vanished_as_promised(gateways):
     limits = parties.settings().thresholds
     step = gateways // limits.max_dropouts
     vanish = {parties.ids[i * step]: POINTS[i % len(POINTS)] for i in range(limits.max_dropouts)}
-    world = World(parties, vanish=vanish, keep_log=False).play()
+    exchange = Exchange(parties, vanish=vanish, keep_log=False).play()
 
-    assert_exact(world)
+    assert exchange.verdict.summed
     assert limits.degree < gateways - 1
 
 
@@ -48,11 +52,11 @@ def test_a_thousand_gateways_of_whom_fifty_vanish():
     parties = Parties(1000)
     settings = parties.settings(limits={"max_colluding": 50, "max_dropouts": 50})
     vanish = {parties.ids[20 * i]: POINTS[i % len(POINTS)] for i in range(50)}
-    world = World(parties, settings=settings, vanish=vanish, keep_log=False).play()
+    exchange = Exchange(parties, settings=settings, vanish=vanish, keep_log=False).play()
 
-    assert_exact(world)
+    assert exchange.verdict.summed
     assert 102 == settings.thresholds.degree
-    assert set(vanish) == set(world.dropped)
+    assert set(vanish) == set(exchange.dropped)
 
 
 @pytest.mark.parametrize("point", POINTS)
@@ -61,25 +65,25 @@ def test_a_whole_arc_may_vanish(point):
     parties = Parties(65)
     dropouts = parties.settings().thresholds.max_dropouts
     vanish = dict.fromkeys(parties.ids[10 : 10 + dropouts], point)
-    world = World(parties, vanish=vanish, keep_log=False).play()
+    exchange = Exchange(parties, vanish=vanish, keep_log=False).play()
 
-    assert_exact(world)
+    assert exchange.verdict.summed
 
 
 def test_one_vanished_more_than_promised_ends_the_round_by_name():
     parties = Parties(65)
     dropouts = parties.settings().thresholds.max_dropouts
     vanish = dict.fromkeys(parties.ids[: dropouts + 1], R2)
-    world = World(parties, vanish=vanish, keep_log=False).play()
+    exchange = Exchange(parties, vanish=vanish, keep_log=False).play()
 
-    assert isinstance(world.aborted, errors.BelowThreshold)
+    assert isinstance(exchange.aborted, errors.BelowThreshold)
 
 
 def test_gateways_beyond_the_neighbours_are_known_by_their_hashes_alone():
     parties = Parties(65)
-    world = World(parties).play_until(R1)
-    world.step()
-    request = next(f for f in world.pending if not f.up and f.step == R1)
+    exchange = Exchange(parties).play_until(R1)
+    exchange.step()
+    request = next(f for f in exchange.pending if not f.up and f.step == R1)
     message = CODEC.decode(request.data, session=None)
 
     assert 15 == len(message.adverts)
@@ -90,15 +94,15 @@ def test_gateways_beyond_the_neighbours_are_known_by_their_hashes_alone():
 def test_a_larger_degree_is_announced_and_accepted(larger):
     parties = Parties(65)
     limits = Masks(degree=larger).thresholds(65)
-    world = World(
+    exchange = Exchange(
         parties,
-        settings=parties.settings(limits={"degree": larger}),
+        settings=parties.settings(thresholds=derive(65, degree=larger)),
         vanish={"g7": R2, "g9": R4},
         keep_log=False,
     ).play()
 
-    assert_exact(world)
-    assert limits == world.server._server.params.thresholds
+    assert exchange.verdict.summed
+    assert limits == exchange.server._server.params.thresholds
 
 
 # -- the header check is needed on circulants (DESIGN section 5) -----------------------------------
@@ -144,8 +148,11 @@ def isolate(scheme):
     """
     parties = Parties(65)
     settings = dataclasses.replace(parties.settings(), scheme=LyingMasks())
-    world = World(parties, settings=settings)
-    world.clients = {name: parties.client(name, 1, schemes=(scheme,)) for name in parties.ids}
+    exchange = Exchange(
+        parties,
+        settings=settings,
+        client=lambda name: parties.client(name, 1, schemes=(scheme,)),
+    )
     near = neighbours(settings.thresholds, VICTIM)
 
     def passes(frame: Frame) -> list[bytes]:
@@ -153,24 +160,24 @@ def isolate(scheme):
             return [frame.data]
         if frame.step == R2:
             message = CODEC.decode(frame.data, session=None)
-            far = world.server._cohort.bits(frozenset(range(65)) - near)
-            return [CODEC.encode(replace(message, dealers=far, shares=()), world.server.session)]
+            far = exchange.server._cohort.bits(frozenset(range(65)) - near)
+            return [CODEC.encode(replace(message, dealers=far, shares=()), exchange.server.session)]
         return [frame.data] if frame.step in {K, R1} else []
 
-    world.passes = passes
-    return world.play()
+    exchange.passes = passes
+    return exchange.play()
 
 
-def opened_alone(world):
+def opened_alone(exchange):
     """The victim's coordinates, out of its own upload and the shares of b that were released."""
-    server = world.server._server
+    server = exchange.server._server
     shares = {
         holder: dict(zip(server._recovery.alive(holder), answer.seed_shares, strict=True))[VICTIM]
         for holder, answer in server._answers.items()
         if VICTIM in server._recovery.alive(holder)
     }
     [seed] = combine_each([shares], server.params.thresholds.share_threshold)
-    frames = [f.data for f in world.log if f.up and f.gateway == NAME]
+    frames = [f.data for f in exchange.log if f.up and f.gateway == NAME]
     words = np.concatenate(
         [vector_frame_parts(data).words for data in frames if type_of(data) == VECTOR]
     )
@@ -181,15 +188,15 @@ def opened_alone(world):
         part = words[start : start + spec.words].astype(np.uint64)
         start += spec.words
         add_masks(part, place, [(-1, key)])
-        vectors.append(tuple(unpack(spec, part.tolist())[: spec.length]))
-    return tuple(vectors)
+        vectors.append(unpack(spec, part.tolist())[: spec.length])
+    return vectors
 
 
 def test_neighbours_refuse_the_header_of_one_who_masked_under_another_set():
-    world = isolate(Masks())
-    near = [f"g{i}" for i in neighbours(world.settings.thresholds, VICTIM)]
+    exchange = isolate(Masks())
+    near = [f"g{i}" for i in neighbours(exchange.settings.thresholds, VICTIM)]
     reasons = {
-        name: [e.reason for e in world.client_events[name] if isinstance(e, Aborted)]
+        name: [e.reason for e in exchange.client_events[name] if isinstance(e, Aborted)]
         for name in near
     }
 
@@ -198,13 +205,13 @@ def test_neighbours_refuse_the_header_of_one_who_masked_under_another_set():
     }
     assert NAME in str(reasons[near[0]][0])
     # the others answer, but none of them holds a share of the victim's b
-    assert world.server._server._answers.keys().isdisjoint(
-        neighbours(world.settings.thresholds, VICTIM)
+    assert exchange.server._server._answers.keys().isdisjoint(
+        neighbours(exchange.settings.thresholds, VICTIM)
     )
 
 
 def test_control_without_that_check_the_victims_update_opens_alone():
-    world = isolate(UnheedingMasks())
-    blank = world.server._server.round.replace(session_params=bytes(32))
+    exchange = isolate(UnheedingMasks())
+    alone = exchange.parties.expected(exchange.server._server.round, [NAME])
 
-    assert coordinates(blank, NAME, VICTIM) == opened_alone(world)
+    assert [vector.tolist() for vector in alone] == opened_alone(exchange)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from protocol_sim.randomness import entropy
 from secagg import encoding, errors
 from secagg.crypto.labels import Label
 from secagg.crypto.packed import Packing, deal
@@ -25,7 +26,6 @@ from secagg.thresholds import derive_committee
 from tests.schemes.additive import test_certificate as large
 from tests.schemes.additive.world import FIRST, Reply, Stage, Toy, View, _zeros
 from tests.schemes.world import World
-from tests.session.harness import entropy
 
 ME = 0
 ALL = frozenset(range(4))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from protocol_sim.leaks.additive import lagrange
 from secagg import errors
 from secagg.crypto.labels import Label
 from secagg.crypto.packed import PRIME, PROOF_COLUMNS
@@ -26,7 +27,6 @@ from tests.schemes.additive.cheats import (
     play,
     random_rows,
 )
-from tests.schemes.additive.leaks import lagrange
 
 
 def complains(*dealers: int) -> Callable:

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from protocol_sim.leaks.additive import Sharing, eliminate
+from protocol_sim.randomness import entropy
 from secagg.crypto.packed import PRIME, PROOF_COLUMNS, Packing, challenge, deal, sum_rows
-from tests.schemes.additive.leaks import Sharing, eliminate
-from tests.session.harness import entropy
 
 FIVE = 5
 """A field in which all values of three unknowns can be written down."""

@@ -1,8 +1,8 @@
 """Every question of a lying server to real gateways, and everything their answers say together.
 
 What a gateway answers is found by asking it: a fresh one for each question, and for each second
-question after complaints. Over the table that comes out the oracle (leaks.py) judges every strategy
-of the server, that is every assignment of sets to the honest gateways.
+question after complaints. Over the table that comes out `protocol_sim.leaks.additive` judges every
+strategy of the server, that is every assignment of sets to the honest gateways.
 """
 
 from __future__ import annotations
@@ -16,11 +16,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from secagg import errors
-from secagg.crypto.packed import PRIME, PROOF_COLUMNS
-from secagg.params import Thresholds
-from secagg.thresholds import derive_committee
-from tests.schemes.additive.leaks import (
+from protocol_sim.leaks.additive import (
     Set,
     Sharing,
     Tally,
@@ -29,6 +25,10 @@ from tests.schemes.additive.leaks import (
     every_strategy,
     tally,
 )
+from secagg import errors
+from secagg.crypto.packed import PRIME, PROOF_COLUMNS
+from secagg.params import Thresholds
+from secagg.thresholds import derive_committee
 from tests.schemes.additive.world import NOBODY, Floorless, Reply, Stage, subsets
 
 CASES = [(4, 1, 1), (4, 1, 0), (5, 1, 1), (5, 1, 0), (5, 2, 1), (5, 2, 0)]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from protocol_sim.randomness import entropy
 from secagg import encoding, errors
 from secagg.crypto.agreement import public_key
 from secagg.crypto.labels import Label
@@ -20,7 +21,6 @@ from secagg.thresholds import derive_committee
 from secagg.wire import type_of
 from tests.schemes.additive.cheats import CODEC, Cheats, assert_exact, assert_nothing_opened
 from tests.schemes.additive.world import ROUND, Reply, Stage
-from tests.session.harness import entropy
 
 PRIME = 2**255 - 19
 ME, PEER, OTHER = 0, 1, 2

@@ -13,6 +13,9 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from protocol_sim.leaks.additive import Set
+from protocol_sim.parties import VERIFY
+from protocol_sim.randomness import entropy
 from secagg import encoding
 from secagg.crypto.agreement import public_key
 from secagg.crypto.packed import PROOF_COLUMNS, evaluate
@@ -53,8 +56,6 @@ from secagg.schemes.additive.shares import Channels, dealing_digest, packing_of
 from secagg.schemes.base import NO_NOISE, ClientContext, Source, Words
 from secagg.session import SessionSettings
 from secagg.thresholds import KEY_COEFFICIENTS
-from tests.schemes.additive.leaks import Set
-from tests.session.harness import VERIFY, entropy
 
 T = TypeVar("T")
 NOBODY: Set = frozenset()

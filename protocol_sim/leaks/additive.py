@@ -17,12 +17,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg.crypto.packed import PRIME
+from secagg.crypto.reed_solomon import PRIME
 
 Set = frozenset[int]
 Matrix = NDArray[np.int64]
 Told = tuple[Set | None, ...]
-"""For each honest gateway the set it has answered for: None if it has answered nothing."""
+"""For each honest gateway the set it has answered for; None: it has answered nothing."""
 
 
 def lagrange(points: Sequence[int], at: int, prime: int = PRIME) -> list[int]:
@@ -93,10 +93,12 @@ class Sharing:
 
     @cached_property
     def honest(self) -> tuple[int, ...]:
+        """Positions that do not collude."""
         return tuple(i for i in range(self.members) if i not in self.colluding)
 
     @property
     def random(self) -> int:
+        """t, random numbers in a column."""
         return self.threshold - self.packed
 
     @cached_property
@@ -115,7 +117,8 @@ class Sharing:
         """int64[R, columns]: values and random numbers, out of the shares of R members."""
         members = [member + 1 for member in shares]
         weights = np.array([lagrange(members, point) for point in self.points], np.int64)
-        return weights @ np.array(list(shares.values())) % PRIME
+        opened: Matrix = weights @ np.array(list(shares.values())) % PRIME
+        return opened
 
     def row(self, member: int, dealers: Collection[int]) -> Matrix:
         """Coefficients of a sum of shares: random numbers of each honest dealer, then values."""
@@ -125,6 +128,7 @@ class Sharing:
 
     @property
     def unknown(self) -> int:
+        """Random numbers of all honest dealers in a column."""
         return len(self.honest) * self.random
 
     @cached_property
@@ -136,6 +140,7 @@ class Sharing:
 
     @property
     def values(self) -> int:
+        """Values of all honest dealers in a column."""
         return len(self.honest) * self.packed
 
     def known(self, strategies: Sequence[Told]) -> Matrix:
@@ -159,15 +164,15 @@ class Sharing:
             smallest: honest gateways in a sum that may be opened.
         """
         known = self.known(strategies)
-        opened = known.any(axis=(1, 2, 3))
-        innocent = ~opened
+        opened: NDArray[np.bool_] = np.asarray(known.any(axis=(1, 2, 3)))
+        innocent = np.logical_not(opened)
         for size in range(smallest, len(self.honest) + 1):
             for chosen in itertools.combinations(range(len(self.honest)), size):
                 inside = known[:, :, list(chosen)]
                 outside = np.delete(known, chosen, axis=2)
                 alike = (inside == inside[:, :, :1]).all(axis=(1, 2, 3))
                 innocent |= alike & ~outside.any(axis=(1, 2, 3))
-        return Verdicts(opened, ~innocent)
+        return Verdicts(opened, np.logical_not(innocent))
 
 
 class Verdicts(NamedTuple):

@@ -1,0 +1,317 @@
+"""Lies about what answers of the additive schemes mean, under a good signature."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+from msgspec.structs import replace
+
+from protocol_sim.cheats.cheat import (
+    ADDITIVE,
+    Change,
+    Cheat,
+    Expect,
+    cheat,
+    drops,
+    ends,
+    lying,
+)
+from protocol_sim.cheats.hand import Hand
+from secagg import encoding
+from secagg.crypto.agreement import public_key
+from secagg.crypto.labels import Label
+from secagg.crypto.reed_solomon import PRIME
+from secagg.protocol.messages import Signed, UploadHeader
+from secagg.protocol.prekeys import Prekey
+from secagg.schemes.additive.messages import Dealing, KeySum
+from secagg.schemes.additive.shares import packing_of
+
+PREKEY, UPLOAD, ANSWER, AGAIN = "set_up", "upload", "answer", "answer_again"
+ONE: Final = bytes(31) + b"\1"
+"""32 bytes that nobody has made."""
+ALL: Final = 2**11
+"""As many as there can be."""
+
+FOREIGN: Final = drops("FOREIGN")
+MALFORMED: Final = drops("MALFORMED")
+BAD_KEY: Final = drops("BAD_KEY")
+BAD_SIGNATURE: Final = drops("BAD_SIGNATURE")
+
+
+def _lie(step: str, what: str, sentence: str, change: Change, expect: Expect, **more: Any) -> Cheat:
+    return cheat(ADDITIVE, step, what, sentence, lying(step, change), expect, **more)
+
+
+def _field(**fields: Any) -> Change:
+    """Some fields are something else."""
+    return lambda body, _hand: replace(body, **fields)
+
+
+def _next_position(body: Any, _hand: Hand) -> Any:
+    return replace(body, position=body.position + 1)
+
+
+# -- prekeys ---------------------------------------------------------------------------------------
+
+
+def _orchestrators_key(body: Prekey, hand: Hand) -> Any:
+    return replace(body, key=hand.params.orchestrator_key)
+
+
+PREKEYS: Final = (
+    _lie(PREKEY, "other roster", "Gives a key for another roster.", _field(roster=ONE), BAD_KEY),
+    _lie(PREKEY, "other round", "Gives a key for another round.", _field(round=9), BAD_KEY),
+    _lie(PREKEY, "other member", "Gives a key in another's name.", _field(member="g9"), BAD_KEY),
+    _lie(PREKEY, "low order", "Gives a key of low order.", _field(key=bytes(32)), BAD_KEY),
+    _lie(PREKEY, "not canonical", "Spells a key anew.", _field(key=b"\xff" * 32), BAD_KEY),
+    _lie(PREKEY, "no key", "Gives a key of no size.", _field(key=b""), BAD_KEY),
+    _lie(PREKEY, "key of the orchestrator", "Gives its key.", _orchestrators_key, BAD_KEY),
+)
+
+
+# -- dealings --------------------------------------------------------------------------------------
+
+
+def _header(**fields: Any) -> Change:
+    """The header inside says something else."""
+
+    def change(body: Dealing, hand: Hand) -> Any:
+        header = encoding.decode(UploadHeader, body.header.body)
+        return replace(body, header=hand.signed(Label.SIGN_HEADER, replace(header, **fields)))
+
+    return change
+
+
+def _unsigned_header(body: Dealing, _hand: Hand) -> Any:
+    return replace(body, header=Signed(body=body.header.body, signature=bytes(64)))
+
+
+def _complaining_header(body: Dealing, hand: Hand) -> Any:
+    return _header(complaints=hand.cohort.bits([0]))(body, hand)
+
+
+def _short_salt(body: Dealing, _hand: Hand) -> Any:
+    return replace(body, salt=body.salt[1:])
+
+
+def _share_less(body: Dealing, _hand: Hand) -> Any:
+    return replace(body, ciphertexts=body.ciphertexts[1:])
+
+
+def _shares_twice(body: Dealing, _hand: Hand) -> Any:
+    return replace(body, ciphertexts=body.ciphertexts * 2)
+
+
+def _longer_share(body: Dealing, _hand: Hand) -> Any:
+    first, *others = body.ciphertexts
+    return replace(body, ciphertexts=(first + b"\0", *others))
+
+
+def _short_proof(body: Dealing, _hand: Hand) -> Any:
+    return replace(body, proof=body.proof[2:])
+
+
+def _proof_beyond(body: Dealing, _hand: Hand) -> Any:
+    return replace(body, proof=b"\xff" * len(body.proof))
+
+
+def _next_prekey(*, ahead: int) -> Change:
+    """Another key of its own, for a round so many after this one."""
+
+    def change(body: Any, hand: Hand) -> Any:
+        prekey = Prekey(
+            roster=hand.params.roster,
+            round=hand.params.round + ahead,
+            member=hand.name,
+            key=public_key(ONE),
+        )
+        return replace(body, next_prekey=hand.signed(Label.SIGN_PREKEY, prekey))
+
+    return change
+
+
+FORMS: Final = (
+    _lie(UPLOAD, "other keys", "Uploads under another h0.", _header(h0=ONE), FOREIGN),
+    _lie(UPLOAD, "other round", "Uploads under another h2.", _header(h2=ONE), FOREIGN),
+    _lie(UPLOAD, "other position", "Uploads in another's name.", _header(position=2**11), FOREIGN),
+    _lie(UPLOAD, "unsigned header", "Does not sign it.", _unsigned_header, BAD_SIGNATURE),
+    _lie(
+        UPLOAD, "early complaint", "Rejects what is not dealt yet.", _complaining_header, MALFORMED
+    ),
+    _lie(UPLOAD, "padding", "Has positions that are none.", _header(complaints=b"\xff"), MALFORMED),
+    _lie(UPLOAD, "short salt", "Sends a salt too short.", _short_salt, MALFORMED),
+    _lie(UPLOAD, "a share less", "Deals too few shares.", _share_less, MALFORMED),
+    _lie(UPLOAD, "shares twice", "Deals too many shares.", _shares_twice, MALFORMED),
+    _lie(UPLOAD, "longer share", "Deals a share too long.", _longer_share, MALFORMED),
+    _lie(UPLOAD, "short proof", "Sends a proof too short.", _short_proof, MALFORMED),
+    _lie(UPLOAD, "proof beyond the field", "Proves in no numbers.", _proof_beyond, MALFORMED),
+    _lie(UPLOAD, "old prekey", "Gives a key for this round again.", _next_prekey(ahead=0), BAD_KEY),
+)
+
+
+# -- answers ---------------------------------------------------------------------------------------
+
+
+def _added(amount: int, columns: slice = slice(None)) -> Change:
+    """A sum of shares that is wrong by an amount."""
+
+    def change(body: KeySum, _hand: Hand) -> Any:
+        sums = np.frombuffer(body.shares, "<u2").astype(np.int64)
+        sums[columns] = (sums[columns] + amount) % PRIME
+        return replace(body, shares=sums.astype("<u2").tobytes())
+
+    return change
+
+
+def _agreed(body: KeySum, hand: Hand) -> Any:
+    """A sum that lies on one polynomial with other liars' and with R - 1 honest ones.
+
+    It differs from the right sum by a polynomial of degree R - 1 that is zero at the last R - 1
+    members. To the code, two liars who do that are right, and the honest gateway that is left lies.
+    """
+    packing = packing_of(hand.limits)
+    roots = packing.points[-(packing.threshold - 1) :].tolist()
+
+    def value(point: int) -> int:
+        product = 1
+        for root in roots:
+            product = product * (point - root) % PRIME
+        return product
+
+    # the key comes out one off in one coefficient, which looks like any small key
+    scale = pow(value(int(packing.slots[0])), -1, PRIME)
+    amount = scale * value(int(packing.points[hand.position])) % PRIME
+    return _added(amount, slice(0, 1))(body, hand)
+
+
+def _complains(count: Callable[[Hand], int]) -> Change:
+    """About the last so many others, whatever they have dealt, instead of a sum."""
+
+    def change(body: KeySum, hand: Hand) -> Any:
+        complaints = hand.cohort.bits(hand.others(count(hand)))
+        return replace(body, complaints=complaints, shares=b"", consistency=b"")
+
+    return change
+
+
+def _complains_besides(body: KeySum, hand: Hand) -> Any:
+    return replace(body, complaints=hand.cohort.bits(hand.others(1)))
+
+
+def _complains_about_itself(body: KeySum, hand: Hand) -> Any:
+    bits = hand.cohort.bits([hand.position])
+    return replace(body, complaints=bits, shares=b"", consistency=b"")
+
+
+def _short(body: KeySum, _hand: Hand) -> Any:
+    return replace(body, shares=body.shares[2:])
+
+
+def _beyond(body: KeySum, _hand: Hand) -> Any:
+    return replace(body, shares=b"\xff" * len(body.shares))
+
+
+DISPUTED: Final = Expect(disputed=True)
+PAIRS: Final = ends("BadDealing", disputed=True)
+TOO_MANY: Final = ends("InconsistentAnswers")
+WRONGED: Final = ends("AggregateOutOfRange", wronged=("g0",))
+CONTRADICTED: Final = drops("CONTRADICTED")
+EQUIVOCATED: Final = drops("EQUIVOCATED")
+ACCOMPLICE: Final = "upload: garbage for all, kept"
+
+SUMS: Final = (
+    _lie(ANSWER, "other set", "Sums over another set.", _field(h3=ONE), FOREIGN),
+    _lie(ANSWER, "other position", "Sums in another's name.", _next_position, FOREIGN),
+    _lie(ANSWER, "padding", "Rejects nobody there.", _field(complaints=b"\xff"), MALFORMED),
+    _lie(ANSWER, "about itself", "Rejects itself.", _complains_about_itself, MALFORMED),
+    _lie(ANSWER, "sum and complaint", "Sums and rejects.", _complains_besides, MALFORMED),
+    _lie(ANSWER, "no sum", "Neither sums nor rejects.", _field(shares=b""), MALFORMED),
+    _lie(ANSWER, "short sum", "Sums over too few columns.", _short, MALFORMED),
+    _lie(ANSWER, "beyond the field", "Sums to no numbers.", _beyond, MALFORMED),
+    _lie(ANSWER, "uncertified", "Signs no set.", _field(consistency=bytes(64)), BAD_SIGNATURE),
+    _lie(ANSWER, "other prekey", "Gives a second key.", _next_prekey(ahead=1), EQUIVOCATED),
+    _lie(ANSWER, "old prekey", "Gives a key for this round.", _next_prekey(ahead=0), BAD_KEY),
+    _lie(
+        ANSWER,
+        "wrong sum",
+        "Gives a wrong sum of shares: one of seven is corrected.",
+        _added(1),
+        CONTRADICTED,
+        together=TOO_MANY,
+        unnamed=True,
+    ),
+    _lie(
+        ANSWER,
+        "wrong in one column",
+        "Gives a sum that is wrong in one column.",
+        _added(9, slice(5, 6)),
+        CONTRADICTED,
+        together=TOO_MANY,
+        unnamed=True,
+    ),
+    _lie(
+        ANSWER,
+        "agreed sum",
+        "Gives a wrong sum that fits another liar's: beyond what the code corrects.",
+        _agreed,
+        CONTRADICTED,
+        together=WRONGED,
+        unnamed=True,
+    ),
+    _lie(
+        ANSWER,
+        "wrong sum, one missing",
+        "Gives a wrong sum where one of six is more than the code corrects.",
+        _added(1),
+        TOO_MANY,
+        missing=(ANSWER,),
+        unnamed=True,
+    ),
+    _lie(ANSWER, "one complaint", "Rejects a good share.", _complains(lambda _: 1), DISPUTED),
+    _lie(
+        ANSWER,
+        "C complaints",
+        "Rejects C good shares.",
+        _complains(lambda hand: hand.most),
+        DISPUTED,
+    ),
+    _lie(
+        ANSWER,
+        "more complaints",
+        "Rejects C + 1.",
+        _complains(lambda hand: hand.most + 1),
+        drops("BAD_HOLDER"),
+    ),
+    _lie(
+        ANSWER,
+        "all complaints",
+        "Rejects all.",
+        _complains(lambda hand: len(hand.cohort)),
+        drops("BAD_HOLDER"),
+    ),
+    _lie(
+        ANSWER,
+        "complaint, D missing",
+        "Rejects a good share when D gateways vanish: R sums are missed.",
+        _complains(lambda _: 1),
+        PAIRS,
+        missing=(ANSWER, ANSWER),
+    ),
+)
+
+
+def _again(what: str, sentence: str, change: Change, expect: Expect, **more: Any) -> Cheat:
+    return _lie(AGAIN, what, sentence, change, expect, accomplice=ACCOMPLICE, keeps=True, **more)
+
+
+SECOND_SUMS: Final = (
+    _again("other set", "Sums over another set.", _field(h3=ONE), FOREIGN),
+    _again("short sum", "Sums over too few columns.", _short, MALFORMED),
+    _again("uncertified", "Signs no set.", _field(consistency=bytes(64)), BAD_SIGNATURE),
+    _again("complaint", "Rejects again.", _complains(lambda _: 1), MALFORMED),
+    _again("wrong sum", "Gives a wrong sum: one of six.", _added(1), TOO_MANY, unnamed=True),
+)
+
+ADDITIVE_LIES: Final = (*PREKEYS, *FORMS, *SUMS, *SECOND_SUMS)

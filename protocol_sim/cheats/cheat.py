@@ -1,0 +1,215 @@
+"""What a cheat is: one thing that a gateway does wrong, where, and what must come of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from protocol_sim.cheats.hand import Hand
+from protocol_sim.memory import Passes
+from protocol_sim.play import Frame, Play
+from secagg.protocol.messages import Answer
+
+MASKS: Final = ("masks",)
+ADDITIVE: Final = ("lattice", "ckks")
+EVERY: Final = MASKS + ADDITIVE
+SMALL: Final = 7
+"""Gateways of most cells: C = D = 2 in every scheme; t = 3 in masks, R = 5 in the others."""
+LARGE: Final = 65
+"""Above 64 gateways, additive rounds have one step more."""
+
+Make = Callable[[Play, str], Passes]
+"""Takes the session, before it starts, and the cheater; gives what becomes of its frames."""
+Say = Callable[[Hand, bytes, Answer], Iterable[bytes]]
+"""Takes the means of a cheater, an honest frame and the answer in it; gives what leaves instead."""
+Change = Callable[[Any, Hand], Any]
+"""Takes the honest body of an answer; gives the one (a struct) that is signed instead."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expect:
+    """How a session with cheaters ends.
+
+    Attributes:
+        outcome: "sum", or the name of the error.
+        dropped: `DropReason` of every cheater; "" where none is dropped.
+        phase: of the drop; "" for the cheat's own step.
+        blamed: the error names a cheater.
+        disputed: pairs of a cheater and somebody else are reported.
+        wronged: honest gateways that are dropped all the same, which is documented.
+    """
+
+    outcome: str = "sum"
+    dropped: str = ""
+    phase: str = ""
+    blamed: bool = False
+    disputed: bool = False
+    wronged: tuple[str, ...] = ()
+
+
+EXACT: Final = Expect()
+"""As if nothing had happened."""
+
+
+def drops(reason: str, phase: str = "") -> Expect:
+    """The cheaters are dropped, and the others' sum is exact."""
+    return Expect(dropped=reason, phase=phase)
+
+
+def ends(outcome: str, **more: Any) -> Expect:
+    """The round ends in this error."""
+    return Expect(outcome=outcome, **more)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cheat:
+    """One thing that a gateway does wrong.
+
+    Attributes:
+        name: "step: what", unique.
+        sentence: what it does.
+        schemes: where it can be done.
+        step: at which it is done.
+        make: puts a cheater into a session.
+        expect: what comes of one cheater.
+        together: what comes of C cheaters, if that is something else.
+        missing: points (`memory.points`) at which honest gateways vanish besides, one each.
+        accomplice: name of the cheat that another colluding gateway plays; the last one of C.
+        keeps: the orchestrator keeps uploads (additive schemes).
+        unnamed: may end the round in an error that names nobody, or wrong an honest gateway:
+            garbage inside an upload, or more liars than the code corrects.
+        gateways: of the session in which the expectations hold.
+    """
+
+    name: str
+    sentence: str
+    schemes: tuple[str, ...]
+    step: str
+    make: Make = field(repr=False)
+    expect: Expect = EXACT
+    together: Expect | None = None
+    missing: tuple[str, ...] = ()
+    accomplice: str = ""
+    keeps: bool = False
+    unnamed: bool = False
+    gateways: int = SMALL
+
+    def expected(self, cheaters: int) -> Expect:
+        """What comes of so many cheaters that all do this."""
+        return self.expect if cheaters == 1 or self.together is None else self.together
+
+
+def cheat(
+    schemes: tuple[str, ...],
+    step: str,
+    what: str,
+    sentence: str,
+    make: Make,
+    expect: Expect = EXACT,
+    **more: Any,
+) -> Cheat:
+    """A row of a table.
+
+    Args:
+        schemes: where it can be done.
+        step: at which it is done.
+        what: the rest of its name.
+        sentence: what the cheater does.
+        make: puts a cheater into a session.
+        expect: what comes of it.
+        more: fields of `Cheat`.
+    """
+    return Cheat(
+        name=f"{step}: {what}",
+        sentence=sentence,
+        schemes=schemes,
+        step=step,
+        make=make,
+        expect=expect,
+        **more,
+    )
+
+
+# -- hooks -----------------------------------------------------------------------------------------
+
+
+def answering(step: str, say: Say) -> Make:
+    """A cheater that says something else in the place of its answer to one step."""
+
+    def make(play: Play, cheater: str) -> Passes:
+        hand = Hand(play, cheater)
+
+        def hook(frame: Frame) -> Iterable[bytes]:
+            answer = hand.answer(frame)
+            if answer is None or answer.step != step:
+                return (frame.data,)
+            return say(hand, frame.data, answer)
+
+        return hook
+
+    return make
+
+
+def lying(step: str, change: Change) -> Make:
+    """A cheater that changes the body of its answer to one step, and signs that."""
+
+    def say(hand: Hand, data: bytes, answer: Answer) -> Iterable[bytes]:
+        body = hand.body(answer)
+        return (data,) if body is None else (hand.sign(step, change(body, hand)),)
+
+    return answering(step, say)
+
+
+def framing(say: Callable[[Hand, bytes, int], Iterable[bytes]]) -> Make:
+    """A cheater that sends other vector frames.
+
+    Args:
+        say: takes its means, an honest frame and its number; gives what leaves instead.
+    """
+
+    def make(play: Play, cheater: str) -> Passes:
+        hand = Hand(play, cheater)
+
+        def hook(frame: Frame) -> Iterable[bytes]:
+            number = hand.number(frame)
+            return (frame.data,) if number is None else say(hand, frame.data, number)
+
+        return hook
+
+    return make
+
+
+def being(kind: type, make: Make | None = None) -> Make:
+    """A cheater whose machine is another kind of client.
+
+    Args:
+        kind: of the machine, a subclass of the scheme's own.
+        make: what it does besides.
+    """
+
+    def both(play: Play, cheater: str) -> Passes:
+        Hand(play, cheater).become(kind)
+        return make(play, cheater) if make is not None else honestly
+
+    return both
+
+
+def honestly(frame: Frame) -> Iterable[bytes]:
+    """The hook of who changes nothing."""
+    return (frame.data,)
+
+
+def then(first: Make, second: Make) -> Make:
+    """A cheater that does both: what the first says passes through the second."""
+
+    def make(play: Play, cheater: str) -> Passes:
+        one, other = first(play, cheater), second(play, cheater)
+
+        def hook(frame: Frame) -> Iterable[bytes]:
+            for data in one(frame):
+                yield from other(frame._replace(data=data))
+
+        return hook
+
+    return make

@@ -1,0 +1,293 @@
+"""Cheats that know nothing of what an answer means: bytes, signatures, steps, silence."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from protocol_sim.cheats.cheat import (
+    ADDITIVE,
+    EXACT,
+    LARGE,
+    MASKS,
+    SMALL,
+    Cheat,
+    Expect,
+    Make,
+    Say,
+    answering,
+    drops,
+)
+from protocol_sim.cheats.hand import Hand
+from protocol_sim.memory import Passes
+from protocol_sim.play import Frame, Play
+from secagg.crypto.labels import Label
+from secagg.crypto.signing import SigningKey
+from secagg.encoding import encode
+from secagg.protocol.machine import ABORT
+from secagg.protocol.messages import Abort, Answer, Signed
+from secagg.schemes.masks.messages import STEPS as MASKS_STEPS
+from secagg.wire import MAX_FRAME
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A step at which every gateway of a session answers.
+
+    Attributes:
+        schemes: that have it.
+        step: its name.
+        after: the next step, "" for none.
+        gateways: that it takes.
+    """
+
+    schemes: tuple[str, ...]
+    step: str
+    after: str = ""
+    gateways: int = SMALL
+
+    @property
+    def name(self) -> str:
+        """Of the step, and unlike that of every other place."""
+        return self.step if self.gateways == SMALL else f"{self.step} of {self.gateways}"
+
+    @property
+    def uploads(self) -> bool:
+        """Its answer is the beginning of an upload: more is waited for."""
+        return self.step in {"masked_input", "upload"}
+
+
+def _chain(schemes: tuple[str, ...], *steps: str) -> Iterator[Place]:
+    for step, after in zip(steps, (*steps[1:], ""), strict=True):
+        yield Place(schemes, step, after)
+
+
+PLACES: Final = (
+    *_chain(MASKS, *(step.name for step in MASKS_STEPS)),
+    *_chain(ADDITIVE, "set_up", "upload", "answer"),
+    Place(("lattice",), "consistency", "answer", LARGE),
+)
+"""`answer_again` needs an accomplice, and has cheats of its own."""
+
+
+# -- what is no answer -----------------------------------------------------------------------------
+
+
+def _no_frame(_hand: Hand, _data: bytes, _answer: Answer) -> Iterable[bytes]:
+    return (b"?",)
+
+
+def _truncated(_hand: Hand, data: bytes, _answer: Answer) -> Iterable[bytes]:
+    return (data[:-1],)
+
+
+def _oversize(_hand: Hand, data: bytes, _answer: Answer) -> Iterable[bytes]:
+    padded = data + bytes(MAX_FRAME)
+    length = struct.pack("<I", len(padded) - 32)  # the length stands at 24 of 32 bytes
+    return (padded[:24] + length + padded[28:],)
+
+
+def _a_request(hand: Hand, _data: bytes, _answer: Answer) -> Iterable[bytes]:
+    return (hand.codec.encode(Abort(session=hand.session, reason="as if I led"), hand.session),)
+
+
+def _no_body(hand: Hand, _data: bytes, answer: Answer) -> Iterable[bytes]:
+    return (hand.sign(answer.step, b"\x90"),)
+
+
+def _body_and_more(hand: Hand, _data: bytes, answer: Answer) -> Iterable[bytes]:
+    return (hand.sign(answer.step, answer.signed.body + b"\0"),)
+
+
+def _unsigned(hand: Hand, _data: bytes, answer: Answer) -> Iterable[bytes]:
+    return (hand.say(answer.step, Signed(body=answer.signed.body, signature=bytes(64))),)
+
+
+def _other_label(hand: Hand, _data: bytes, answer: Answer) -> Iterable[bytes]:
+    return (hand.say(answer.step, hand.signed(Label.SIGN_ROUND, answer.signed.body)),)
+
+
+def _other_key(hand: Hand, _data: bytes, answer: Answer) -> Iterable[bytes]:
+    label, key = hand.steps[answer.step].label, SigningKey(bytes(range(32)))
+    body = answer.signed.body
+    return (hand.say(answer.step, Signed(body=body, signature=key.sign(label, body))),)
+
+
+def _unknown_step(hand: Hand, _data: bytes, answer: Answer) -> Iterable[bytes]:
+    return (hand.say("no such step", answer.signed),)
+
+
+def _next_step(hand: Hand, _data: bytes, answer: Answer) -> Iterable[bytes]:
+    names = list(hand.steps)
+    return (hand.say(names[names.index(answer.step) + 1], answer.signed),)
+
+
+def _farewell(hand: Hand, _data: bytes, _answer: Answer) -> Iterable[bytes]:
+    body = encode(Abort(session=hand.session, reason="no more"))
+    return (hand.say(ABORT, hand.signed(Label.SIGN_ABORT, body)),)
+
+
+def _foreign_farewell(hand: Hand, _data: bytes, _answer: Answer) -> Iterable[bytes]:
+    """Under the wrong label, so that nobody else's message becomes a farewell."""
+    body = encode(Abort(session=hand.session, reason="no more"))
+    return (hand.say(ABORT, hand.signed(Label.SIGN_ADVERTISE, body)),)
+
+
+def _foreign_frame(_hand: Hand, data: bytes, _answer: Answer) -> Iterable[bytes]:
+    return (data[:8] + bytes(16) + data[24:],)  # the session stands at 8
+
+
+# -- what was said elsewhere or before -------------------------------------------------------------
+
+
+def _beside(hand: Hand, _data: bytes, answer: Answer) -> Iterable[bytes]:
+    return (hand.say(answer.step, hand.elsewhere(answer.step)),)
+
+
+def _of_another_round(hand: Hand, _data: bytes, answer: Answer) -> Iterable[bytes]:
+    # the round before, if there was one
+    number = hand.play.number - 1 or hand.play.number + 1
+    return (hand.say(answer.step, hand.elsewhere(answer.step, number=number)),)
+
+
+def _twice(_hand: Hand, data: bytes, _answer: Answer) -> Iterable[bytes]:
+    return data, data
+
+
+def _in_two_ways(hand: Hand, data: bytes, answer: Answer) -> Iterable[bytes]:
+    return data, hand.sign(answer.step, b"\x90")
+
+
+def _in_another_way_later(step: str) -> Make:
+    """Another answer to a step, when the next one is answered."""
+
+    def make(play: Play, cheater: str) -> Passes:
+        hand = Hand(play, cheater)
+
+        def hook(frame: Frame) -> Iterable[bytes]:
+            answer = hand.answer(frame)
+            if answer is None or answer.step != step:
+                return (frame.data,)
+            return hand.sign(_before(hand, step), b"\x90"), frame.data
+
+        return hook
+
+    return make
+
+
+def _before(hand: Hand, step: str) -> str:
+    """The last step that was answered before this one, for certain."""
+    names = [name for name, each in hand.steps.items() if not each.optional or name == step]
+    if step == "upload":
+        return "set_up"
+    return names[names.index(step) - 1]
+
+
+# -- silence ---------------------------------------------------------------------------------------
+
+
+def silent_from(step: str) -> Make:
+    """A cheater that says nothing from its answer to a step on."""
+
+    def make(play: Play, cheater: str) -> Passes:
+        hand, over = Hand(play, cheater), False
+
+        def hook(frame: Frame) -> Iterable[bytes]:
+            nonlocal over
+            answer = hand.answer(frame)
+            over = over or (answer is not None and answer.step == step)
+            mine = frame.up and frame.gateway == cheater
+            return () if over and mine else (frame.data,)
+
+        return hook
+
+    return make
+
+
+# -- the table -------------------------------------------------------------------------------------
+
+WORDS: Final[tuple[tuple[str, str, Say, str], ...]] = (
+    ("no frame", "Sends a byte that is no frame.", _no_frame, "MALFORMED"),
+    ("truncated frame", "Leaves the last byte out.", _truncated, "MALFORMED"),
+    ("oversize frame", "Sends a frame larger than any may be.", _oversize, "MALFORMED"),
+    ("a request", "Sends what only an orchestrator sends.", _a_request, "MALFORMED"),
+    ("no body", "Signs bytes that are no answer.", _no_body, "MALFORMED"),
+    ("body and more", "Signs its answer and a byte behind it.", _body_and_more, "MALFORMED"),
+    ("no signature", "Sends zeros for a signature.", _unsigned, "BAD_SIGNATURE"),
+    ("other label", "Signs for another purpose.", _other_label, "BAD_SIGNATURE"),
+    ("other key", "Signs with a key that is not its own.", _other_key, "BAD_SIGNATURE"),
+    ("unknown step", "Answers a step that does not exist.", _unknown_step, "UNEXPECTED"),
+    ("next step", "Answers a step that is not open yet.", _next_step, "UNEXPECTED"),
+    ("farewell", "Leaves the session.", _farewell, "ABORTED"),
+    ("bad farewell", "Leaves, signed for another use.", _foreign_farewell, "BAD_SIGNATURE"),
+    ("foreign frame", "Names another session in its frame.", _foreign_frame, "SILENT"),
+)
+"""(what, sentence, say, reason)."""
+
+
+def _words() -> Iterator[Cheat]:
+    for place in PLACES:
+        for what, sentence, say, reason in WORDS:
+            if what == "next step" and not place.after:
+                continue
+            # frames of an upload follow, and no header has come
+            due = "BAD_FRAME" if what == "foreign frame" and place.uploads else reason
+            yield _cheat(place, what, sentence, answering(place.step, say), drops(due))
+
+
+def _repetitions() -> Iterator[Cheat]:
+    for place in PLACES:
+        second = drops("EQUIVOCATED") if place.uploads else EXACT
+        make = answering(place.step, _twice)
+        yield _cheat(place, "twice", "Sends its answer twice.", make, EXACT)
+        make = answering(place.step, _in_two_ways)
+        yield _cheat(place, "two answers", "Sends another answer at once.", make, second)
+        # large sessions take their time, and where they differ is their own step
+        if place.gateways == SMALL:
+            yield from _replays(place)
+
+
+def _replays(place: Place) -> Iterator[Cheat]:
+    make = answering(place.step, _beside)
+    beside = _BESIDE.get(place.step, drops("FOREIGN"))
+    yield _cheat(place, "said beside", "Repeats its answer of a session beside.", make, beside)
+    make = answering(place.step, _of_another_round)
+    old = drops("BAD_KEY") if place.step == "set_up" else drops("FOREIGN")
+    yield _cheat(place, "said before", "Repeats its answer of another round.", make, old)
+    first = place.step in {"advertise_keys", "set_up"}
+    if not first:
+        make = _in_another_way_later(place.step)
+        second = drops("EQUIVOCATED")
+        yield _cheat(place, "late answer", "Answers the step before once more.", make, second)
+
+
+_BESIDE: Final = {
+    # a prekey is for a round, whatever the session; its own machine does not know that one
+    "set_up": Expect(dropped="ABORTED", phase="upload"),
+}
+
+
+def _silences() -> Iterator[Cheat]:
+    for place in PLACES:
+        make = silent_from(place.step)
+        yield _cheat(place, "silence", "Says nothing more.", make, drops("SILENT"))
+
+
+def _cheat(place: Place, what: str, sentence: str, make: Make, expect: Expect) -> Cheat:
+    return Cheat(
+        name=f"{place.name}: {what}",
+        sentence=sentence,
+        schemes=place.schemes,
+        step=place.step,
+        make=make,
+        expect=expect,
+        gateways=place.gateways,
+    )
+
+
+def envelopes() -> tuple[Cheat, ...]:
+    """All of them."""
+    sources: tuple[Callable[[], Iterator[Cheat]], ...] = (_words, _repetitions, _silences)
+    return tuple(cheat for source in sources for cheat in source())

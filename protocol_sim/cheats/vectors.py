@@ -1,0 +1,270 @@
+"""Cheats with the frames of an upload."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from protocol_sim.cheats.cheat import (
+    ADDITIVE,
+    EXACT,
+    MASKS,
+    Cheat,
+    Expect,
+    Make,
+    answering,
+    being,
+    cheat,
+    drops,
+    ends,
+    framing,
+)
+from protocol_sim.cheats.dealers import additive_uploader, masks_uploader
+from protocol_sim.cheats.hand import Hand
+from protocol_sim.memory import Passes
+from protocol_sim.play import Frame, Play
+from secagg.protocol.messages import Answer
+from secagg.wire import vector_frame_parts
+
+GARBAGE: Final = 0x0123_4567_89AB_CDEF
+"""A word that no encoder makes; below every prime of ckks in both of its planes."""
+WHERE: Final = {"first": 0, "middle": 2, "last": -1}
+"""Frames of an upload; it has four or more."""
+
+
+FrameChange = Callable[[Hand, bytes], Iterable[bytes]]
+"""Takes the means of a cheater and an honest frame; gives what leaves instead."""
+
+
+def at(where: str, change: FrameChange) -> Make:
+    """One frame of an upload is another.
+
+    Args:
+        where: which, of `WHERE`.
+        change: what becomes of it.
+    """
+
+    def say(hand: Hand, data: bytes, number: int) -> Iterable[bytes]:
+        return change(hand, data) if number == WHERE[where] % hand.frames else (data,)
+
+    return framing(say)
+
+
+def _truncated(_hand: Hand, data: bytes) -> Iterable[bytes]:
+    return (data[:-1],)
+
+
+def _forged_tag(_hand: Hand, data: bytes) -> Iterable[bytes]:
+    return (data[:-1] + bytes([data[-1] ^ 1]),)
+
+
+def _forged_words(_hand: Hand, data: bytes) -> Iterable[bytes]:
+    return (data[:40] + bytes([data[40] ^ 1]) + data[41:],)  # words begin at 40
+
+
+def _forged_number(_hand: Hand, data: bytes) -> Iterable[bytes]:
+    return (data[:32] + bytes([data[32] ^ 64]) + data[33:],)  # the number stands at 32
+
+
+def _left_out(_hand: Hand, _data: bytes) -> Iterable[bytes]:
+    return ()
+
+
+def _longer(hand: Hand, data: bytes) -> Iterable[bytes]:
+    parts = vector_frame_parts(data)
+    return (hand.frame(parts.sequence, len(parts.words) + 1),)
+
+
+def _shorter(hand: Hand, data: bytes) -> Iterable[bytes]:
+    parts = vector_frame_parts(data)
+    words = len(parts.words)
+    # one word is the least that a frame holds: such a vector can only be too long
+    return (hand.frame(parts.sequence, words - 1 if words > 1 else 2),)
+
+
+def _far(hand: Hand, data: bytes) -> Iterable[bytes]:
+    return hand.frame(2**31, len(vector_frame_parts(data).words)), data
+
+
+def _again(_hand: Hand, data: bytes) -> Iterable[bytes]:
+    return data, data
+
+
+def _otherwise_again(hand: Hand, data: bytes) -> Iterable[bytes]:
+    return data, hand.filled(data, GARBAGE)
+
+
+def _beside(hand: Hand, data: bytes) -> Iterable[bytes]:
+    number = vector_frame_parts(data).sequence
+    elsewhere = hand.frames_elsewhere()[number]
+    # its session would have a router pass it by
+    return (data[:24] + elsewhere[24:],)
+
+
+BROKEN: Final[tuple[tuple[str, str, FrameChange, str], ...]] = (
+    ("truncated", "Leaves a frame's last byte out.", _truncated, "MALFORMED"),
+    ("forged tag", "Sends a frame with another tag.", _forged_tag, "BAD_FRAME"),
+    ("forged words", "Changes a word under the tag.", _forged_words, "BAD_FRAME"),
+    ("forged number", "Gives a frame another number.", _forged_number, "BAD_FRAME"),
+    ("left out", "Leaves a frame out.", _left_out, "BAD_FRAME"),
+    ("longer", "Sends a vector longer than announced.", _longer, "BAD_FRAME"),
+    ("shorter", "Sends a vector shorter than announced.", _shorter, "BAD_FRAME"),
+    ("far ahead", "Sends a frame of a far later number first.", _far, "BAD_FRAME"),
+    ("again", "Sends a frame twice.", _again, ""),
+    ("again, otherwise", "Sends a frame again with other words.", _otherwise_again, "BAD_FRAME"),
+    ("said beside", "Sends a frame of a session beside.", _beside, "BAD_FRAME"),
+)
+"""(what, sentence, change, reason)."""
+
+
+def _expected(what: str, where: str, reason: str) -> Expect:
+    if what == "left out" and where == "last":
+        return drops("VANISHED")
+    if what == "again, otherwise" and where == "last":
+        return EXACT  # the upload is complete, and in the sum
+    return drops(reason) if reason else EXACT
+
+
+def _broken(schemes: tuple[str, ...], step: str) -> Iterator[Cheat]:
+    for what, sentence, change, reason in BROKEN:
+        for where in WHERE:
+            name, expect = f"{where} frame {what}", _expected(what, where, reason)
+            yield cheat(schemes, step, name, sentence, at(where, change), expect)
+
+
+# -- whole uploads ---------------------------------------------------------------------------------
+
+
+def swapped(play: Play, cheater: str) -> Passes:
+    """Sends the second frame before the first."""
+    held: list[bytes] = []
+
+    def say(_hand: Hand, data: bytes, number: int) -> Iterable[bytes]:
+        if number == 0:
+            held[:] = [data]
+            return ()
+        return (data, *held) if number == 1 else (data,)
+
+    return framing(say)(play, cheater)
+
+
+def twice(play: Play, cheater: str) -> Passes:
+    """Sends the whole upload again once it is complete."""
+    sent: list[bytes] = []
+
+    def say(hand: Hand, data: bytes, number: int) -> Iterable[bytes]:
+        sent.append(data)
+        return (data,) if number < hand.frames - 1 else (data, *sent)
+
+    return framing(say)(play, cheater)
+
+
+def another(play: Play, cheater: str) -> Passes:
+    """Begins a second upload half way through the first."""
+
+    def say(hand: Hand, data: bytes, number: int) -> Iterable[bytes]:
+        words = len(vector_frame_parts(data).words)
+        return (data, hand.frame(0, words)) if number == 2 else (data,)
+
+    return framing(say)(play, cheater)
+
+
+def garbage(*, spared: int) -> Make:
+    """Sends authentic frames of words that no encoder makes, but for the last so many."""
+
+    def say(hand: Hand, data: bytes, number: int) -> Iterable[bytes]:
+        return (hand.filled(data, GARBAGE) if number < hand.frames - spared else data,)
+
+    return framing(say)
+
+
+def no_residues(play: Play, cheater: str) -> Passes:
+    """Sends authentic frames of numbers that are no residues where those have a prime."""
+    return framing(lambda hand, data, _number: (hand.filled(data, 2**64 - 1),))(play, cheater)
+
+
+def silent_after(number: int) -> Make:
+    """Sends the header and so many frames, then nothing."""
+
+    def make(play: Play, cheater: str) -> Passes:
+        hand, over = Hand(play, cheater), False
+
+        def hook(frame: Frame) -> Iterable[bytes]:
+            nonlocal over
+            at = hand.number(frame)
+            over = over or (at is not None and at >= number)
+            return () if over and frame.up and frame.gateway == cheater else (frame.data,)
+
+        return hook
+
+    return make
+
+
+def without_header(step: str) -> Make:
+    """Sends the frames of an upload, not its header."""
+
+    def say(_hand: Hand, _data: bytes, _answer: Answer) -> Iterable[bytes]:
+        return ()
+
+    return answering(step, say)
+
+
+def _whole(schemes: tuple[str, ...], step: str) -> Iterator[Cheat]:
+    rows: tuple[tuple[str, str, Make, Expect], ...] = (
+        ("frames swapped", "Sends the second frame first.", swapped, drops("BAD_FRAME")),
+        ("two uploads", "Sends its upload again once it is complete.", twice, EXACT),
+        ("second upload", "Begins again half way.", another, drops("BAD_FRAME")),
+        ("no header", "Uploads without a header.", without_header(step), drops("BAD_FRAME")),
+        ("only a header", "Is silent after its header.", silent_after(0), drops("VANISHED")),
+        ("half an upload", "Is silent half way.", silent_after(2), drops("VANISHED")),
+    )
+    for what, sentence, make, expect in rows:
+        yield cheat(schemes, step, what, sentence, make, expect)
+    for what, spared in (("garbage", 0), ("garbage but for the check words", 1)):
+        yield cheat(
+            schemes,
+            step,
+            what,
+            "Uploads words that no encoder makes.",
+            garbage(spared=spared),
+            ends("AggregateOutOfRange"),
+            unnamed=True,
+        )
+    yield from _numbers(schemes, step)
+
+
+NUMBERS: Final = (
+    ("check word", "Uploads a check word that is not zero.", "check", 1),
+    ("huge weight", "Uploads a weight beyond its cap.", "weight", 2**40),
+    ("negative weight", "Uploads a weight below zero.", "weight", 2**64 - 2**40),
+    ("huge metric", "Uploads a metric beyond its bound.", "metrics", 2**62),
+)
+"""(what, sentence, vector, first word)."""
+
+
+def _numbers(schemes: tuple[str, ...], step: str) -> Iterator[Cheat]:
+    """Well-made uploads of numbers that no encoder makes."""
+    uploader = masks_uploader if schemes == MASKS else additive_uploader
+    for what, sentence, vector, word in NUMBERS:
+        make, found = being(uploader(vector, word)), ends("AggregateOutOfRange")
+        yield cheat(schemes, step, what, sentence, make, found, unnamed=True)
+
+
+def vectors() -> tuple[Cheat, ...]:
+    """All of them."""
+    rings = cheat(
+        ("ckks",),
+        "upload",
+        "no residues",
+        "Uploads numbers beyond the prime of the ring.",
+        no_residues,
+        drops("BAD_FRAME"),
+    )
+    places = ((MASKS, "masked_input"), (ADDITIVE, "upload"))
+    each = [
+        row
+        for schemes, step in places
+        for source in (_broken, _whole)
+        for row in source(schemes, step)
+    ]
+    return (*each, rings)

@@ -1,0 +1,94 @@
+"""Random scenarios, one for each seed."""
+
+from __future__ import annotations
+
+import random
+
+from protocol_sim.cheats import CHEATS
+from protocol_sim.liars import BEHAVIOURS, phases_of
+from protocol_sim.network import Link
+from protocol_sim.randomness import dice
+from protocol_sim.scenario import Lie, Plan, Restart, Scenario
+from protocol_sim.schemes import scheme_of
+from protocol_sim.traces import TRACES
+
+
+def draw(seed: int) -> Scenario:
+    """A small random scenario: up to six gateways, up to two rounds, and anything may go wrong.
+
+    Args:
+        seed: decides all of it.
+    """
+    rng = dice("scenario", seed)
+    n = rng.randint(3, 6)
+    names = [f"g{place}" for place in range(n)]
+    deadline = rng.choice([2.0, 10.0])
+    rounds = rng.choice([1, 1, 2])
+    faulty = rng.random() < 0.5
+    scheme = rng.choice(["masks", "masks", "lattice", "ckks"])
+    plans = {name: _plan(rng, deadline * rounds) for name in names if rng.random() < 0.4}
+    lie = None
+    if rng.random() < 0.2:
+        lie = _lie(rng, scheme, names)
+    elif rng.random() < 0.25:
+        colluding = scheme_of(scheme).thresholds(n).max_colluding
+        for name in rng.sample(names, rng.randint(1, colluding)):
+            plans[name] = Plan(cheat=_cheat(rng, scheme))
+    return Scenario(
+        scheme=scheme,
+        gateways=n,
+        coordinates=rng.choice([1, 7, 40]),
+        seed=seed,
+        rounds=rounds,
+        deadline=deadline,
+        links={name: _link(rng, faulty=faulty) for name in names},
+        plans=plans,
+        lie=lie,
+    )
+
+
+def _lie(rng: random.Random, scheme: str, names: list[str]) -> Lie | None:
+    behaviour = rng.choice([each for each in BEHAVIOURS if not each.sessions])
+    phases = list(phases_of(behaviour.name, scheme))
+    if not phases:
+        return None
+    return Lie(behaviour=behaviour.name, phase=rng.choice(phases), victim=rng.choice(names))
+
+
+def _cheat(rng: random.Random, scheme: str) -> str:
+    if rng.random() < 0.3:
+        return "random"
+    return rng.choice([each.name for each in CHEATS.values() if scheme in each.schemes])
+
+
+def _link(rng: random.Random, *, faulty: bool) -> Link:
+    latency, jitter = rng.uniform(0.01, 0.3), rng.choice([0.0, 0.2])
+    bandwidth = 10 ** rng.uniform(4, 7)
+    if not faulty or rng.random() < 0.6:
+        return Link(latency=latency, jitter=jitter, bandwidth=bandwidth)
+    faults = {
+        name: rng.choice([0.0, 0.0, 0.03, 0.2])
+        for name in ("loss", "duplication", "reordering", "truncation", "flips")
+    }
+    return Link(latency=latency, jitter=jitter, bandwidth=bandwidth, **faults)
+
+
+def _plan(rng: random.Random, horizon: float) -> Plan:
+    kind = rng.choice(["vanish", "vanish", "away", "slow", "restart", "trace"])
+    if kind == "vanish":
+        return Plan(vanish=rng.randint(0, 10))
+    if kind == "away":
+        begin = rng.uniform(0, horizon)
+        return Plan(away=((begin, begin + rng.uniform(0, horizon)),))
+    if kind == "slow":
+        return Plan(slow=rng.uniform(0, horizon))
+    if kind == "restart":
+        times = sorted(rng.uniform(0, horizon / 2) for _ in range(rng.randint(1, 2)))
+        return Plan(
+            slow=rng.uniform(0, 0.5),
+            restarts=tuple(Restart(time=time, stale=rng.random() < 0.3) for time in times),
+        )
+    trace = TRACES[rng.choice(sorted(TRACES))]
+    # a day of availability in the time of a round
+    pace = 86_400 / horizon
+    return Plan(away=tuple((a / pace, b / pace) for a, b in trace(rng, 86_400)))

@@ -1,0 +1,219 @@
+"""One behaviour in one phase of one scheme, played to its end; and all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from protocol_sim.liars.behaviour import Behaviour, Stage
+from protocol_sim.liars.catalogue import BEHAVIOURS
+from protocol_sim.liars.expected import PHASES, expected, phases_of
+from protocol_sim.liars.liar import Liar, Lie, attempt
+from protocol_sim.liars.told import Told, protected_bytes, secret_bytes
+from protocol_sim.oracle import named
+from protocol_sim.parties import Parties
+from protocol_sim.play import Frame
+from protocol_sim.schemes import scheme_of
+from secagg.crypto.labels import Label
+from secagg.encoding import decode
+from secagg.errors import LocalProtocolError
+from secagg.protocol.messages import Answer, Signed
+from secagg.schemes.additive import Ckks, Lattice
+from secagg.schemes.additive.messages import Dealing
+from secagg.schemes.base import Scheme
+from secagg.session import ClientSession
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What became of one behaviour in one phase of one scheme.
+
+    Attributes:
+        behaviour, scheme, phase: names.
+        outcome: error that the victim named, or "sum" where it named none; behind it, where the
+            round did not end in the exact sum, how it did.
+        expected: what it must be.
+        noticed: the step whose request made the victim name it; "" without an error.
+        released: secret bytes that the lie has got (`told.secret_bytes`).
+        protected: sealed and masked bytes that it has got (`told.protected_bytes`).
+        verdicts: of the oracle, on each session of the round.
+        violation: what must never happen and did; "" else.
+    """
+
+    behaviour: str
+    scheme: str
+    phase: str
+    outcome: str
+    expected: str
+    noticed: str
+    released: int
+    protected: int
+    verdicts: tuple[str, ...]
+    violation: str
+
+    @property
+    def fine(self) -> bool:
+        """It ended as it must, and nothing was released."""
+        return self.outcome == self.expected and not self.released and not self.violation
+
+
+def play_cell(
+    behaviour: Behaviour,
+    scheme: str,
+    phase: str,
+    *,
+    seed: int = 0,
+    speaks: Scheme | None = None,
+) -> Cell:
+    """Play one round against a liar.
+
+    Args:
+        behaviour: what it does.
+        scheme: name of the scheme.
+        phase: in which it does it.
+        seed: of keys and of all randomness but TenSEAL's.
+        speaks: what the gateways speak instead of the scheme; a test may take checks away.
+    """
+    stage = behaviour.stage_of(scheme, phase)
+    parties = _parties(stage, scheme, ("liars", seed))
+    victim = parties.ids[stage.victim]
+    past = _session(parties, stage, 1, speaks).play() if stage.past or stage.carried else None
+    number = 1 if past is None else 2
+    setup = past.server.setup if past is not None and stage.carried else {}
+    play = _session(parties, stage, number, speaks, setup=setup)
+    liar = Liar(play, phase=phase, victim=victim, send=play.lie, past=past)
+    lie = behaviour.make(liar)
+    play.use(liar.hook(_spoiling(liar, lie) if stage.spoiled else lie)).play()
+    liar.then()
+    sessions = [play, *(each for each in liar.sessions if isinstance(each, Told))]
+    return _cell(behaviour, scheme, liar, sessions)
+
+
+def _parties(stage: Stage, scheme: str, seed: object) -> Parties:
+    chosen = scheme_of(scheme)
+    if stage.spoiled and isinstance(chosen, Lattice | Ckks):
+        chosen = replace(chosen, keep_uploads=True)
+    return Parties(stage.gateways, chosen, seed=seed)
+
+
+def _session(
+    parties: Parties, stage: Stage, number: int, speaks: Scheme | None, **options: Any
+) -> Told:
+    victim = parties.ids[stage.victim]
+
+    def client(name: str) -> ClientSession:
+        spoken = {} if speaks is None else {"schemes": (speaks,)}
+        policy = {"policy": stage.policy} if name == victim else {}
+        return parties.client(name, number, **spoken, **policy)
+
+    vanish = {parties.ids[0]: 0} if stage.absent else {}
+    settings = parties.settings(number, limits=stage.limits)
+    return Told(parties, number, settings=settings, client=client, vanish=vanish, **options)
+
+
+def _spoiling(liar: Liar, lie: Lie) -> Lie:
+    """The colluding gateway deals shares that do not open, so that there is a second question."""
+
+    def spoiled(frame: Frame) -> list[bytes]:
+        message = liar.open(frame.data) if frame.up and frame.gateway == liar.colluder else None
+        if isinstance(message, Answer) and message.step == "upload":
+            dealing = decode(Dealing, message.signed.body)
+            garbage = tuple(bytes(len(each)) for each in dealing.ciphertexts)
+            signed = _dealt(liar, dealing, garbage)
+            return [liar.frame(Answer(step="upload", signed=signed))]
+        return attempt(lie, frame)
+
+    return spoiled
+
+
+def _dealt(liar: Liar, dealing: Dealing, ciphertexts: tuple[bytes, ...]) -> Signed:
+    other = Dealing(
+        header=dealing.header,
+        salt=dealing.salt,
+        ciphertexts=ciphertexts,
+        proof=dealing.proof,
+        next_prekey=dealing.next_prekey,
+    )
+    return liar.by_colluder(Label.SIGN_DEALING, other)
+
+
+# -- what became of it -----------------------------------------------------------------------------
+
+
+def _cell(behaviour: Behaviour, scheme: str, liar: Liar, sessions: Sequence[Told]) -> Cell:
+    honest = [name for name in liar.play.cohort if name != liar.colluder]
+    ends = [session.verdict.outcome for session in sessions]
+    error, noticed = _named(liar.victim, liar.phase, sessions)
+    return Cell(
+        behaviour=behaviour.name,
+        scheme=scheme,
+        phase=liar.phase,
+        outcome=_outcome(error, ends),
+        expected=expected(behaviour.name, scheme, liar.phase),
+        noticed=noticed,
+        released=secret_bytes(sessions, honest),
+        protected=protected_bytes(sessions, honest),
+        verdicts=tuple(ends),
+        violation=_violation(liar.victim, honest, sessions),
+    )
+
+
+def _violation(victim: str, honest: Sequence[str], sessions: Sequence[Told]) -> str:
+    """What the oracle says, two sums of one round, or a lie to one that ended another's session."""
+    sums = [session for session in sessions if session.verdict.outcome == "sum"]
+    if len(sums) > 1:
+        return "two sums of one round"
+    for session in sums:
+        for name in honest:
+            if name in session.clients and name != victim and session.failed(name) is not None:
+                return f"{name} was told nothing wrong and named {named(session.failed(name))}"
+    return next((each.verdict.violation for each in sessions if each.verdict.violation), "")
+
+
+def _named(victim: str, phase: str, sessions: Sequence[Told]) -> tuple[str, str]:
+    """The victim's error and where it noticed; that it was told of an end is none."""
+    for session in sessions:
+        error = named(session.failed(victim))
+        told = error == "AbortedByPeer" and (len(sessions) > 1 or session.aborted is not None)
+        if error and not told:
+            return error, session.noticed.get(victim, "")
+    for name, refusal in sessions[0].refused:
+        if name == victim and not isinstance(refusal, LocalProtocolError):
+            return named(refusal), phase
+    return "", ""
+
+
+def _outcome(error: str, ends: Sequence[str]) -> str:
+    end = "sum" if "sum" in ends else ends[-1]
+    if not error:
+        return end
+    return error if end == "sum" else f"{error}, {end}"
+
+
+def matrix(
+    behaviours: Iterable[Behaviour] = BEHAVIOURS,
+    schemes: Iterable[str] = tuple(PHASES),
+    phases: Iterable[str] | None = None,
+    *,
+    seed: int = 0,
+    on_cell: Callable[[Cell], object] = lambda _cell: None,
+) -> list[Cell]:
+    """Play every cell of these behaviours, schemes and phases.
+
+    Args:
+        behaviours: rows.
+        schemes: names.
+        phases: names; all by default.
+        seed: of every cell.
+        on_cell: is told each cell as it has ended.
+    """
+    chosen, rows = None if phases is None else frozenset(phases), list(behaviours)
+    cells = []
+    for scheme in schemes:
+        for behaviour in rows:
+            for phase in phases_of(behaviour.name, scheme):
+                if chosen is None or phase in chosen:
+                    cells.append(play_cell(behaviour, scheme, phase, seed=seed))
+                    on_cell(cells[-1])
+    return cells

@@ -1,0 +1,221 @@
+"""What a lying orchestrator has: its key, a gateway on its side, and all that passes by."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import msgspec
+
+from protocol_sim.memory import Exchange, Passes
+from protocol_sim.play import Frame, Play
+from secagg.crypto.labels import Label
+from secagg.errors import ForeignSession, WireError
+from secagg.params import SessionParams, Struct
+from secagg.protocol.messages import (
+    COMMON,
+    Abort,
+    Announce,
+    Answer,
+    Signed,
+    sign_round,
+    sign_session,
+)
+from secagg.wire import VECTOR, Codec, MessageTable, type_of
+
+Lie = Passes
+"""From a frame that passes by to the bytes that arrive in its place."""
+
+FAMILIES: Final = {"masks": "masks", "lattice": "additive", "ckks": "additive"}
+"""Schemes that send the same messages."""
+replace: Final = msgspec.structs.replace
+
+
+class CannotLie(Exception):
+    """What this lie would be made of has not passed by, or is not what it looks for."""
+
+
+class Liar:
+    """The orchestrator's dishonest half: it sits between an honest session and its gateways.
+
+    Args:
+        play: the session.
+        phase: whose requests it lies in.
+        victim: gateway that it lies to.
+        send: puts frames of its own under way.
+        past: a session of an earlier round of the same parties.
+
+    Attributes:
+        play, phase, victim, past: as given.
+        colluder: gateway whose keys it holds.
+        spare: honest gateway that it hides from the victim.
+        said: every answer that has passed by, by gateway and step.
+        asked: every request of the honest session, likewise.
+        view: the positions that the victim was shown last.
+        sessions: what it has played besides.
+        then: what it does once the session is over.
+    """
+
+    def __init__(
+        self,
+        play: Play,
+        *,
+        phase: str,
+        victim: str,
+        send: Callable[[Iterable[Frame]], None],
+        past: Exchange | None = None,
+    ) -> None:
+        self.play, self.phase, self.victim, self.past = play, phase, victim, past
+        self._send = send
+        self._names = sorted(play.cohort, key=play.parties.place.__getitem__)
+        others = [name for name in self._names if name != victim]
+        self.spare, self.colluder = others[0], others[-1]
+        self.said: dict[tuple[str, str], Signed] = {}
+        self.asked: dict[tuple[str, str], Struct] = {}
+        self.view: frozenset[int] = frozenset()
+        self.sessions: list[Exchange] = []
+        self.then: Callable[[], object] = lambda: None
+        self._own: set[tuple[str, bytes]] = set()
+        scheme = play.settings.scheme
+        self.family = FAMILIES[scheme.name]
+        self.steps = tuple(step.name for step in scheme.steps)
+        self.limits = play.settings.thresholds
+        self._codec = Codec(MessageTable(dict(COMMON) | dict(scheme.messages)))
+
+    # -- positions ---------------------------------------------------------------------------------
+
+    @property
+    def everybody(self) -> range:
+        """All positions."""
+        return range(len(self._names))
+
+    @property
+    def me(self) -> int:
+        """The victim's position."""
+        return self.place(self.victim)
+
+    def place(self, name: str) -> int:
+        """Position of a gateway."""
+        return self._names.index(name)
+
+    def name(self, position: int) -> str:
+        """The reverse."""
+        return self._names[position]
+
+    # -- messages ----------------------------------------------------------------------------------
+
+    def hook(self, lie: Lie) -> Passes:
+        """A lie as a hook of a network: notes what passes by, leaves its own frames alone."""
+
+        def passes(frame: Frame) -> Iterable[bytes]:
+            if not frame.up and (frame.gateway, frame.data) in self._own:
+                return (frame.data,)
+            self._note(frame)
+            return attempt(lie, frame)
+
+        return passes
+
+    def _note(self, frame: Frame) -> None:
+        try:
+            if type_of(frame.data) == VECTOR:
+                return
+            message = self._codec.decode(frame.data, session=self.play.server.session)
+        except (WireError, ForeignSession):
+            return
+        if isinstance(message, Answer):
+            self.said.setdefault((frame.gateway, message.step), message.signed)
+        elif not isinstance(message, Abort):
+            self.asked.setdefault((frame.gateway, frame.step), message)
+
+    def open(self, data: bytes) -> Any:
+        """A message of this session.
+
+        Raises:
+            CannotLie: it is none.
+        """
+        try:
+            return self._codec.decode(data, session=self.play.server.session)
+        except (WireError, ForeignSession) as error:
+            raise CannotLie(str(error)) from None
+
+    def frame(self, message: Struct) -> bytes:
+        """The bytes of a message."""
+        return self._codec.encode(message, self.play.server.session)
+
+    def ask(self, message: Struct) -> None:
+        """Send the victim a request that the honest session knows nothing of."""
+        data = self.frame(message)
+        self._own.add((self.victim, data))
+        self._send([Frame(self.victim, False, self.play.server.phase, data)])
+
+    def heard(self, name: str, step: str) -> Signed:
+        """A gateway's answer to a step.
+
+        Raises:
+            CannotLie: it has not passed by.
+        """
+        if (name, step) not in self.said:
+            raise CannotLie(f"{name} has not answered {step}")
+        return self.said[name, step]
+
+    def from_past(self, step: str) -> bytes:
+        """The frame that the victim was asked this with in the earlier round.
+
+        Raises:
+            CannotLie: it was not.
+        """
+        log = self.past.log if self.past else []
+        for frame in log:
+            if (frame.gateway, frame.up, frame.step) == (self.victim, False, step):
+                return frame.data
+        raise CannotLie(f"no {step} of an earlier round")
+
+    def old(self, step: str) -> Any:
+        """The message in it."""
+        return self._codec.decode(self.from_past(step), session=None)
+
+    # -- signatures --------------------------------------------------------------------------------
+
+    def announce(self, params: SessionParams) -> Announce:
+        """K with the orchestrator's signature."""
+        return sign_session(self.play.parties.orchestrator.key, params)
+
+    def with_session(self, message: Any, **changes: Any) -> Struct:
+        """A request with another K, signed anew.
+
+        Raises:
+            CannotLie: there is no K in it.
+        """
+        if isinstance(message, Announce):
+            return self.announce(replace(message.params, **changes))
+        if not hasattr(message, "announce"):
+            raise CannotLie("no K in this request")
+        announce = self.with_session(message.announce, **changes)
+        request: Struct = replace(message, announce=announce)
+        return request
+
+    def with_round(self, message: Any, **changes: Any) -> Struct:
+        """A request with another P, signed anew.
+
+        Raises:
+            CannotLie: there is no P in it.
+        """
+        if not hasattr(message, "round"):
+            raise CannotLie("no P in this request")
+        params = replace(message.round.params, **changes)
+        signed = sign_round(self.play.parties.orchestrator.key, params)
+        request: Struct = replace(message, round=signed)
+        return request
+
+    def by_colluder(self, label: Label, message: Struct) -> Signed:
+        """What the gateway on its side signs."""
+        return Signed.make(self.play.parties.identities[self.colluder].key, label, message)
+
+
+def attempt(lie: Lie, frame: Frame) -> list[bytes]:
+    """What arrives: the frame itself where the lie cannot be told."""
+    try:
+        return list(lie(frame))
+    except (CannotLie, WireError, LookupError):
+        # another lie has left no message to change, or somebody it takes for granted has vanished
+        return [frame.data]

@@ -1,0 +1,152 @@
+"""Requests about other sets, each in itself as well formed as the honest one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from protocol_sim.liars.liar import CannotLie, Liar, replace
+from secagg.encoding import bitmap, members
+from secagg.params import HASH_BYTES, Struct
+from secagg.protocol.messages import Signed
+from secagg.schemes.additive.messages import (
+    AnswerAgainRequest,
+    AnswerRequest,
+    DealtShare,
+    IncludedRequest,
+    UploadRequest,
+)
+from secagg.schemes.masks.messages import (
+    ConsistencyRequest,
+    MaskedInputRequest,
+    SealedShares,
+    ShareKeysRequest,
+)
+from secagg.thresholds import PROOF_COLUMNS, SEAL_BYTES, neighbours
+
+UNSIGNED: Final = Signed(body=b"\x90", signature=bytes(64))
+NO_HASH: Final = bytes(HASH_BYTES)
+NO_SEAL: Final = SealedShares(
+    ciphertext=bytes(94), seed_share=NO_HASH, key_share=NO_HASH
+)  # two shares of 39 bytes and a tag
+NO_SHARE: Final = DealtShare(
+    salt=NO_HASH,
+    ciphertext=bytes(SEAL_BYTES),
+    digest=NO_HASH,
+    evaluation=bytes(2 * PROOF_COLUMNS),
+)
+
+_SET: Final[Mapping[type[Struct], str]] = {
+    ShareKeysRequest: "present",
+    MaskedInputRequest: "dealers",
+    ConsistencyRequest: "included",
+    UploadRequest: "keyed",
+    IncludedRequest: "included",
+    AnswerRequest: "included",
+    AnswerAgainRequest: "included",
+}
+_NOTHING: Final[Mapping[tuple[type[Struct], str], object]] = {
+    (ShareKeysRequest, "adverts"): UNSIGNED,
+    (ShareKeysRequest, "hashes"): NO_HASH,
+    (MaskedInputRequest, "shares"): NO_SEAL,
+    (ConsistencyRequest, "headers"): UNSIGNED,
+    (UploadRequest, "prekeys"): UNSIGNED,
+    (UploadRequest, "hashes"): NO_HASH,
+    (AnswerRequest, "shares"): NO_SHARE,
+    (AnswerRequest, "prekeys"): UNSIGNED,
+}
+
+
+def field_of(message: Any) -> str:
+    """The field of a request that holds its set.
+
+    Raises:
+        CannotLie: it is about no set.
+    """
+    if type(message) not in _SET:
+        raise CannotLie(f"{type(message).__name__} is about no set")
+    return _SET[type(message)]
+
+
+def set_of(liar: Liar, message: Any) -> frozenset[int]:
+    """The positions that a request is about.
+
+    Raises:
+        WireError: of no set, since another lie has been at it.
+    """
+    return members(getattr(message, field_of(message)), len(liar.everybody))
+
+
+def bits(liar: Liar, positions: Iterable[int]) -> bytes:
+    """Bitmap of positions."""
+    return bitmap(positions, len(liar.everybody))
+
+
+def lists(liar: Liar, message: Any, positions: frozenset[int]) -> dict[str, list[int]]:
+    """Over which positions the lists of a request to the victim go, if it is about this set."""
+    me = liar.me
+    match message:
+        case ShareKeysRequest():
+            near = positions & (neighbours(liar.limits, me) | {me})
+            return {"adverts": sorted(near), "hashes": sorted(positions - near)}
+        case MaskedInputRequest():
+            return {"shares": sorted(positions & neighbours(liar.limits, me))}
+        case ConsistencyRequest():
+            return {"headers": sorted(positions & neighbours(liar.limits, me))}
+        case UploadRequest():
+            shown = positions & ({*range(liar.limits.committee), me})
+            return {"prekeys": sorted(shown), "hashes": sorted(positions - shown)}
+        case AnswerRequest():
+            dealers = sorted(positions - {me})
+            outside = [dealer for dealer in dealers if dealer >= liar.limits.committee]
+            return {"shares": dealers, "prekeys": outside}
+        case _:
+            return {}
+
+
+def items(liar: Liar, message: Any, name: str) -> dict[int, Any]:
+    """One of these lists, by position.
+
+    Raises:
+        CannotLie: it has not one entry for each, since another lie has been at it.
+    """
+    places = lists(liar, message, set_of(liar, message))[name]
+    if len(places) != len(getattr(message, name)):
+        raise CannotLie(f"not one of {name} for each of {len(places)} gateways")
+    return dict(zip(places, getattr(message, name), strict=True))
+
+
+def about(liar: Liar, message: Any, positions: Iterable[int]) -> Struct:
+    """The same request about another set; what is not known of a gateway is made up.
+
+    Args:
+        liar: who lies.
+        message: request to the victim.
+        positions: the set.
+    """
+    chosen = frozenset(positions)
+    changes: dict[str, Any] = {field_of(message): bits(liar, chosen)}
+    for name, places in lists(liar, message, chosen).items():
+        known, nothing = items(liar, message, name), _NOTHING[type(message), name]
+        changes[name] = tuple(known.get(place, nothing) for place in places)
+    request: Struct = replace(message, **changes)
+    return request
+
+
+def swapped(liar: Liar, message: Any, name: str, changes: Mapping[int, Any]) -> Struct:
+    """The same request with other entries in one of its lists.
+
+    Args:
+        liar: who lies.
+        message: request to the victim.
+        name: of the list.
+        changes: position -> entry.
+
+    Raises:
+        CannotLie: the list has no entry at such a position.
+    """
+    known = items(liar, message, name)
+    if not changes.keys() <= known.keys():
+        raise CannotLie(f"{name} has nothing of {sorted(changes.keys() - known.keys())}")
+    request: Struct = replace(message, **{name: tuple({**known, **changes}.values())})
+    return request

@@ -1,0 +1,208 @@
+"""Lies of order and form: replays, skips, silence, other rounds, bytes that are no message."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from protocol_sim.liars.behaviour import Behaviour, Change, after, before
+from protocol_sim.liars.liar import CannotLie, Liar, Lie
+from protocol_sim.liars.requests import UNSIGNED, bits
+from protocol_sim.play import Frame
+from secagg.params import Struct
+from secagg.protocol.certificate import Certificate
+from secagg.protocol.messages import Abort, Announce, Answer, sign_round
+from secagg.schemes.additive.messages import (
+    AnswerAgainRequest,
+    AnswerRequest,
+    IncludedRequest,
+    UploadRequest,
+)
+from secagg.schemes.masks.messages import (
+    ConsistencyRequest,
+    MaskedInputRequest,
+    ShareKeysRequest,
+    UnmaskingRequest,
+)
+from secagg.wire import MAX_FRAME, TAG_BYTES
+
+# -- order -----------------------------------------------------------------------------------------
+
+
+def _replayed(liar: Liar) -> Lie:
+    """Everything the victim was asked so far, again and backwards."""
+    frames: list[bytes] = []
+
+    def lie(frame: Frame) -> list[bytes]:
+        if frame.up or frame.gateway != liar.victim:
+            return [frame.data]
+        frames.append(frame.data)
+        return [frame.data, *reversed(frames)] if frame.step == liar.phase else [frame.data]
+
+    return lie
+
+
+def _next(liar: Liar, message: Any) -> Struct:
+    """The request of the step after this one, made of what is known."""
+    match message:
+        case Announce() if liar.family == "masks":
+            return ShareKeysRequest(present=bits(liar, liar.everybody), adverts=(), hashes=())
+        case Announce():
+            return _early_upload(liar, message)
+        case ShareKeysRequest():
+            params = liar.play.settings.round_params(_announced(liar))
+            signed = sign_round(liar.play.parties.orchestrator.key, params)
+            return MaskedInputRequest(round=signed, dealers=message.present, shares=())
+        case MaskedInputRequest():
+            return ConsistencyRequest(included=message.dealers, headers=())
+        case ConsistencyRequest():
+            nobody = Certificate(signers=bits(liar, ()), signatures=())
+            return UnmaskingRequest(certificate=nobody)
+        case UploadRequest():
+            return _answer(message.keyed)
+        case IncludedRequest():
+            return _answer(message.included)
+        case AnswerRequest():
+            return AnswerAgainRequest(included=message.included)
+        case _:
+            raise CannotLie("nothing comes after this")
+
+
+def _announced(liar: Liar) -> Any:
+    first = liar.asked.get((liar.victim, liar.steps[0]))
+    if not isinstance(first, Announce):
+        raise CannotLie("no announcement")
+    return first.params
+
+
+def _early_upload(liar: Liar, announce: Announce) -> Struct:
+    params = liar.play.settings.round_params(announce.params)
+    signed = sign_round(liar.play.parties.orchestrator.key, params)
+    return UploadRequest(
+        announce=announce,
+        round=signed,
+        keyed=bits(liar, liar.everybody),
+        prekeys=(),
+        hashes=(),
+    )
+
+
+def _answer(included: bytes) -> Struct:
+    return AnswerRequest(included=included, certificate=None, prekeys=(), shares=())
+
+
+def _too_early(liar: Liar, message: Any) -> Struct:
+    """The included set is asked about once P is accepted, and before the upload has left."""
+    if not isinstance(message, MaskedInputRequest | UploadRequest):
+        raise CannotLie("no upload is asked for")
+    return _next(liar, message)
+
+
+def _silence(liar: Liar) -> Lie:
+    """From the phase on, nothing reaches the victim."""
+    return _unheard(liar, lambda name: name == liar.victim)
+
+
+def _silence_to_most(liar: Liar) -> Lie:
+    """From the phase on, only the victim and the colluding gateway hear anything."""
+    return _unheard(liar, lambda name: name not in {liar.victim, liar.colluder})
+
+
+def _unheard(liar: Liar, silenced: Callable[[str], bool]) -> Lie:
+    late = liar.steps[liar.steps.index(liar.phase) :]
+
+    def lie(frame: Frame) -> list[bytes]:
+        if frame.up or frame.step not in late or not silenced(frame.gateway):
+            return [frame.data]
+        return []
+
+    return lie
+
+
+def farewell(liar: Liar, _message: Any) -> Struct:
+    """The orchestrator says that the session is over."""
+    return Abort(session=liar.play.server.session, reason="it failed")
+
+
+# -- bytes -----------------------------------------------------------------------------------------
+
+
+def _changed(change: Callable[[bytes], bytes]) -> Change:
+    return lambda liar, message: change(liar.frame(message))
+
+
+def _oversize(data: bytes) -> bytes:
+    """A header that announces what no frame holds, and as many bytes."""
+    size = MAX_FRAME
+    return data[:24] + size.to_bytes(4, "little") + bytes(4) + bytes(size)
+
+
+def _respelled(data: bytes) -> bytes:
+    """The length of the outer array in three bytes where one is enough."""
+    head, payload = data[:32], data[32:]
+    longer = b"\xdc" + (payload[0] & 15).to_bytes(2, "big") + payload[1:]
+    return head[:24] + len(longer).to_bytes(4, "little") + head[28:] + longer
+
+
+def _other_role(liar: Liar, _message: Any) -> Struct:
+    """An answer, as a gateway sends it."""
+    return Answer(step=liar.phase, signed=UNSIGNED)
+
+
+TRAFFIC: Final = (
+    Behaviour(
+        name="replayed",
+        sentence="Everything the victim was asked so far is asked again, backwards.",
+        make=_replayed,
+    ),
+    Behaviour(
+        name="reordered",
+        sentence="The request of the next step comes before this one.",
+        make=before(_next),
+    ),
+    Behaviour(
+        name="too early",
+        sentence="The included set is asked about before the upload has left.",
+        make=after(_too_early),
+    ),
+    Behaviour(
+        name="silence",
+        sentence="From this phase on, nothing reaches the victim.",
+        make=_silence,
+    ),
+    Behaviour(
+        name="silence to most",
+        sentence="From this phase on, only the victim and the colluding gateway hear anything.",
+        make=_silence_to_most,
+    ),
+    Behaviour(
+        name="farewell",
+        sentence="The victim is told that the session has failed.",
+        make=before(farewell),
+    ),
+    Behaviour(
+        name="oversize",
+        sentence="A frame of more bytes than any frame has.",
+        make=before(_changed(_oversize)),
+    ),
+    Behaviour(
+        name="truncated",
+        sentence="The last byte of the request is missing.",
+        make=before(_changed(lambda data: data[:-1])),
+    ),
+    Behaviour(
+        name="garbage",
+        sentence="The request is followed by bytes that do not belong to it.",
+        make=before(_changed(lambda data: data + bytes(TAG_BYTES))),
+    ),
+    Behaviour(
+        name="second spelling",
+        sentence="The request is spelled in another way than the canonical one.",
+        make=before(_changed(_respelled)),
+    ),
+    Behaviour(
+        name="other role",
+        sentence="The victim is sent what gateways send.",
+        make=before(_other_role),
+    ),
+)

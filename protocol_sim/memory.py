@@ -1,0 +1,170 @@
+"""A network without time: frames arrive at once, in an order of the caller's choice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Self
+
+from protocol_sim.oracle import Verdict, judge
+from protocol_sim.parties import Parties
+from protocol_sim.play import Frame, Play
+from secagg.params import Thresholds
+from secagg.schemes.base import Scheme
+from secagg.thresholds import MAX_COMPLETE
+
+Passes = Callable[[Frame], Iterable[bytes]]
+"""What arrives instead of a frame."""
+
+
+def points(scheme: Scheme, limits: Thresholds, frames: int) -> dict[str, int]:
+    """Where a gateway can fall silent in a first round: name -> frames that it sends before.
+
+    Before its answer to a step (the step's name); once the header of its upload is out ("header"),
+    half way through the frames ("half"), before the last of them ("last").
+
+    Args:
+        scheme: of the round.
+        limits: of the round.
+        frames: of an upload, besides its header.
+    """
+    steps = [step.name for step in scheme.steps if step.name not in _skipped(limits)]
+    upload = steps.index(next(step for step in steps if step in {"masked_input", "upload"}))
+    before = {step: at for at, step in enumerate(steps[: upload + 1])}
+    inside = {
+        "header": upload + 1,
+        "half": upload + 1 + frames // 2,
+        "last": upload + frames,
+    }
+    after = {step: upload + 1 + frames + at for at, step in enumerate(steps[upload + 1 :])}
+    return before | inside | after
+
+
+def _skipped(limits: Thresholds) -> frozenset[str]:
+    """Optional steps that an undisturbed round of these thresholds leaves out."""
+    if not limits.committee:
+        return frozenset()
+    certified = limits.gateways > MAX_COMPLETE
+    return frozenset({"answer_again"} | (set() if certified else {"consistency"}))
+
+
+class Exchange(Play):
+    """A session whose frames arrive at once.
+
+    Args:
+        parties: everybody.
+        number: of the round.
+        vanish: gateway -> point (`points`) from which on it neither hears nor speaks, or the number
+            of frames that it sends before.
+        order: place in the list of frames under way that is delivered next; frames of one gateway
+            in one direction never overtake one another.
+        interleaved: the uploads of all gateways run side by side.
+        passes: what arrives instead of a frame.
+        late: frames that arrive only once their phase was closed.
+        keep_log: keep every frame in `log`.
+        options: of `Play`.
+    """
+
+    def __init__(
+        self,
+        parties: Parties,
+        number: int = 1,
+        *,
+        vanish: Mapping[str, str | int] | None = None,
+        order: int = 0,
+        interleaved: bool = False,
+        passes: Passes = lambda frame: (frame.data,),
+        late: Callable[[Frame], bool] = lambda _frame: False,
+        keep_log: bool = True,
+        **options: Any,
+    ) -> None:
+        super().__init__(parties, number, **options)
+        self.order, self.interleaved = order, interleaved
+        self.passes, self.late, self.keep_log = passes, late, keep_log
+        self.log: list[Frame] = []
+        self.pending: list[Frame] = []
+        self.held: list[Frame] = []
+        self.sent = dict.fromkeys(self.cohort, 0)
+        params = self.settings.round_params(None)
+        frames = len(self.settings.scheme.spans(params, len(self.cohort)))
+        self.points = points(self.settings.scheme, self.settings.thresholds, frames)
+        self.allowed = {
+            name: since if isinstance(since, int) else self.points[since]
+            for name, since in (vanish or {}).items()
+        }
+
+    def play(self) -> Self:
+        """Run to the end; whoever is silent costs a deadline."""
+        self._begin()
+        while self.running:
+            if not self.step():
+                self.deadline()
+        while self.step():
+            pass
+        return self
+
+    def play_until(self, phase: str) -> Self:
+        """Run until the server has opened this phase; its requests are still under way."""
+        self._begin()
+        while self.running and self.server.phase != phase:
+            if not self.step():
+                self.deadline()
+        return self
+
+    def _begin(self) -> None:
+        if self.server.phase == "ready":
+            self.pending += self.start()
+
+    def deadline(self) -> None:
+        """A deadline, and then what comes too late."""
+        self.pending += self.advance()
+        self.pending += self.held
+        self.held = []
+
+    def step(self) -> bool:
+        """Deliver one frame or make one frame of an upload; False when nothing moves."""
+        if self.pending:
+            chosen = self.pending[self.order]
+            frame = next(each for each in self.pending if each[:2] == chosen[:2])
+            self.pending.remove(frame)
+            self._carry(frame)
+            return True
+        if not self.uploads:
+            return False
+        name = list(self.uploads)[self.order]
+        frame_made = self.next_frame(name)
+        if frame_made is not None:
+            # the next turn is another's, or this one's again
+            rest = {name: self.uploads.pop(name)}
+            behind = self.interleaved == (self.order == 0)
+            self.uploads = self.uploads | rest if behind else rest | self.uploads
+            self.send([frame_made])
+        return True
+
+    def send(self, frames: Iterable[Frame]) -> None:
+        """Put frames under way; a silent gateway's are lost."""
+        for frame in frames:
+            if frame.up:
+                if self.silent(frame.gateway):
+                    continue
+                self.sent[frame.gateway] += 1
+            self.pending.append(frame)
+
+    def silent(self, name: str) -> bool:
+        """Whether a gateway has vanished."""
+        return name in self.allowed and self.sent[name] >= self.allowed[name]
+
+    def _carry(self, frame: Frame) -> None:
+        if self.late(frame) and self.server.phase == frame.step and self.running:
+            self.held.append(frame)
+            return
+        if not frame.up and self.silent(frame.gateway):
+            return
+        if self.keep_log:
+            self.log.append(frame)
+        for data in self.passes(frame):
+            self.send(self.deliver(frame._replace(data=data)))
+
+    @property
+    def verdict(self) -> Verdict:
+        """How it ended."""
+        return judge(self)

@@ -1,0 +1,64 @@
+"""Behaviours x phases in a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from protocol_sim.liars import PHASES
+from protocol_sim.pictures.matrix import Ending, ending_of, folded
+
+if TYPE_CHECKING:
+    from protocol_sim.liars import Cell
+
+_STYLES: Final = {Ending.NAMED: "", Ending.SUM: "green", Ending.BROKEN: "bold white on red"}
+_WIDE: Final = 150
+"""Columns in which almost every name stands on one line."""
+_PIPE: Final = 250
+"""Columns in which all of them do: what comes after a pipe reads lines."""
+
+
+def show(console: Console, cells: Sequence[Cell]) -> None:
+    """Print a table for each scheme.
+
+    Args:
+        console: where; in a narrow terminal names are folded where their words meet.
+        cells: that were played.
+    """
+    if not console.is_terminal:
+        console = Console(file=console.file, width=_PIPE)
+    for table in _tables(cells, narrow=console.width < _WIDE):
+        console.print(table)
+
+
+def _tables(cells: Sequence[Cell], *, narrow: bool) -> Iterator[Table]:
+    for scheme, phases in PHASES.items():
+        mine = {(each.behaviour, each.phase): each for each in cells if each.scheme == scheme}
+        columns = [phase for phase in phases if any(phase == at for _, at in mine)]
+        if not mine:
+            continue
+        table = Table(
+            box=box.SIMPLE_HEAD,
+            padding=(0, 1, 0, 0),
+            title=scheme,
+            title_justify="left",
+            title_style="bold",
+        )
+        for name in ("behaviour", *columns):
+            table.add_column(folded(name) if narrow else name)
+        for name in dict.fromkeys(behaviour for behaviour, _ in mine):
+            found = (mine.get((name, phase)) for phase in columns)
+            table.add_row(name, *(_shown(each, narrow=narrow) for each in found))
+        yield table
+
+
+def _shown(cell: Cell | None, *, narrow: bool) -> Text:
+    if cell is None:
+        return Text("")
+    words = [folded(each) if narrow else each for each in cell.outcome.split(", ")]
+    return Text((",\n" if narrow else ", ").join(words), _STYLES[ending_of(cell)])

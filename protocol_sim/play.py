@@ -1,0 +1,225 @@
+"""One session of all its parties, real to the last byte; whoever carries its frames is the network.
+
+A `Play` hands out frames and takes them; it decides nothing. `memory` carries them at once, in an
+order of the caller's choice; `world` takes its time, loses some and has deadlines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from protocol_sim.parties import ROUNDING, VERIFY, Parties
+from protocol_sim.randomness import entropy
+from secagg.errors import ForeignSession, LocalProtocolError, SecAggError, WireError
+from secagg.fixed_point.reference import unpack
+from secagg.params import GatewayId
+from secagg.protocol.events import Aborted, Event, GatewayDropped, Send, UpdateDue
+from secagg.protocol.messages import Signed
+from secagg.protocol.uploads import Spool
+from secagg.session import ClientSession, Model, ServerSession, SessionSettings
+from secagg.session.server import temporary_file
+from secagg.wire import session_of
+from secagg.workers import SERIAL, Workers
+
+
+class Frame(NamedTuple):
+    """Bytes on their way.
+
+    Attributes:
+        gateway: at one end of the way.
+        up: to the orchestrator.
+        step: the server's phase when they were sent.
+        data: the bytes.
+    """
+
+    gateway: str
+    up: bool
+    step: str
+    data: bytes
+
+
+class Play:
+    """One session.
+
+    Args:
+        parties: everybody.
+        number: of the round.
+        name: makes the randomness of this session differ from that of another.
+        cohort: names; everybody by default.
+        settings: instead of `parties.settings(number, cohort, model=model)`.
+        model: that updates are made on.
+        setup: of the last round's session.
+        client: makes a gateway's session; `parties.client` by default.
+        max_in_flight, spool, workers: as of `ServerSession`.
+
+    Attributes:
+        server: the real session.
+        clients: likewise, by name.
+        events: of the server, but frames.
+        client_events: by name, likewise.
+        refused: who raised what at bytes that are no frame of the session.
+        uploads: frames not made yet, by name.
+    """
+
+    def __init__(
+        self,
+        parties: Parties,
+        number: int = 1,
+        *,
+        name: object = "",
+        cohort: Iterable[str] | None = None,
+        settings: SessionSettings | None = None,
+        model: Model | None = None,
+        setup: Mapping[GatewayId, Signed] | None = None,
+        client: Callable[[str], ClientSession] | None = None,
+        max_in_flight: int = 2,
+        spool: Spool = temporary_file,
+        workers: Workers = SERIAL,
+    ) -> None:
+        self.parties = parties
+        self.number = number
+        self.name = name
+        self.model = model
+        self.cohort = tuple(cohort or parties.ids)
+        self.settings = settings or parties.settings(number, self.cohort, model=model)
+        self.server = ServerSession(
+            self.settings,
+            parties.roster,
+            parties.orchestrator,
+            rng=entropy(parties.seed, "server", number, name),
+            max_in_flight=max_in_flight,
+            spool=spool,
+            setup=setup or {},
+            workers=workers,
+            verify=VERIFY,
+        )
+        make = client or (lambda each: parties.client(each, number, name))
+        self.clients = {each: make(each) for each in self.cohort}
+        self.events: list[Event] = []
+        self.client_events: dict[str, list[Event]] = {each: [] for each in self.cohort}
+        self.refused: list[tuple[str, SecAggError]] = []
+        self.uploads: dict[str, Iterator[Send]] = {}
+
+    # -- frames out and in -------------------------------------------------------------------------
+
+    def start(self) -> list[Frame]:
+        """Announce the session."""
+        return self._from_server(self.server.start())
+
+    def advance(self) -> list[Frame]:
+        """A deadline at the server."""
+        return self._from_server(self.server.advance())
+
+    def deliver(self, frame: Frame) -> list[Frame]:
+        """Bytes arrive at the end of their way; what they lead to.
+
+        What is no frame of this session is not the server's business (a router's), and a gateway
+        that refuses bytes without a change is noted in `refused`.
+        """
+        if not frame.up:
+            return self.arrive(frame.gateway, frame.data)
+        if self.foreign(frame.data):
+            return []
+        return self._from_server(self.server.receive(frame.gateway, frame.data))
+
+    def arrive(self, name: str, data: bytes) -> list[Frame]:
+        """Bytes reach a gateway."""
+        step = self.server.phase
+        try:
+            events = list(self.clients[name].receive(data))
+        except (WireError, ForeignSession, LocalProtocolError) as error:
+            self.refused.append((name, error))
+            return []
+        self.client_events[name] += [event for event in events if not isinstance(event, Send)]
+        if any(isinstance(event, UpdateDue) for event in events):
+            self.uploads[name] = self.upload(name)
+        sends = (event for event in events if isinstance(event, Send))
+        return [Frame(name, True, step, bytes(send.frame)) for send in sends]
+
+    def next_frame(self, name: str) -> Frame | None:
+        """Make the next frame of an upload; None at its end."""
+        send = next(self.uploads[name], None)
+        if send is None:
+            del self.uploads[name]
+            return None
+        return Frame(name, True, self.server.phase, bytes(send.frame))
+
+    def upload(self, name: str) -> Iterator[Send]:
+        """The frames of a gateway's upload."""
+        return self.clients[name].upload(
+            self.parties.update(name),
+            self.parties.weight(name),
+            base=self.model,
+            metrics=self.parties.metrics(name),
+            rounding_seed=ROUNDING,
+        )
+
+    def restart(self, name: str, life: object, **options: Any) -> None:
+        """The gateway's process dies and comes back with its journal and fresh randomness.
+
+        Args:
+            name: of the gateway.
+            life: which one: another than before.
+            options: of `Parties.client`, such as an older `journal`.
+        """
+        self.uploads.pop(name, None)
+        self.clients[name] = self.parties.client(name, self.number, self.name, life, **options)
+
+    def foreign(self, data: bytes) -> bool:
+        """Whether a router gives these bytes to another session; what is no frame comes here."""
+        try:
+            return session_of(data) != self.server.session
+        except WireError:
+            return False
+
+    def _from_server(self, events: Iterable[Event]) -> list[Frame]:
+        frames = []
+        for event in events:
+            if isinstance(event, Send):
+                frames.append(Frame(str(event.to), False, self.server.phase, bytes(event.frame)))
+            else:
+                self.events.append(event)
+        return frames
+
+    # -- outcome -----------------------------------------------------------------------------------
+
+    @property
+    def running(self) -> bool:
+        """The server's session is open."""
+        return self.server.phase not in {"done", "aborted"}
+
+    @property
+    def dropped(self) -> dict[str, tuple[str, str]]:
+        """Gateway -> (phase, reason)."""
+        drops = (event for event in self.events if isinstance(event, GatewayDropped))
+        return {str(event.id): (event.phase, event.reason.name) for event in drops}
+
+    @property
+    def aborted(self) -> SecAggError | None:
+        """Why the server's session ended without a result."""
+        return next((event.reason for event in self.events if isinstance(event, Aborted)), None)
+
+    def failed(self, name: str) -> SecAggError | None:
+        """Why a gateway's session ended, if it did."""
+        events = self.client_events[name]
+        return next((event.reason for event in events if isinstance(event, Aborted)), None)
+
+    @property
+    def included(self) -> tuple[str, ...]:
+        """Gateways in the sum."""
+        return tuple(str(each) for each in self.server.result.included)
+
+    @property
+    def opened(self) -> list[NDArray[np.object_]]:
+        """Summed coordinates of every vector, out of the words the server opened."""
+        machine = self.server._server  # noqa: SLF001 - the oracle looks at words, not at floats
+        if machine.opened is None:
+            raise LocalProtocolError("no sum is open")
+        return [
+            np.array(unpack(spec, words.tolist())[: spec.length], object)
+            for spec, words in zip(machine.round.vectors, machine.opened.vectors, strict=True)
+        ]

@@ -1,0 +1,69 @@
+"""Sizes of canonical MessagePack (`secagg.encoding`), without making any."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from secagg.params import HASH_BYTES
+
+HEADER: Final = 32
+"""Of a frame (`secagg.wire`)."""
+SIGNATURE: Final = 64
+FIXED: Final = 15
+"""Entries of an array, up to which its header is one byte."""
+
+
+def blob(size: float) -> float:
+    """Bytes of a byte string."""
+    return size + (2 if size < 2**8 else 3 if size < 2**16 else 5)
+
+
+def items(count: int, each: float) -> float:
+    """Bytes of an array."""
+    return (1 if count <= FIXED else 3 if count < 2**16 else 5) + count * each
+
+
+def number(value: int) -> int:
+    """Bytes of an unsigned integer."""
+    limits = (2**7, 2**8, 2**16, 2**32)
+    return next((size for size, end in zip((1, 2, 3, 5), limits, strict=True) if value < end), 9)
+
+
+def mean_number(count: int, first: int = 0) -> float:
+    """Mean bytes of the integers `first` .. count - 1."""
+    ends = [first, *(min(max(end, first), count) for end in (2**7, 2**8, 2**16, 2**32)), count]
+    sizes = (1, 2, 3, 5, 9)
+    whole = sum(
+        size * (end - start) for size, start, end in zip(sizes, ends, ends[1:], strict=False)
+    )
+    return whole / (count - first)
+
+
+def mean_name(count: int, first: int = 0) -> float:
+    """Mean bytes of the ids "g0", "g1", ... as `Parties` has them."""
+    ends = [10**digits for digits in range(1, len(str(count)) + 1)]
+    whole, start = 0, first
+    for digits, end in enumerate(ends, 1):
+        stop = min(max(end, start), count)
+        whole += (2 + digits) * (stop - start)  # a byte of length, the letter, the digits
+        start = stop
+    return whole / (count - first)
+
+
+def signed(body: float) -> float:
+    """Bytes of `Signed`."""
+    return 1 + blob(body) + blob(SIGNATURE)
+
+
+def answer(step: str, body: float) -> float:
+    """The frame of an `Answer`."""
+    return HEADER + 1 + 1 + len(step) + signed(body)
+
+
+def bitmap(count: int) -> float:
+    """Bytes of a set over so many gateways."""
+    return blob((count + 7) // 8)
+
+
+HASH: Final = blob(HASH_BYTES)
+KEY: Final = blob(32)

@@ -1,0 +1,116 @@
+"""Without any one check of a client the oracle finds a leak, or another promise is broken.
+
+Where neither is, the check is listed as redundant, with what stops the lie in its place. The checks
+are found in the source (`weakened`), so a new one without a row fails here.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+
+import pytest
+
+from protocol_sim.leaks.interview import Interview
+from protocol_sim.leaks.strategies import tally
+from secagg.errors import BadSignature, SecAggError
+from secagg.protocol import policy
+from secagg.schemes.additive import client as additive_client
+from secagg.schemes.masks import client as masks_client
+from secagg.schemes.masks.client import MasksClient
+from secagg.thresholds import derive
+from tests.protocol_sim.weak import additive as of_additive
+from tests.protocol_sim.weak import announced, masks, shared
+from tests.protocol_sim.weak.lies import LEAK as LEAKS
+from tests.protocol_sim.weak.rows import BROKEN, LEAK, REDUNDANT
+from tests.protocol_sim.weak.source import Check, checks, find, without
+
+ROWS = [*masks.ROWS, *shared.ROWS, *announced.ROWS, *of_additive.ROWS]
+CASES = [
+    pytest.param(row, id=str(row), marks=[pytest.mark.deep] if row.slow else []) for row in ROWS
+]
+
+
+def test_every_check_has_a_row():
+    listed = [find(row.check) if ":" in row.check else whole(row.check) for row in ROWS]
+
+    assert sorted(map(str, checks())) == sorted(map(str, listed))
+
+
+def whole(where: str) -> Check:
+    (found,) = (check for check in checks() if check.where == where)
+    return found
+
+
+@pytest.mark.parametrize("row", CASES)
+def test_a_lie_is_refused_with_the_check_and_not_without_it(row):
+    assert row.refused == row.lie()
+    with without(find(row.check) if ":" in row.check else whole(row.check)):
+        assert row.ending == row.lie()
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_rows_say_what_they_show(row):
+    if row.kind == LEAK:
+        assert (LEAKS, "") == (row.ending, row.why)
+    else:
+        assert row.ending != LEAKS
+        assert row.why
+    if row.kind != REDUNDANT:
+        assert row.ending != row.refused
+
+
+def test_most_checks_carry_a_promise():
+    found = Counter(row.kind for row in ROWS)
+
+    assert {LEAK, BROKEN, REDUNDANT} == found.keys()
+    assert found[LEAK] >= 20
+
+
+KEYS = ("MasksClient._check", "MasksClient._share")
+SETS = [row for row in masks.ROWS if row.kind == REDUNDANT and not row.check.startswith(KEYS)]
+
+
+@pytest.mark.parametrize("row", SETS, ids=str)
+@pytest.mark.parametrize(
+    "worlds",
+    [((0, 0),), pytest.param(((0, 0), (0, 1), (1, 0), (1, 1)), marks=pytest.mark.deep)],
+    ids=["one", "four"],
+)
+def test_without_a_redundant_check_of_a_set_no_strategy_leaks(row, worlds):
+    """All strategies of all sets that the weaker client accepts."""
+    with without(find(row.check) if ":" in row.check else whole(row.check)):
+        interview = Interview(derive(4), frozenset({3}), forge=True)
+        options = [interview.views(i, worlds) for i in range(3)]
+        strategies = (((*shown, None), frozenset({3})) for shown in itertools.product(*options))
+        found = tally(interview, strategies)
+
+    assert (0, 0) == (found.leaks, found.broken)
+    assert found.opened > 0
+    assert [] == interview.unnamed
+
+
+# -- the tool itself -------------------------------------------------------------------------------
+
+
+def test_a_check_is_back_when_the_weaker_gateway_is_gone():
+    before = vars(MasksClient)["_share"]
+    with without(find("MasksClient._share: self._require_self")):
+        assert before is not vars(MasksClient)["_share"]
+
+    assert before is vars(MasksClient)["_share"]
+
+
+def test_also_after_an_error():
+    before = vars(MasksClient)["_require_self"]
+    with pytest.raises(SecAggError), without(whole("MasksClient._require_self")):
+        raise BadSignature
+
+    assert before is vars(MasksClient)["_require_self"]
+    assert isinstance(vars(MasksClient)["_require_floor"], staticmethod)
+
+
+def test_a_function_is_replaced_wherever_it_was_imported_to():
+    with without(find("check_round: check_vectors")):
+        assert policy.check_round is masks_client.check_round is additive_client.check_round
+        assert "without" in policy.check_round.__code__.co_filename

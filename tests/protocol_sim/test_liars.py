@@ -1,0 +1,308 @@
+"""Hostile orchestrators: every behaviour in every phase ends as the table says, and can fail."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from protocol_sim.liars import (
+    BEHAVIOURS,
+    PHASES,
+    Behaviour,
+    behaviour_of,
+    compose,
+    expected,
+    inserted,
+    markdown,
+    matrix,
+    phases_of,
+    play_cell,
+    promised,
+)
+from protocol_sim.liars.behaviour import LARGE
+from protocol_sim.liars.expected import TABLE
+from protocol_sim.liars.table import BEGIN, END, Promised
+from protocol_sim.randomness import dice
+from secagg.errors import ConfigurationError
+from secagg.protocol.journal import MemoryJournal
+from secagg.protocol.messages import Abort
+from secagg.schemes.additive import Lattice
+from secagg.schemes.additive.client import AdditiveClient
+from secagg.schemes.masks import Masks
+from secagg.schemes.masks.client import MasksClient
+
+SECURITY = Path(__file__).parents[2] / "SECURITY.md"
+SAMPLE = {"own set", "own P", "second key", "crafted degree", "crafted modulus", "crafted step"}
+"""What is played with ckks by default: its machines are those of lattice, its ring is not."""
+LARGE_PHASE = ("lattice", "consistency")
+LARGE_SAMPLE = {("own set", "consistency")}
+"""What is played with lattice above 64 gateways by default."""
+
+
+def cells():
+    for behaviour in BEHAVIOURS:
+        for scheme in PHASES:
+            for phase in phases_of(behaviour.name, scheme):
+                name = behaviour.name
+                large = behaviour.stage_of(scheme, phase).gateways == LARGE
+                daily = {
+                    "masks": True,
+                    "lattice": not large or (name, phase) in LARGE_SAMPLE,
+                    "ckks": not large and name in SAMPLE,
+                }
+                marks = () if daily[scheme] else (pytest.mark.deep,)
+                yield pytest.param(
+                    behaviour, scheme, phase, id=f"{name}-{scheme}-{phase}", marks=marks
+                )
+
+
+@pytest.mark.parametrize(("behaviour", "scheme", "phase"), list(cells()))
+def test_it_ends_in_its_named_error_or_in_the_exact_sum(behaviour, scheme, phase):
+    cell = play_cell(behaviour, scheme, phase)
+
+    assert "" == cell.violation
+    assert cell.expected == cell.outcome
+    assert 0 == cell.released
+    # what is noticed at once has got nothing at all, sealed or not
+    assert cell.noticed != phase or 0 == cell.protected
+    assert cell.fine
+
+
+def sparse():
+    for behaviour in BEHAVIOURS:
+        for phase in phases_of(behaviour.name, "masks"):
+            if not (behaviour.sessions or behaviour.large):
+                yield pytest.param(behaviour, phase, id=f"{behaviour.name}-{phase}")
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize(("behaviour", "phase"), list(sparse()))
+def test_masks_on_a_sparse_graph_end_alike(behaviour, phase):
+    cell = play_cell(replace(behaviour, large=frozenset({"masks"})), "masks", phase)
+    # up to 64 gateways everybody is shown the same keys, above only those of its neighbours
+    crossed = (behaviour.name, phase) == ("crossed request", "share_keys")
+
+    assert ("BadSignature" if crossed else cell.expected) == cell.outcome
+    assert ("", 0) == (cell.violation, cell.released)
+
+
+# -- the catalogue ---------------------------------------------------------------------------------
+
+
+def test_the_table_and_the_catalogue_have_the_same_behaviours():
+    assert list(TABLE) == [behaviour.name for behaviour in BEHAVIOURS]
+
+
+@pytest.mark.parametrize("scheme", PHASES)
+def test_every_phase_sees_at_least_14_behaviours(scheme):
+    for phase in PHASES[scheme]:
+        assert 14 <= sum(bool(expected(each.name, scheme, phase)) for each in BEHAVIOURS)
+
+
+def test_an_unknown_behaviour_is_refused():
+    with pytest.raises(ConfigurationError, match="own set"):
+        behaviour_of("kindness")
+
+
+def test_no_cell_is_expected_where_there_is_no_such_phase():
+    assert (
+        "" == expected("silence", "masks", "answer") == expected("kindness", "masks", "unmasking")
+    )
+
+
+def test_the_same_seed_gives_the_same_cell():
+    first, again = (play_cell(behaviour_of("own set"), "masks", "share_keys") for _ in range(2))
+
+    assert first == again
+
+
+def test_a_matrix_is_its_cells():
+    rows = [behaviour_of("thinned"), behaviour_of("left out")]
+    seen = []
+    found = matrix(rows, ["masks"], ["consistency", "unmasking"], on_cell=seen.append)
+
+    assert [("thinned", "consistency"), ("left out", "consistency")] == [
+        (cell.behaviour, cell.phase) for cell in found
+    ]
+    assert seen == found
+    assert all(cell.fine for cell in found)
+
+
+# -- several at once -------------------------------------------------------------------------------
+
+
+def test_what_one_lie_withholds_another_cannot_change():
+    both = compose(behaviour_of("silence"), behaviour_of("lowered t"))
+    cell = play_cell(both, "masks", "advertise_keys")
+
+    assert "silence + lowered t" == cell.behaviour
+    assert "sum" == cell.outcome
+
+
+def test_the_second_lie_sees_what_the_first_has_left():
+    both = compose(behaviour_of("thinned"), behaviour_of("truncated"))
+    cell = play_cell(both, "masks", "consistency")
+
+    # both frames of the first arrive twice: without their last byte, and as they are
+    assert ("BelowFloor", "consistency") == (cell.outcome, cell.noticed)
+
+
+@pytest.mark.parametrize("case", range(16))
+def test_two_lies_at_once_open_nothing(case):
+    rng = dice("pairs", case)
+    scheme = ("masks", "lattice")[case % 2]
+    phase = rng.choice(
+        [each for each in PHASES[scheme] if scheme == "masks" or each != "consistency"]
+    )
+    alone = [each for each in BEHAVIOURS if not (each.sessions or each.large)]
+    first, second = rng.sample(alone, 2)
+    cell = play_cell(compose(first, second), scheme, phase, seed=case)
+
+    assert ("", 0) == (cell.violation, cell.released)
+    assert set(cell.verdicts) <= {"sum", "BelowThreshold"}
+
+
+# -- controls --------------------------------------------------------------------------------------
+
+
+def test_control_an_honest_orchestrator_gets_the_sum():
+    honest = Behaviour(
+        name="honest", sentence="Nothing.", make=lambda _liar: lambda frame: (frame.data,)
+    )
+    cell = play_cell(honest, "masks", "unmasking")
+
+    assert ("sum", 0, 0, "") == (cell.outcome, cell.released, cell.protected, cell.violation)
+    assert not cell.fine  # nobody expects it
+
+
+def test_control_a_gateway_that_is_not_the_victim_must_not_be_lied_to():
+    def make(liar):
+        def lie(frame):
+            if frame.up or (frame.gateway, frame.step) != (liar.spare, liar.phase):
+                return (frame.data,)
+            return (liar.frame(Abort(session=liar.play.server.session, reason="")),)
+
+        return lie
+
+    cell = play_cell(Behaviour(name="x", sentence="", make=make), "masks", "share_keys")
+
+    assert "g0 was told nothing wrong and named AbortedByPeer" == cell.violation
+
+
+class Unheeding(Masks):
+    """Gateways without the check of their neighbours' headers."""
+
+    def client(self, session, context):
+        machine = MasksClient(session, context)
+        machine._check_headers = lambda _headers: None
+        return machine
+
+
+class Selfless(Masks):
+    """Gateways that answer about sets without themselves."""
+
+    def client(self, session, context):
+        machine = MasksClient(session, context)
+        machine._require_self = lambda _positions: None
+        return machine
+
+
+class Floorless(Lattice):
+    """Gateways that answer about sets of any size."""
+
+    def client(self, session, context):
+        return FloorlessClient(session, context, self.name, type(self).encoding)
+
+
+class FloorlessClient(AdditiveClient):
+    def _accept_set(self, bitmap):
+        return self._cohort.set_of(bitmap)
+
+
+@pytest.mark.parametrize(
+    ("name", "phase", "speaks", "outcome"),
+    [
+        ("own set", "masked_input", Unheeding(), "NoQuorum"),
+        ("header of another h2", "consistency", Unheeding(), "SecondQuestion"),
+        ("left out", "consistency", Selfless(), "SecondQuestion"),
+    ],
+)
+def test_control_without_a_check_the_error_is_another(name, phase, speaks, outcome):
+    cell = play_cell(behaviour_of(name), "masks", phase, speaks=speaks)
+
+    assert outcome == cell.outcome
+    assert not cell.fine
+
+
+def test_control_without_the_floor_a_sum_of_shares_over_three_is_released():
+    cell = play_cell(behaviour_of("thinned"), "lattice", "answer", speaks=Floorless())
+
+    assert 4096 == cell.released  # a share of 2048 coefficients
+    assert not cell.fine
+
+
+def test_control_without_the_certificate_seeds_and_shares_are_released(monkeypatch):
+    monkeypatch.setattr("secagg.schemes.masks.client.verify_certificate", lambda *_, **__: None)
+    cell = play_cell(behaviour_of("below the quorum"), "masks", "unmasking")
+
+    assert 32 + 5 * 39 == cell.released  # the seed, and a share of each other gateway's
+    assert not cell.fine
+
+
+def test_control_without_the_journal_a_round_is_uploaded_in_twice(monkeypatch):
+    monkeypatch.setattr(MemoryJournal, "last_round", lambda *_: 0)
+    cell = play_cell(behaviour_of("once more"), "masks", "consistency")
+
+    assert ("sum", ("BelowThreshold", "sum")) == (cell.outcome, cell.verdicts)
+    assert cell.released > 0
+    assert not cell.fine
+
+
+# -- the table of SECURITY.md ----------------------------------------------------------------------
+
+
+def test_the_table_has_a_row_for_each_behaviour_and_a_column_for_each_phase():
+    lines = markdown(promised()).splitlines()
+
+    assert [BEGIN, END] == [lines[0], lines[-1]]
+    assert f"| masks | {' | '.join(PHASES['masks'])} |" in lines
+    assert f"| lattice and ckks | {' | '.join(PHASES['ckks'])} |" in lines
+    for behaviour in BEHAVIOURS:
+        assert any(line.startswith(f"| {behaviour.name} |") for line in lines)
+        assert f"- **{behaviour.name}**: {behaviour.sentence}" in lines
+
+
+def test_the_table_is_the_same_out_of_played_cells():
+    played = matrix([behaviour_of("thinned")], ["masks"])
+    row = "| thinned |  | `BelowFloor` | `BelowFloor` | `BelowFloor` |  |"
+
+    assert row in markdown(played).splitlines()
+    assert row in markdown(promised()).splitlines()
+
+
+def test_schemes_of_one_table_that_end_differently_are_both_named():
+    one = Promised("silence", "lattice", "upload", "sum")
+    page = markdown([one, one._replace(scheme="ckks", outcome="BelowThreshold")])
+
+    assert "| silence |  | sum or BelowThreshold |  |  |  |" in page.splitlines()
+
+
+def test_tables_take_the_place_of_older_ones():
+    page = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+
+    assert f"before\n{BEGIN}new{END}\nafter\n" == inserted(page, f"{BEGIN}new{END}")
+
+
+@pytest.mark.parametrize("page", ["", BEGIN, f"{END}{BEGIN}", f"{BEGIN}{BEGIN}{END}"])
+def test_a_page_without_its_markers_is_refused(page):
+    with pytest.raises(ConfigurationError, match="each once"):
+        inserted(page, "")
+
+
+@pytest.mark.skipif(BEGIN not in SECURITY.read_text(), reason="the page has no markers yet")
+def test_the_page_has_the_table_of_now():
+    page = SECURITY.read_text()
+
+    assert inserted(page, markdown(promised())) == page

@@ -1,0 +1,372 @@
+"""Pictures: what they show is what happened, and they can be read in light and in dark."""
+
+from __future__ import annotations
+
+import io
+import re
+from itertools import pairwise
+from xml.etree import ElementTree as ET
+
+import pytest
+from rich.console import Console
+
+from protocol_sim.dropouts import RATES, judged, measure, play
+from protocol_sim.liars import PHASES as STEPS
+from protocol_sim.liars import Cell
+from protocol_sim.memory import Exchange
+from protocol_sim.network import Link
+from protocol_sim.parties import Parties
+from protocol_sim.pictures import curves, document, tables, terminal
+from protocol_sim.pictures.curves import Curve, quantity
+from protocol_sim.pictures.matrix import Ending, Square, folded, heat_map, squares
+from protocol_sim.pictures.messages import Clock, messages, phases, sessions
+from protocol_sim.pictures.style import DARK, LIGHT
+from protocol_sim.pictures.timeline import timeline
+from protocol_sim.scenario import Plan, Restart, Scenario
+from protocol_sim.world import Moment, run
+
+EVENTFUL = Scenario(
+    gateways=6,
+    deadline=5.0,
+    seed=1,
+    rounds=2,
+    links={"g3": Link(latency=0.1, loss=0.2), "g5": Link(duplication=0.5)},
+    plans={
+        "g1": Plan(vanish="header"),
+        "g2": Plan(away=((0.1, 0.6),)),
+        "g4": Plan(restarts=(Restart(time=0.1),)),
+    },
+)
+PHASES = {"masks": ("first", "second", "third"), "ckks": ("only",)}
+
+
+@pytest.fixture(scope="module")
+def eventful():
+    return run(EVENTFUL)
+
+
+def drawn(plot):
+    return ET.fromstring(plot.file)
+
+
+def texts(plot):
+    return {
+        "".join(each.itertext()) for each in drawn(plot).iter("{http://www.w3.org/2000/svg}text")
+    }
+
+
+def screen(width=100):
+    return Console(file=io.StringIO(), width=width)
+
+
+# -- what a timeline is made of --------------------------------------------------------------------
+
+
+def test_every_frame_is_an_arrow_for_each_time_it_was_heard(eventful):
+    for moments in sessions(eventful):
+        sent = [each for each in moments if each.kind.startswith("sent")]
+        heard = [each for each in moments if each.kind.startswith("arrived")]
+        lost = [each for each in moments if each.kind == "lost"]
+        found = messages(moments)
+        numbers = {each.detail for each in heard}
+
+        assert len(heard) == sum(each.arrived is not None for each in found)
+        assert len(sent) - len(numbers) == sum(each.arrived is None for each in found)
+        assert len(lost) == sum(each.lost for each in found)
+        assert all(each.arrived is None or each.sent < each.arrived for each in found)
+
+
+def test_rounds_end_with_what_their_orchestrator_says(eventful):
+    found = sessions(eventful)
+
+    assert 2 == len(found)
+    assert eventful.moments == tuple(moment for moments in found for moment in moments)
+    assert {"completed", "aborted"} >= {moments[-1].kind for moments in found}
+
+
+def test_phases_follow_one_another_in_the_order_of_the_scheme(eventful):
+    for moments in sessions(eventful):
+        found = phases(moments)
+
+        assert ["advertise_keys", "share_keys", "masked_input", "consistency", "unmasking"][
+            : len(found)
+        ] == [each.name for each in found]
+        assert all(a.end == b.begin for a, b in pairwise(found))
+
+
+def test_an_aborted_round_shows_the_phase_it_was_aborted_in():
+    moments = [Moment(0.0, "sent down", "g0", "upload", 1, "0"), Moment(2.0, "aborted", "", "")]
+
+    assert ["upload"] == [each.name for each in phases(moments)]
+
+
+def test_a_clock_cuts_long_waits_and_keeps_the_order():
+    times = [0.1 * step for step in range(40)] + [100.0, 100.1, 5_000.0]
+    clock = Clock(times)
+    places = [clock(time) for time in times]
+
+    assert (0.0, 1.0) == (places[0], pytest.approx(places[-1]))
+    assert places == sorted(places)
+    assert 0.07 == pytest.approx(max(b - a for a, b in pairwise(places)))
+    assert 2 == len(clock.cuts)
+    # what is left out and what is shown are the whole wait
+    assert 4_899.9 == pytest.approx(clock.cuts[1][1], rel=1e-3)
+
+
+def test_a_clock_without_long_waits_is_straight():
+    clock = Clock([float(step) for step in range(40)])
+
+    assert not clock.cuts
+    assert 0.25 == pytest.approx(clock(39 / 4))
+    assert (0.0, 1.0) == (clock(-5.0), clock(50.0))
+
+
+@pytest.mark.parametrize("times", [[1.0], [1.0, 1.0], [0.0, 1e9]])
+def test_a_clock_of_few_times(times):
+    clock = Clock(times)
+
+    assert all(0 <= clock(time) <= 1 for time in times)
+
+
+# -- the pictures ----------------------------------------------------------------------------------
+
+
+def test_a_timeline_names_parties_phases_and_what_went_wrong(eventful, plots):
+    said = texts(plots[0])
+    verdict = eventful.verdicts[-1]
+
+    assert {"orchestrator", "g0", "g5", "advertise_keys", "masked_input"} <= said
+    assert {"vanished", "dropped", "restarted", "deadline", "message up"} <= said
+    assert {"sum" if verdict.outcome == "sum" else verdict.outcome} <= said
+    assert {reason.lower() for _, reason in verdict.dropped.values()} <= said
+
+
+def test_rounds_have_pictures_of_their_own(eventful, plots):
+    first = timeline(eventful, 0)
+
+    assert ("timeline-1", "timeline-2") == (first.name, plots[0].name)
+    assert first.svg != plots[0].svg
+
+
+def test_equal_runs_give_equal_pictures(plots):
+    assert plots[0].file == timeline(run(EVENTFUL)).file
+
+
+@pytest.fixture(scope="module")
+def plots(eventful):
+    line = Curve("masks", ((10.0, 1e-3), (1e6, 9e3)), ((10.0, 2e-3), (100.0, 0.5)))
+    return [
+        timeline(eventful),
+        heat_map(MAP, PHASES),
+        curves.costs("costs", "Server", "s", [line]),
+        curves.shares("rate", "Sums", [line], across="rate", caption="How."),
+        curves.bars("bars", "Ends", [("sum", 3.0, "good"), ("<b>", 1.0, "")], caption="How."),
+    ]
+
+
+MAP = [
+    Square("own U2", "masks", "second", Ending.NAMED, "HeaderMismatch"),
+    Square("own U2", "masks", "first", Ending.SUM, "sum"),
+    Square("silence", "ckks", "only", Ending.BROKEN, "32 bytes"),
+]
+
+
+def test_no_picture_keeps_a_stand_in_or_an_address(plots):
+    for plot in plots:
+        assert not re.search(r"#0000[0-9a-f]{2}", plot.svg)
+        assert "http" not in plot.svg
+        assert "prefers-color-scheme: dark" in plot.file.decode()
+        assert plot.alt
+        assert drawn(plot).get("aria-label") == plot.alt
+
+
+def test_every_colour_of_a_picture_is_defined(plots):
+    for plot in plots:
+        assert set(re.findall(r"var\(--([a-z-]+)\)", plot.svg)) <= set(LIGHT)
+
+
+def _luminance(colour):
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, other):
+    low, high = sorted((_luminance(one), _luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("palette", [LIGHT, DARK])
+def test_letters_and_lines_stand_out(palette):
+    """WCAG 2.1: 4.5 for letters."""
+    for ground in ("card", "page", "band"):
+        for ink in ("ink", "muted", "blue", "orange", "green", "red"):
+            assert contrast(palette[ink], palette[ground]) >= 4.5, (ink, ground)
+    for ground in ("pale-blue", "pale-green", "pale-red"):
+        assert contrast(palette["ink"], palette[ground]) >= 4.5
+
+
+def test_contrast_tells_grey_from_grey():
+    assert 21 == pytest.approx(contrast("#000000", "#ffffff"))
+    assert contrast("#888888", "#999999") < 4.5
+
+
+def test_a_heat_map_counts_what_it_shows():
+    plot = heat_map(MAP, PHASES)
+
+    assert {"masks", "ckks", "own U2", "silence", "sum", "32 bytes"} <= texts(plot)
+    assert "third" not in texts(plot)
+    assert plot.alt.endswith(
+        "1 ended in a named error; 1 ended in the exact sum; 1 ended as it must not."
+    )
+
+
+def cell(**changes):
+    fields = {
+        "behaviour": "own U2",
+        "scheme": "masks",
+        "phase": "masked_input",
+        "outcome": "HeaderMismatch, BelowThreshold",
+        "expected": "HeaderMismatch, BelowThreshold",
+        "noticed": "consistency",
+        "released": 0,
+        "protected": 64,
+        "verdicts": ("BelowThreshold",),
+        "violation": "",
+    }
+    return Cell(**{**fields, **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "ending"),
+    [
+        ({}, Ending.NAMED),
+        ({"outcome": "sum", "expected": "sum"}, Ending.SUM),
+        ({"released": 32}, Ending.BROKEN),
+        ({"expected": "sum"}, Ending.BROKEN),
+        ({"violation": "two sums of one round"}, Ending.BROKEN),
+    ],
+)
+def test_a_cell_is_broken_whenever_it_is_not_fine(changes, ending):
+    (square,) = squares([cell(**changes)])
+
+    assert ending is square.ending
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "shown"),
+    [
+        (0.0, "s", "0 ns"),
+        (2.5e-3, "s", "2.5 ms"),
+        (1800.0, "s", "1,800 s"),
+        (7200.0, "s", "7,200 s"),
+        (12, "B", "12 B"),
+        (65_401, "B", "65.4 KB"),
+        (3.2e13, "B", "32 TB"),
+    ],
+)
+def test_quantities_have_the_unit_that_suits_them(value, unit, shown):
+    assert shown == quantity(value, unit)
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("sum", "sum"),
+        ("advertise_keys", "advertise_\nkeys"),
+        ("UnsupportedParameters", "Unsupported\nParameters"),
+        ("NotASubset", "NotA\nSubset"),
+        ("32 bytes", "32 bytes"),
+    ],
+)
+def test_long_names_are_folded_where_their_words_meet(name, lines):
+    assert lines == folded(name)
+
+
+# -- in a terminal ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_lanes_fit_the_terminal(eventful, width):
+    console = screen(width)
+    terminal.show(console, eventful)
+    lines = console.file.getvalue().splitlines()
+    lanes = [line for line in lines if re.match(r"(orchestrator|g\d) +[-^vxXDR|!*]+$", line)]
+
+    assert 2 * 7 == len(lanes)
+    assert {width} == {len(line) for line in lanes}
+    assert all(len(line) <= width for line in lines)
+
+
+def test_lanes_tell_what_went_wrong(eventful):
+    console = screen()
+    terminal.show(console, eventful)
+    said = console.file.getvalue()
+
+    for moment in eventful.moments:
+        if moment.kind in {"vanished", "dropped", "restarted", "deadline", "lost"}:
+            assert re.search(rf"{moment.time:.3f} s .*{moment.kind}", said)
+    assert "VIOLATION" not in said
+
+
+@pytest.mark.parametrize(("width", "shown"), [(90, "Header"), (200, "HeaderMismatch, Below")])
+def test_the_matrix_of_a_terminal_is_as_wide_as_it(width, shown):
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
+    tables.show(console, [cell(phase=phase) for phase in STEPS["masks"]])
+    said = console.file.getvalue()
+
+    assert all(len(line) <= width for line in said.splitlines())
+    assert shown in said
+    assert "lattice" not in said
+
+
+def test_the_matrix_of_a_pipe_is_not_folded():
+    console = screen(40)
+    tables.show(console, [cell(phase=phase) for phase in STEPS["masks"]])
+
+    assert 5 == console.file.getvalue().count("HeaderMismatch, BelowThreshold")
+
+
+TABLE = """## Heading
+
+| name | n | bytes |
+|---|---|---|
+| `masks` | 3 | 16,777,216 |
+| in the clear | 10,000\\* | - |
+
+\\* by formula
+"""
+
+
+def test_tables_are_aligned_and_never_cut():
+    console = screen(20)
+    document.show(console, TABLE)
+    lines = console.file.getvalue().splitlines()
+
+    assert "Heading" == lines[0]
+    assert "name                n       bytes" == lines[2]
+    assert "masks               3  16,777,216" == lines[3]
+    assert "in the clear  10,000*           -" == lines[4]
+    assert "* by formula" in lines
+
+
+# -- rounds under rising dropout -------------------------------------------------------------------
+
+
+def test_no_more_than_d_absences_leave_the_sum():
+    rates = measure(["masks"], gateways=5, trials=2)
+
+    assert len(RATES) == len(rates)
+    assert all(not each.violations for each in rates)
+    assert all(each.promised <= each.sums <= each.played for each in rates)
+    assert rates[0].sums > rates[-1].sums
+
+
+def test_a_sum_that_is_missing_is_a_violation():
+    lossy = Exchange(Parties(5), passes=lambda frame: () if frame.up else (frame.data,)).play()
+    found = judged("masks", 0.1, {(0, 0): play("masks", 5, 0.0, (0, 0)), (0, 1): lossy})
+
+    assert (1, 2) == (found.sums, found.promised)
+    assert (((0, 1), "BelowThreshold although only 0 of 5 vanished"),) == found.violations

@@ -1,0 +1,291 @@
+"""Pages: whole by themselves, well formed, true to what was played."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from protocol_sim import costs, report
+from protocol_sim.costs import Compared, Cost, Model
+from protocol_sim.drawing import draw
+from protocol_sim.dropouts import Rate
+from protocol_sim.liars import Cell
+from protocol_sim.measuring import Figures, figures
+from protocol_sim.pictures.files import check, save
+from protocol_sim.pictures.markup import markdown, tag
+from protocol_sim.scenario import Scenario
+from protocol_sim.sweep import Tally, sweep
+from protocol_sim.world import run
+from secagg.errors import ConfigurationError
+
+HOSTILE = '<script>alert("x")</script>'
+VOID = {"meta", "br", "hr", "img", "link"}
+
+
+class Page(HTMLParser):
+    """Elements that are closed in order; text; ids; what would be loaded."""
+
+    def __init__(self, content):
+        super().__init__()
+        self.text, self.ids, self.loads, self._open, self.tags = "", [], [], [], []
+        self.feed(content.decode())
+        assert not self._open
+
+    def handle_starttag(self, name, attributes):
+        found = dict(attributes)
+        self.tags.append(name)
+        self.ids += [found["id"]] if "id" in found else []
+        self.loads += [value for key, value in attributes if key in {"src", "href", "xlink:href"}]
+        if name not in VOID:
+            self._open.append(name)
+
+    def handle_startendtag(self, name, attributes):
+        self.handle_starttag(name, attributes)
+        if name not in VOID:
+            self._open.pop()
+
+    def handle_endtag(self, name):
+        assert self._open.pop() == name
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def played():
+    return run(Scenario(gateways=4, rounds=2, seed=3))
+
+
+@pytest.fixture(scope="module")
+def tally():
+    return sweep(6)
+
+
+def cell(**changes):
+    fields = {
+        "behaviour": "own set",
+        "scheme": "masks",
+        "phase": "masked_input",
+        "outcome": "HeaderMismatch",
+        "expected": "HeaderMismatch",
+        "noticed": "consistency",
+        "released": 0,
+        "protected": 64,
+        "verdicts": ("sum",),
+        "violation": "",
+    }
+    return Cell(**{**fields, **changes})
+
+
+RATES = (
+    Rate("masks", 8, 0.1, 20, 19, 18, ()),
+    Rate("masks", 8, 0.2, 20, 12, 11, ()),
+)
+
+
+@pytest.fixture(scope="module")
+def model():
+    cost = Cost(server=0.1, gateway=0.01, up=1e4, down=2e4)
+    model = Model("masks", _Units(), _Units())
+    lines = (costs.curve(model, 100, gateways=(100, 1000, 10**6)),)
+    return costs.Report(model, 100, 0.05, (Compared(100, cost, cost),), lines)
+
+
+class _Units(dict):
+    def __missing__(self, name):
+        return 1e-6
+
+    def __contains__(self, name):
+        return True
+
+
+@pytest.fixture(scope="module")
+def pages(played, tally, model):
+    measured = figures(14, 50, 0.1, "lattice", 1, cost_model=False)
+    return {
+        "session": report.session(played),
+        "large": report.large(measured),
+        "model": report.large(Figures(None, model)),
+        "attacks": report.attacks(
+            [cell(), cell(scheme="ckks", phase="upload", outcome="sum", expected="sum")]
+        ),
+        "swept": report.swept(tally, 0, 1.5, RATES),
+        "papers": report.papers("## One\n\nA `word`.\n\n| a | b |\n|---|---|\n| x | 1 |\n"),
+    }
+
+
+def test_every_page_is_whole_by_itself(pages):
+    for files in pages.values():
+        page = Page(files["report.html"])
+
+        assert "script" not in page.tags
+        assert all(each.startswith("#") for each in page.loads)
+        assert len(page.ids) == len(set(page.ids))
+        assert {each[1:] for each in page.loads} <= set(page.ids)
+        assert b"prefers-color-scheme: dark" in files["report.html"]
+        assert b'name="viewport"' in files["report.html"]
+
+
+def test_every_picture_is_a_file_too(pages):
+    for files in pages.values():
+        svgs = [name for name in files if name.endswith(".svg")]
+
+        assert len(svgs) == Page(files["report.html"]).tags.count("svg")
+        assert all(files[name].startswith(b"<svg ") for name in svgs)
+
+
+def test_equal_runs_leave_equal_files(played, pages):
+    assert pages["session"] == report.session(run(played.scenario))
+
+
+def test_a_session_says_how_it_ended_and_how_to_play_it_again(played, pages):
+    files = pages["session"]
+    text = Page(files["report.html"]).text
+
+    assert "masks: 4 gateways, 2 rounds" in text
+    assert "protocol_sim replay scenario.json" in text
+    assert played.transcript in text
+    assert played.scenario == Scenario.loads(files["scenario.json"].decode())
+    assert {"timeline-1.svg", "timeline-2.svg"} < set(files)
+
+
+def test_a_violation_cannot_be_overlooked(played):
+    broken = replace(played.verdicts[0], violation=f"off by 3 units {HOSTILE}")
+    content = report.session(replace(played, verdicts=(broken, broken)))["report.html"]
+
+    assert HOSTILE not in content.decode()
+    assert "off by 3 units" in Page(content).text
+    assert re.search(r'class="bad">sum<', content.decode())
+
+
+def test_dropped_gateways_are_listed():
+    done = next(each for each in map(run, map(draw, range(20))) if each.verdicts[-1].dropped)
+    text = Page(report.session(done)["report.html"]).text
+    dropped = done.verdicts[-1].dropped
+
+    assert all(
+        name in text and reason.lower().replace("_", " ") in text
+        for name, (_, reason) in dropped.items()
+    )
+
+
+def test_a_large_round_stands_beside_one_in_the_clear(pages):
+    text = Page(pages["large"]["report.html"]).text
+
+    assert "lattice: 14 gateways, 50 coordinates" in text
+    assert "exact sum" in text
+    assert "in the clear" in text
+
+
+def test_the_model_draws_costs_against_gateways_and_dropout(pages):
+    assert {"server.svg", "gateway.svg", "up.svg", "down.svg", "server-dropout.svg"} < set(
+        pages["model"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"released": 32}, "32 B"),
+        ({"violation": "two sums of one round"}, "two sums of one round"),
+        ({"outcome": "sum"}, "expected HeaderMismatch"),
+    ],
+)
+def test_a_cell_that_is_not_fine_is_told(changes, said):
+    content = report.attacks([cell(), cell(phase="unmasking", **changes)])["report.html"]
+
+    assert said in Page(content).text
+    assert 'class="bad">1<' in content.decode()
+
+
+def test_what_a_behaviour_does_is_explained(pages):
+    from protocol_sim.liars import behaviour_of
+
+    assert behaviour_of("own set").sentence in Page(pages["attacks"]["report.html"]).text
+
+
+def test_a_sweep_names_the_command_for_each_violation(tally):
+    broken = Tally(tally.played, tally.outcomes, tally.drops, [(4, f"off {HOSTILE}")])
+    rate = replace(RATES[0], violations=(((0, 7), "BelowThreshold although 1 of 8 vanished"),))
+    content = report.swept(broken, 0, 1.5, (rate, RATES[1]))["report.html"]
+    text = Page(content).text
+
+    assert HOSTILE not in content.decode()
+    assert "protocol_sim replay 4" in text
+    assert "dropouts.play('masks', 8, 0.1, (0, 7))" in text
+    assert 'class="bad">2<' in content.decode()
+
+
+def test_a_sweep_without_violations_says_zero(tally, pages):
+    content = pages["swept"]["report.html"].decode()
+
+    assert not tally.violations
+    assert 'class="good">0<' in content
+    assert "Play it again" not in content
+
+
+def test_markdown_becomes_what_it_means():
+    found = markdown("# A\n\nb `c` <d>\ne\n\n- f\n- g\n\n| h | i |\n|---|---|\n| j | +1% |\n")
+
+    assert "<h3>A</h3>" in found
+    assert "<p>b <code>c</code> &lt;d&gt; e</p>" in found
+    assert 2 == found.count("<li>")
+    assert '<td class="number">+1%</td>' in found
+
+
+def test_text_is_escaped_once():
+    assert "<p>&lt;b&gt;</p>" == tag("p", "<b>")
+    assert "<p><b>&lt;i&gt;</b></p>" == tag("p", tag("b", "<i>"))
+
+
+# -- files -----------------------------------------------------------------------------------------
+
+
+def test_files_replace_older_ones_and_leave_nothing_else(tmp_path):
+    place = tmp_path / "a" / "b"
+    check(place)
+    for content in (b"old", b"new"):
+        save(place, {"report.html": content})
+
+    assert [place / "report.html"] == list(place.iterdir())
+    assert b"new" == (place / "report.html").read_bytes()
+    assert 0o644 == (place / "report.html").stat().st_mode & 0o777
+
+
+def test_a_write_that_fails_leaves_the_older_file(tmp_path, monkeypatch):
+    save(tmp_path, {"report.html": b"old"})
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OSError, match="No space"):
+        save(tmp_path, {"report.html": b"new"})
+
+    assert [tmp_path / "report.html"] == list(tmp_path.iterdir())
+    assert b"old" == (tmp_path / "report.html").read_bytes()
+
+
+def test_a_file_is_no_place_for_a_report(tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+
+    with pytest.raises(ConfigurationError, match="name another directory"):
+        check(tmp_path / "file")
+    with pytest.raises(ConfigurationError, match="name another directory"):
+        check(tmp_path / "file" / "below")
+
+
+# -- the figures behind a large round --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("gateways", "cost_model", "message"),
+    [(2049, False, "--cost-model says"), (10**6 + 1, True, "ends at 1,000,000")],
+)
+def test_no_more_gateways_than_can_be_told(gateways, cost_model, message):
+    with pytest.raises(ConfigurationError, match=message):
+        figures(gateways, 10, 0.0, "masks", 0, cost_model=cost_model)

@@ -1,0 +1,186 @@
+"""Checks of K, of P and of policies."""
+
+from __future__ import annotations
+
+from secagg.errors import ConfigurationError
+from secagg.protocol.policy import Policy
+from tests.protocol_sim.weak import leaking_rounds as rounds
+from tests.protocol_sim.weak import leaking_sets as sets
+from tests.protocol_sim.weak import machine_additive, machine_masks
+from tests.protocol_sim.weak.lies import LEAK as LEAKS
+from tests.protocol_sim.weak.lies import NO_NAME
+from tests.protocol_sim.weak.rows import (
+    BROKEN,
+    EARLY,
+    LEAK,
+    POLICY,
+    REDUNDANT,
+    UNNAMED,
+    Row,
+    row,
+)
+
+
+def policy_of_two() -> str:
+    try:
+        Policy(min_gateways=2)
+    except ConfigurationError as error:
+        return type(error).__name__
+    return "accepted"
+
+
+def policy_without_layout() -> str:
+    try:
+        Policy(lanes=frozenset({3}))
+    except ConfigurationError as error:
+        return type(error).__name__
+    return "accepted"
+
+
+PUBLIC = (
+    "only the orchestrator of the roster decides what is aggregated, not who meddles on its way"
+)
+ROWS = [
+    Row(
+        "check_announce: verify(",
+        BROKEN,
+        **row("advertise_keys: K signed by a gateway"),
+        ending="sum",
+        why=PUBLIC,
+    ),
+    Row(
+        "check_announce: params.version",
+        BROKEN,
+        **row("advertise_keys: suite"),
+        ending="sum",
+        why="what K says about primitives is what is used",
+    ),
+    Row(
+        "check_announce: params.roster",
+        LEAK,
+        rounds.under_another_roster,
+        "ForeignSession",
+        LEAKS,
+    ),
+    Row(
+        "check_announce: me not in cohort",
+        REDUNDANT,
+        **row("advertise_keys: not in cohort"),
+        ending="UnsupportedParameters",
+        why="who has no position raises LocalProtocolError: the error names the peer's lie",
+    ),
+    Row(
+        "check_announce: params.thresholds.gateways",
+        LEAK,
+        sets.a_smaller_n,
+        "UnsupportedParameters",
+        LEAKS,
+    ),
+    Row(
+        "check_announce: (params.thresholds.committee",
+        REDUNDANT,
+        machine_additive.thresholds_of_masks,
+        "ThresholdMismatch",
+        "UnsupportedParameters",
+        "a ring goes with a committee and P is held against K; no degree means no neighbour in U1",
+    ),
+    Row(
+        "check_announce: thresholds.verify",
+        LEAK,
+        sets.shares_that_c_open,
+        "ThresholdMismatch",
+        LEAKS,
+    ),
+    Row(
+        "check_announce: policy.check_session",
+        LEAK,
+        sets.few_are_said_to_collude,
+        "PolicyViolation",
+        LEAKS,
+    ),
+    Row(
+        "check_announce: params.round <= last",
+        REDUNDANT,
+        rounds.once_more,
+        "StaleRound",
+        "StaleRound",
+        f"{EARLY}: the journal refuses when the upload leaves",
+    ),
+    Row(
+        "check_announce: check_public_key",
+        REDUNDANT,
+        **row("advertise_keys: K low order"),
+        ending="sum",
+        why="the key authenticates frames for the orchestrator itself",
+    ),
+    Row(
+        "check_round: verify(",
+        BROKEN,
+        **row("masked_input: P signed by a gateway"),
+        ending="sum",
+        why=PUBLIC,
+    ),
+    Row(
+        "check_round: params.session_params",
+        BROKEN,
+        **row("masked_input: P of an older session"),
+        ending="sum",
+        why=PUBLIC,
+    ),
+    Row(
+        "check_round: check_vectors",
+        BROKEN,
+        **row("masked_input: leaf outside"),
+        ending=NO_NAME,
+        why=f"{UNNAMED}; a sum never crosses a lane (tests/protocol/test_layout_of_p.py)",
+    ),
+    Row(
+        "check_round: policy.check_round",
+        BROKEN,
+        **row("masked_input: policy words"),
+        ending="sum",
+        why=POLICY,
+    ),
+    Row(
+        "check_round: repeated",
+        REDUNDANT,
+        machine_masks.a_model_again,
+        "ModelMismatch",
+        "ModelMismatch",
+        f"{EARLY}: the journal refuses when the upload leaves",
+    ),
+    Row(
+        "Policy.__post_init__: self.min_gateways",
+        BROKEN,
+        policy_of_two,
+        "ConfigurationError",
+        "accepted",
+        "a policy that hides nothing is a mistake with a name",
+    ),
+    Row(
+        "Policy.__post_init__: 1 not in",
+        BROKEN,
+        policy_without_layout,
+        "ConfigurationError",
+        "accepted",
+        "a policy that refuses every round is a mistake with a name",
+    ),
+    Row(
+        "Policy.check_session: _at_least('colluding",
+        LEAK,
+        sets.few_are_said_to_collude,
+        "PolicyViolation",
+        LEAKS,
+    ),
+    *(
+        Row(check, BROKEN, **row(name), ending="sum", why=POLICY)
+        for check, name in {
+            "Policy.check_session: _at_least('gateways": "advertise_keys: policy n",
+            "Policy.check_session: _at_least('included": "advertise_keys: policy n_min",
+            "Policy.check_round: params.words": "masked_input: policy words",
+            "Policy.check_round: self.max_weight": "masked_input: policy weight",
+            "Policy.check_round: refused": "masked_input: policy lanes",
+            "Policy.check_round: not low": "masked_input: policy clip",
+        }.items()
+    ),
+]

@@ -1,0 +1,150 @@
+"""Lies about rounds and answers, in one session or two, heard by the leak oracle."""
+
+from __future__ import annotations
+
+from protocol_sim.leaks.ears import Ear
+from protocol_sim.leaks.knowledge import Knowledge, leaks
+from protocol_sim.memory import Exchange
+from protocol_sim.parties import Parties
+from secagg.schemes.masks import Masks
+from secagg.thresholds import derive_committee
+from tests.protocol_sim.weak.leaking_sets import of
+from tests.protocol_sim.weak.lies import (
+    named,
+)
+from tests.schemes.additive.world import FIRST, Stage, View
+
+# -- rounds ----------------------------------------------------------------------------------------
+
+
+def parallel_sessions() -> str:
+    """ "It failed, once more" without g1, in a session that was open before the round was spent."""
+    return named(lambda: _twice(Parties(4), Parties(4)))
+
+
+def once_more() -> str:
+    """The same in a session that is announced afterwards."""
+    return named(lambda: _twice(Parties(4), Parties(4), at_once=False))
+
+
+def under_another_roster() -> str:
+    """Every round once more, under a roster that nobody has pinned."""
+    return named(lambda: _twice(Parties(4), Parties(4, epoch=2)))
+
+
+def _twice(parties: Parties, announced: Parties, *, at_once: bool = True) -> list:
+    ear = Ear()
+    first = Exchange(parties, passes=ear.around(), name="first")
+    second = Exchange(
+        announced,
+        passes=ear.around(),
+        name="second",
+        vanish={"g1": 0},
+        client=lambda each: parties.client(each, "second"),
+    )
+    last = None
+    for exchange in (first, second) if at_once else ():
+        ear.play = exchange
+        exchange.play_until(Masks.steps[2].name)
+    for exchange in (first, second):
+        ear.play = last = exchange
+        exchange.play()
+    failed = [error for name in second.cohort if (error := last.failed(name)) is not None]
+    if failed:
+        raise failed[0]
+    return leaks(Knowledge.of(ear, ["g3"]))
+
+
+class Members:
+    """Real members of an additive scheme, all of whose questions and answers are heard."""
+
+    def __init__(self) -> None:
+        self.stage, self.ear = Stage(derive_committee(4)), Ear()
+        self.journals = [self.stage.journal(i) for i in range(4)]
+        roster, number = self.stage.roster.hash(), FIRST.number
+        self.ear.tell("3", [self.journals[3].prekey(roster, number)])
+
+    def dealt(self, i: int, view: View = FIRST, *, upload: bool = False):
+        client = self.stage.client(i, view, self.journals[i])
+        self.ask(client, i, "upload", self.stage.upload_request(view, i), view)
+        if upload:
+            self.stage.upload(client, view)
+        return client
+
+    def ask(self, client, i: int, step: str, request, view: View = FIRST):
+        session = self.stage.announce(view).params.session
+        self.ear.show(session, str(i), request)
+        self.ear.hear(session, str(i), step, signed := client.receive(request))
+        return signed
+
+    @property
+    def leaks(self) -> list:
+        return leaks(Knowledge.of(self.ear, ["3"]))
+
+
+def a_set_below_the_floor() -> str:
+    def play() -> list:
+        members = Members()
+        for i in range(4):
+            client = members.dealt(i, upload=i == 0)
+            members.ask(client, i, "answer", members.stage.question(i, of(0, 3) - {i} | {0}))
+        return members.leaks
+
+    return named(play)
+
+
+def two_answers_of_a_member() -> str:
+    """Asked for all, then again for a part: the second step is for those that complained."""
+
+    def play() -> list:
+        members = Members()
+        for i in range(4):
+            client = members.dealt(i, upload=True)
+            members.ask(client, i, "answer", members.stage.question(i, of(0, 1, 2, 3)))
+            if i in (0, 1, 3):
+                members.ask(client, i, "answer_again", members.stage.again(of(0, 1, 3)))
+        return members.leaks
+
+    return named(play)
+
+
+def answers_in_two_sessions() -> str:
+    """Both are open before the first answer. 0 and 1 upload in the first, 2 in the second.
+
+    0 answers in both. Of two such sets one has a member that did not upload: its key hides the sum
+    of the uploads, not that of the keys, which is what the oracle counts.
+    """
+
+    def play() -> list:
+        members, other = Members(), View(session=1)
+        first = [members.dealt(i) for i in range(4)]
+        second = [members.dealt(i, other) for i in range(4)]
+        for i in (0, 1):
+            members.stage.upload(first[i], FIRST)
+        members.stage.upload(second[2], other)
+        for i in (0, 1):
+            members.ask(first[i], i, "answer", members.stage.question(i, of(0, 1, 3)))
+        for i in (2, 0):
+            asked = members.stage.question(i, of(1, 2, 3), view=other)
+            members.ask(second[i], i, "answer", asked, other)
+        return members.leaks
+
+    return named(play)
+
+
+def answers_in_a_later_session() -> str:
+    """The second session is opened when the first is answered."""
+
+    def play() -> list:
+        members, other = Members(), View(session=1)
+        for i in range(4):
+            client = members.dealt(i, upload=True)
+            members.ask(client, i, "answer", members.stage.question(i, of(0, 1, 2, 3)))
+        for i in range(4):
+            client = members.dealt(i, other)
+            included = of(0, 1, 2, 3) - {i}
+            asked = members.stage.question(i, included, view=other)
+            members.ask(client, i, "answer", asked, other)
+        return members.leaks
+
+    return named(play)

@@ -1,0 +1,155 @@
+"""How a session ends for a gateway that is lied to: by name, without one, in a leak or in a sum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from protocol_sim.leaks.ears import CODEC, Ear
+from protocol_sim.leaks.interview import Interview
+from protocol_sim.leaks.knowledge import Knowledge, leaks
+from protocol_sim.leaks.masks import judge
+from protocol_sim.memory import Exchange
+from protocol_sim.parties import Parties
+from protocol_sim.play import Frame
+from secagg.errors import SecAggError
+from secagg.protocol.messages import Answer
+from secagg.schemes.additive import Lattice
+from secagg.thresholds import derive
+from secagg.wire import VECTOR, type_of
+from tests.schemes.additive.world import Floorless
+from tests.schemes.attacks import Attack
+from tests.schemes.test_client_rows import Liar
+
+replace = msgspec.structs.replace
+LEAK, NO_NAME = "leak", "an error without a name"
+
+
+def ending(exchange: Exchange, ear: Ear, victim: str, allies: tuple[str, ...]) -> str:
+    """How it ended: a leak is worst, then a wrong number; then the victim's error; then the sum."""
+    if leaks(Knowledge.of(ear, allies)):
+        return LEAK
+    if exchange.verdict.violation:
+        return f"wrong: {exchange.verdict.violation}"
+    failed = exchange.failed(victim)
+    return exchange.verdict.outcome if failed is None else type(failed).__name__
+
+
+def play(exchange: Exchange, ear: Ear, victim: str, allies: tuple[str, ...]) -> str:
+    ear.play = exchange
+    try:
+        exchange.play()
+    except Exception as error:
+        if isinstance(error, SecAggError):
+            raise
+        return NO_NAME
+    return ending(exchange, ear, victim, allies)
+
+
+def told(attack: Attack, *, allies: tuple[str, ...] = ("g2",)) -> str:
+    """A row of tests/schemes: one request to g1 arrives changed, and the honest one never."""
+    parties = Parties(attack.gateways)
+    cohort = parties.ids[: attack.cohort or None]
+    thresholds = derive(len(cohort), **attack.limits)
+    settings = parties.settings(1, cohort, thresholds=thresholds)
+    exchange = Exchange(parties, cohort=cohort, settings=settings, vanish=attack.vanish)
+    exchange.clients["g1"] = parties.client("g1", 1, policy=attack.policy)
+    liar, ear = Liar(parties, {}), Ear()
+
+    def passes(frame: Frame) -> list[bytes]:
+        if frame.up and type_of(frame.data) != VECTOR:
+            answer = CODEC.decode(frame.data, session=None)
+            assert isinstance(answer, Answer)
+            liar.seen[frame.gateway, answer.step] = answer.signed
+        if frame.up or (frame.gateway, frame.step) != ("g1", attack.step):
+            return [frame.data]
+        changed = attack.change(liar, CODEC.decode(frame.data, session=None))
+        return [CODEC.encode(changed, exchange.server.session)]
+
+    exchange.passes = ear.around(passes)
+    return play(exchange, ear, "g1", allies)
+
+
+class Orchestrator:
+    """What a row of the additive schemes may use."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.server = exchange.server
+        self.orchestrator = exchange.parties.orchestrator
+        self.identities = list(exchange.parties.identities.values())
+
+
+def told_additive(
+    change: Callable[[Any, Any], Any],
+    kind: type,
+    *,
+    vanish: Mapping[str, str] | None = None,
+    gateways: int = 4,
+    victim: str = "g2",
+    scheme: Lattice | None = None,
+) -> str:
+    """One kind of request to the victim arrives changed."""
+    exchange = Exchange(Parties(gateways, scheme or Lattice()), vanish=vanish)
+    orchestrator, ear = Orchestrator(exchange), Ear()
+
+    def passes(frame: Frame) -> list[bytes]:
+        if frame.up or frame.gateway != victim:
+            return [frame.data]
+        message = CODEC.decode(frame.data, session=None)
+        if not isinstance(message, kind):
+            return [frame.data]
+        return [CODEC.encode(change(orchestrator, message), exchange.server.session)]
+
+    exchange.passes = ear.around(passes)
+    return play(exchange, ear, victim, ("g0",))
+
+
+def strategy(limits, shown, allies, policy=None, gateways=None) -> str:
+    """A strategy of sets against real masks clients."""
+    floors = policy or Floorless(min_colluding=1)
+    interview = Interview(limits, allies, forge=True, policy=floors, gateways=gateways)
+    asked = [i for i, view in enumerate(shown) if view is not None and view.u2 is not None]
+    try:
+        accepted = all(interview.uploads(i, shown) for i in asked)
+        verdict = judge(interview, shown, allies) if accepted else None
+    except SecAggError as error:  # what the colluding gateways refuse, the others do as well
+        return type(error).__name__
+    if interview.unnamed:
+        return NO_NAME
+    if verdict is None:
+        return "refused"
+    return LEAK if verdict.leaks else "no leak"
+
+
+ANSWERED, SAME, COMPLAINS = "answered", "the same bytes", "complains"
+
+
+def named(play) -> str:
+    """What a lie leads to, or the error that stops it."""
+    try:
+        found = play()
+    except SecAggError as error:
+        return type(error).__name__
+    return LEAK if found else "no leak"
+
+
+def last(steps: Iterator[Any]) -> str:
+    """How the last of some steps ended; the ones before may be refused."""
+    found = ""
+    while True:
+        try:
+            said = next(steps, None)
+        except SecAggError as error:
+            return type(error).__name__
+        except Exception:  # noqa: BLE001 - what has no name is what is looked for
+            return NO_NAME
+        if said is None:
+            return found
+        found = said if isinstance(said, str) else ANSWERED
+
+
+def each(client: Any, requests: list[Any]) -> Iterator[Any]:
+    for request in requests:
+        yield client.receive(request)

@@ -1,0 +1,131 @@
+"""Checks of journals, machines and certificates."""
+
+from __future__ import annotations
+
+from tests.protocol_sim.weak import leaking_rounds as rounds
+from tests.protocol_sim.weak import leaking_sets as sets
+from tests.protocol_sim.weak import machine_masks
+from tests.protocol_sim.weak.lies import ANSWERED, NO_NAME, SAME
+from tests.protocol_sim.weak.lies import LEAK as LEAKS
+from tests.protocol_sim.weak.rows import (
+    BROKEN,
+    LEAK,
+    POLICY,
+    REDUNDANT,
+    UNNAMED,
+    Row,
+    row,
+)
+
+ROWS = [
+    Row(
+        "Uploading.begin: params.model != model",
+        BROKEN,
+        machine_masks.another_model,
+        "ModelMismatch",
+        ANSWERED,
+        "a mean of updates is of updates on one model",
+    ),
+    Row(
+        "Uploading.spend: self._context",
+        LEAK,
+        rounds.parallel_sessions,
+        "StaleRound",
+        LEAKS,
+    ),
+    Row(
+        "MemoryJournal.store_upload: round",
+        LEAK,
+        rounds.parallel_sessions,
+        "StaleRound",
+        LEAKS,
+    ),
+    Row(
+        "MemoryJournal.store_upload: refuse_repeat",
+        BROKEN,
+        machine_masks.a_model_again_at_once,
+        "ModelMismatch",
+        ANSWERED,
+        POLICY,
+    ),
+    Row(
+        "MemoryJournal.put: session in self._over",
+        BROKEN,
+        machine_masks.a_forgotten_session,
+        "SecondQuestion",
+        ANSWERED,
+        "a session that is over says nothing new: in additive schemes it dealt a second key",
+    ),
+    Row(
+        "MemoryJournal.put: self._answers",
+        BROKEN,
+        machine_masks.two_lives_at_once,
+        "SecondQuestion",
+        ANSWERED,
+        "one answer to a step, also of two processes: two signatures make two certificates",
+    ),
+    Row(
+        "ClientMachine.receive: self.failure",
+        BROKEN,
+        machine_masks.after_a_refusal,
+        "LocalProtocolError",
+        NO_NAME,
+        "who has failed says no more, by name",
+    ),
+    Row(
+        "ClientMachine._receive: type(request)",
+        BROKEN,
+        machine_masks.of_another_scheme,
+        "UnexpectedMessage",
+        NO_NAME,
+        UNNAMED,
+    ),
+    Row(
+        "ClientMachine._receive: before.request",
+        REDUNDANT,
+        machine_masks.another_set,
+        "SecondQuestion",
+        SAME,
+        "the first answer is repeated then, and nothing new leaves; the error names the lie",
+    ),
+    Row(
+        "ClientMachine._receive: not self._reaches",
+        BROKEN,
+        machine_masks.unmasking_first,
+        "UnexpectedMessage",
+        NO_NAME,
+        UNNAMED,
+    ),
+    Row(
+        "ClientMachine._receive: self._next == 0",
+        REDUNDANT,
+        machine_masks.just_started,
+        "StateLost",
+        "UnexpectedMessage",
+        "no check: it says which of two errors it is",
+    ),
+    Row(
+        "ClientMachine._receive: self._journal.put",
+        BROKEN,
+        machine_masks.a_second_life,
+        SAME,
+        "StateLost",
+        "a gateway that restarts repeats its answer, so that the round outlives it",
+    ),
+    Row(
+        "verify_certificate: not signers <= included",
+        REDUNDANT,
+        **row("unmasking: a quorum with one who is not included"),
+        ending="sum",
+        why="q signatures of the cohort certify one set, whoever is in it; the audit record asks",
+    ),
+    Row(
+        "verify_certificate: len(signers) != len",
+        BROKEN,
+        **row("unmasking: signature twice"),
+        ending=NO_NAME,
+        why=UNNAMED,
+    ),
+    Row("verify_certificate: len(signers) < quorum", LEAK, sets.two_sets, "no leak", LEAKS),
+    Row("verify_certificate: verify(", LEAK, sets.two_sets, "no leak", LEAKS),
+]
