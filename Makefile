@@ -42,6 +42,8 @@ bench: $(READY)
 	@echo 'Look at out/bench/overhead.html'
 
 deep: $(READY)
+	@command -v spin > /dev/null || apt-get install --yes --quiet spin gcc
+	$(BIN)/python -m protocol_sim.formal
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -m 'slow or deep'
 
 clean:
