@@ -61,6 +61,8 @@ def upload_requests(
         prekeys: by position, U1.
     """
     bitmap = cohort.bits(prekeys)
+    committee = frozenset(prekeys.keys() & set(range(announce.params.thresholds.committee)))
+    hashes = {place: advert_hash(prekeys[place]) for place in prekeys.keys() - committee}
 
     def request(shown: frozenset[int]) -> UploadRequest:
         return UploadRequest(
@@ -68,10 +70,9 @@ def upload_requests(
             round=signed_round,
             keyed=bitmap,
             prekeys=tuple(prekeys[place] for place in sorted(shown)),
-            hashes=tuple(advert_hash(prekeys[place]) for place in sorted(prekeys.keys() - shown)),
+            hashes=tuple(hashes[place] for place in sorted(hashes.keys() - shown)),
         )
 
-    committee = frozenset(prekeys.keys() & set(range(announce.params.thresholds.committee)))
     same = request(committee)
     return Requests(
         sorted(prekeys),
