@@ -103,9 +103,8 @@ def test_the_sum_is_computed_from_the_words_that_were_heard(vanish):
     assert len(found) == at
 
 
-@pytest.mark.parametrize("gateways", [65, 70])
-def test_a_circulant_session_opens_its_sum(gateways):
-    parties = Parties(gateways)
+def test_a_circulant_session_opens_its_sum():
+    parties = Parties(65)
     exchange, ear = overheard(parties, vanish={"g9": "last", "g40": "header"})
     allies = parties.ids[10 : 10 + exchange.settings.thresholds.max_colluding]
     knowledge = Knowledge.of(ear, allies)
