@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
+from typing import Any
 
 from protocol_sim.cheats import CHEATS
 from protocol_sim.liars import BEHAVIOURS, phases_of
@@ -26,6 +28,11 @@ def draw(seed: int) -> Scenario:
     rounds = rng.choice([1, 1, 2])
     faulty = rng.random() < 0.5
     scheme = rng.choice(["masks", "masks", "lattice", "ckks"])
+    links = {name: _link(rng, faulty=faulty) for name in names}
+    if faulty and rng.random() < 0.3:
+        name, begin = rng.choice(names), rng.uniform(0, deadline)
+        cut = (begin, begin + rng.uniform(0, deadline))
+        links[name] = replace(links[name], partitions=(cut,))
     plans = {name: _plan(rng, deadline * rounds) for name in names if rng.random() < 0.4}
     lie = None
     if rng.random() < 0.2:
@@ -41,7 +48,7 @@ def draw(seed: int) -> Scenario:
         seed=seed,
         rounds=rounds,
         deadline=deadline,
-        links={name: _link(rng, faulty=faulty) for name in names},
+        links=links,
         plans=plans,
         lie=lie,
     )
@@ -66,7 +73,7 @@ def _link(rng: random.Random, *, faulty: bool) -> Link:
     bandwidth = 10 ** rng.uniform(4, 7)
     if not faulty or rng.random() < 0.6:
         return Link(latency=latency, jitter=jitter, bandwidth=bandwidth)
-    faults = {
+    faults: dict[str, Any] = {
         name: rng.choice([0.0, 0.0, 0.03, 0.2])
         for name in ("loss", "duplication", "reordering", "truncation", "flips")
     }

@@ -23,6 +23,7 @@ class Link:
         reordering: probability that it arrives `latency` later and is overtaken.
         truncation: probability that its end is missing.
         flips: probability that one bit of it is another.
+        partitions: (from, to) in seconds in which whatever is sent is lost.
 
     Raises:
         ConfigurationError: a probability outside [0, 1], a time below zero, no bandwidth.
@@ -36,12 +37,18 @@ class Link:
     reordering: float = 0.0
     truncation: float = 0.0
     flips: float = 0.0
+    partitions: tuple[tuple[float, float], ...] = ()
 
     @property
     def faithful(self) -> bool:
         """What is sent arrives, once, in order and unchanged."""
         return not (
-            self.loss or self.duplication or self.reordering or self.truncation or self.flips
+            self.loss
+            or self.duplication
+            or self.reordering
+            or self.truncation
+            or self.flips
+            or self.partitions
         )
 
     def __post_init__(self) -> None:
@@ -87,6 +94,8 @@ class Way:
         self._free = max(now, self._free) + len(data) / link.bandwidth
         time = max(self._free + link.latency + link.jitter * dice.random(), self._last)
         if dice.random() < link.loss:
+            return
+        if any(begin <= now < end for begin, end in link.partitions):
             return
         if dice.random() < link.reordering:
             time += link.latency

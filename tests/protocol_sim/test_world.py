@@ -64,8 +64,10 @@ def test_draws_are_of_every_kind():
     assert any(plan.vanish is not None for plan in plans)
     assert any(plan.away for plan in plans)
     assert any(restart.stale for plan in plans for restart in plan.restarts)
-    for fault in ("loss", "duplication", "reordering", "truncation", "flips"):
+    for fault in ("loss", "duplication", "reordering", "truncation", "flips", "partitions"):
         assert any(getattr(link, fault) for link in links)
+    assert any(scenario.lie for scenario in drawn)
+    assert any(plan.cheat for plan in plans)
 
 
 @pytest.mark.parametrize(
@@ -173,6 +175,17 @@ def test_a_gateway_that_restarts_is_back_or_absent(scheme, time):
         assert done_first(done) == "sum"
         assert len(done.verdicts[0].included) >= 4
         assert kinds(done, "restarted", "g1") or done.clock < time
+
+
+@pytest.mark.parametrize("scheme", NAMES)
+def test_a_partition_costs_its_gateway_only(scheme):
+    cut = {"g1": Link(partitions=((0.0, 0.2),))}
+    done = run(Scenario(scheme=scheme, gateways=5, links=cut, deadline=2.0))
+
+    assert ("g0", "g2", "g3", "g4") == done.verdicts[0].included
+    assert kinds(done, "lost", "g1")
+    assert not kinds(done, "lost", "g0")
+    assert done_first(done) == "sum"
 
 
 def test_a_lossy_link_costs_its_gateway_only():
