@@ -41,6 +41,9 @@ def draw(seed: int) -> Scenario:
         colluding = scheme_of(scheme).thresholds(n).max_colluding
         for name in rng.sample(names, rng.randint(1, colluding)):
             plans[name] = Plan(cheat=_cheat(rng, scheme))
+            # what comes of a cheat is known only if all of it arrives: a lost frame of an upload,
+            # and its garbled repetition is the upload
+            links[name] = Link(latency=links[name].latency, bandwidth=links[name].bandwidth)
     return Scenario(
         scheme=scheme,
         gateways=n,
