@@ -143,7 +143,6 @@ class World:
 
     def _round(self, number: int, setup: Any) -> tuple[Verdict, Any]:
         self.play = Play(self.parties, number, setup=setup)
-        self._answers: dict[tuple[str, str], set[bytes]] = {}
         self._sent = dict.fromkeys(self.scenario.names, 0)
         self._asked: dict[str, Frame] = {}
         self._seen = 0
