@@ -81,7 +81,7 @@ def gateways(run: Overhead, name: str = "gateways") -> Plot:
     def draw(axes: Axes) -> None:
         _bars(axes, cells, values)
         axes.set_xscale("log")
-        axes.set_xlim(min(values) / 2, max(values) * 12)
+        axes.set_xlim(min(value for value in values if value > 0) / 2, max(values) * 12)
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.set_title("gateway, ns a coordinate, logarithmic")
@@ -229,6 +229,10 @@ def _line_plot(
     logarithmic: bool = False,
 ) -> Plot | None:
     """One line a scheme; None where there are no two points."""
+    if logarithmic:  # a cost below the clock's resolution has no place on such an axis
+        lines = {
+            scheme: [each for each in points if each[1] > 0] for scheme, points in lines.items()
+        }
     shown = {scheme: points for scheme, points in lines.items() if points}
     ticks = sorted({x for points in shown.values() for x, _ in points})
     height = 290.0

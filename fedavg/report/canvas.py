@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -89,10 +88,7 @@ def plot(
         figure = Figure(figsize=(WIDTH / 72, height / 72), layout="constrained")
         draw(figure.subplots())
         text = io.StringIO()
-        with warnings.catch_warnings():
-            # numbers of a run too small to mean anything may leave their labels no room
-            warnings.filterwarnings("ignore", message="constrained_layout not applied")
-            figure.savefig(text, format="svg", transparent=True, metadata=_NO_METADATA)
+        figure.savefig(text, format="svg", transparent=True, metadata=_NO_METADATA)
     return Plot(name, title, caption, alt, _inline(text.getvalue(), name, alt))
 
 
