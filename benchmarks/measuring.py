@@ -153,7 +153,7 @@ def _first_round(world: World) -> _First:
     mean = flat(play.open())
     return _First(
         params=play.params,
-        layout=world.plan.text,
+        layout=play.server.params.carried.text,
         uploads=uploads,
         mean=mean,
         error_bound=play.server.result.error_bound,

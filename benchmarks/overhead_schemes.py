@@ -63,6 +63,7 @@ class InSession:
         self._world = world = World(setting.case(scheme))
         self._memory = _memory(world) if setting.memory else None
         play = Round(world)
+        self._layout = play.server.params.carried.text
         play.set_up()
         uploads = play.uploads()
         play.deliver(uploads)
@@ -113,7 +114,7 @@ class InSession:
             max_error=self._error[0],
             rms_error=self._error[1],
             memory=self._memory,
-            layout=self._world.plan.text,
+            layout=self._layout,
         )
 
 

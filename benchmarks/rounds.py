@@ -26,7 +26,6 @@ from secagg.schemes.additive import Ckks, Lattice
 from secagg.schemes.base import Scheme
 from secagg.schemes.masks import Masks
 from secagg.session import ClientSession, Encoding, Model, ServerSession, SessionSettings
-from secagg.session.settings import layout, plan_of
 from secagg.thresholds import derive, derive_committee
 from secagg.workers import SERIAL, Workers
 
@@ -129,26 +128,20 @@ class World:
         self.base = Model(tree(_update(random, case.coordinates), case.layers))
         self.template = tree(self.updates[self.survivors[0]], case.layers)
         self.scheme: Scheme = SCHEMES[case.scheme]()
-        self.encoding = Encoding(clip=CLIP)
-        self.plan = plan_of(self.scheme, self.encoding, case.gateways)
         self.setup: Mapping[GatewayId, Signed] = {}
         self._rounds = 0
 
     def settings(self, base: Model | None) -> SessionSettings:
         """A new round."""
         self._rounds += 1
-        n, plan = len(self.ids), self.plan
-        leaves, vectors = layout(self.template, self.encoding, gateways=n, plan=plan)
-        return SessionSettings(
-            scheme=self.scheme,
-            round=self._rounds,
-            cohort=self.ids,
+        return SessionSettings.of(
+            self.scheme,
+            Encoding(clip=CLIP),
+            self.template,
+            self.ids,
             thresholds=self.case.thresholds,
             model=Model.of(base).hash,
-            leaves=leaves,
-            vectors=vectors,
-            max_weight=1.0,
-            ring=plan.ring,
+            number=self._rounds,
         )
 
 

@@ -13,19 +13,17 @@ from numpy.typing import NDArray
 from protocol_sim.randomness import entropy
 from secagg.crypto.signing import verify
 from secagg.fixed_point.reference import unpack
-from secagg.params import MetricSpec, RoundParams, Thresholds
+from secagg.params import RoundParams, Thresholds
 from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import Journal, MemoryJournal
 from secagg.protocol.policy import Policy
 from secagg.schemes.base import Scheme
 from secagg.schemes.masks import Masks
 from secagg.session import ClientSession, Encoding, Model, SessionSettings
-from secagg.session.settings import layout, plan_of
 from secagg.session.update import Update, rounding_key
 
 ROUNDING: Final = b"the same numbers again"
 MAX_WEIGHT: Final = 8.0
-METRICS: Final = (MetricSpec(name="loss", bound=100.0),)
 VERIFY: Final = lru_cache(1 << 16)(verify)
 """Everybody checks the same signatures, and so do many worlds; what does not verify is not kept."""
 
@@ -139,19 +137,14 @@ class Parties:
         ids = tuple(cohort or self.ids)
         # a precision that every layout reaches
         encoding = Encoding(clip=1.0, max_weight=MAX_WEIGHT, precision=1.0, metrics={"loss": 100.0})
-        plan = plan_of(self.scheme, encoding, len(ids))
-        leaves, vectors = layout(self.update(self.ids[0]), encoding, gateways=len(ids), plan=plan)
-        return SessionSettings(
-            scheme=self.scheme,
-            round=number,
-            cohort=ids,
+        return SessionSettings.of(
+            self.scheme,
+            encoding,
+            self.update(self.ids[0]),
+            ids,
             thresholds=thresholds or self.scheme.thresholds(len(ids), **(limits or {})),
             model=(model or Model(None)).hash,
-            leaves=leaves,
-            vectors=vectors,
-            max_weight=MAX_WEIGHT,
-            metrics=METRICS,
-            ring=plan.ring,
+            number=number,
         )
 
     def snapshot(self, name: str) -> Journal:

@@ -35,7 +35,6 @@ from secagg.params import (
     SESSION_BYTES,
     SUITES,
     VERSION,
-    MetricSpec,
     RoundParams,
     SessionParams,
     Struct,
@@ -45,7 +44,6 @@ from secagg.protocol.messages import Announce
 from secagg.schemes.additive.scheme import Additive
 from secagg.schemes.base import Scheme
 from secagg.session import Encoding, SessionSettings
-from secagg.session.settings import NO_MODEL, layout, plan_of
 from secagg.thresholds import (
     KEY_COEFFICIENTS,
     MAX_COMPLETE,
@@ -146,24 +144,11 @@ def shape_of(
     # lanes for the largest cohort there is, where this one is larger
     summed = min(gateways, MAX_KEYS)
     encoding = Encoding(clip=1.0, max_weight=8.0, precision=1.0, metrics={"loss": 100.0})
-    plan = plan_of(spoken, encoding, summed)
     template = {
         "w": np.broadcast_to(np.float32(0), (coordinates,)),
         "steps": np.zeros(3, np.int64),
     }
-    leaves, vectors = layout(template, encoding, gateways=summed, plan=plan)
-    settings = SessionSettings(
-        scheme=spoken,
-        round=1,
-        cohort=(),
-        thresholds=limits,
-        model=NO_MODEL,
-        leaves=leaves,
-        vectors=vectors,
-        max_weight=8.0,
-        metrics=(MetricSpec(name="loss", bound=100.0),),
-        ring=plan.ring,
-    )
+    settings = SessionSettings.of(spoken, encoding, template, range(summed), thresholds=limits)
     round_params = settings.round_params(None)
     spans = spoken.spans(round_params, summed)
     blocks = _blocks(spoken, round_params, summed)

@@ -20,6 +20,8 @@ SESSION_BYTES: Final = 16
 HASH_BYTES: Final = 32
 WEIGHT_FRACTION_BITS: Final = 16
 MAX_LANES: Final = 5
+NO_MODEL: Final = bytes(HASH_BYTES)
+"""Model hash of a round that averages the trees themselves."""
 
 GatewayId = str | int
 Entropy = Callable[[int], bytes]

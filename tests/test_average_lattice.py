@@ -287,5 +287,5 @@ def test_settings_for_a_session_of_your_own_name_the_scheme() -> None:
     settings = auto.params(range(30), updates([0])[0], round=1)
 
     assert Lattice() == settings.scheme
-    assert settings.ring is not None
+    assert settings.carried.ring is not None
     assert Masks() == auto.params(range(5), updates([0])[0], round=1).scheme

@@ -15,7 +15,7 @@ from secagg.fixed_point.layout import FLOAT32_LANES
 from secagg.params import GatewayId, Ring, Thresholds, VectorSpec
 from secagg.protocol.audit import AuditRecord
 from secagg.protocol.identity import Roster
-from secagg.schemes.base import Guarantees, UpdatePlan
+from secagg.schemes.base import Guarantees
 from secagg.session.result import Aggregate
 from secagg.session.settings import SessionSettings
 from secagg.thresholds import share_bytes
@@ -57,15 +57,15 @@ class Plan:
     key_bytes: int
 
     @classmethod
-    def of(cls, settings: SessionSettings, carried: UpdatePlan, reason: str) -> Self:
+    def of(cls, settings: SessionSettings, reason: str) -> Self:
         """What a round of these settings will need.
 
         Args:
             settings: of the round; its model does not matter.
-            carried: how the scheme carries updates.
             reason: why the scheme was chosen.
         """
         scheme, thresholds, cap = settings.scheme, settings.thresholds, settings.max_weight
+        carried = settings.carried
         n, average = thresholds.gateways, cap / 16
         weight = n * average
         reals = [vector for vector in settings.vectors if vector.name.startswith("update/")]
@@ -91,7 +91,7 @@ class Plan:
             error_bound=max(bounds, default=0.0),
             rms_error=max(errors, default=0.0),
             average_weight=average,
-            key_bytes=_key_bytes(thresholds, settings.ring),
+            key_bytes=_key_bytes(thresholds, carried.ring),
         )
 
 

@@ -16,7 +16,7 @@ from secagg.average.outcome import PhaseCost, Plan, Report, Result
 from secagg.average.world import Clock, Key, Provider, Update, Upload, World
 from secagg.crypto.signing import verify as verify_signature
 from secagg.errors import ConfigurationError, EncodingError
-from secagg.params import GatewayId, MetricSpec
+from secagg.params import GatewayId
 from secagg.protocol.events import Event
 from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import Journal, MemoryJournal
@@ -28,7 +28,7 @@ from secagg.schemes.base import Scheme
 from secagg.schemes.masks import Masks
 from secagg.session.client import ClientSession
 from secagg.session.server import ServerSession
-from secagg.session.settings import METRIC_BOUND, Encoding, SessionSettings, layout, plan_of
+from secagg.session.settings import METRIC_BOUND, Encoding, SessionSettings
 from secagg.session.update import Model
 from secagg.workers import Workers
 
@@ -127,7 +127,7 @@ class SecureAverage:
         """
         choice = self._choice(template, gateways)
         settings = self._settings(choice.scheme, tuple(range(gateways)), template, None, metrics)
-        return Plan.of(settings, plan_of(choice.scheme, self._encoding, gateways), choice.reason)
+        return Plan.of(settings, choice.reason)
 
     def params(
         self,
@@ -181,20 +181,14 @@ class SecureAverage:
         thresholds = scheme.thresholds(
             len(cohort), max_colluding=self._max_colluding, max_dropouts=self._max_dropouts
         )
-        plan = plan_of(scheme, encoding, len(cohort))
-        leaves, vectors = layout(template, encoding, gateways=len(cohort), plan=plan)
-        return SessionSettings(
-            scheme=scheme,
-            round=number,
-            cohort=cohort,
+        return SessionSettings.of(
+            scheme,
+            encoding,
+            template,
+            cohort,
             thresholds=thresholds,
             model=Model.of(base).hash,
-            leaves=leaves,
-            vectors=vectors,
-            max_weight=encoding.max_weight,
-            metrics=tuple(MetricSpec(name=n, bound=b) for n, b in bounds.items()),
-            clipping=encoding.clipping,
-            ring=plan.ring,
+            number=number,
         )
 
     def run(
@@ -297,7 +291,7 @@ class SecureAverage:
                 reason=choice.reason,
                 thresholds=thresholds,
                 guarantees=scheme.guarantees(thresholds),
-                layout=plan_of(scheme, self._encoding, thresholds.gateways).text,
+                layout=server.params.carried.text,
                 exact=aggregate.exact,
                 error_bound=aggregate.error_bound,
                 rms_error=aggregate.rms_error,

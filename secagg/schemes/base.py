@@ -108,16 +108,16 @@ class UpdatePlan:
     Attributes:
         lanes: lanes in a 64-bit word.
         limit: largest lane value of one gateway.
+        text: the same in a sentence, with what is exact.
         ring: in additive schemes.
         noise: of a sum over all gateways.
-        text: the same in a sentence, with what is exact.
     """
 
     lanes: int
     limit: int
-    ring: Ring | None
-    noise: Noise
     text: str
+    ring: Ring | None = None
+    noise: Noise = NO_NOISE
 
     @property
     def exact(self) -> bool:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import floor, log2
 from numbers import Real
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from secagg.errors import ConfigurationError
 from secagg.fixed_point import exact_spec, lane_limit, update_spec
 from secagg.params import (
     HASH_BYTES,
+    NO_MODEL,
     SUITES,
     VERSION,
     GatewayId,
     LeafSpec,
     MetricSpec,
-    Ring,
     RoundParams,
     SessionParams,
     Thresholds,
@@ -26,11 +26,9 @@ from secagg.params import (
 from secagg.protocol.identity import Cohort, Roster
 from secagg.protocol.transcript import session_hash
 from secagg.protocol.vectors import CHECK_WORDS, UNIT_SCALE
-from secagg.pytree import Group, Select, model_hash, tree_spec
+from secagg.pytree import Group, Select, tree_spec
 from secagg.schemes.base import Scheme, UpdatePlan
 
-NO_MODEL = bytes(HASH_BYTES)
-"""Model hash of a round that averages the trees themselves."""
 METRIC_BOUND = 2.0**32
 """|metric| of one gateway where nothing else is said."""
 
@@ -50,7 +48,7 @@ class SessionSettings:
         max_weight: largest weight.
         metrics: names and bounds of the numbers summed beside the updates.
         clipping: "error" or "saturate".
-        ring: of additive schemes.
+        carried: how the scheme carries updates.
     """
 
     scheme: Scheme
@@ -63,7 +61,52 @@ class SessionSettings:
     max_weight: float
     metrics: tuple[MetricSpec, ...] = ()
     clipping: Literal["error", "saturate"] = "error"
-    ring: Ring | None = None
+    carried: UpdatePlan
+
+    @classmethod
+    def of(
+        cls,
+        scheme: Scheme,
+        encoding: Encoding,
+        template: Any,
+        cohort: Sequence[GatewayId],
+        *,
+        thresholds: Thresholds | None = None,
+        model: bytes = NO_MODEL,
+        number: int = 1,
+    ) -> Self:
+        """Settings of a round; the layout follows from scheme, encoding and tree.
+
+        Args:
+            scheme: how the sum is hidden.
+            encoding: how updates become vectors.
+            template: a tree like every update.
+            cohort: ids of the gateways taking part.
+            thresholds: those of the scheme for as many gateways, if not given.
+            model: 32-byte hash of the global model.
+            number: of the round.
+
+        Raises:
+            ConfigurationError: settings that cannot work, naming those that would.
+            EncodingError: a tree that cannot be averaged.
+        """
+        carried = scheme.plan_update(len(cohort), encoding.max_weight, encoding.precision)
+        leaves, vectors = _layout(template, encoding, len(cohort), carried)
+        return cls(
+            scheme=scheme,
+            round=number,
+            cohort=tuple(cohort),
+            thresholds=thresholds or scheme.thresholds(len(cohort)),
+            model=model,
+            leaves=leaves,
+            vectors=vectors,
+            max_weight=encoding.max_weight,
+            metrics=tuple(
+                MetricSpec(name=name, bound=bound) for name, bound in encoding.metrics.items()
+            ),
+            clipping=encoding.clipping,
+            carried=carried,
+        )
 
     def session_params(self, roster: Roster, session: bytes, key: bytes) -> SessionParams:
         """K."""
@@ -89,7 +132,7 @@ class SessionSettings:
             max_weight=self.max_weight,
             metrics=self.metrics,
             clipping=self.clipping,
-            ring=self.ring,
+            ring=self.carried.ring,
         )
 
 
@@ -151,24 +194,12 @@ def _numbers(name: str, values: object) -> dict[str, float]:
     return {key: _number(f"{name} of {key!r}", value) for key, value in values.items()}
 
 
-def layout(
-    template: Any, encoding: Encoding, *, gateways: int, plan: UpdatePlan
+def _layout(
+    template: Any, encoding: Encoding, gateways: int, carried: UpdatePlan
 ) -> tuple[tuple[LeafSpec, ...], tuple[VectorSpec, ...]]:
-    """Leaves and vectors of an upload.
-
-    Args:
-        template: a tree like every update.
-        encoding: clip, weights, precision.
-        gateways: n, whose sums must fit.
-        plan: how the scheme carries updates (`plan_of`).
-
-    Raises:
-        ConfigurationError: settings that cannot work, naming those that would.
-        EncodingError: a tree that cannot be averaged.
-    """
     leaves, groups = tree_spec(template, clips=encoding.clip, select=encoding.select)
     cap = encoding.max_weight
-    vectors = [_vector(group, gateways, cap, plan) for group in groups]
+    vectors = [_vector(group, gateways, cap, carried) for group in groups]
     coordinates = sum(group.length for group in groups if group.clip is not None)
     vectors.append(exact_spec("weight", 1, gateways, cap, UNIT_SCALE))
     if encoding.metrics:
@@ -179,16 +210,7 @@ def layout(
     return leaves, tuple(vectors)
 
 
-def plan_of(scheme: Scheme, encoding: Encoding, gateways: int) -> UpdatePlan:
-    """How a scheme carries these updates.
-
-    Raises:
-        ConfigurationError: the precision is out of its reach; names the nearest possible.
-    """
-    return scheme.plan_update(gateways, encoding.max_weight, encoding.precision)
-
-
-def _vector(group: Group, gateways: int, max_weight: float, plan: UpdatePlan) -> VectorSpec:
+def _vector(group: Group, gateways: int, max_weight: float, carried: UpdatePlan) -> VectorSpec:
     if group.clip is not None:
         return update_spec(
             group.name,
@@ -196,8 +218,8 @@ def _vector(group: Group, gateways: int, max_weight: float, plan: UpdatePlan) ->
             group.clip,
             gateways,
             max_weight,
-            plan.lanes,
-            limit=plan.limit,
+            carried.lanes,
+            limit=carried.limit,
         )
     return VectorSpec(
         name=group.name,
@@ -215,8 +237,3 @@ def _metrics(bounds: Mapping[str, float], gateways: int) -> VectorSpec:
         raise ConfigurationError(f"metric bounds are {dict(bounds)}: use positive numbers")
     scale = 2.0 ** floor(log2(lane_limit(1, gateways)) - log2(largest) - 1)
     return exact_spec("metrics", len(bounds), gateways, largest, scale)
-
-
-def hash_of(base: Any) -> bytes:
-    """Model hash of a base, `NO_MODEL` without one."""
-    return NO_MODEL if base is None else model_hash(base)

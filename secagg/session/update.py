@@ -12,10 +12,9 @@ from secagg.crypto.labels import Label
 from secagg.crypto.prg import KEY_BYTES
 from secagg.errors import EncodingError
 from secagg.fixed_point import Encoder, check_range, encode_integers, weight_units
-from secagg.params import WEIGHT_FRACTION_BITS, RoundParams, VectorSpec
-from secagg.pytree import Reader, Select
+from secagg.params import NO_MODEL, WEIGHT_FRACTION_BITS, RoundParams, VectorSpec
+from secagg.pytree import Reader, Select, model_hash
 from secagg.schemes.base import Fill, Words
-from secagg.session.settings import hash_of
 
 
 class Model:
@@ -27,7 +26,7 @@ class Model:
 
     def __init__(self, tree: Any) -> None:
         self.tree = tree
-        self.hash = hash_of(tree)
+        self.hash = NO_MODEL if tree is None else model_hash(tree)
 
     @classmethod
     def of(cls, base: Any) -> Self:

@@ -17,6 +17,7 @@ import numpy as np
 from secagg import Masks, encoding
 from secagg.crypto.agreement import agree
 from secagg.crypto.shamir import combine
+from secagg.params import NO_MODEL
 from secagg.protocol.identity import Cohort, Identity, Roster
 from secagg.protocol.journal import MemoryJournal
 from secagg.protocol.policy import Policy
@@ -27,8 +28,6 @@ from secagg.schemes.masks.messages import STEPS, Unmasking
 from secagg.schemes.masks.server import MasksServer
 from secagg.session import Encoding, SessionSettings
 from secagg.session.server import temporary_file
-from secagg.session.settings import NO_MODEL, layout, plan_of
-from secagg.thresholds import derive
 from secagg.wire import vector_frame_parts
 from tests.schemes.world import entropy
 
@@ -74,19 +73,7 @@ class Adder:
 def settings_of(n, words):
     """A word for each coordinate, a coordinate for each combination."""
     tree = {"toy": np.broadcast_to(np.float32(0), words)}
-    encoding = Encoding(clip=1.0)
-    plan = plan_of(Masks(packing=1), encoding, n)
-    leaves, vectors = layout(tree, encoding, gateways=n, plan=plan)
-    return SessionSettings(
-        scheme=Masks(packing=1),
-        round=1,
-        cohort=tuple(range(n)),
-        thresholds=derive(n),
-        model=NO_MODEL,
-        leaves=leaves,
-        vectors=vectors,
-        max_weight=1.0,
-    )
+    return SessionSettings.of(Masks(packing=1), Encoding(clip=1.0), tree, range(n))
 
 
 @dataclass

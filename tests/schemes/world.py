@@ -14,7 +14,7 @@ import numpy as np
 from secagg.crypto.signing import verify
 from secagg.errors import SessionAborted
 from secagg.fixed_point.reference import unpack
-from secagg.params import Entropy, MetricSpec, Thresholds
+from secagg.params import Entropy, Thresholds
 from secagg.protocol.events import Aborted, Event, GatewayDropped, PhaseClosed, Send, UpdateDue
 from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import Journal, MemoryJournal
@@ -24,7 +24,6 @@ from secagg.schemes.additive.messages import Dealing
 from secagg.schemes.base import Scheme
 from secagg.schemes.masks import Masks
 from secagg.session import ClientSession, Encoding, ServerSession, SessionSettings
-from secagg.session.settings import hash_of, layout, plan_of
 from secagg.session.update import Update, rounding_key
 from secagg.thresholds import derive
 from secagg.wire import VECTOR, type_of, vector_frame_parts
@@ -133,20 +132,13 @@ class World:
     def _settings(self) -> SessionSettings:
         # a precision that every layout reaches
         encoding = Encoding(clip=1.0, max_weight=MAX_WEIGHT, precision=1.0, metrics={"loss": 100.0})
-        tree = self.update(0)
-        plan = plan_of(self.scheme, encoding, self.gateways)
-        leaves, vectors = layout(tree, encoding, gateways=self.gateways, plan=plan)
-        return SessionSettings(
-            scheme=self.scheme,
-            round=self.round,
-            cohort=tuple(self.ids),
+        return SessionSettings.of(
+            self.scheme,
+            encoding,
+            self.update(0),
+            self.ids,
             thresholds=self._thresholds(),
-            model=hash_of(None),
-            leaves=leaves,
-            vectors=vectors,
-            max_weight=MAX_WEIGHT,
-            metrics=(MetricSpec(name="loss", bound=100.0),),
-            ring=plan.ring,
+            number=self.round,
         )
 
     def _thresholds(self) -> Thresholds:

@@ -6,7 +6,6 @@ Each handler below is one step of `messages.STEPS`; the rules are those of DESIG
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 import numpy as np
 
@@ -25,7 +24,7 @@ from secagg.errors import (
     UnexpectedMessage,
     WireError,
 )
-from secagg.params import HASH_BYTES, RoundParams, Struct
+from secagg.params import NO_MODEL, RoundParams, Struct
 from secagg.protocol.certificate import sign_consistency, verify_certificate
 from secagg.protocol.machine import ClientMachine
 from secagg.protocol.messages import Announce, Signed, UploadHeader
@@ -52,8 +51,6 @@ from secagg.schemes.additive.shares import SALT_BYTES, Channels, Rows, dealing_d
 from secagg.schemes.base import ClientContext, Source
 from secagg.schemes.uploading import Uploading, no_upload_due
 from secagg.thresholds import MAX_COMPLETE
-
-NO_MODEL: Final = bytes(HASH_BYTES)
 
 
 class AdditiveClient:

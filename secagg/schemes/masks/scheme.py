@@ -12,7 +12,6 @@ from secagg.fixed_point.layout import update_limit
 from secagg.params import MAX_LANES, RoundParams, SessionParams, Struct, Thresholds
 from secagg.protocol.machine import Step
 from secagg.schemes.base import (
-    NO_NOISE,
     ClientContext,
     Guarantees,
     ServerContext,
@@ -63,8 +62,6 @@ class Masks:
         return UpdatePlan(
             lanes=lanes,
             limit=update_limit(lanes, gateways),
-            ring=None,
-            noise=NO_NOISE,
             text=f"{lanes} lanes of {64 // lanes} bits in a word; sums are exact.",
         )
 

@@ -53,13 +53,14 @@ from secagg.schemes.additive.messages import (
     UploadRequest,
 )
 from secagg.schemes.additive.shares import Channels, dealing_digest, packing_of
-from secagg.schemes.base import NO_NOISE, ClientContext, Source, Words
+from secagg.schemes.base import NO_NOISE, ClientContext, Source, UpdatePlan, Words
 from secagg.session import SessionSettings
 from secagg.thresholds import KEY_COEFFICIENTS
 
 T = TypeVar("T")
 NOBODY: Set = frozenset()
 ROUND = 7
+RING = Ring(degree=KEY_COEFFICIENTS, moduli=(2**32,), step=1)
 
 
 def subsets(members: Set) -> Iterator[Set]:
@@ -173,7 +174,7 @@ class Stage:
                 VectorSpec(name="check", length=2, lanes=1, limit=0, scale=1.0),
             ),
             max_weight=1.0,
-            ring=Ring(degree=KEY_COEFFICIENTS, moduli=(2**32,), step=1),
+            carried=UpdatePlan(lanes=1, limit=1, text="", ring=RING),
         )
 
     def round_params(self, view: View) -> RoundParams:
