@@ -35,7 +35,7 @@ class Struct(
 
 
 class Thresholds(Struct, frozen=True):
-    """n, C, D and the numbers derived from them (DESIGN section 4, Thresholds).
+    """n, C, D and the numbers derived from them (docs/protocol.md#thresholds).
 
     Attributes:
         gateways: n, members of the cohort.

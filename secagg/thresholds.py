@@ -70,7 +70,7 @@ def derive(
     Raises:
         ConfigurationError: no such thresholds; the message names the nearest that work.
 
-    Source: DESIGN section 4, Thresholds; Harary, The maximum connectivity of a graph (1962).
+    Source: docs/protocol.md#sharing-graph; Harary, The maximum connectivity of a graph (1962).
     """
     _check_numbers(
         gateways,
@@ -132,7 +132,7 @@ def derive_committee(
     Raises:
         ConfigurationError: no such thresholds; the message names the nearest that work.
 
-    Source: DESIGN section 6, Committee; Franklin and Yung, Communication complexity of secure
+    Source: docs/protocol.md#committee; Franklin and Yung, Communication complexity of secure
     computation (1992), for packed shares.
     """
     _check_numbers(

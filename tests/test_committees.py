@@ -1,4 +1,4 @@
-"""n, C, D -> m, R, ell of the additive schemes (DESIGN section 6, Committee)."""
+"""n, C, D -> m, R, ell of the additive schemes (docs/protocol.md#committee)."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ DEFAULTS = {
 
 
 def may_run(limits):
-    """The rules of DESIGN section 6, written a second time."""
+    """docs/protocol.md#committee, written a second time."""
     n, c, d = limits.gateways, limits.max_colluding, limits.max_dropouts
     m, least, threshold = limits.committee, limits.share_threshold, limits.packed
     privacy = least - threshold

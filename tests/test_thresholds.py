@@ -50,7 +50,7 @@ def thresholds(n, c, d, t, q, least, k):
 
 
 def may_run(n, c, d, t, q, least, k):
-    """DESIGN section 4.2, written a second time: the ranges a client accepts."""
+    """docs/protocol.md#thresholds, written a second time: the ranges a client accepts."""
     return (
         3 <= n <= 2048
         and 1 <= c < t <= k - d + 1 <= k + 1

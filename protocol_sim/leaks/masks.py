@@ -1,9 +1,9 @@
 """Which sums a lying server opens: the masks protocol as exact linear algebra.
 
 The server shows every honest gateway its own transcript (h0), parameters (P), U2 and U3, or
-silence; gateways answer as `Gateways` says, by the rules of DESIGN section 5 (`Rules`) or as real
-clients do (`interview`); colluding ones hand over all they hold. What remains is a linear system:
-one row for each honest upload, one unknown for each mask the server lacks.
+silence; gateways answer as `Gateways` says, by docs/protocol.md#exchanges-of-masks (`Rules`) or as
+real clients do (`interview`); colluding ones hand over all they hold. What remains is a linear
+system: one row for each honest upload, one unknown for each mask the server lacks.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class Gateways(Protocol):
 
 @dataclass(frozen=True)
 class Rules:
-    """Gateways as DESIGN section 5 wants them, and the checks a control may switch off.
+    """Gateways by docs/protocol.md#exchanges-of-masks, and the checks a control may switch off.
 
     Attributes:
         thresholds: of the session.

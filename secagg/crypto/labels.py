@@ -1,6 +1,6 @@
 """One version and one enum of labels for every hash, key derivation, cipher and signature.
 
-Two uses with different labels can never produce the same input (DESIGN section 4).
+Two uses with different labels can never produce the same input (docs/protocol.md#labels).
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """What a client must not forget: the rounds it uploaded in, the answers it gave, its next key.
 
 A second upload in one round, or a second, different answer to one step, lets a lying server take
-the difference of two sums (DESIGN section 4, rules 3 and 4). So both are stored durably *before*
-they leave, and a restarted client resends identical bytes or is absent.
+the difference of two sums (docs/protocol.md#rounds-never-repeat and
+docs/protocol.md#one-answer-to-a-question). So both are stored durably *before* they leave, and a
+restarted client resends identical bytes or is absent.
 
 A journal also holds the private half of the one-time key for the next round, from the moment it is
 signed until that round is answered: it is then deleted, and with it the means to read old rounds.

@@ -1,6 +1,7 @@
 """Dealers and holders: sealing a share, committing to it, complaining about it, judging complaints.
 
-A share is opaque bytes here, so that every scheme deals with the same rules (DESIGN section 4.6).
+A share is opaque bytes here, so that every scheme deals by the same rules
+(docs/protocol.md#complaints).
 """
 
 from __future__ import annotations
@@ -81,7 +82,7 @@ def judge(
     thresholds: Thresholds,
     neighbours: Callable[[int], frozenset[int]],
 ) -> Verdict:
-    """Apply the rules of DESIGN section 4.6 to the complaints of all live gateways.
+    """Apply docs/protocol.md#complaints to the complaints of all live gateways.
 
     Args:
         complaints: live position -> dealers whose share it rejects.

@@ -1,4 +1,4 @@
-"""docs/averaging.md: its links, and what it says a user could do."""
+"""docs/averaging.md: its form, and what it says a user could do."""
 
 from __future__ import annotations
 
@@ -14,13 +14,6 @@ from secagg import SecureAverage
 from secagg.schemes.auto import VANISHING, WORTH, choose
 
 PAGE = Path(__file__).parents[2] / "docs" / "averaging.md"
-
-
-def test_links_lead_somewhere():
-    links = re.findall(r"\]\(([^)#]+)", PAGE.read_text(encoding="utf-8"))
-
-    assert len(links) >= 6
-    assert [] == [link for link in links if not (PAGE.parent / link).exists()]
 
 
 def test_every_section_says_symptom_what_is_done_and_what_to_do():

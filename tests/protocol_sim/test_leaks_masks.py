@@ -2,7 +2,7 @@
 
 What a client answers is found by asking it (`leaks.interview`): a fresh one for each view, out of
 every U2 and every U3 there is. Numbers of strategies and leaks are those of the rules, which
-`tests/rules/test_enumeration.py` derives and DESIGN section 5 states.
+`tests/rules/test_enumeration.py` derives (docs/protocol.md#lies-enumerated).
 """
 
 from __future__ import annotations

@@ -47,8 +47,8 @@ def everyone(n):
     return frozenset(range(n))
 
 
-# Every strategy of a lying server. The numbers of strategies are those of DESIGN section 5; exact
-# counts guard the enumeration itself, for a model that forgets strategies finds no leaks either.
+# Every strategy of a lying server (docs/protocol.md#lies-enumerated). Exact numbers of strategies
+# guard the enumeration itself, for a model that forgets strategies finds no leaks either.
 # By hand for n = 5, C = 1, q = 4 and one world (14 views): U2 and U3 all: four alike, or three and
 # one of 5 others with that U2, 1 + 4 * 5; U2 all, U3 four: 4 * 14 + 1; U2 and U3 four: 4 * 14 + 1;
 # together 135. With two worlds a left-out gateway has 28 views: 2 * (21 + 113 + 113) = 494.

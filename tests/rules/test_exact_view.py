@@ -20,7 +20,7 @@ MaskVector = Callable[[int, int, np.ndarray, Mapping[int, np.ndarray], int], np.
 
 
 def mask_vector(position, value, self_mask, edges, ring):
-    """DESIGN section 5: the lower position adds, the higher subtracts."""
+    """docs/protocol.md#masked-upload: the lower position adds, the higher subtracts."""
     masked = value + self_mask
     for other, mask in edges.items():
         masked = masked + mask if position < other else masked - mask

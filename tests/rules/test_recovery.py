@@ -1,8 +1,9 @@
 """Whether the server can finish: every pattern of vanishing gateways and bad shares.
 
-A gateway vanishes at a phase when that phase's message is the first it does not send. DESIGN
-section 5: an answering gateway releases its own b and its edges with the dead; shares are needed
-for the b of a member of U3 that does not answer, and for the s of a dead one with such a neighbour.
+A gateway vanishes at a phase when that phase's message is the first it does not send.
+docs/protocol.md#rebuilding: an answering gateway releases its own b and its edges with the dead;
+shares are needed for the b of a member of U3 that does not answer, and for the s of a dead one
+with such a neighbour.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Round:
     thresholds: Thresholds
     vanished: tuple[int, ...]  # the phase of each gateway
     bad: tuple[frozenset[int], ...]
-    leave_out: bool = True  # whether DESIGN section 4.6 is applied
+    leave_out: bool = True  # docs/protocol.md#complaints is applied
 
     def sent(self, phase: int) -> frozenset[int]:
         return frozenset(i for i, last in enumerate(self.vanished) if last > phase)

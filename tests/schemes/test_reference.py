@@ -153,7 +153,7 @@ def test_reference_coefficients_are_rejected_and_drawn_again():
 
 
 def test_keys_are_derived_as_written_down():
-    # DESIGN section 5, spelled out: what is salt, what is context, and in which order
+    # docs/protocol.md#masked-upload, spelled out: what is salt, what is context, and in which order
     u64 = encoding.u64
     secret, salt, peer = bytes(range(32)), b"h2" * 16, b"\x09" + bytes(31)
     dh = agree(secret, peer)

@@ -36,7 +36,7 @@ def patterns(gateways: int, most: int, points: tuple[str, ...]) -> Iterator[dict
 def predicted(
     limits: Thresholds, ids: tuple[str, ...], vanish: Mapping[str, str]
 ) -> tuple[tuple[str, ...] | None, tuple[int, int, str] | None]:
-    """The included set, or what BelowThreshold says: the rules of DESIGN section 4, retold."""
+    """The included set, or what BelowThreshold says: docs/protocol.md#exchanges-of-masks retold."""
     sharing = max(limits.min_included, limits.quorum, limits.share_threshold)
     including = max(limits.min_included, limits.quorum, limits.gateways - limits.max_dropouts)
     floors = (sharing, sharing, including, limits.quorum, 0)

@@ -105,7 +105,7 @@ def test_a_larger_degree_is_announced_and_accepted(larger):
     assert limits == exchange.server._server.params.thresholds
 
 
-# -- the header check is needed on circulants (DESIGN section 5) -----------------------------------
+# -- needed on circulants: docs/protocol.md#headers-of-neighbours ----------------------------------
 
 VICTIM = 20
 NAME = f"g{VICTIM}"

@@ -1,6 +1,6 @@
 """The additive client: what it checks before it answers, how it deals its key and encrypts.
 
-Each handler below is one step of `messages.STEPS`; the rules are those of DESIGN section 6.
+Each handler below is one row of docs/protocol.md#additive-exchanges.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from secagg.schemes.additive.rings import Key, RingEncoding
 
 @dataclass(frozen=True, slots=True)
 class Complaints:
-    """What the complaints of one question say (DESIGN section 6, Bad dealings).
+    """What the complaints of one question say (docs/protocol.md#bad-dealings).
 
     Attributes:
         holders: complain about more than C dealers, and at most C dealers are corrupt.

@@ -1,6 +1,6 @@
 """The masks client: what it checks before it answers, and how it masks.
 
-Each handler below is one row of the table of DESIGN section 5; the checks stand in its order.
+Each handler below is one row of docs/protocol.md#exchanges-of-masks, in the order of its checks.
 """
 
 from __future__ import annotations

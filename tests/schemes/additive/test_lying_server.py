@@ -67,7 +67,7 @@ def least_honest(limits: Thresholds) -> int:
 
 
 def refusal(limits: Thresholds, me: int, included: Set, *, uploaded: bool) -> type | None:
-    """DESIGN section 6: itself in U3 if and only if it uploaded, and #U3 of at least the floor."""
+    """docs/protocol.md#one-set-one-answer: in U3 if and only if it uploaded, #U3 at the floor."""
     if uploaded and me not in included:
         return errors.SelfMissing
     if not uploaded and me in included:

@@ -1,0 +1,68 @@
+"""The documents: what they link to exists, and what code cites of them."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SOURCES = ("secagg", "fedavg", "protocol_sim", "benchmarks", "examples", "tests", "docs")
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+PROTOCOL = ROOT / "docs" / "protocol.md"
+
+
+def texts() -> dict[str, str]:
+    """Everything that may cite a rule: code, models and pages, by path."""
+    files = [path for top in SOURCES for path in ROOT.glob(f"{top}/**/*")]
+    kinds = {".py", ".pml", ".md"}
+    chosen = {path for path in files if path.suffix in kinds and "_build" not in path.parts}
+    return {str(path.relative_to(ROOT)): path.read_text() for path in chosen | set(PAGES)}
+
+
+@cache
+def anchors(page: Path) -> frozenset[str]:
+    """Names of the headings of a page, as GitHub and MyST make them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return frozenset(re.sub(r"[^\w -]", "", each).lower().replace(" ", "-") for each in headings)
+
+
+def test_every_rule_of_the_protocol_has_a_name_of_its_own():
+    headings = re.findall(r"^#+ .+$", PROTOCOL.read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert len(headings) == len(anchors(PROTOCOL)) > 60
+
+
+def test_every_rule_that_is_cited_exists():
+    cited = {
+        (name, anchor)
+        for name, text in texts().items()
+        for anchor in re.findall(r"docs/protocol\.md#([\w-]+)", text)
+    }
+
+    assert len(cited) > 20
+    assert set() == {(name, anchor) for name, anchor in cited if anchor not in anchors(PROTOCOL)}
+
+
+def test_the_law_is_in_the_repository():
+    """Rules were once those of a design document that readers of the code did not have."""
+    cites = re.compile(r"\bDESIGN(\.md| section)")
+
+    assert [] == [name for name, text in texts().items() if cites.search(text)]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8"))
+    wrong = []
+    for link in links:
+        path, _, anchor = link.partition("#")
+        target = page.parent / path if path else page
+        known = re.match(r"[a-z]+:", link) or (
+            target.exists() and (not anchor or anchor in anchors(target))
+        )
+        wrong += [] if known else [link]
+
+    assert [] == wrong
