@@ -1,4 +1,4 @@
-"""The matrix of behaviours and phases as a table of SECURITY.md."""
+"""The matrix of behaviours and phases as the tables of docs/attacks.md."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def promised() -> list[Promised]:
 
 
 def markdown(cells: Iterable[Ended]) -> str:
-    """The tables between the markers of SECURITY.md, markers included.
+    """The tables between the markers of docs/attacks.md, markers included.
 
     Schemes with the same messages share a table; where they end differently, both ends stand in
     the cell.

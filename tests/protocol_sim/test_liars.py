@@ -33,7 +33,7 @@ from secagg.schemes.additive.client import AdditiveClient
 from secagg.schemes.masks import Masks
 from secagg.schemes.masks.client import MasksClient
 
-SECURITY = Path(__file__).parents[2] / "SECURITY.md"
+ATTACKS = Path(__file__).parents[2] / "docs" / "attacks.md"
 SAMPLE = {"own set", "own P", "second key", "crafted degree", "crafted modulus", "crafted step"}
 """What is played with ckks by default: its machines are those of lattice, its ring is not."""
 LARGE_PHASE = ("lattice", "consistency")
@@ -260,7 +260,7 @@ def test_control_without_the_journal_a_round_is_uploaded_in_twice(monkeypatch):
     assert not cell.fine
 
 
-# -- the table of SECURITY.md ----------------------------------------------------------------------
+# -- the tables of docs/attacks.md -----------------------------------------------------------------
 
 
 def test_the_table_has_a_row_for_each_behaviour_and_a_column_for_each_phase():
@@ -301,8 +301,7 @@ def test_a_page_without_its_markers_is_refused(page):
         inserted(page, "")
 
 
-@pytest.mark.skipif(BEGIN not in SECURITY.read_text(), reason="the page has no markers yet")
 def test_the_page_has_the_table_of_now():
-    page = SECURITY.read_text()
+    page = ATTACKS.read_text()
 
     assert inserted(page, markdown(promised())) == page
