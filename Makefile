@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
+DOCS := $(VENV)/.docs-installed
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test check format bench deep clean
+.PHONY: demo test check format bench docs deep clean
 .DEFAULT_GOAL := test
 
 $(READY): pyproject.toml constraints.txt
@@ -40,6 +41,14 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.lattice --output out/bench
 	$(BIN)/python -m benchmarks.overhead --output out/bench
 	@echo 'Look at out/bench/overhead.html'
+
+$(DOCS): $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
+docs: $(DOCS)
+	$(BIN)/python -m sphinx -W --keep-going -q -c docs . out/docs
+	@echo 'Look at out/docs/docs/index.html'
 
 deep: $(READY)
 	@command -v spin > /dev/null || apt-get install --yes --quiet spin gcc

@@ -143,7 +143,7 @@ class LeafSpec(Struct, frozen=True):
 
 
 class MetricSpec(Struct, frozen=True):
-    """One number summed beside the updates: |value| <= bound."""
+    """One number summed beside the updates: abs(value) <= bound."""
 
     name: str
     bound: float

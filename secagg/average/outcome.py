@@ -36,7 +36,7 @@ class Plan:
         layout: how updates are carried, in a sentence.
         exact: whether the opened sum is the exact fixed-point sum.
         upload_bytes: frames of one gateway's vectors; small messages add a few KiB.
-        error_bound: largest |error| of the mean if all gateways have the average weight below.
+        error_bound: largest absolute error of the mean if all have the average weight below.
         rms_error: its root mean square, likewise.
         average_weight: what the two errors assume: max_weight / 16.
         key_bytes: besides them, in additive schemes: shares of a key, and their proof.
@@ -133,7 +133,7 @@ class Report:
         guarantees: sentences to quote.
         layout: how updates were carried, in a sentence.
         exact: whether the opened sum is the exact fixed-point sum.
-        error_bound: largest |error| of a real coordinate of the mean, from the real total weight:
+        error_bound: largest absolute error of a coordinate of the mean, from the real total weight:
             rounding, and noise where the sum is not exact; the dtype of a leaf may round once more.
         rms_error: root mean square of that error.
         clipped: coordinates that saturated, summed over gateways.

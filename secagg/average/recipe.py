@@ -40,7 +40,7 @@ class SecureAverage:
     fresh session, cohorts may differ.
 
     Args:
-        clip: bound of |coordinate| of what is encoded (update - base), for all keys or by
+        clip: bound of abs(coordinate) of what is encoded (update - base), for all keys or by
             fnmatch pattern of keys, first match wins.
         max_weight: largest weight, in the unit of your weights (samples, say).
         scheme: how the sum is hidden; "auto" chooses in each round, by the rule of
@@ -51,7 +51,7 @@ class SecureAverage:
             weight of at least max_weight / 16.
         select: patterns of the keys to average, or a function of the key; None for all.
         clipping: "error" refuses coordinates beyond clip, "saturate" counts them.
-        metric_bounds: bound of |value| by metric name; 2^32 for names not given.
+        metric_bounds: bound of abs(value) by metric name; 2^32 for names not given.
         threads: for encoding, masking, unmasking and decoding.
         on_event: called with every event of the orchestrator's session.
         clock: seconds, for `Report.phases`.

@@ -93,7 +93,7 @@ def update_spec(
     Args:
         name: "update/0", ...
         length: coordinates.
-        clip: bound of |coordinate|, 2^-40 to 2^40.
+        clip: bound of abs(coordinate), 2^-40 to 2^40.
         gateways: how many are summed at most.
         max_weight: largest weight, 2^-16 to 2^32.
         lanes: lanes in a word, 1 to 5.
@@ -130,7 +130,7 @@ def exact_spec(name: str, length: int, gateways: int, bound: float, scale: float
 
 
 def clip_of(spec: VectorSpec, max_weight: float) -> float:
-    """Largest |coordinate| that encodes: the clip of `update_spec`, widened by 2^-22 of it."""
+    """Largest absolute coordinate that encodes: the clip of `update_spec` and 2^-22 of it."""
     return spec.limit / (spec.scale * max_weight)
 
 
@@ -151,7 +151,7 @@ def error_bound(
     *,
     float64: bool = False,
 ) -> float:
-    """Worst |error| of a decoded coordinate of the mean, in units of the update.
+    """Worst absolute error of a decoded coordinate of the mean, in units of the update.
 
     It holds for any inputs within clip and any random bits, and compares with the real number
     sum(weight * x) / total_weight, x the exact difference of tree and base. What rounding to the

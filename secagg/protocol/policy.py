@@ -51,7 +51,7 @@ class Policy:
         max_words: largest upload in 64-bit words, a bound on memory (2^30 words are 8 GiB).
         max_weight: largest weight cap, None for any.
         lanes: accepted layouts, in lanes per 64-bit word.
-        clips: smallest and largest accepted bound of |coordinate| of an update.
+        clips: smallest and largest accepted bound of abs(coordinate) of an update.
         repeat_model: "refuse" a model hash that this gateway already trained on under the roster:
             it stops exact differencing by a second round on the same model. Rounds without a
             model (all-zero hash) are not compared.

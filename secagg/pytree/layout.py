@@ -25,7 +25,7 @@ class Group:
     Attributes:
         name: "update/0", "update/1", ... for reals, "integers".
         length: coordinates, tied leaves counted once.
-        clip: bound of |coordinate| for reals, None for integers.
+        clip: bound of abs(coordinate) for reals, None for integers.
     """
 
     name: str

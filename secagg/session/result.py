@@ -109,7 +109,7 @@ class Aggregate:
 
     @property
     def error_bound(self) -> float:
-        """Largest possible |error| of a real coordinate of the mean, from the real total weight."""
+        """Largest absolute error of a real coordinate of the mean, from the real total weight."""
         return self._largest(
             lambda vector: (
                 error_bound(

@@ -30,7 +30,7 @@ from secagg.pytree import Group, Select, tree_spec
 from secagg.schemes.base import Scheme, UpdatePlan
 
 METRIC_BOUND = 2.0**32
-"""|metric| of one gateway where nothing else is said."""
+"""Largest absolute metric of one gateway where nothing else is said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,13 +141,13 @@ class Encoding:
     """How updates become vectors.
 
     Attributes:
-        clip: bound of |coordinate| of what is encoded, for all keys or by pattern of keys.
+        clip: bound of abs(coordinate) of what is encoded, for all keys or by pattern of keys.
         max_weight: largest weight.
         precision: rms rounding error of the mean relative to clip, at an average weight of
             max_weight / 16.
         select: patterns of the keys that are averaged; None for all.
         clipping: "error" refuses a coordinate beyond its clip, "saturate" counts it.
-        metrics: bound of |value| by name.
+        metrics: bound of abs(value) by name.
 
     Raises:
         ConfigurationError: a setting of another type.

@@ -30,9 +30,9 @@ def lifts_of(
     Args:
         vectors: of P.
         update: how one of an update does.
-        limit: largest |lane| of one gateway for which an update has room.
+        limit: largest absolute lane of one gateway for which an update has room.
         residues: of the ring.
-        noise: largest |noise| of a coefficient of an opened sum.
+        noise: largest absolute noise of a coefficient of an opened sum.
         gateways: n.
 
     Raises:
@@ -58,7 +58,7 @@ def settle(lanes: Coefficients, spec: VectorSpec, included: int, bound: int) -> 
         lanes: changed to the nearest possible ones.
         spec: their vector.
         included: gateways in the sum.
-        bound: largest |noise| of a lane.
+        bound: largest absolute noise of a lane.
 
     Raises:
         AggregateOutOfRange: a lane is farther off.

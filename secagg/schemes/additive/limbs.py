@@ -17,7 +17,7 @@ def exact_step(noise: int) -> int:
     """The smallest step whose multiples the noise never carries beyond half way to the next.
 
     Args:
-        noise: largest |noise| of a coefficient of an opened sum.
+        noise: largest absolute noise of a coefficient of an opened sum.
     """
     return 2 * noise + 1
 
@@ -29,7 +29,7 @@ def limb_bits(modulus: int, noise: int, gateways: int) -> int:
 
     Args:
         modulus: q.
-        noise: largest |noise| of a coefficient of an opened sum.
+        noise: largest absolute noise of a coefficient of an opened sum.
         gateways: n.
     """
     largest = (modulus - 1 - 2 * noise) // (exact_step(noise) * gateways)
@@ -47,7 +47,7 @@ class Limbs:
     Args:
         spec: the vector.
         residues: of the ring.
-        noise: largest |noise| of a coefficient of an opened sum.
+        noise: largest absolute noise of a coefficient of an opened sum.
         gateways: n.
     """
 

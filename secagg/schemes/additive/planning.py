@@ -27,7 +27,7 @@ class Candidate:
 
     Attributes:
         ring: as P names it.
-        limit: largest |lane| of one gateway.
+        limit: largest absolute lane of one gateway.
         noise: of a sum over all gateways.
         text: the ring in words.
     """

@@ -93,7 +93,7 @@ class RingEncoding:
         self.noise = noise
 
     def secret(self, rng: Entropy) -> Key:
-        """A fresh key for one upload: int64[N], |s| <= 16."""
+        """A fresh key for one upload: int64[N], abs(s) <= 16."""
         return small_secret(self.coefficients, rng)
 
     def check_secret(self, total: Key, included: int) -> bool:

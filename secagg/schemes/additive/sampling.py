@@ -1,7 +1,7 @@
 """Keys of uploads: the centred binomial law of variance 8.
 
 The number of ones among 32 random bits, less 16, is the difference of two sums of 16 bits (turn
-the bits of the second sum over): |s| <= 16, variance 8.
+the bits of the second sum over): abs(s) <= 16, variance 8.
 
 Source: Alkim et al., Post-quantum key exchange - a new hope (2016), section 4.
 """
@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from secagg.params import Entropy
 
 LARGEST: Final = 16
-"""Largest |coefficient| of one key."""
+"""Largest absolute coefficient of one key."""
 VARIANCE: Final = 8
 MAX_INCLUDED: Final = 2047
-"""Sums of keys, of |coefficient| <= 16 n, are shared modulo 65521 and must stay below half."""
+"""Sums of keys, of abs(coefficient) <= 16 n, are shared modulo 65521 and must stay below half."""
 
 _WORD_BYTES: Final = 4
 
@@ -32,7 +32,7 @@ def small_secret(coefficients: int, rng: Entropy) -> NDArray[np.int64]:
         rng: source of 4 bytes a coefficient.
 
     Returns:
-        int64[N], |s| <= 16.
+        int64[N], abs(s) <= 16.
     """
     random = np.frombuffer(rng(_WORD_BYTES * coefficients), "<u4")
     secret: NDArray[np.int64] = np.bitwise_count(random).astype(np.int64)

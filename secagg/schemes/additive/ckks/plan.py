@@ -91,7 +91,7 @@ def check_ring(ring: Ring, gateways: int) -> Parameters:
 
 
 def noise_of_sum(ring: Ring, gateways: int) -> int:
-    """B: largest |noise| of a coefficient of an opened sum.
+    """B: largest absolute noise of a coefficient of an opened sum.
 
     Raises:
         ConfigurationError: as `check_ring`.
@@ -101,10 +101,10 @@ def noise_of_sum(ring: Ring, gateways: int) -> int:
 
 
 def update_limit(ring: Ring, gateways: int) -> int:
-    """Largest |lane| of one gateway such that no coefficient of a sum, with its noise, leaves p/2.
+    """Largest absolute lane of one gateway: no coefficient of a sum, with its noise, leaves p/2.
 
     A coefficient of embed(x) is the real or imaginary part of a mean of slots turned by roots of
-    unity, so at most sqrt(2) max |lane|, which some x reach.
+    unity, so at most sqrt(2) max abs(lane), which some x reach.
 
     Raises:
         ConfigurationError: as `check_ring`.

@@ -81,7 +81,7 @@ def decrypt(
 
 
 def embed(lanes: Sequence[int], step: int) -> list[float]:
-    """m: N coefficients, each at most sqrt(2) times the step times the largest |lane|.
+    """m: N coefficients, each at most sqrt(2) times the step times the largest absolute lane.
 
     Args:
         lanes: N, of one block.

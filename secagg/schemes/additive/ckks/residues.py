@@ -85,7 +85,7 @@ class PrimeResidues:
                 raise BadFrame("a number that is no residue modulo the prime of this ring")
 
     def centre(self, values: Coefficients) -> None:
-        """Reduce to about [-p/2, p/2], in place; |value| < 2^62."""
+        """Reduce to about [-p/2, p/2], in place; abs(value) < 2^62."""
         quotients = np.rint(values * (1 / self.modulus)).astype(np.int64)
         np.multiply(quotients, self.modulus, out=quotients)
         np.subtract(values, quotients, out=values)

@@ -17,7 +17,7 @@ MODULI: Final = (SMALL, LARGE)
 
 
 def noise_of_sum(modulus: int, gateways: int) -> int:
-    """B: largest |noise| of a coefficient of an opened sum, rounding of the product included.
+    """B: largest absolute noise of a coefficient of an opened sum, rounded product included.
 
     The noise is a sum of 32 n independent bits, so sub-Gaussian with variance 8 n (Hoeffding): it
     exceeds x with probability below 2 exp(-x^2 / 16 n). That beyond 16 n is certain to be absent.
@@ -36,7 +36,7 @@ def exact_step(modulus: int, gateways: int) -> int:
 
 
 def update_limit(ring: Ring, gateways: int) -> int:
-    """Largest |lane| of one gateway such that a sum, its noise and half a step stay below q/2.
+    """Largest absolute lane of one gateway: a sum, its noise and half a step stay below q/2.
 
     Raises:
         ConfigurationError: as `check_ring`.
@@ -48,7 +48,7 @@ def update_limit(ring: Ring, gateways: int) -> int:
 
 
 def noise_bound(ring: Ring, gateways: int) -> float:
-    """Largest |difference| of an opened coordinate from the exact sum, in lane units; 0.0 if exact.
+    """Largest distance of an opened coordinate from the exact sum, in lane units; 0.0 if exact.
 
     Raises:
         ConfigurationError: as `check_ring`.

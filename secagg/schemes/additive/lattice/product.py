@@ -10,31 +10,31 @@ Why rounding gives the right integer. Let u = 2^-53. A sum of two complex number
 of itself, a product by sqrt(5) u (Brent, Percival and Zimmermann), a stored root of unity by 6 u:
 two table entries of 1.9 u each (an angle of at most pi/4 off by 1.5 u of itself, two components off
 by u/2) and their product. A transform has log2(M) = 10 levels of butterflies (x + v y, x - v y)
-with |v| = 1, each sqrt(2) times a unitary map. What a level adds to the error is at most
+with abs(v) = 1, each sqrt(2) times a unitary map. What a level adds to the error is at most
 1 + sqrt(5) + 6 = 9.24 u of the norm of its result; passes of a higher radix are levels with fewer
 products. So a transform errs by at most 92.4 u of its norm. It also errs, in each output, by at
 most 92.4 u of the sum of the sizes of its inputs, as each of them meets one addition and at most
-one product a level. The first, for the transforms of a and s, with ||x_hat|| = sqrt(M) ||x|| and
-Cauchy and Schwarz; the second, for the transform back of a_hat s_hat: each of the three changes an
-output of the whole product by at most 92.4 u ||a|| ||s||. In the same way three (un)twists add
-(sqrt(5) + 6) u each and the pointwise product sqrt(5) u: together 304 u, and with products of
+one product a level. The first, for the transforms of a and s, with norm(x_hat) = sqrt(M) norm(x)
+and Cauchy and Schwarz; the second, for the transform back of a_hat s_hat: each of the three changes
+an output of the whole product by at most 92.4 u norm(a) norm(s). In the same way three (un)twists
+add (sqrt(5) + 6) u each and the pointwise product sqrt(5) u: together 304 u, and with products of
 errors less than
 
-    ERROR = 320 u = 2^-44.7,    |computed - exact| <= ERROR ||a|| ||s||.
+    ERROR = 320 u = 2^-44.7,    abs(computed - exact) <= ERROR norm(a) norm(s).
 
-||a||: coefficients are uniform in [-H, H), so a_k^2 lies in [0, H^2] and has mean H^2/3. By
+norm(a): coefficients are uniform in [-H, H), so a_k^2 lies in [0, H^2] and has mean H^2/3. By
 Hoeffding, 2048 of them sum up to more than 2048 (1/3 + 0.104) H^2 with probability below 2^-63, so
-||a|| <= 30 H. ||s|| is computed. Where ERROR ||a|| ||s|| < 1/2, rounding is exact: for H = 2^31 up
-to ||s|| = 218, while one secret has sqrt(8 * 2048) = 128 +- 2. Sums of secrets are longer; they
-are cut into balanced digits for which it holds. With q = 2^40, a is cut into halves of 20 bits:
-H = 2^19.
+norm(a) <= 30 H. norm(s) is computed. Where ERROR norm(a) norm(s) < 1/2, rounding is exact: for
+H = 2^31 up to norm(s) = 218, while one secret has sqrt(8 * 2048) = 128 +- 2. Sums of secrets are
+longer; they are cut into balanced digits for which it holds. With q = 2^40, a is cut into halves of
+20 bits: H = 2^19.
 
 The orchestrator has it faster: with a `slack` of r > 0, a product by one digit may be off by r,
 which the planner counts as noise (`rounding`).
 
-Rounding itself: for |y| < 2^51 the sum y + 1.5 * 2^52 lies in [2^52, 2^53), where float64 holds the
-integers and no others. Its low 51 bits are those of the nearest integer in two's complement.
-|y| <= ||a|| ||s|| < 2^51 follows from ERROR ||a|| ||s|| < 65.
+Rounding itself: for abs(y) < 2^51 the sum y + 1.5 * 2^52 lies in [2^52, 2^53), where float64 holds
+the integers and no others. Its low 51 bits are those of the nearest integer in two's complement.
+abs(y) <= norm(a) norm(s) < 2^51 follows from ERROR norm(a) norm(s) < 65.
 
 Source: Nussbaumer, Fast Fourier Transform and Convolution Algorithms (1982), section 2.2; Higham,
 Accuracy and Stability of Numerical Algorithms (2002), section 24.1; Brent, Percival and Zimmermann,
@@ -141,7 +141,7 @@ class Factor:
     """A short ring element, transformed: what the public elements are multiplied by.
 
     Args:
-        coefficients: int64[N], |coefficient| < 2^20.
+        coefficients: int64[N], abs(coefficient) < 2^20.
         modulus: q.
         slack: how far a product may be off, 0 to 64.
 
