@@ -16,7 +16,7 @@ from secagg.crypto.sealing import FrameMac
 from secagg.crypto.signing import verify
 from secagg.errors import SealError
 from secagg.fixed_point import Decoder, check_range
-from secagg.params import RoundParams, VectorSpec
+from secagg.params import RoundParams
 from secagg.protocol.outcome import check_opened
 from secagg.protocol.uploads import Upload
 from secagg.pytree import Reader
@@ -88,7 +88,7 @@ class GatewayParts:
 
     def check(self) -> None:
         """The pass over all coordinates before anything leaves."""
-        for index, vector in _reals(self.params):
+        for index, vector in self.params.of_kind("update"):
             check_range(partial(self._reader.read, index), vector, self.params.max_weight)
 
     def encode(self) -> None:
@@ -139,9 +139,8 @@ class ServerParts:
         self._frames = frames
         self._spans = world.scheme.spans(params, world.case.gateways)
         self._opened = [np.zeros(vector.words, np.uint64) for vector in params.vectors]
-        for vector, words in zip(params.vectors, self._opened, strict=True):
-            if vector.name == "weight":
-                words[0] = 1
+        [(weight, _)] = params.of_kind("weight")
+        self._opened[weight][0] = 1
         keys = [world.identities[i].key for i in world.survivors]
         self._signed = [(key.public, key.sign(Label.SIGN_HEADER, _BODY)) for key in keys]
         self._signed *= signatures
@@ -189,7 +188,7 @@ class ServerParts:
 
     def decode(self) -> None:
         """Lanes to float32, in fresh memory."""
-        for index, vector in _reals(self._params):
+        for index, vector in self._params.of_kind("update"):
             mean = np.empty(vector.length, np.float32)
             decoder = Decoder(vector, len(self._world.survivors))
             decoder.decode(self._opened[index], mean, self._workers)
@@ -202,7 +201,3 @@ class _AnyTag(FrameMac):
         self, sequence: int, data: bytes | bytearray | memoryview, tag: bytes | memoryview
     ) -> None:
         pass
-
-
-def _reals(params: RoundParams) -> list[tuple[int, VectorSpec]]:
-    return [(i, v) for i, v in enumerate(params.vectors) if v.name.startswith("update/")]

@@ -112,7 +112,7 @@ class Crowd(Parties):
     def expected(self, params: RoundParams, included: Iterable[str]) -> list[NDArray[Any]]:
         """The sum of each vector over these gateways, int64: no lane's sum needs more bits."""
         sums = {spec.name: np.zeros(spec.length, np.int64) for spec in params.vectors}
-        metrics = next(spec for spec in params.vectors if spec.name == "metrics")
+        [(_, metrics)] = params.of_kind("metrics")
         for name in included:
             weight = int(self.weight(name) * 2**16)
             sums[params.vectors[0].name] += self.units(name)

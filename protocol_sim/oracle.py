@@ -57,7 +57,7 @@ def _wrong(play: Play) -> str:
     noise = 0.0 if machine.opened is None else machine.opened.noise.bound
     expected = play.parties.expected(machine.round, included)
     for spec, right, found in zip(machine.round.vectors, expected, play.opened, strict=True):
-        allowed = noise if spec.name.startswith("update/") else 0
+        allowed = noise if spec.kind == "update" else 0
         off = int(np.abs(right - found).max())
         if off > allowed:
             return f"{spec.name} is off by {off} units, {allowed:g} are allowed"

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final, Literal, Self
 
@@ -22,6 +23,11 @@ WEIGHT_FRACTION_BITS: Final = 16
 MAX_LANES: Final = 5
 NO_MODEL: Final = bytes(HASH_BYTES)
 """Model hash of a round that averages the trees themselves."""
+
+Kind = Literal["update", "integers", "weight", "metrics", "clipped", "check"]
+"""What a vector carries; only the sum of an update may be noisy."""
+_EXACT: Final[tuple[Kind, ...]] = ("integers", "weight", "metrics", "clipped", "check")
+_UPDATE: Final = re.compile(r"update/\d+")
 
 GatewayId = str | int
 Entropy = Callable[[int], bytes]
@@ -98,7 +104,7 @@ class VectorSpec(Struct, frozen=True):
     """One vector of an upload: `length` coordinates packed into signed lanes of 64 // lanes bits.
 
     Attributes:
-        name: "update/0", "integers", "weight", "metrics", "clipped" or "check".
+        name: its kind; updates are numbered ("update/0").
         length: coordinates.
         lanes: lanes in a 64-bit word, 1 to 5. Lane j of word w holds coordinate j * words + w.
         limit: largest absolute lane value of one gateway; n * limit never crosses a lane.
@@ -117,6 +123,13 @@ class VectorSpec(Struct, frozen=True):
         _within("limit", self.limit, 0, 2 ** (64 // self.lanes - 1) - 1)
         if not 0 < self.scale < float("inf"):
             raise ConfigurationError(f"scale of {self.name} is {self.scale}: use a positive number")
+
+    @property
+    def kind(self) -> Kind | None:
+        """What it carries; None under a name that no vector has."""
+        if _UPDATE.fullmatch(self.name):
+            return "update"
+        return next((kind for kind in _EXACT if kind == self.name), None)
 
     @property
     def words(self) -> int:
@@ -194,6 +207,10 @@ class RoundParams(Struct, frozen=True):
     def words(self) -> int:
         """64-bit words of one whole upload."""
         return sum(vector.words for vector in self.vectors)
+
+    def of_kind(self, kind: Kind) -> list[tuple[int, VectorSpec]]:
+        """Vectors of a kind and their indices; at most one unless they are updates."""
+        return [(index, v) for index, v in enumerate(self.vectors) if v.kind == kind]
 
     def replace(self, **changes: object) -> Self:
         """A copy with some fields changed."""

@@ -68,7 +68,8 @@ class Plan:
         carried = settings.carried
         n, average = thresholds.gateways, cap / 16
         weight = n * average
-        reals = [vector for vector in settings.vectors if vector.name.startswith("update/")]
+        params = settings.round_params(None)
+        reals = [vector for _, vector in params.of_kind("update")]
         bounds = [
             error_bound(v, n, weight, cap, float64=v.lanes < FLOAT32_LANES)
             + carried.noise.bound / (v.scale * weight)
@@ -77,7 +78,7 @@ class Plan:
         errors = [
             hypot(rms_error(v, n, weight), carried.noise.rms / (v.scale * weight)) for v in reals
         ]
-        spans = scheme.spans(settings.round_params(None), n)
+        spans = scheme.spans(params, n)
         return cls(
             thresholds=thresholds,
             guarantees=scheme.guarantees(thresholds),

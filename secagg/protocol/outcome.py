@@ -37,7 +37,7 @@ def check_opened(
     total = 0
     for spec, words in zip(params.vectors, vectors, strict=True):
         check_sum(spec, words, included, workers)
-        if spec.name == "weight":
+        if spec.kind == "weight":
             total = int(decode_integers(spec, words)[0])
     if total < 1:
         raise AggregateOutOfRange(f"the total weight is {total} units of 2^-16")

@@ -108,9 +108,7 @@ class Policy:
         if refused:
             raise PolicyViolation(f"layouts of {sorted(refused)} lanes are not in the policy")
         low, high = self.clips
-        for vector in params.vectors:
-            if not vector.name.startswith("update/"):
-                continue
+        for _, vector in params.of_kind("update"):
             clip = clip_of(vector, params.max_weight) / (1 + CLIP_SLACK)
             slack = 1e-9 * clip  # two roundings of float64 are far below
             if not low - slack <= clip <= high + slack:

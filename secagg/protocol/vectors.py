@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from fractions import Fraction
 from math import ceil, frexp, prod
@@ -14,7 +13,6 @@ from secagg.fixed_point.layout import MAX_CLIP, MAX_WEIGHT, MIN_CLIP, WEIGHT_UNI
 from secagg.params import (
     WEIGHT_FRACTION_BITS,
     LeafSpec,
-    Ring,
     RoundParams,
     Thresholds,
     VectorSpec,
@@ -27,7 +25,6 @@ UNIT_SCALE: Final = 2.0**WEIGHT_FRACTION_BITS
 MAX_AXES: Final = 64
 """As numpy's."""
 SCALES: Final = (2.0**-120, 2.0**120)
-_UPDATE: Final = re.compile(r"update/\d+")
 
 
 def check_vectors(params: RoundParams, thresholds: Thresholds) -> None:
@@ -71,17 +68,12 @@ def _check_names(params: RoundParams) -> None:
 
 def _known(vector: VectorSpec, params: RoundParams, gateways: int) -> bool:
     """The numbers of a vector are those this party would have chosen."""
-    if _UPDATE.fullmatch(vector.name):
-        if not _fits(vector, params.ring, gateways):
-            return False
-        # before the division: a scale this far off would underflow or overflow in it
-        if not SCALES[0] <= vector.scale <= SCALES[1]:
-            return False
-        return MIN_CLIP <= clip_of(vector, params.max_weight) <= 2 * MAX_CLIP
+    if vector.kind == "update":
+        return _known_update(vector, params, gateways)
     shape = vector.length, vector.limit, vector.scale
     if vector.lanes != 1:
         return False
-    match vector.name:
+    match vector.kind:
         case "integers":
             return shape[1:] == (lane_limit(1, gateways), UNIT_SCALE)
         case "weight":
@@ -93,20 +85,25 @@ def _known(vector: VectorSpec, params: RoundParams, gateways: int) -> bool:
             return vector.length == 1 and vector.scale == 1 and params.clipping == "saturate"
         case "check":
             return shape == (CHECK_WORDS, 0, 1.0)
-        case _:
+        case None:
             return False
 
 
-def _fits(vector: VectorSpec, ring: Ring | None, gateways: int) -> bool:
-    """The limit of an update is its lane's, or in a ring the encoding's business."""
-    if ring is None:
-        return vector.limit == update_limit(vector.lanes, gateways)
-    return vector.lanes == 1
+def _known_update(vector: VectorSpec, params: RoundParams, gateways: int) -> bool:
+    """Whether limit and clip can be; in a ring the limit is the encoding's business."""
+    if params.ring is None:
+        fits = vector.limit == update_limit(vector.lanes, gateways)
+    else:
+        fits = vector.lanes == 1
+    # before the division: a scale this far off would underflow or overflow in it
+    if not (fits and SCALES[0] <= vector.scale <= SCALES[1]):
+        return False
+    return MIN_CLIP <= clip_of(vector, params.max_weight) <= 2 * MAX_CLIP
 
 
 def _check_cover(vector: VectorSpec, leaves: Sequence[LeafSpec]) -> None:
     """Leaves of a vector stand one behind the other, tied ones in one place, without a gap."""
-    carries = vector.name == "integers" or _UPDATE.fullmatch(vector.name) is not None
+    carries = vector.kind in {"update", "integers"}
     stop = start = 0
     for leaf in sorted(leaves, key=lambda leaf: (leaf.start, prod(leaf.shape))):
         size = prod(leaf.shape)
@@ -114,7 +111,7 @@ def _check_cover(vector: VectorSpec, leaves: Sequence[LeafSpec]) -> None:
         if not size or tied:
             continue
         # a real leaf among the integers would pass by its clip
-        kinds = INTEGERS if vector.name == "integers" else FLOATS
+        kinds = INTEGERS if vector.kind == "integers" else FLOATS
         if leaf.dtype not in kinds:
             raise UnsupportedParameters(f"{leaf.key}: {leaf.dtype} in vector {vector.name!r}")
         if not carries or leaf.start != stop:

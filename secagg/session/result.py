@@ -53,23 +53,19 @@ class Aggregate:
             AggregateOutOfRange: an integer mean that does not fit its dtype.
         """
         means: dict[int, NDArray[Any]] = {}
-        for index, vector in enumerate(self._params.vectors):
-            if vector.name.startswith("update/"):
-                means[index] = self._decode(index, self.total_weight, np.float32)
-            elif vector.name == "integers":
-                sums = decode_integers(vector, self._opened.vectors[index])
-                means[index] = mean_integers(sums, self._opened.total_units)
+        for index, _ in self._params.of_kind("update"):
+            means[index] = self._decode(index, self.total_weight, np.float32)
+        for index, _ in self._params.of_kind("integers"):
+            means[index] = mean_integers(self._integers(index), self._opened.total_units)
         return rebuild(template, self._params.leaves, means, base, reuse=True)
 
     def sum(self) -> dict[str, NDArray[np.float64]]:
         """Weighted sums of what was encoded (update - base), float64 by key."""
         sums: dict[int, NDArray[np.float64]] = {}
-        for index, vector in enumerate(self._params.vectors):
-            if vector.name.startswith("update/"):
-                sums[index] = self._decode(index, 1.0, np.float64)
-            elif vector.name == "integers":
-                units = decode_integers(vector, self._opened.vectors[index])
-                sums[index] = units / 2.0**WEIGHT_FRACTION_BITS
+        for index, _ in self._params.of_kind("update"):
+            sums[index] = self._decode(index, 1.0, np.float64)
+        for index, _ in self._params.of_kind("integers"):
+            sums[index] = self._integers(index) / 2.0**WEIGHT_FRACTION_BITS
         empty = np.empty(0)
         return {
             leaf.key: sums.get(leaf.vector, empty)[
@@ -89,23 +85,19 @@ class Aggregate:
     @property
     def metrics(self) -> dict[str, float]:
         """Sums by name."""
-        specs = self._params.metrics
-        if not specs:
-            return {}
-        vector, units = self._integers("metrics")
-        return {spec.name: int(u) / vector.scale for spec, u in zip(specs, units, strict=True)}
+        return {
+            metric.name: int(units) / vector.scale
+            for index, vector in self._params.of_kind("metrics")
+            for metric, units in zip(self._params.metrics, self._integers(index), strict=True)
+        }
 
     @property
     def clipped(self) -> int:
         """Coordinates that saturated, summed over gateways; 0 where clipping is an error."""
-        if self._params.clipping == "error":
-            return 0
-        return int(self._integers("clipped")[1][0])
+        return sum(int(self._integers(index)[0]) for index, _ in self._params.of_kind("clipped"))
 
-    def _integers(self, name: str) -> tuple[VectorSpec, NDArray[np.int64]]:
-        index = next(i for i, v in enumerate(self._params.vectors) if v.name == name)
-        vector = self._params.vectors[index]
-        return vector, decode_integers(vector, self._opened.vectors[index])
+    def _integers(self, index: int) -> NDArray[np.int64]:
+        return decode_integers(self._params.vectors[index], self._opened.vectors[index])
 
     @property
     def error_bound(self) -> float:
@@ -136,7 +128,7 @@ class Aggregate:
     @property
     def exact(self) -> bool:
         """Whether the sum is the exact fixed-point sum of what was encoded."""
-        reals = any(vector.name.startswith("update/") for vector in self._params.vectors)
+        reals = bool(self._params.of_kind("update"))
         return not reals or self._opened.noise.bound == 0
 
     @property
@@ -145,5 +137,4 @@ class Aggregate:
         return self._largest(lambda vector: clip_of(vector, self._params.max_weight))
 
     def _largest(self, question: Callable[[VectorSpec], float]) -> float:
-        vectors = (v for v in self._params.vectors if v.name.startswith("update/"))
-        return max(map(question, vectors), default=0.0)
+        return max((question(v) for _, v in self._params.of_kind("update")), default=0.0)

@@ -12,7 +12,7 @@ from secagg.crypto.labels import Label
 from secagg.crypto.prg import KEY_BYTES
 from secagg.errors import EncodingError
 from secagg.fixed_point import Encoder, check_range, encode_integers, weight_units
-from secagg.params import NO_MODEL, WEIGHT_FRACTION_BITS, RoundParams, VectorSpec
+from secagg.params import NO_MODEL, WEIGHT_FRACTION_BITS, Kind, RoundParams
 from secagg.pytree import Reader, Select, model_hash
 from secagg.schemes.base import Fill, Words
 
@@ -74,10 +74,9 @@ class Update:
                 saturate=params.clipping == "saturate",
                 key_of=partial(self._reader.key_of, index),
             )
-            for index, vector in enumerate(params.vectors)
-            if vector.name.startswith("update/")
+            for index, vector in params.of_kind("update")
         )
-        small = {
+        small: dict[Kind | None, list[int]] = {
             "weight": [self._units],
             "metrics": _metric_units(params, metrics or {}),
             "clipped": [clipped],
@@ -85,11 +84,11 @@ class Update:
         }
         self._exact: dict[int, Words] = {}
         for index, vector in enumerate(params.vectors):
-            if vector.name == "integers":
+            if vector.kind == "integers":
                 values = self._reader.integers(index)
                 self._exact[index] = encode_integers(values, vector, factor=self._units)
-            elif vector.name in small:
-                self._exact[index] = encode_integers(small[vector.name], vector)
+            elif vector.kind in small:
+                self._exact[index] = encode_integers(small[vector.kind], vector)
 
     def source(self) -> Fill:
         """An encoder with buffers of its own, for one thread."""
@@ -125,7 +124,8 @@ def _metric_units(params: RoundParams, metrics: Mapping[str, float]) -> list[int
     expected = [metric.name for metric in params.metrics]
     if set(metrics) != set(expected):
         raise EncodingError(f"metrics are {sorted(metrics)}: this round sums {sorted(expected)}")
-    units = []
+    units: list[int] = []
+    scale = next((vector.scale for _, vector in params.of_kind("metrics")), 1.0)
     for metric in params.metrics:
         try:
             value = float(metrics[metric.name])
@@ -134,12 +134,8 @@ def _metric_units(params: RoundParams, metrics: Mapping[str, float]) -> list[int
             raise EncodingError(f"metric {metric.name!r} is {given!r}: use a number") from None
         if not abs(value) <= metric.bound:
             raise EncodingError(f"metric {metric.name!r} is {value}: its bound is {metric.bound}")
-        units.append(round(value * _scale(params.vectors)))
+        units.append(round(value * scale))
     return units
-
-
-def _scale(vectors: tuple[VectorSpec, ...]) -> float:
-    return next(vector.scale for vector in vectors if vector.name == "metrics")
 
 
 def rounding_key(seed: bytes | None, name: str | int, fresh: bytes) -> bytes:

@@ -47,9 +47,7 @@ def in_ring(ring: Ring, **changes: Any) -> RoundParams:
     update = {"lanes": 1, "limit": 5} | changes
     return replace(
         whole,
-        vectors=tuple(
-            replace(v, **update) if v.name.startswith("update/") else v for v in whole.vectors
-        ),
+        vectors=tuple(replace(v, **update) if v.kind == "update" else v for v in whole.vectors),
     )
 
 
@@ -106,7 +104,7 @@ def test_empty_leaves_lie_anywhere():
 
 WRONG = {
     "weight cap": params(max_weight=2.0**40),
-    "no weight": params(vectors=tuple(v for v in params().vectors if v.name != "weight")),
+    "no weight": params(vectors=tuple(v for v in params().vectors if v.kind != "weight")),
     "check not last": params(vectors=params().vectors[::-1]),
     "one name twice": params(vectors=(params().vectors[0], *params().vectors)),
     "unknown name": extra(),
@@ -125,7 +123,7 @@ WRONG = {
     "integers among the reals": leaf(1, dtype="float64"),
     "one key twice": params(leaves=(*params().leaves, params().leaves[0])),
     "metrics without their vector": params(
-        vectors=tuple(v for v in params().vectors if v.name != "metrics")
+        vectors=tuple(v for v in params().vectors if v.kind != "metrics")
     ),
     "metrics vector without metrics": params(metrics=()),
     "metrics scale overflows": vector("metrics", scale=2.0**1023),

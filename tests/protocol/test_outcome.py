@@ -8,20 +8,20 @@ import pytest
 from protocol_sim.parties import Parties
 from secagg.errors import AggregateOutOfRange
 from secagg.fixed_point.reference import pack
-from secagg.params import RoundParams
 from secagg.protocol.outcome import check_opened
 
 INCLUDED = 4
 SETTINGS = Parties(5).settings()
 P = SETTINGS.round_params(SETTINGS.session_params(Parties(5).roster, bytes(16), b"k" * 32))
-CAP = next(v.limit for v in P.vectors if v.name == "weight")
+[(_, WEIGHT)] = P.of_kind("weight")
+CAP = WEIGHT.limit
 
 
 def opened(**values: list[int]) -> list[np.ndarray]:
     """Words of a sum that is zero but for a weight of one unit and what is given."""
-    given = {"weight": [1]} | {name.replace("_", "/"): value for name, value in values.items()}
+    given = {"weight": [1]} | values
     return [
-        np.array(pack(spec, given.get(spec.name, [0] * spec.length)), np.uint64)
+        np.array(pack(spec, given.get(spec.kind, [0] * spec.length)), np.uint64)
         for spec in P.vectors
     ]
 
@@ -31,15 +31,15 @@ def test_the_total_weight_is_returned(total):
     assert total == check_opened(P, opened(weight=[total]), INCLUDED)
 
 
-LIMIT = next(v.limit for v in P.vectors if v.name == "update/0")
-LENGTH = next(v.length for v in P.vectors if v.name == "update/0")
+[(_, UPDATE)] = P.of_kind("update")
+LIMIT, LENGTH = UPDATE.limit, UPDATE.length
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_lane_may_reach_its_bound(sign):
     lanes = [sign * INCLUDED * LIMIT] * LENGTH
 
-    assert 1 == check_opened(P, opened(update_0=lanes), INCLUDED)
+    assert 1 == check_opened(P, opened(update=lanes), INCLUDED)
 
 
 @pytest.mark.parametrize(
@@ -50,8 +50,8 @@ def test_a_lane_may_reach_its_bound(sign):
         {"weight": [INCLUDED * CAP + 1]},
         {"check": [1, 0]},
         {"check": [0, -1]},
-        {"update_0": [INCLUDED * LIMIT + 1] + [0] * (LENGTH - 1)},
-        {"update_0": [0] * (LENGTH - 1) + [-INCLUDED * LIMIT - 1]},
+        {"update": [INCLUDED * LIMIT + 1] + [0] * (LENGTH - 1)},
+        {"update": [0] * (LENGTH - 1) + [-INCLUDED * LIMIT - 1]},
     ],
     ids=str,
 )
@@ -73,10 +73,8 @@ def test_every_vector_is_looked_at():
 def test_lanes_without_a_coordinate_are_zero():
     """Seven coordinates in three lanes of three words: two lanes are padding."""
     words = opened()
-    spec = next(v for v in P.vectors if v.name == "update/0")
-    assert isinstance(P, RoundParams)
-    assert spec.lanes * spec.words > spec.length
-    words[0][-1] += np.uint64(1 << (64 // spec.lanes) * (spec.lanes - 1))
+    assert UPDATE.lanes * UPDATE.words > UPDATE.length
+    words[0][-1] += np.uint64(1 << (64 // UPDATE.lanes) * (UPDATE.lanes - 1))
 
     with pytest.raises(AggregateOutOfRange):
         check_opened(P, words, INCLUDED)

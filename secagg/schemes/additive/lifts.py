@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final
 
 import numpy as np
 
@@ -11,9 +10,6 @@ from secagg.errors import AggregateOutOfRange, UnsupportedParameters
 from secagg.params import VectorSpec
 from secagg.schemes.additive.blocks import Coefficients, Lift, Residues
 from secagg.schemes.additive.limbs import Limbs
-
-UPDATE: Final = "update/"
-"""How the names of vectors begin whose sums need not be exact."""
 
 
 def lifts_of(
@@ -42,7 +38,7 @@ def lifts_of(
     for spec in vectors:
         if spec.lanes != 1:
             raise UnsupportedParameters(f"{spec.name} has {spec.lanes} lanes: rings take 1")
-        if not spec.name.startswith(UPDATE):
+        if spec.kind != "update":
             lifts.append(Limbs(spec, residues, noise, gateways))
         elif 0 < spec.limit <= limit:
             lifts.append(update(spec))

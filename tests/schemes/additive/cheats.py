@@ -204,7 +204,7 @@ def assert_exact(world: World, included: Iterable[int]) -> None:
     for spec, expected, found in zip(
         world.settings.vectors, world.expected(included), opened, strict=True
     ):
-        allowed = noise if spec.name.startswith("update/") else 0
+        allowed = noise if spec.kind == "update" else 0
         assert max(map(abs, np.subtract(expected, found, dtype=object))) <= allowed, spec.name
 
 

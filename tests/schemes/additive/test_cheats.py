@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from secagg import errors
 from secagg.crypto.packed import PRIME
+from secagg.params import Kind
 from secagg.schemes.additive import Lattice
 from secagg.schemes.additive.client import AdditiveClient
 from secagg.schemes.base import Fill, Source, Words
@@ -200,12 +201,12 @@ def test_good_shares_of_another_key_open_no_number(change, error):
     assert () == getattr(world.aborted, "culprits", ())
 
 
-def uploads(vector: str, word: int) -> type:
+def uploads(vector: Kind, word: int) -> type:
     """A number that no encoder makes in the first word of a vector, well encrypted."""
 
     class Uploads(AdditiveClient):
         def upload(self, source: Source, model: bytes) -> Iterator[bytearray]:
-            [place] = [i for i, spec in enumerate(self.round.vectors) if spec.name == vector]
+            [(place, _)] = self.round.of_kind(vector)
 
             def lying() -> Fill:
                 fill = source()

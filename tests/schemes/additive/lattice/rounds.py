@@ -61,7 +61,7 @@ def draw(round_params: RoundParams, seed: int) -> list[np.ndarray]:
     rng = np.random.default_rng(seed)
     return [
         rng.integers(-spec.limit, spec.limit, spec.length, endpoint=True).view(np.uint64)
-        if spec.name.startswith("update")
+        if spec.kind == "update"
         else rng.integers(0, 2**64, spec.length, np.uint64)
         for spec in round_params.vectors
     ]
