@@ -24,6 +24,7 @@ from benchmarks.overhead_readme import picture, update_readme
 from benchmarks.overhead_result import Cell, Overhead, dump, load
 from benchmarks.overhead_schemes import Contender, InSession
 from benchmarks.overhead_tables import markdown, text
+from secagg.errors import install_hint
 
 ROOT = Path(__file__).parents[1]
 STORED, README, PICTURE = (
@@ -108,7 +109,7 @@ def unavailable() -> dict[str, str]:
     """Schemes that cannot be measured here, and why."""
     missing: dict[str, str] = {}
     if any(find_spec(package) is None for package in ("tenseal", "zstandard")):
-        reason = "it needs the extra ckks: pip install 'secagg[ckks]'"
+        reason = f"it needs the extra ckks: {install_hint('ckks')}"
         missing |= dict.fromkeys(("ckks", LEAN, CUSTOMARY), reason)
     if find_spec("nvflare") is None or find_spec("tenseal") is None:
         missing[NVFLARE] = "the package nvflare is not installed"

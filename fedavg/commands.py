@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 from rich.console import Console
-from typer.core import TyperGroup
 
 from fedavg.options import settings_of, with_settings
-from secagg.errors import ConfigurationError, EncodingError, SecAggError
+from fedavg.report.files import check_directory
+from secagg.console import application, say
+from secagg.errors import SecAggError
 
 if TYPE_CHECKING:
     from fedavg.experiment import Settings
@@ -24,38 +25,20 @@ if TYPE_CHECKING:
 
 VARY: Final = "What to vary: exactly one"
 RESULT: Final = "Result"
-INTERRUPTED: Final = 130
-"""What a shell expects of a program that Ctrl-C ended: 128 and the number of the signal."""
-
-# Of click, or of the copy that newer versions of typer bring.
-_UsageError: Any = typer.BadParameter.__base__
+app = application("fedavg", "Federated averaging, with its one sum made secure.")
 
 
-class _OneLine(TyperGroup):
-    """Says in one line what is wrong with the options, like everything else that is wrong."""
-
-    def main(self, *args: Any, **kwargs: Any) -> Any:
-        alone = kwargs.get("standalone_mode", True)
-        try:
-            left = super().main(*args, **{**kwargs, "standalone_mode": False})
-        except _UsageError as error:
-            _complain(" ".join(error.format_message().split()))
-            left = 2
-        if alone:
-            raise SystemExit(left if isinstance(left, int) else 0)
-        return left
+def _checked(output: Path | None) -> Path | None:
+    """A place that cannot hold files is refused before the work is done."""
+    if output is not None:
+        check_directory(output)
+    return output
 
 
-app = typer.Typer(
-    cls=_OneLine,
-    help="Federated averaging, with its one sum made secure.",
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-)
 OutputOption = Annotated[
     Path | None,
     typer.Option(
+        callback=_checked,
         help="Directory for the results: report.html to look at, JSON, CSV and audit records. "
         "Files of an earlier run there are replaced.",
         rich_help_panel=RESULT,
@@ -66,6 +49,7 @@ OutputOption = Annotated[
 CompareOutputOption = Annotated[
     Path | None,
     typer.Option(
+        callback=_checked,
         help="Directory for compare.html to look at and compare.json; older ones there are "
         "replaced.",
         rich_help_panel=RESULT,
@@ -74,17 +58,9 @@ CompareOutputOption = Annotated[
 ]
 
 
-@app.callback(invoke_without_command=True)
-def fedavg(context: typer.Context) -> None:
-    """Federated averaging, with its one sum made secure."""
-    if context.invoked_subcommand is None:
-        typer.echo(context.get_help())
-
-
 @app.command()
 def tasks() -> None:
     """List the tasks, with their usual number of gateways, losses and splits."""
-    from fedavg.live import say
     from fedavg.tasks import TASKS
 
     console = Console()
@@ -101,15 +77,11 @@ def tasks() -> None:
 @with_settings
 def run(chosen: dict[str, Any], *, output: OutputOption = None) -> None:
     """Train round by round, gateways vanishing, and compare with the same run in the clear."""
-    with _one_line_errors():
-        from fedavg import experiment
-        from fedavg.report.files import check_directory
+    from fedavg import experiment
 
-        settings = experiment.Settings(**settings_of(chosen))
-        plan = experiment.check(settings)
-        if output is not None:
-            check_directory(output)
-        _train(settings, plan, output)
+    settings = experiment.Settings(**settings_of(chosen))
+    plan = experiment.check(settings)
+    _train(settings, plan, output)
 
 
 def _one_thread() -> None:
@@ -127,7 +99,7 @@ def _phases(plan: Plan | None) -> tuple[str, ...]:
 
 def _train(settings: Settings, plan: Plan | None, directory: Path | None) -> None:
     from fedavg import experiment
-    from fedavg.live import Bar, Rows, say
+    from fedavg.live import Bar, Rows
     from fedavg.report import words
     from fedavg.settings import dropout_warning
 
@@ -209,22 +181,17 @@ def compare(
     output: CompareOutputOption = None,
 ) -> None:
     """Train once for each value of one setting, all else equal, and print them side by side."""
+    from fedavg.experiment import Settings
+    from fedavg.variants import planned
+
     axes = {"optimisers": optimisers, "servers": servers, "schemes": schemes, "losses": losses}
-    with _one_line_errors():
-        from fedavg.experiment import Settings
-        from fedavg.report.files import check_directory
-        from fedavg.variants import planned
+    setting, runs = planned(Settings(**settings_of(chosen)), axes, target)
+    side_by_side = _vary(setting, runs, target)
+    if output is not None:
+        from fedavg.report.side_by_side import write_files
 
-        setting, runs = planned(Settings(**settings_of(chosen)), axes, target)
-        if output is not None:
-            check_directory(output)
-        side_by_side = _vary(setting, runs, target)
-        if output is not None:
-            from fedavg.live import say
-            from fedavg.report.side_by_side import write_files
-
-            names = write_files(side_by_side, output)
-            say(Console(), f"written to {output}: {', '.join(names)}")
+        names = write_files(side_by_side, output)
+        say(Console(), f"written to {output}: {', '.join(names)}")
 
 
 def _vary(setting: str, runs: dict[str, tuple[Settings, Plan | None]], target: float) -> SideBySide:
@@ -244,22 +211,3 @@ def _vary(setting: str, runs: dict[str, tuple[Settings, Plan | None]], target: f
         variants.append(Variant.of(name, done, target))
         rows.show(variants[-1])
     return SideBySide(setting=setting, target=target, variants=tuple(variants))
-
-
-def _complain(reason: str) -> None:
-    typer.echo(f"error: {reason}", err=True)
-
-
-@contextmanager
-def _one_line_errors() -> Iterator[None]:
-    try:
-        yield
-    except (ConfigurationError, EncodingError) as error:
-        _complain(str(error))
-        raise typer.Exit(2) from None
-    except (SecAggError, OSError) as error:
-        _complain(str(error))
-        raise typer.Exit(1) from None
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
-        raise typer.Exit(INTERRUPTED) from None

@@ -18,6 +18,7 @@ from fedavg.phases import PHASES
 from fedavg.report.totals import Totals, amount, vanished
 from fedavg.variants import Variant
 from secagg import Event, GatewayDropped, PhaseClosed
+from secagg.console import in_terminal
 
 COLUMNS: Final = {
     "round": 5,
@@ -33,16 +34,6 @@ COLUMNS: Final = {
 """Heading and width: 79 characters with two blanks between, so that 80 columns hold them."""
 _BESIDE: Final = 40
 """Columns that must be left over for the vanished to stand in the row and not below it."""
-
-
-def in_terminal(console: Console) -> bool:
-    """Whether somebody looks at it: a pipe stays one where colours are forced into it."""
-    return console.file.isatty()
-
-
-def say(console: Console, line: str) -> None:
-    """One line, folded between words in a terminal only: what comes after a pipe reads lines."""
-    console.print(line, soft_wrap=not in_terminal(console), highlight=False, markup=False)
 
 
 def _row(cells: list[str]) -> str:

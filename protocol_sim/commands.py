@@ -7,7 +7,8 @@ from typing import Annotated, Final
 
 import typer
 
-from protocol_sim.console import OneLine, one_line_errors, prepared
+from protocol_sim.pictures.files import check
+from secagg.console import application
 from secagg.errors import ConfigurationError
 
 SMALL_GATEWAYS: Final = 12
@@ -16,28 +17,26 @@ SMALL_DIMENSION: Final = 10_000
 _NETWORK: Final = "Network, for up to 12 gateways and 10,000 coordinates"
 
 HELP: Final = "Play secure aggregation with vanishing, slow and hostile parties, from a seed."
-app = typer.Typer(
-    cls=OneLine,
-    help=HELP,
-    rich_markup_mode="rich",
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    no_args_is_help=True,
-)
+app = application("protocol_sim", HELP)
 SchemeOption = Annotated[str, typer.Option(help="masks, lattice or ckks.")]
 SeedOption = Annotated[int, typer.Option(help="Decides everything: same seed, same transcript.")]
+
+
+def _checked(output: Path | None) -> Path | None:
+    """The place for the report exists before the work is done."""
+    if output is not None:
+        check(output)
+    return output
+
+
 OutputOption = Annotated[
     Path | None,
     typer.Option(
+        callback=_checked,
         help="Directory for report.html and its pictures; older ones there are replaced.",
         show_default="nothing is written",
     ),
 ]
-
-
-@app.callback()
-def protocol_sim() -> None:
-    """Play secure aggregation with vanishing, slow and hostile parties, from a seed."""
 
 
 # -- run and replay --------------------------------------------------------------------------------
@@ -90,45 +89,44 @@ def run(
     Up to 12 gateways and 10,000 coordinates the network has latency, losses and deadlines. Above
     that frames arrive at once, and seconds and bytes stand beside the same round in the clear.
     """
-    with one_line_errors(), prepared(output):
-        from protocol_sim import showing
+    from protocol_sim import showing
 
-        small = gateways <= SMALL_GATEWAYS and dimension <= SMALL_DIMENSION
-        if small and shards == 1 and not (cost_model or ray):
-            from protocol_sim.stage import stage
+    small = gateways <= SMALL_GATEWAYS and dimension <= SMALL_DIMENSION
+    if small and shards == 1 and not (cost_model or ray):
+        from protocol_sim.stage import stage
 
-            scenario = stage(
-                scheme=scheme,
-                gateways=gateways,
-                coordinates=dimension,
-                dropout=dropout,
-                seed=seed,
-                rounds=rounds,
-                deadline=deadline,
-                latency=latency,
-                loss=loss,
-                trace=trace,
+        scenario = stage(
+            scheme=scheme,
+            gateways=gateways,
+            coordinates=dimension,
+            dropout=dropout,
+            seed=seed,
+            rounds=rounds,
+            deadline=deadline,
+            latency=latency,
+            loss=loss,
+            trace=trace,
+        )
+        wrong = showing.scenario(scenario, output)
+    else:
+        if (rounds, deadline, latency, loss, trace) != (1, 10.0, 0.05, 0.0, ""):
+            raise ConfigurationError(
+                f"--rounds, --deadline, --latency, --loss and --trace: {_NETWORK.lower()},"
+                " without --cost-model and --shards"
             )
-            wrong = showing.scenario(scenario, output)
-        else:
-            if (rounds, deadline, latency, loss, trace) != (1, 10.0, 0.05, 0.0, ""):
-                raise ConfigurationError(
-                    f"--rounds, --deadline, --latency, --loss and --trace: {_NETWORK.lower()},"
-                    " without --cost-model and --shards"
-                )
-            wrong = showing.figures(
-                gateways,
-                dimension,
-                dropout,
-                scheme,
-                seed,
-                output,
-                cost_model=cost_model,
-                shards=shards,
-                ray=ray,
-            )
-        if wrong:
-            raise typer.Exit(1)
+        wrong = showing.figures(
+            gateways,
+            dimension,
+            dropout,
+            scheme,
+            seed,
+            output,
+            cost_model=cost_model,
+            shards=shards,
+            ray=ray,
+        )
+    if wrong:
+        raise typer.Exit(1)
 
 
 @app.command()
@@ -143,17 +141,16 @@ def replay(
     output: OutputOption = None,
 ) -> None:
     """Play one schedule again and print its timeline."""
-    with one_line_errors(), prepared(output):
-        from protocol_sim import showing
-        from protocol_sim.drawing import draw
-        from protocol_sim.scenario import Scenario
+    from protocol_sim import showing
+    from protocol_sim.drawing import draw
+    from protocol_sim.scenario import Scenario
 
-        if what.isdecimal():
-            scenario = draw(int(what))
-        else:
-            scenario = Scenario.loads(Path(what).read_text(encoding="utf-8"))
-        if showing.scenario(scenario, output):
-            raise typer.Exit(1)
+    if what.isdecimal():
+        scenario = draw(int(what))
+    else:
+        scenario = Scenario.loads(Path(what).read_text(encoding="utf-8"))
+    if showing.scenario(scenario, output):
+        raise typer.Exit(1)
 
 
 # -- sweep -----------------------------------------------------------------------------------------
@@ -173,11 +170,10 @@ def sweep(
     the scheme. Exit code: 0 without a violation, 1 with one; it prints the command that plays it
     again.
     """
-    with one_line_errors(), prepared(output):
-        from protocol_sim import showing
+    from protocol_sim import showing
 
-        if showing.schedules(count, seed, processes, output):
-            raise typer.Exit(1)
+    if showing.schedules(count, seed, processes, output):
+        raise typer.Exit(1)
 
 
 # -- attack ----------------------------------------------------------------------------------------
@@ -199,11 +195,10 @@ def attack(
     Prints the error that the gateway named, or how the round ended. Exit code: 0 if every cell ends
     as it must and no secret was released, 1 if one does not.
     """
-    with one_line_errors(), prepared(output):
-        from protocol_sim import showing
+    from protocol_sim import showing
 
-        if showing.lies(behaviour, scheme, phase, seed, output):
-            raise typer.Exit(1)
+    if showing.lies(behaviour, scheme, phase, seed, output):
+        raise typer.Exit(1)
 
 
 # -- papers ----------------------------------------------------------------------------------------
@@ -216,7 +211,6 @@ def papers(*, output: OutputOption = None) -> None:
     The papers' figures come from their formulas, ours from real sessions, and above the largest
     cohort from the formula too, which the table says.
     """
-    with one_line_errors(), prepared(output):
-        from protocol_sim import showing
+    from protocol_sim import showing
 
-        showing.literature(output)
+    showing.literature(output)

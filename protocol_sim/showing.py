@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from protocol_sim.console import progress, say, write
+from protocol_sim.console import progress, write
+from secagg.console import say
 from secagg.errors import ConfigurationError
 
 if TYPE_CHECKING:

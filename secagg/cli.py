@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import numpy as np
+import typer
 
 from secagg.average import Plan, SecureAverage
+from secagg.console import application, printable
 from secagg.errors import ConfigurationError, WireError
 from secagg.params import GatewayId, Thresholds
 from secagg.protocol.audit import AuditRecord, Inspection, inspect_record
@@ -17,11 +19,6 @@ from secagg.protocol.identity import Cohort, Roster
 from secagg.schemes.additive import Ckks, Lattice
 from secagg.schemes.base import Scheme
 from secagg.schemes.masks import Masks
-
-try:
-    import typer
-except ModuleNotFoundError:
-    raise SystemExit("the command line needs an extra: pip install 'secagg[cli]'") from None
 
 SCHEMES: dict[str, Scheme] = {each.name: each for each in (Masks(), Lattice(), Ckks())}
 ROSTER_FILE = "roster.json"
@@ -32,12 +29,7 @@ NOT_PROVED = (
 )
 MISSING = "missing, and why by the server's word:"
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__, rich_markup_mode=None)
-
-
-@app.callback()
-def commands() -> None:
-    """Secure aggregation for federated learning."""
+app = application("secagg", "Secure aggregation for federated learning.")
 
 
 @app.command()
@@ -55,21 +47,18 @@ def plan(
 ) -> None:
     """Print thresholds, layout, bytes and errors of a round; nothing is sent."""
     if scheme not in SCHEMES:
-        _refuse(f"scheme is {scheme!r}: use one of {', '.join(SCHEMES)}")
-    try:
-        average = SecureAverage(
-            scheme=SCHEMES[scheme],
-            clip=clip,
-            max_weight=max_weight,
-            precision=precision,
-            max_colluding=max_colluding,
-            max_dropouts=max_dropouts,
-        )
-        # a broadcast array has the shape, not the memory
-        template = {"update": np.broadcast_to(np.float32(0), (coordinates,))}
-        planned = average.plan(template, gateways)
-    except ConfigurationError as error:
-        _refuse(str(error))
+        raise ConfigurationError(f"scheme is {scheme!r}: use one of {', '.join(SCHEMES)}")
+    average = SecureAverage(
+        scheme=SCHEMES[scheme],
+        clip=clip,
+        max_weight=max_weight,
+        precision=precision,
+        max_colluding=max_colluding,
+        max_dropouts=max_dropouts,
+    )
+    # a broadcast array has the shape, not the memory
+    template = {"update": np.broadcast_to(np.float32(0), (coordinates,))}
+    planned = average.plan(template, gateways)
     limits, vector = planned.thresholds, planned.vectors[0]
     floats = planned.upload_bytes / (4 * coordinates)
     rows = [
@@ -113,7 +102,7 @@ def audit(
     ],
     roster: Annotated[
         Path | None,
-        typer.Option(help="the pinned roster [roster.json beside the first record]"),
+        typer.Option(help="the pinned roster", show_default="roster.json beside the first record"),
     ] = None,
 ) -> None:
     """Verify records of rounds offline, with the roster alone.
@@ -149,7 +138,7 @@ def _records(given: Sequence[Path]) -> list[Path]:
         # round-9999 comes before round-10000
         found = sorted(inside, key=lambda each: (len(each.name), each.name))
         if not found:
-            _refuse(f"{place}: no {ROUND_FILES} in this directory")
+            raise ConfigurationError(f"{place}: no {ROUND_FILES} in this directory")
         paths += found
     return paths
 
@@ -159,14 +148,15 @@ def _pinned(path: Path) -> Roster:
     try:
         return load_roster(_read(path))
     except (OSError, WireError) as error:
-        _refuse(f"roster {path}: {_reason(error)}; name it with --roster")
+        reason = f"roster {path}: {_reason(error)}; name it with --roster"
+        raise ConfigurationError(reason) from None
 
 
 def _loaded(path: Path) -> AuditRecord:
     try:
         return load_record(_read(path))
     except (OSError, WireError) as error:
-        _refuse(f"{path}: {_reason(error)}")
+        raise ConfigurationError(f"{path}: {_reason(error)}") from None
 
 
 def _read(path: Path) -> bytes:
@@ -179,15 +169,8 @@ def _reason(error: OSError | WireError) -> str:
     return str(getattr(error, "strerror", None) or error)
 
 
-def _refuse(what: str) -> NoReturn:
-    _say(f"secagg: {what}", err=True)
-    raise typer.Exit(2)
-
-
-def _say(line: str, *, err: bool = False) -> None:
-    """One line: what a file says can neither begin another nor move the cursor."""
-    plain = (each if each.isprintable() else ascii(each)[1:-1] for each in line)
-    typer.echo("".join(plain), err=err)
+def _say(line: str) -> None:
+    typer.echo(printable(line))
 
 
 def _tell_roster(place: Path, pinned: Roster, *, found: bool) -> None:
@@ -256,8 +239,3 @@ def _held(limits: Thresholds) -> str:
 
 def _named(name: GatewayId, reason: str | None) -> str:
     return f"{name} ({reason})" if reason else str(name)
-
-
-def main() -> None:
-    """Entry point of the console script."""
-    app()

@@ -6,6 +6,11 @@ No message ever contains a secret: messages name parties, fields, sizes and what
 from __future__ import annotations
 
 
+def install_hint(extra: str) -> str:
+    """What brings an extra: from a clone, for no package index has this distribution."""
+    return f"pip install '.[{extra}]' in a clone of the repository"
+
+
 class SecAggError(Exception):
     """Base of all errors of this library."""
 

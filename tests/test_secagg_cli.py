@@ -96,7 +96,7 @@ def test_an_infeasible_plan_is_one_line():
     done = invoke("plan", "--gateways", 2, "--coordinates", 10)
 
     assert 2 == done.exit_code
-    assert "secagg: 2 gateways: it takes 3 or more" in done.output
+    assert "error: 2 gateways: it takes 3 or more" in done.output
     assert 1 == done.output.count("\n")
 
 
@@ -204,7 +204,7 @@ def test_a_file_without_end_is_not_read_to_its_end(folder, monkeypatch):
     done = invoke("audit", "/dev/zero", "--roster", "/dev/zero")
 
     assert 2 == done.exit_code
-    assert "secagg: roster /dev/zero: more than 100 bytes" in done.stderr
+    assert "error: roster /dev/zero: more than 100 bytes" in done.stderr
 
 
 def test_rounds_of_a_directory_are_in_the_order_of_their_numbers(folder, tmp_path):

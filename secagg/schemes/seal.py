@@ -22,7 +22,7 @@ from typing import Any, Final, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg.errors import ConfigurationError
+from secagg.errors import ConfigurationError, install_hint
 
 Rows = NDArray[np.int64]
 """Polynomials or their transforms, one a row, numbers from 0 to p - 1."""
@@ -62,8 +62,8 @@ def sealapi() -> ModuleType:
         import zstandard  # noqa: F401 - asked for here, so that its absence is noticed early
     except ImportError as error:
         raise SealMissing(
-            f"CKKS takes TenSEAL and zstandard ({error}): pip install 'secagg[ckks]', or use the"
-            " scheme masks or lattice"
+            f"CKKS takes TenSEAL and zstandard ({error}): {install_hint('ckks')}, or use the scheme"
+            " masks or lattice"
         ) from None
     if not hasattr(os, "memfd_create"):
         raise SealMissing(

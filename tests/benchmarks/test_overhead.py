@@ -241,9 +241,7 @@ def test_what_is_not_installed_is_named(monkeypatch):
 
         assert schemes - {NVFLARE} == set(missing) - {NVFLARE}
         assert (NVFLARE in missing) == (absent != "zstandard")
-        assert all(
-            "installed" in why or "pip install 'secagg[ckks]'" in why for why in missing.values()
-        )
+        assert all("installed" in why or "pip install '.[ckks]'" in why for why in missing.values())
     monkeypatch.setattr(overhead, "find_spec", lambda name: object())
     assert {} == unavailable()
 

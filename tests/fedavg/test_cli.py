@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 import pytest
 from typer.testing import CliRunner
 
-from fedavg import cli, experiment
+from fedavg import experiment
 from fedavg.aggregation import SERVER_OPTIMISERS
 from fedavg.commands import app
 from fedavg.experiment import Settings, absences, check
@@ -225,7 +225,7 @@ def test_an_interrupted_run_keeps_what_is_known(tmp_path, monkeypatch):
 
 
 def test_ctrl_c_ends_a_real_process_with_whole_lines(tmp_path):
-    command = [sys.executable, "-m", "fedavg.cli", "run", "--task", "threshold", "--gateways", "3"]
+    command = [sys.executable, "-m", "fedavg", "run", "--task", "threshold", "--gateways", "3"]
     process = subprocess.Popen(
         [*command, "--rounds", "10000", "--output", tmp_path],
         stdout=subprocess.PIPE,
@@ -259,12 +259,6 @@ def test_help_explains_itself(command):
     if command in {("run",), ("compare",)}:
         for option in OPTIONS:
             assert option in done.output
-
-
-def test_no_command_is_a_question_for_help():
-    assert _invoke("--help").output == _invoke().output
-    assert 2 == _invoke("walk").exit_code
-    assert "error: No such command 'walk'.\n" == _invoke("walk").stderr
 
 
 def test_defaults_of_the_options_are_those_of_the_settings():
@@ -312,15 +306,6 @@ def test_three_gateways_are_warned():
 
     assert 0 == done.exit_code
     assert done.stderr.startswith("note: Three gateways survive no dropout")
-
-
-def test_a_missing_extra_is_named(monkeypatch):
-    monkeypatch.setitem(sys.modules, "typer", None)
-    monkeypatch.delitem(sys.modules, "fedavg.commands")
-    with pytest.raises(SystemExit) as left:
-        cli.main()
-
-    assert "error: typer is not installed: pip install 'secagg[fedavg]'" == left.value.code
 
 
 def test_check_accepts_the_defaults():

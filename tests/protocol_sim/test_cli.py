@@ -6,14 +6,12 @@ import importlib.util
 import io
 import re
 import signal
-import subprocess
-import sys
 
 import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from protocol_sim import cli, console, dropouts, liars, showing, world
+from protocol_sim import console, dropouts, liars, showing, world
 from protocol_sim import sweep as sweeping
 from protocol_sim.commands import app
 from protocol_sim.drawing import draw
@@ -320,23 +318,3 @@ def test_an_interrupted_run_ends_like_one(monkeypatch):
 
     assert 128 + signal.SIGINT == done.exit_code
     assert "interrupted\n" == done.stderr
-
-
-def _without(name, *arguments):
-    """In a process of its own: here the extra is imported already."""
-    code = f"import sys; sys.modules[{name!r}] = None; from protocol_sim.cli import main; main()"
-    command = [sys.executable, "-c", code, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-@pytest.mark.parametrize("name", ["typer", "matplotlib"])
-def test_a_missing_extra_is_named(name, tmp_path):
-    done = _without(name, "run", "--gateways", 3, "--output", tmp_path)
-
-    assert name in cli.EXTRAS
-    assert 1 == done.returncode
-    assert f"error: {name} is not installed: pip install 'secagg[sim]'\n" == done.stderr
-
-
-def test_what_draws_nothing_needs_no_pictures():
-    assert 0 == _without("matplotlib", "run", "--gateways", 3).returncode
