@@ -6,9 +6,11 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -69,6 +71,48 @@ def test_links_lead_somewhere(page):
         wrong += [] if known else [link]
 
     assert [] == wrong
+
+
+class Learner:
+    """A model and a gateway in one: each round of training adds its step."""
+
+    def __init__(self, name, step=0.0):
+        self.id = name
+        self.step = step
+        self.state = {"w": np.zeros(3, np.float32)}
+
+    def train(self, state):
+        return {"w": state["w"] + np.float32(self.step)}
+
+    def state_dict(self):
+        return self.state
+
+    def load_state_dict(self, state):
+        self.state = state
+
+
+def test_the_loop_of_the_readme_runs_as_it_is_written():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    model, gateways = Learner("model"), [Learner(i, i / 10) for i in range(4)]
+    names = {"model": model, "gateways": gateways, "counts": dict.fromkeys(range(4), 100)}
+    exec(re.search(r"```python\n(.+?)```", text, re.DOTALL)[1], names | {"rounds": 2})
+
+    assert model.state["w"] == pytest.approx(np.full(3, 0.3), abs=1e-3)
+
+
+def test_the_table_of_extras_is_that_of_the_package():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    table = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Extras")[1]
+    rows = re.findall(r"^\| `(\w+)` \| (.+?) \| .+? \| (.+?) \|$", table, re.MULTILINE)
+    wanted = {
+        extra: re.findall(
+            r"[a-z][\w-]*", " ".join(re.sub("secagg|[<>=].*", "", each) for each in needs)
+        )
+        for extra, needs in project["optional-dependencies"].items()
+    }
+
+    assert wanted == {extra: packages.split(", ") for extra, packages, _ in rows}
+    assert all(test == "all" or (ROOT / test.strip("`")).exists() for *_, test in rows)
 
 
 def test_no_docstring_has_bars_around_a_word():
