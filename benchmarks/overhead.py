@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             parser.error(f"{options.readme} is of a quick run, whose figures mean nothing")
         update_readme(README, stored)
         STORED.write_bytes(dump(stored))
-        PICTURE.write_text(picture(stored))
+        PICTURE.write_bytes(picture(stored))
         return
     run = measure(QUICK if options.quick else FULL, quick=options.quick)
     print(text(run), flush=True)
@@ -60,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         options.output.mkdir(parents=True, exist_ok=True)
         (options.output / "overhead.json").write_bytes(dump(run))
         (options.output / "overhead.md").write_text(markdown(run))
-        (options.output / "overhead.html").write_text(page_of(run))
+        (options.output / "overhead.html").write_bytes(page_of(run))
 
 
 def measure(settings: Sequence[Setting], *, quick: bool) -> Overhead:

@@ -14,8 +14,8 @@ from benchmarks.overhead_cases import CUSTOMARY, LEAN, NVFLARE, PLAIN, SESSIONS
 from benchmarks.overhead_facts import facts
 from benchmarks.overhead_result import Cell, Overhead, parts_of
 from benchmarks.overhead_tables import number
-from fedavg.report.canvas import Plot, name_lines, plot
-from fedavg.report.style import INK, SERIES
+from secagg.pages.colours import INK, SERIES
+from secagg.pages.plots import Plot, name_lines, plot
 
 HIDDEN, READ = SERIES[2], SERIES[1]
 """Bars of schemes that hide single updates from all but more than C colluders, and of others."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Final
 
@@ -10,9 +9,9 @@ from benchmarks.overhead_cases import PLAIN
 from benchmarks.overhead_facts import facts
 from benchmarks.overhead_plots import gateways
 from benchmarks.overhead_result import Cell, Overhead
-from benchmarks.overhead_tables import NONE, Table, number, power, rows_of, sizes
-from fedavg.report.style import CSS
+from benchmarks.overhead_tables import NONE, number, power, sizes
 from secagg.errors import ConfigurationError
+from secagg.pages.tables import Table
 
 BEGIN: Final = "<!-- overhead -->"
 END: Final = "<!-- /overhead -->"
@@ -48,7 +47,7 @@ def readme(run: Overhead) -> str:
     return "\n\n".join(
         (
             lead,
-            rows_of(Table("", heading, rows)),
+            Table("", heading, rows).markdown(),
             "![Bars: what an upload costs a gateway, by scheme](docs/overhead.svg)",
         )
     )
@@ -85,22 +84,6 @@ def update_readme(path: Path, run: Overhead) -> None:
     path.write_text(place(path.read_text(), readme(run)))
 
 
-def picture(run: Overhead) -> str:
+def picture(run: Overhead) -> bytes:
     """docs/overhead.svg: a file by itself, light and dark."""
-    drawn = gateways(run, "readme").svg
-    used = set(re.findall(r"var\((--[a-z0-9-]+)\)", drawn)) | {"--card"}
-    light, dark = re.findall(r":root \{(.*?)\n\s*\}", CSS, flags=re.DOTALL)
-    style = (
-        f"<style>svg{{{_variables(light, used)} font-family:sans-serif}}"
-        f"@media (prefers-color-scheme: dark){{svg{{{_variables(dark, used)}}}}}</style>"
-        '<rect width="100%" height="100%" rx="8" fill="var(--card)"/>'
-    )
-    opening = drawn.index(">") + 1
-    named = drawn[: opening - 1].replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"', 1)
-    named = f'{named} xmlns:xlink="http://www.w3.org/1999/xlink">'
-    return f"{named}\n{style}\n{drawn[opening:]}\n"
-
-
-def _variables(rules: str, used: set[str]) -> str:
-    found = dict(re.findall(r"(--[a-z0-9-]+):([^;]+);", rules))
-    return " ".join(f"{name}:{found[name]};" for name in sorted(used))
+    return gateways(run, "readme").file

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.overhead_cases import MAIN
 from benchmarks.overhead_facts import LEGEND, THREATS, facts
 from benchmarks.overhead_result import Cell, Overhead, targets
+from secagg.pages.tables import Table
 
 NONE: Final = "-"
 NOTES: Final = (
@@ -45,15 +45,6 @@ NOTES: Final = (
         "again; that costs the server the same."
     ),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """Cells as text; all but the first column are numbers or short words."""
-
-    title: str
-    heading: tuple[str, ...]
-    rows: Sequence[tuple[str, ...]]
 
 
 def tables(run: Overhead) -> Iterator[Table]:
@@ -230,21 +221,10 @@ def text(run: Overhead) -> str:
     parts = ["A QUICK RUN: its figures mean nothing"] if run.quick else []
     for table in tables(run):
         parts.append(f"\n== {table.title} ==")
-        rows = [table.heading, *table.rows]
-        widths = [max(len(row[i]) for row in rows) for i in range(len(table.heading))]
-        text_only = table.heading[1] == "who holds keys"
-        parts += [_line(row, widths, to_the_left=text_only) for row in rows]
+        parts += table.lines()
     parts += ["", *(f"not measured: {name}: {why}" for name, why in run.missing.items())]
     parts += [f"target: {target}" for target in targets(run)]
     return "\n".join(parts)
-
-
-def _line(row: Sequence[str], widths: Sequence[int], *, to_the_left: bool) -> str:
-    """The first cell to the left; numbers to the right."""
-    first, *others = zip(row, widths, strict=True)
-    cells = [first[0].ljust(first[1])]
-    cells += [cell.ljust(width) if to_the_left else cell.rjust(width) for cell, width in others]
-    return "  ".join(cells).rstrip()
 
 
 def markdown(run: Overhead) -> str:
@@ -253,7 +233,7 @@ def markdown(run: Overhead) -> str:
     parts += ["A quick run: its figures mean nothing."] if run.quick else []
     parts.append(machine(run))
     for table in tables(run):
-        parts += [f"## {table.title}", rows_of(table)]
+        parts += [f"## {table.title}", table.markdown()]
         parts += [LEGEND] if THREATS[0] in table.heading else []
     parts.append("## Targets")
     parts.append("\n".join(f"- {target}" for target in targets(run)))
@@ -267,9 +247,3 @@ def machine(run: Overhead) -> str:
     """What it ran on, in a sentence."""
     known = ", ".join(f"{name} {value}" for name, value in run.machine.items())
     return f"One thread. {known}. The whole run took {run.minutes:.0f} minutes."
-
-
-def rows_of(table: Table) -> str:
-    """As Markdown."""
-    lines = [table.heading, tuple("---" for _ in table.heading), *table.rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

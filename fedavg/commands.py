@@ -12,9 +12,9 @@ import typer
 from rich.console import Console
 
 from fedavg.options import settings_of, with_settings
-from fedavg.report.files import check_directory
 from secagg.console import application, say
 from secagg.errors import SecAggError
+from secagg.pages.files import check_directory
 
 if TYPE_CHECKING:
     from fedavg.experiment import Settings

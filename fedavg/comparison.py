@@ -35,13 +35,15 @@ class Comparison:
     """A run beside the plaintext run over the same included sets.
 
     Attributes:
-        accuracy: on the holdout set after the last round.
+        samples: of the holdout set.
+        accuracy: on them after the last round.
         plain_accuracy: the same of the plaintext run.
         history: accuracy of the plaintext run after every round.
         deviations: of every round.
         within_bounds: all of them are.
     """
 
+    samples: int
     accuracy: float
     plain_accuracy: float
     history: tuple[float, ...]
@@ -69,6 +71,7 @@ def compare(
         left_out = set(each.asked) - set(each.included)
         plain.round(asked=each.asked, vanish=dict.fromkeys(left_out, BEFORE[-1]))
     return Comparison(
+        samples=plain.holdout,
         accuracy=rounds[-1].accuracy,
         plain_accuracy=plain.history[-1].accuracy,
         history=tuple(each.accuracy for each in plain.history),

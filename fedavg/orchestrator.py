@@ -165,6 +165,11 @@ class Orchestrator:
         return self.history[-1]
 
     @property
+    def holdout(self) -> int:
+        """Samples that the global model is evaluated on."""
+        return len(self._holdout)
+
+    @property
     def counts(self) -> dict[GatewayId, float]:
         """Samples of every gateway: its weight."""
         return {name: gateway.count for name, gateway in self.gateways.items()}

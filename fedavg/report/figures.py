@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterable, Iterator
+from math import floor
+from typing import Any, Final
 
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import (
+    FuncFormatter,
     LogLocator,
     MaxNLocator,
     NullLocator,
@@ -17,8 +19,9 @@ from matplotlib.ticker import (
 from fedavg.experiment import Report
 from fedavg.orchestrator import Round
 from fedavg.phases import COUNTERPARTS, PHASES
-from fedavg.report.canvas import FONT, Plot, in_percent, markers, name_lines, over_rounds, plot
-from fedavg.report.style import GRID, INK, PAPER, SERIES
+from fedavg.report import words
+from secagg.pages.colours import GRID, INK, PAPER, SERIES
+from secagg.pages.plots import FONT, Plot, name_lines, plot
 
 _GRID_GATEWAYS: Final = 20
 _GRID_ROUNDS: Final = 40
@@ -49,43 +52,36 @@ def accuracy(report: Report) -> Plot:
     secure = [each.accuracy for each in report.rounds]
     plain = report.comparison.history
     compared = report.settings.scheme != "plain"
+    style = markers(len(numbers))
 
     def draw(axes: Axes) -> None:
         if compared:
-            axes.plot(
-                numbers,
-                plain,
-                color=SERIES[1],
-                linewidth=7,
-                alpha=0.45,
-                label="in the clear",
-                solid_capstyle="round",
-                markersize=10,
-                **markers(len(numbers)),
-            )
-        axes.plot(
-            numbers,
-            secure,
-            color=SERIES[0],
-            **markers(len(numbers)),
-            label="secure" if compared else "in the clear",
-        )
+            broad: dict[str, Any] = {
+                "linewidth": 7,
+                "alpha": 0.45,
+                "solid_capstyle": "round",
+                "markersize": 10,
+            }
+            axes.plot(numbers, plain, color=SERIES[1], label="in the clear", **broad, **style)
+        name = "secure" if compared else "in the clear"
+        axes.plot(numbers, secure, color=SERIES[0], label=name, **style)
         axes.set_title("right answers on the holdout set")
-        in_percent(axes)
+        in_percent(axes, [*secure, *plain])
         axes.legend(loc="lower right")
         over_rounds(axes, len(numbers))
 
     ending = f"{secure[-1]:.1%} after the last round"
+    beside = (
+        "The thin line is this run, the broad one behind it the same rounds without protection. "
+    )
     return plot(
         "accuracy",
         "Accuracy",
         draw,
         alt=f"Line plot of accuracy over {len(numbers)} rounds: from {secure[0]:.1%} to {ending}"
         + (f"; in the clear {plain[-1]:.1%}." if compared else "."),
-        caption="The thin line is this run, the broad one behind it the same rounds without "
-        "protection: where they coincide, security cost no accuracy."
-        if compared
-        else "",
+        caption=(f"{beside}{words.difference(report)} " if compared else "")
+        + f"The axis starts at {bottom_of([*secure, *plain]):.0%}.",
     )
 
 
@@ -288,3 +284,28 @@ def _counts(axes: Axes, rounds: tuple[Round, ...], present: list[str]) -> None:
         below = [low + more for low, more in zip(below, here, strict=True)]
     axes.set_title("gateways")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+
+
+def over_rounds(axes: Axes, rounds: int) -> None:
+    """Whole rounds from left to right."""
+    axes.set_xlim(0.5 if rounds == 1 else 1 - 0.02 * rounds, rounds + max(0.5, 0.02 * rounds))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
+    axes.set_xlabel("round")
+    axes.grid(visible=False, axis="x")
+
+
+def in_percent(axes: Axes, shares: Iterable[float]) -> None:
+    """Shares from bottom to top, from a round number below the lowest."""
+    axes.set_ylim(bottom_of(shares), 1.01)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g}%"))
+    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+
+
+def bottom_of(shares: Iterable[float]) -> float:
+    """Where an axis of shares starts: at a multiple of 5% with a little room below the lowest."""
+    return max(0.0, floor(20 * min(shares) - 0.2) / 20)
+
+
+def markers(rounds: int) -> dict[str, Any]:
+    """Dots where they would not melt into one another."""
+    return {"marker": "o"} if rounds <= 30 else {}

@@ -11,9 +11,10 @@ import msgspec
 
 from fedavg.experiment import Report
 from fedavg.orchestrator import Round
-from fedavg.report.files import append, document, line, write
+from fedavg.report.files import append, document, line
 from fedavg.report.history import history_csv
 from fedavg.report.page import report_html
+from secagg.pages.files import write
 from secagg.protocol.audit import AuditRecord
 from secagg.protocol.audit_file import dump_record, dump_roster
 from secagg.protocol.identity import Roster
@@ -71,7 +72,7 @@ class Output:
         self._begin()
         write(self._directory / "report.json", report_json(report))
         write(self._directory / "history.csv", history_csv(report))
-        write(self._directory / "report.html", report_html(report).encode())
+        write(self._directory / "report.html", report_html(report))
         audit = ("audit/",) if (self._directory / "audit").exists() else ()
         return (*_FILES, *audit)
 

@@ -4,34 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 from matplotlib.axes import Axes
 
 from fedavg.report import words
-from fedavg.report.canvas import (
-    FONT,
-    HEIGHT,
-    Plot,
-    in_percent,
-    markers,
-    name_lines,
-    over_rounds,
-    plot,
-)
-from fedavg.report.files import document, write
-from fedavg.report.markup import Markup, card, figure, page, table, tag, tiles
-from fedavg.report.page import settings_card, size
-from fedavg.report.style import MUTED, SERIES
+from fedavg.report.figures import bottom_of, in_percent, markers, over_rounds
+from fedavg.report.files import document
+from fedavg.report.page import settings_table, size
 from fedavg.variants import AXES, SideBySide
+from secagg.pages.colours import MUTED, SERIES
+from secagg.pages.files import write
+from secagg.pages.kit import Tile, render
+from secagg.pages.plots import FONT, HEIGHT, Plot, name_lines, plot
+from secagg.pages.tables import Table
 
 _STROKES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)))
-
-_COSTS: Final = (
-    "Bytes are of the busiest gateway in a round, the global model among those received; seconds "
-    "are training, aggregation and evaluation of the whole run in this process; the first run also "
-    "pays for warming up."
-)
 
 
 def write_files(done: SideBySide, directory: Path) -> tuple[str, ...]:
@@ -42,50 +29,40 @@ def write_files(done: SideBySide, directory: Path) -> tuple[str, ...]:
     """
     directory.mkdir(parents=True, exist_ok=True)
     write(directory / "compare.json", document(done))
-    write(directory / "compare.html", compare_html(done).encode())
+    write(directory / "compare.html", compare_html(done))
     return "compare.html", "compare.json"
 
 
-def compare_html(done: SideBySide) -> str:
+def compare_html(done: SideBySide) -> bytes:
     """The page; equal runs give equal pages, seconds apart."""
-    return page(_title(done), _body(done))
-
-
-def _title(done: SideBySide) -> str:
-    [plural] = [axis for axis, setting in AXES.items() if setting == done.setting]
-    return f"{done.variants[0].settings.task}: {len(done.variants)} {plural} compared"
-
-
-def _body(done: SideBySide) -> Iterator[Markup]:
     first = done.variants[0]
+    [plural] = [axis for axis, setting in AXES.items() if setting == done.setting]
     names = ", ".join(each.name for each in done.variants)
     rounds = words.plural(len(first.accuracy), "round")
-    yield tag("h1", _title(done))
-    yield tag("p", f"{names}; {rounds} of federated averaging each, all else equal", cls="lead")
-    yield tiles(list(_tiles(done)))
-    beside = [figure(_accuracy(done)), card("Side by side", _table(done))]
-    yield tag("div", beside, cls="plots")
-    yield settings_card(first.settings, without=done.setting)
-    notes = (
-        f"Data, first weights, order and absences are shared; only {done.setting} differs.",
-        *(f"{each.name}: {each.reason}" for each in done.variants if each.reason),
-        words.HOLDOUT,
-        _COSTS,
-        "One seed says little about small differences: repeat with others before you choose.",
+    return render(
+        "fedavg.report",
+        "compare.html",
+        title=f"{first.settings.task}: {len(done.variants)} {plural} compared",
+        lead=f"{names}; {rounds} of federated averaging each, all else equal",
+        words=words,
+        done=done,
+        tiles=list(_tiles(done)),
+        accuracy=_accuracy(done),
+        table=_table(done),
+        settings=settings_table(first.settings, without=done.setting),
     )
-    yield card("Where the numbers come from", tag("ul", [tag("li", each) for each in notes]))
 
 
-def _tiles(done: SideBySide) -> Iterator[tuple[str, Markup | str, str]]:
+def _tiles(done: SideBySide) -> Iterator[Tile]:
     best = max(done.variants, key=lambda each: each.final_accuracy)
     level = len({f"{each.final_accuracy:.1%}" for each in done.variants}) == 1
     named = "all the same" if level else best.name
-    yield "Highest final accuracy", named, f"{best.final_accuracy:.1%}"
+    yield Tile("Highest final accuracy", named, f"{best.final_accuracy:.1%}")
     reached = [each for each in done.variants if each.rounds_to_target is not None]
     soonest = min(reached, key=lambda each: each.rounds_to_target or 0, default=None)
     together = len({each.rounds_to_target for each in done.variants}) == 1
     first = "none" if soonest is None else "all the same" if together else soonest.name
-    yield (
+    yield Tile(
         f"First to {done.target:.0%}",
         first,
         f"in round {soonest.rounds_to_target}" if soonest else "not in these rounds",
@@ -93,13 +70,15 @@ def _tiles(done: SideBySide) -> Iterator[tuple[str, Markup | str, str]]:
     least = min(done.variants, key=lambda each: each.bytes_up)
     same = len({each.bytes_up for each in done.variants}) == 1
     spread = 100 * (best.final_accuracy - min(each.final_accuracy for each in done.variants))
-    yield "Between best and worst", f"{spread:.1f}", "percentage points of final accuracy"
-    yield "Least sent", "all the same" if same else least.name, f"{size(least.bytes_up)} a round"
+    yield Tile("Between best and worst", f"{spread:.1f}", "percentage points of final accuracy")
+    named = "all the same" if same else least.name
+    yield Tile("Least sent", named, f"{size(least.bytes_up)} a round")
 
 
 def _accuracy(done: SideBySide) -> Plot:
     rounds = len(done.variants[0].accuracy)
     height = max(HEIGHT, 100 + FONT * 1.6 * len(done.variants))
+    shares = [share for each in done.variants for share in each.accuracy]
 
     def draw(axes: Axes) -> None:
         ends = []
@@ -117,7 +96,7 @@ def _accuracy(done: SideBySide) -> Plot:
             ends.append((each.accuracy[-1], each.name, colour))
         axes.axhline(done.target, color=MUTED, linewidth=1, linestyle=(0, (2, 3)))
         axes.set_title("right answers on the holdout set")
-        in_percent(axes)
+        in_percent(axes, shares)
         over_rounds(axes, rounds)
         name_lines(axes, rounds, ends, height)
 
@@ -127,12 +106,13 @@ def _accuracy(done: SideBySide) -> Plot:
         draw,
         alt="Line plot of accuracy over the rounds. At the end: "
         + ", ".join(f"{each.name} {each.final_accuracy:.1%}" for each in done.variants),
-        caption=f"The dotted line is the target of {done.target:.0%}.",
+        caption=f"The dotted line is the target of {done.target:.0%}. The axis starts at "
+        f"{bottom_of(shares):.0%}.",
         height=height,
     )
 
 
-def _table(done: SideBySide) -> Markup:
+def _table(done: SideBySide) -> Table:
     rows = [
         (
             each.name,
@@ -154,4 +134,4 @@ def _table(done: SideBySide) -> Markup:
         "Sent",
         "Received",
     )
-    return table("Side by side", headings, rows, ("nowrap", *["number"] * 6))
+    return Table("Side by side", headings, rows)

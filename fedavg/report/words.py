@@ -46,6 +46,23 @@ def accuracy(report: Report) -> str:
     return f"{after}; {beside}: {judged}."
 
 
+def difference(report: Report) -> str:
+    """Where accuracy differs most from that in the clear, in samples, and why it may."""
+    compared = report.comparison
+    each, plain = max(
+        zip(report.rounds, compared.history, strict=True),
+        key=lambda pair: abs(pair[0].accuracy - pair[1]),
+    )
+    samples = round(abs(each.accuracy - plain) * compared.samples)
+    if not samples:
+        return "They coincide: security cost no accuracy."
+    return (
+        f"They differ most in round {each.number}: {each.accuracy:.1%} against {plain:.1%}, "
+        f"{samples} of {plural(compared.samples, 'sample')}. The secure mean is rounded, so "
+        "samples at the border of two answers may fall to the other side."
+    )
+
+
 def deviations(report: Report) -> str:
     """Whether the means kept what was stated."""
     off = worst(report)

@@ -19,7 +19,6 @@ from fedavg.gateway import Gateway
 from fedavg.learning import LOSSES, MAX_BATCH, MAX_RATE, MAX_STEPS, OPTIMISERS
 from fedavg.options import CHOICES, settings_of
 from fedavg.phases import PHASES
-from fedavg.report import files
 from fedavg.settings import MAX_ROUNDS, SCHEMES
 from fedavg.tasks import MAX_SEED, SPLITS, TASKS
 from fedavg.tasks.base import OVERRIDABLE
@@ -186,21 +185,6 @@ def test_a_file_in_the_way_is_found_before_the_work(tail, tmp_path, monkeypatch)
     assert 2 == done.exit_code
     assert "is a file: name a directory" in done.stderr
     assert "mine" == (tmp_path / "file").read_text()
-
-
-def test_an_interrupted_report_leaves_the_old_one_whole(tmp_path, monkeypatch):
-    old = tmp_path / "report.json"
-    old.write_text("old")
-
-    def full(_):
-        raise OSError("disk full")
-
-    monkeypatch.setattr(files.os, "fsync", full)
-    with pytest.raises(OSError, match="disk full"):
-        files.write(old, b"new")
-
-    assert ["report.json"] == [path.name for path in tmp_path.iterdir()]
-    assert "old" == old.read_text()
 
 
 def test_an_interrupted_run_keeps_what_is_known(tmp_path, monkeypatch):

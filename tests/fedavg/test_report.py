@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-import re
 import time
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -17,47 +15,14 @@ from fedavg.commands import app
 from fedavg.comparison import Deviation
 from fedavg.experiment import Report, Settings, run
 from fedavg.phases import ADDITIVE
-from fedavg.report.canvas import _apart
-from fedavg.report.files import check_directory
 from fedavg.report.output import Output, report_json
 from fedavg.report.page import report_html
 from fedavg.tasks import write_hospitals
-from secagg.errors import ConfigurationError
 from secagg.protocol.audit import verify_record
 from secagg.protocol.audit_file import load_record, load_roster
+from tests.reading import Page
 
-VOID = {"meta", "br", "hr", "img", "link", "path", "use", "rect", "line", "circle"}
 HOSTILE = "<script>alert(1)</script>&\"'"
-
-
-class Page(HTMLParser):
-    """Checks that tags close, and collects text, links and labels."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str, str]] = []
-        self.text = ""
-        self.feed(text)
-        self.close()
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        self.tags.append(tag)
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-
-    def handle_endtag(self, tag):
-        if tag not in VOID:
-            assert tag == self.open.pop()
-
-    def handle_data(self, data):
-        self.text += data
 
 
 @pytest.fixture(scope="module")
@@ -114,22 +79,15 @@ def test_audit_records_verify_with_the_roster_beside_them(written):
         assert len(each.included) == len(verify_record(record, roster))
 
 
-def test_the_page_stands_alone_and_says_it_in_words(written):
+def test_the_page_says_it_in_words(written):
     report, place = written
-    text = (place / "report.html").read_text()
-    page = Page(text)
+    page = Page((place / "report.html").read_bytes())
 
-    assert [] == page.open
-    assert "script" not in page.tags
-    assert {"svg", "table", "meta"} <= set(page.tags)
-    assert page.tags.count("svg") >= 5
-    links = [value for _, name, value in page.attributes if name in {"src", "href", "xlink:href"}]
-    assert all(link.startswith("#") for link in links)
-    assert "://" not in text
-    assert "@import" not in text
-    assert ("meta", "name", "viewport") in page.attributes
+    assert 5 == page.tags.count("svg")
+    assert {"table", "figcaption"} <= set(page.tags)
     assert f"{report.rounds[-1].accuracy:.1%}" in page.text
-    assert report.guarantees.hides in " ".join(page.text.split())
+    assert report.guarantees.hides in page.text
+    assert "as it must be: within the stated" in page.text
     assert "secagg audit" in page.text
 
 
@@ -139,10 +97,8 @@ def test_the_page_of_a_run_with_an_additive_scheme(scheme):
         Settings(task="threshold", gateways=6, rounds=3, vanish=2, scheme=scheme),
         clock=time.perf_counter,
     )
-    page = Page(report_html(report))
-    text = " ".join(page.text.split())
+    text = Page(report_html(report)).text
 
-    assert [] == page.open
     assert f"with secure aggregation ({scheme})" in text
     assert f"Protected by {scheme}: {report.layout}" in text
     assert report.exact == ("the opened sum is exact" in text)
@@ -157,49 +113,27 @@ def test_the_page_of_a_run_with_an_additive_scheme(scheme):
 
 def test_the_page_says_what_auto_chose_and_why(written):
     report, _ = written
-    text = report_html(replace(report, reason=f"Because {HOSTILE}."))
+    text = Page(report_html(replace(report, reason=f"Because {HOSTILE}."))).text
 
-    assert "Chosen by auto" not in report_html(report)
-    assert "Chosen by auto. Because" in text
-    assert "<script" not in text
-
-
-def test_ids_of_the_plots_do_not_collide(written):
-    _, place = written
-    ids = re.findall(r'\bid="([^"]+)"', (place / "report.html").read_text())
-
-    assert len(ids) == len(set(ids))
+    assert "Chosen by auto" not in Page(report_html(report)).text
+    assert f"Chosen by auto. Because {HOSTILE}." in text
 
 
-def test_every_plot_is_described(written):
-    _, place = written
-    page = Page((place / "report.html").read_text())
-    labelled = [tag for tag, name, value in page.attributes if name == "aria-label" and value]
+@pytest.mark.parametrize(
+    ("plain", "said"),
+    [
+        (0.5, "They coincide: security cost no accuracy."),
+        (0.475, "They differ most in round 1: 50.0% against 47.5%, 2 of 80 samples."),
+    ],
+)
+def test_the_page_says_how_many_samples_a_difference_is(written, plain, said):
+    report, _ = written
+    rounds = tuple(replace(each, accuracy=0.5) for each in report.rounds)
+    compared = replace(report.comparison, samples=80, history=(plain, 0.5))
+    text = Page(report_html(replace(report, rounds=rounds, comparison=compared))).text
 
-    assert 5 == page.tags.count("svg") == labelled.count("svg")
-    assert {"title", "h1", "main", "figcaption"} <= set(page.tags)
-
-
-def test_letters_of_a_plot_are_legible_on_a_phone(written):
-    """Of a screen 390 pixels wide, margins leave 348 to a picture."""
-    _, place = written
-    for svg in re.findall(r"<svg.*?</svg>", (place / "report.html").read_text(), re.DOTALL):
-        width = float(re.search(r'viewBox="0 0 ([\d.]+)', svg)[1])
-        sizes = [float(size) for size in re.findall(r"font(?:-size)?: ([\d.]+)px", svg)]
-
-        assert sizes
-        assert min(sizes) * 348 / width >= 11
-
-
-def test_every_colour_of_a_plot_is_the_stylesheet_s(written):
-    """Otherwise it would not follow from light to dark."""
-    _, place = written
-    text = (place / "report.html").read_text()
-    drawn = "".join(re.findall(r"<svg.*?</svg>", text, re.DOTALL))
-    named = set(re.findall(r"var\((--[a-z0-9-]+)\)", drawn))
-
-    assert [] == re.findall(r"#[0-9a-f]{6}\b", drawn)
-    assert all(2 <= text.count(f"{name}:") for name in named)
+    assert said in text
+    assert "The axis starts at 45%." in text
 
 
 def test_equal_reports_give_equal_pages(written):
@@ -216,12 +150,8 @@ def test_what_users_write_is_text_and_nothing_else(written):
             report.settings, data=Path(HOSTILE), overrides={HOSTILE: {"optimiser": HOSTILE}}
         ),
     )
-    text = report_html(hostile)
-    page = Page(text)
 
-    assert "<script>" not in text
-    assert "script" not in page.tags
-    assert "alert(1)" in page.text
+    assert HOSTILE in Page(report_html(hostile)).text
     assert HOSTILE in json.loads(report_json(hostile))["settings"]["overrides"]
 
 
@@ -240,10 +170,8 @@ def test_a_run_in_the_clear_has_a_page_too():
     report = run(
         Settings(task="threshold", gateways=3, rounds=1, scheme="plain"), clock=time.perf_counter
     )
-    page = Page(report_html(report))
 
-    assert [] == page.open
-    assert "sees every update" in page.text
+    assert "sees every update" in Page(report_html(report)).text
 
 
 def test_a_bound_that_does_not_hold_is_the_headline(written):
@@ -270,22 +198,6 @@ def test_crowds_are_counted_instead_of_drawn(written):
     assert "Hollow" not in page.text
 
 
-def test_overlapping_names_of_lines_are_moved_apart():
-    assert pytest.approx([0.1, 0.4, 0.5, 0.6]) == _apart([0.1, 0.49, 0.5, 0.51], 0.1)
-    assert pytest.approx([-0.05, 0.05]) == _apart([0.0, 0.0], 0.1)
-
-
-def test_a_place_that_cannot_be_written_is_refused(tmp_path):
-    loose = tmp_path / "loose"
-    loose.symlink_to(tmp_path / "nowhere")
-    for place in (Path("/proc/sys/run"), Path("/dev/null"), loose):
-        with pytest.raises(ConfigurationError, match=r"name (another|a) directory"):
-            check_directory(place)
-    check_directory(tmp_path / "deep" / "er")
-
-    assert [loose] == list(tmp_path.iterdir())
-
-
 def test_patients_of_a_hostile_path_are_reported_too(tmp_path):
     place = tmp_path / "<img src=x onerror=alert(1)>&\"'"
     write_hospitals(place, 3, 0)
@@ -296,7 +208,7 @@ def test_patients_of_a_hostile_path_are_reported_too(tmp_path):
             *("--override", "g01:rate=0.01", "--output", str(tmp_path / "out")),
         ],
     )
-    page = Page((tmp_path / "out" / "report.html").read_text())
+    page = Page((tmp_path / "out" / "report.html").read_bytes())
 
     assert 0 == done.exit_code, done.output
     assert "img" not in page.tags

@@ -6,15 +6,18 @@ import io
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
 from typing import Any, Final
+from xml.etree import ElementTree as ET
 
-import matplotlib as mpl
+from secagg.errors import ConfigurationError, install_hint
+from secagg.pages.colours import GRID, INK, MUTED, STAND_INS, variables
+
+try:
+    import matplotlib as mpl
+except ModuleNotFoundError as missing:
+    raise ConfigurationError(f"pages need {missing.name}: {install_hint('pages')}") from None
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, MaxNLocator
-
-from fedavg.report.style import GRID, INK, MUTED, VARIABLES
 
 WIDTH: Final = 380
 FONT: Final = 13
@@ -53,18 +56,20 @@ _RC: Final[dict[Any, Any]] = {
     "lines.linewidth": 2,
     "lines.markersize": 5,
 }
+_NO_METADATA: Final = dict.fromkeys(("Creator", "Date", "Format", "Type"))
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A picture of a page.
+    """A picture.
 
     Attributes:
-        name: unique in the page; every id inside the picture begins with it.
+        name: unique in a page; every id inside the picture begins with it.
         title: what it shows.
         caption: how to read it; may be empty.
         alt: what a reader who does not see it should know.
-        svg: the picture, without prologue, metadata or addresses.
+        svg: for a page, whose style sheet has the colours.
+        wide: not to be shown smaller than it can be read; it scrolls instead.
     """
 
     name: str
@@ -72,6 +77,15 @@ class Plot:
     caption: str
     alt: str
     svg: str
+    wide: bool
+
+    @property
+    def file(self) -> bytes:
+        """The picture as a file by itself, on a ground of its own, light and dark."""
+        opening, body = self.svg.split(">", 1)
+        style = f"<style>{variables('svg')} svg{{font-family:sans-serif}}</style>"
+        ground = '<rect width="100%" height="100%" rx="8" fill="var(--card)"/>'
+        return f'{opening} xmlns="http://www.w3.org/2000/svg">{style}{ground}{body}\n'.encode()
 
 
 def plot(
@@ -81,75 +95,80 @@ def plot(
     *,
     alt: str,
     caption: str = "",
+    width: float = WIDTH,
     height: float = HEIGHT,
 ) -> Plot:
-    """Let `draw` fill one pair of axes, `height` points high; equal drawings, equal text."""
+    """Let `draw` fill one pair of axes; equal drawings give equal text.
+
+    Args:
+        name: unique in the page.
+        title: what it shows.
+        draw: fills the axes.
+        alt: the picture in words.
+        caption: how to read it.
+        width: points.
+        height: points.
+    """
     with mpl.rc_context({**_RC, "svg.hashsalt": name}):
-        figure = Figure(figsize=(WIDTH / 72, height / 72), layout="constrained")
+        figure = Figure(figsize=(width / 72, height / 72), layout="constrained")
         draw(figure.subplots())
         text = io.StringIO()
         figure.savefig(text, format="svg", transparent=True, metadata=_NO_METADATA)
-    return Plot(name, title, caption, alt, _inline(text.getvalue(), name, alt))
-
-
-_NO_METADATA: Final = dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    return Plot(name, title, caption, alt, _inline(text.getvalue(), name, alt), width > WIDTH)
 
 
 def _inline(svg: str, name: str, alt: str) -> str:
-    body = svg[svg.index("<svg") :]
-    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
-    view = re.search(r'viewBox="[^"]*"', body)
-    if view is None:
-        raise AssertionError("matplotlib writes a viewBox")
-    opening = f'<svg {view[0]} role="img" aria-label="{escape(alt)}">'
-    body = opening + body[body.index(">") + 1 :]
-    # Two pictures of one page both have a "figure_1".
-    for reference in ('id="', 'href="#', "url(#"):
-        body = body.replace(reference, f"{reference}{name}-")
-    body = re.sub(r"'DejaVu Sans'(, [^;\"]*)?", "system-ui, 'Liberation Sans', sans-serif", body)
-    for stand_in, variable in VARIABLES.items():
-        body = body.replace(stand_in, variable)
-    return body.strip()
+    """The picture without namespaces, metadata and rules that would hold for the whole page."""
+    root = ET.fromstring(svg)  # noqa: S314 - matplotlib wrote it
+    for each in root.iter():
+        each.tag = each.tag.rpartition("}")[2]
+        given = {key.rpartition("}")[2]: value for key, value in each.attrib.items()}
+        each.attrib.clear()
+        each.attrib.update({key: _attribute(key, value, name) for key, value in given.items()})
+        for part in each.findall("{*}metadata") + each.findall("{*}defs[{*}style]"):
+            each.remove(part)
+    root.attrib = {
+        "viewBox": root.attrib["viewBox"],
+        "role": "img",
+        "aria-label": alt,
+        "stroke-linejoin": "round",
+        "stroke-linecap": "butt",
+    }
+    return ET.tostring(root, encoding="unicode").strip()
 
 
-def over_rounds(axes: Axes, rounds: int) -> None:
-    """Whole rounds from left to right."""
-    axes.set_xlim(0.5 if rounds == 1 else 1 - 0.02 * rounds, rounds + max(0.5, 0.02 * rounds))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
-    axes.set_xlabel("round")
-    axes.grid(visible=False, axis="x")
-
-
-def in_percent(axes: Axes) -> None:
-    """Shares from bottom to top, with as many digits as they need."""
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g}%"))
-    axes.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-
-
-def markers(rounds: int) -> dict[str, Any]:
-    """Dots where they would not melt into one another."""
-    return {"marker": "o"} if rounds <= 30 else {}
+def _attribute(key: str, value: str, name: str) -> str:
+    """Ids are the picture's own: two pictures of one page both have a "figure_1"."""
+    if key == "id":
+        return f"{name}-{value}"
+    if key == "href":
+        return value.replace("#", f"#{name}-", 1)
+    value = value.replace("url(#", f"url(#{name}-")
+    value = re.sub(r"'DejaVu Sans'(, [^;]*)?", "system-ui, 'Liberation Sans', sans-serif", value)
+    for colour, stand_in in STAND_INS.items():
+        value = value.replace(stand_in, f"var(--{colour})")
+    return value
 
 
 def name_lines(
-    axes: Axes, rounds: int, ends: Sequence[tuple[float, str, str]], height: float = HEIGHT
+    axes: Axes, last: float, ends: Sequence[tuple[float, str, str]], height: float = HEIGHT
 ) -> None:
     """Write each line's name beside its end, moved apart where they would overlap.
 
     Args:
         axes: their limits are final.
-        rounds: where the lines end.
-        height: of the whole picture, points.
+        last: where on the x-axis the lines end.
         ends: (value at the end, name, colour of the line).
+        height: of the whole picture, points.
     """
     gap = FONT * 1.2 / (height * _SHARE)
     scale = axes.transScale + axes.transLimits
-    last = float(scale.transform((rounds, ends[0][0]))[0])
+    right = float(scale.transform((last, ends[0][0]))[0])
     ends = sorted((float(scale.transform((1, end))[1]), label, ink) for end, label, ink in ends)
     heights = _apart([place for place, _, _ in ends], gap)
     for (place, label, colour), moved in zip(ends, heights, strict=True):
         axes.plot(
-            [last + 0.02, 1.035],
+            [right + 0.02, 1.035],
             [place, moved],
             transform=axes.transAxes,
             color=colour,
@@ -164,7 +183,7 @@ def _apart(places: Sequence[float], gap: float) -> list[float]:
     groups: list[list[float]] = []
     for place in places:
         groups.append([place])
-        while len(groups) > 1 and _low(groups[-1], gap) < _high(groups[-2], gap) + gap:
+        while len(groups) > 1 and _low(groups[-1], gap) < _next(groups[-2], gap):
             last = groups.pop()
             groups[-1] += last
     return [_low(group, gap) + gap * index for group in groups for index in range(len(group))]
@@ -174,5 +193,5 @@ def _low(group: Sequence[float], gap: float) -> float:
     return sum(group) / len(group) - gap * (len(group) - 1) / 2
 
 
-def _high(group: Sequence[float], gap: float) -> float:
-    return sum(group) / len(group) + gap * (len(group) - 1) / 2
+def _next(group: Sequence[float], gap: float) -> float:
+    return _low(group, gap) + gap * len(group)

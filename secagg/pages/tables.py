@@ -1,0 +1,55 @@
+"""Tables of words and numbers: for a page, as lines of a terminal, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+Cell = str | int | float
+"""Text; in a page also markup."""
+_GAP: Final = "  "
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under a heading; the first cell of a row is its name.
+
+    Attributes:
+        title: what the table is.
+        heading: one cell a column.
+        rows: cells.
+    """
+
+    title: str
+    heading: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+
+    @property
+    def numeric(self) -> list[bool]:
+        """For each column, whether it holds nothing but numbers; the names of the rows do not."""
+        columns = zip(*self.rows, strict=True) if self.rows else [[""]] * len(self.heading)
+        return [place > 0 and all(map(is_number, each)) for place, each in enumerate(columns)]
+
+    def lines(self) -> Iterator[str]:
+        """Columns as wide as they need to be: every digit is there; numbers to the right."""
+        rows = [list(map(str, row)) for row in (self.heading, *self.rows)]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        for row in rows:
+            cells = zip(row, widths, self.numeric, strict=True)
+            shown = (
+                cell.rjust(width) if right else cell.ljust(width) for cell, width, right in cells
+            )
+            yield _GAP.join(shown).rstrip()
+
+    def markdown(self) -> str:
+        """Without the title."""
+        lines = [self.heading, ["---"] * len(self.heading), *self.rows]
+        return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def is_number(cell: Cell) -> bool:
+    """Whether a cell may stand in a column of numbers: 1,024, +3%, 2.5 ms, - or nothing."""
+    if not isinstance(cell, str):
+        return True
+    return cell in {"", "-"} or cell.lstrip("+-")[:1].isdecimal()
