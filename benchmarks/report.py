@@ -23,7 +23,7 @@ LIMIT_SEED, LIMIT_CACHED, LIMIT_UNMASKING, LARGE_ENOUGH = 10.0, 7.0, 8.0, 1_000_
 MANY_GATEWAYS, LIMIT_MANY = 1_000, 1.5
 """Lattice: vectors at the server to the plaintext round, the key's recovery apart."""
 LIMIT_SHARES, SMALL_BYTES = 65_536, 4
-"""Lattice with q = 2^32: bytes of an upload beyond so many a coordinate."""
+"""Lattice with Q = 2^32: bytes of an upload beyond so many a coordinate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

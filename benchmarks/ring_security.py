@@ -5,10 +5,10 @@
 Core-SVP hardness of the primal attack on plain LWE of dimension N, with secrets of width sigma_s
 and noise of width sigma. The short vector has N coordinates of the secret and m of the noise; the
 former are multiplied by sigma / sigma_s, so that all are of width sigma (Bai and Galbraith, Lattice
-decoding attacks on binary LWE, 2014), and the volume is q^m (sigma / sigma_s)^N. BKZ with blocks of
+decoding attacks on binary LWE, 2014), and the volume is Q^m (sigma / sigma_s)^N. BKZ with blocks of
 b finds it where
 
-    sigma sqrt(b) <= delta^(2b - d - 1) (q^m (sigma / sigma_s)^N)^(1/d),    d = N + m + 1,
+    sigma sqrt(b) <= delta^(2b - d - 1) (Q^m (sigma / sigma_s)^N)^(1/d),    d = N + m + 1,
 
 for the best number m of samples, and costs at least 2^(0.292 b), or 2^(0.265 b) with quantum search
 (Alkim, Ducas, Poeppelmann and Schwabe, Post-quantum key exchange - a new hope, 2016, section 6).
@@ -45,7 +45,7 @@ SETS: Final = (
     ("-", 1024, 32, BINOMIAL),
     ("-", 1024, 40, 16.0),
 )
-"""(scheme, N, log2 q, width of the noise); those that no scheme takes are there to be refused."""
+"""(scheme, N, log2 Q, width of the noise); those that no scheme takes are there to be refused."""
 
 _CLASSICAL = 0.292
 _QUANTUM = 0.265
@@ -60,7 +60,7 @@ class Problem:
 
     Attributes:
         degree: N.
-        modulus_bits: log2 q.
+        modulus_bits: log2 Q.
         noise: sigma, width of the noise.
         secret: sigma_s, width of the secret.
     """
@@ -132,7 +132,7 @@ def _breaks(problem: Problem, samples: int, block: int) -> bool:
 
 def main() -> None:
     """Print the table."""
-    print("scheme      N  log2 q   secret      noise  block  samples  classical  quantum")
+    print("scheme      N  log2 Q   secret      noise  block  samples  classical  quantum")
     for scheme, degree, bits, noise in SETS:
         before = Problem(degree, bits, noise)
         for problem in (before, before.after_the_hint()):

@@ -1,6 +1,15 @@
-"""Every exception the library raises on purpose; anything else that leaves the core is our bug.
+"""Defines every exception that the library raises on purpose.
 
-No message ever contains a secret: messages name parties, fields, sizes and what would have worked.
+A caller catches five:
+
+- `ConfigurationError`: settings that cannot work; the message says which would.
+- `EncodingError`: an update, weight or metric that does not fit; nothing is spent, mend it.
+- `SessionAborted`: the round ended without a result; play another one.
+- `RemoteProtocolError`: the other side broke the protocol; the subclass names the check.
+- `WireError`: bytes that are not a frame of this protocol, or a file that is not a record.
+
+`LocalProtocolError` is a mistake in the caller's own code. Anything else that leaves the core is a
+bug of this library. No message contains a secret: messages name parties, fields and sizes.
 """
 
 from __future__ import annotations

@@ -163,11 +163,11 @@ class MetricSpec(Struct, frozen=True):
 
 
 class Ring(Struct, frozen=True):
-    """The ring that uploads of an additive scheme live in: Z_q[X] / (X^N + 1).
+    """The ring that uploads of an additive scheme live in: Z_Q[X] / (X^N + 1).
 
     Attributes:
         degree: N.
-        moduli: factors of q.
+        moduli: factors of Q.
         step: Delta, what one unit of an update is multiplied by before noise is added.
     """
 

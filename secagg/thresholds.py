@@ -114,12 +114,11 @@ def derive_committee(
 ) -> Thresholds:
     """The thresholds of an additive scheme, whose keys are shared among a committee.
 
-    All C colluding gateways and all D that vanish may be members. Privacy takes t = floor((m + C) /
-    2) shares that say nothing: 2(t + 1) > m + C, so no two sets can both be answered by enough
-    honest members. R = m - D shares open a secret, which leaves ell = R - t values to a share: the
-    fewer may vanish, the smaller the shares. Above 64 gateways the members are the first m
-    positions and nothing is sampled: an orchestrator would grind the cohort until it liked the
-    sample.
+    All C colluding gateways and all D that vanish may be members. floor((m + C) / 2) shares say
+    nothing, so that no two sets can both be answered by enough honest members. R = m - D shares
+    open a secret. The difference is ell, the values in a share: the fewer may vanish, the smaller
+    the shares. Above 64 gateways the members are the first m positions and nothing is sampled: an
+    orchestrator would grind the cohort until it liked the sample.
 
     Args:
         gateways: n, 3 to 2047.
@@ -260,7 +259,7 @@ def _usual_dropouts(n: int, c: int) -> int:
 
 
 def _packed(m: int, c: int, d: int) -> int:
-    """How many values a share carries: R - t."""
+    """ell, the values in a share: R less the shares that say nothing."""
     return m - d - (m + c) // 2
 
 

@@ -12,7 +12,7 @@ from secagg.errors import ConfigurationError, LocalProtocolError, ThresholdMisma
 from secagg.params import Thresholds
 from secagg.thresholds import MAX_COMPLETE, derive, neighbours, quorum, verify
 
-# n: C, D, t, q, n_min. Rows 3 to 12: CRYPTO_REVIEW C with the default t = max(C + 1, n - D - C).
+# n: C, D, t, q, n_min. The default t is max(C + 1, n - D - C).
 DEFAULTS = {
     3: (1, 0, 2, 3, 3),
     4: (1, 1, 2, 3, 3),

@@ -2,8 +2,8 @@
 
 A secret of N integers, padded with zeros, is written into ell rows of columns = ceil(N / ell)
 values each. Each column is a polynomial of degree below R over GF(p), p = 65521, that takes the
-column's values at ell slots and uniform values at t = R - ell anchors; member j holds the row of
-all columns' values at x = j + 1. Any t members know nothing, for the anchors make every choice of
+column's values at ell slots and uniform values at R - ell anchors; member j holds the row of all
+columns' values at x = j + 1. Any R - ell members know nothing, for the anchors make every choice of
 the slots' values equally likely; any R open all.
 
 The dealing proof has 8 more columns, uniform at all R places. Once all rows are fixed, a challenge

@@ -1,7 +1,7 @@
 """Interpolation and Reed-Solomon decoding over GF(65521), many columns at a time.
 
 Rows of a code word are values of polynomials of degree below R at distinct points; wrong rows are
-wrong in any of their columns. Up to (k - R) / 2 of k rows are found and left out.
+wrong in any of their columns. Up to (r - R) / 2 of r rows are found and left out.
 
 Source: Gao, A new algorithm for decoding Reed-Solomon codes (2003); Berrut and Trefethen,
 Barycentric Lagrange interpolation (2004).

@@ -76,7 +76,7 @@ def sealapi() -> ModuleType:
 
 @cache
 def context_of(degree: int, bits: tuple[int, ...]) -> Any:
-    """The ring Z_q[X] / (X^N + 1), q a product of primes of given sizes; tested on first use.
+    """The ring Z_Q[X] / (X^N + 1), Q a product of primes of given sizes; tested on first use.
 
     Args:
         degree: N.

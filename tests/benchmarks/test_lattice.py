@@ -19,7 +19,7 @@ def test_the_quick_benchmark_measures_every_row_and_is_right(tmp_path, capsys):
         operations = case["set_up_operations"]
 
         assert case["error"]["of_the_mean"] <= case["error"]["bound"]
-        assert "q = 2^32" in case["layout"]
+        assert "Q = 2^32" in case["layout"]
         assert all(milliseconds > 0 for milliseconds in times.values())
         assert {"encryption", "encryption, transforms cached", "product", "key recovery"} <= set(
             times

@@ -64,7 +64,7 @@ def test_the_lattice_and_its_exactness_are_named():
     done = _invoke(*QUICK, "--scheme", "lattice", "--vanish", 1)
 
     assert 0 == done.exit_code, done.output
-    assert "Protected by lattice: q = 2^32" in done.output
+    assert "Protected by lattice: Q = 2^32" in done.output
     assert "the opened sum is exact" in done.output
     assert "Every mean lay within its stated bound" in done.output
     assert "" == done.stderr

@@ -21,14 +21,14 @@ AT_ONCE: Final = 16
 """Blocks handled at a time: their buffers fit a second-level cache. Not on the wire."""
 
 Coefficients = NDArray[np.signedinteger[Any]]
-"""int32 or int64 (`Residues.dtype`), right modulo q."""
+"""int32 or int64 (`Residues.dtype`), right modulo Q."""
 
 
 class Residues(Protocol):
-    """Numbers modulo q: in memory, in rows on the wire, and in sums of uploads.
+    """Numbers modulo Q: in memory, in rows on the wire, and in sums of uploads.
 
     Attributes:
-        modulus: q.
+        modulus: Q.
         degree: N, numbers in a full row.
         unit: 64-bit words of a full row on the wire.
         dtype: of numbers in memory.
@@ -48,7 +48,7 @@ class Residues(Protocol):
         ...
 
     def store(self, values: Coefficients, out: Words) -> None:
-        """Write rows of coefficients, reduced modulo q.
+        """Write rows of coefficients, reduced modulo Q.
 
         Args:
             values: dtype[rows, k], used up.
@@ -66,7 +66,7 @@ class Residues(Protocol):
         """Reduce to numbers around zero, in place."""
 
     def positive(self, values: Coefficients) -> NDArray[np.unsignedinteger[Any]]:
-        """The same memory, reduced to 0 to q - 1."""
+        """The same memory, reduced to 0 to Q - 1."""
         ...
 
     def sum_of(self, words: int) -> Words:
@@ -93,7 +93,7 @@ class Residues(Protocol):
 
         Args:
             total: of `part`.
-            out: dtype[rows, k], right modulo q.
+            out: dtype[rows, k], right modulo Q.
         """
 
 
@@ -138,7 +138,7 @@ class Lift(Protocol):
         """Words of rows of an opened sum.
 
         Args:
-            values: rows of k, right modulo q; used up.
+            values: rows of k, right modulo Q; used up.
             first: first word.
             out: uint64, the words of the whole vector.
             included: summands.

@@ -23,12 +23,12 @@ def exact_step(noise: int) -> int:
 
 
 def limb_bits(modulus: int, noise: int, gateways: int) -> int:
-    """Bits of a limb such that a sum of limbs times the exact step, with its noise, is below q.
+    """Bits of a limb such that a sum of limbs times the exact step, with its noise, is below Q.
 
     Words are cut into as few limbs as that allows, and evenly.
 
     Args:
-        modulus: q.
+        modulus: Q.
         noise: largest absolute noise of a coefficient of an opened sum.
         gateways: n.
     """
@@ -41,7 +41,7 @@ class Limbs:
     """How a vector of P lies in coefficients as limbs (a `Lift`).
 
     Limbs of a few bits lie in planes: the lowest limbs of a block's words come first. A sum of
-    limbs times the exact step, with its noise and half a step to make that positive, is below q, so
+    limbs times the exact step, with its noise and half a step to make that positive, is below Q, so
     that the quotient by the step is the sum of the limbs.
 
     Args:

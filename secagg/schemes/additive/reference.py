@@ -44,7 +44,7 @@ class Outcome:
     Attributes:
         included: U3.
         key: S, N coefficients.
-        opened: by block: sums of messages and noise, modulo q.
+        opened: by block: sums of messages and noise, modulo Q.
         uploads: by position and block: N coefficients.
         said: by phase and position.
     """

@@ -32,7 +32,7 @@ class Multiplier(Protocol):
             blocks: 1 to `AT_ONCE`.
 
         Returns:
-            [blocks, N], right modulo q; a view that the next call may overwrite.
+            [blocks, N], right modulo Q; a view that the next call may overwrite.
         """
         ...
 

@@ -120,7 +120,7 @@ class Lattice(Additive):
     """One-time lattice masks: two exchanges, one unmasking a round; best with many gateways.
 
     Attributes:
-        modulus: q, 2^32 or 2^40; None lets the planner choose the smaller one that is precise
+        modulus: Q, 2^32 or 2^40; None lets the planner choose the smaller one that is precise
             enough.
         committee, keep_uploads: see `Additive`.
 

@@ -1,4 +1,4 @@
-"""The lattice encoding: c = a s + e + Delta x in Z_q[X] / (X^2048 + 1), in numpy alone."""
+"""The lattice encoding: c = a s + e + Delta x in Z_Q[X] / (X^2048 + 1), in numpy alone."""
 
 from secagg.schemes.additive.lattice.encoding import LatticeEncoding
 from secagg.schemes.additive.lattice.plan import (

@@ -29,7 +29,7 @@ class LatticeEncoding(RingEncoding):
         params: P.
         gateways: n.
         cached: blocks whose public elements stay transformed from one call to the next: 16 KiB each
-            with q = 2^32, 32 KiB with 2^40. Pays where one process encrypts several uploads.
+            with Q = 2^32, 32 KiB with 2^40. Pays where one process encrypts several uploads.
 
     Raises:
         UnsupportedParameters: a ring, step, limit or number of lanes that this library would not
@@ -58,10 +58,10 @@ class LatticeEncoding(RingEncoding):
 
 
 class Arithmetic:
-    """Products modulo q, and noise (`rings.Arithmetic`).
+    """Products modulo Q, and noise (`rings.Arithmetic`).
 
     Args:
-        modulus: q.
+        modulus: Q.
         cached: as to `LatticeEncoding`.
     """
 

@@ -23,7 +23,7 @@ def noise_of_sum(modulus: int, gateways: int) -> int:
     exceeds x with probability below 2 exp(-x^2 / 16 n). That beyond 16 n is certain to be absent.
 
     Args:
-        modulus: q.
+        modulus: Q.
         gateways: n.
     """
     likely = math.ceil(math.sqrt(2 * VARIANCE * gateways * math.log(2 / planning.TAIL)))
@@ -36,7 +36,7 @@ def exact_step(modulus: int, gateways: int) -> int:
 
 
 def update_limit(ring: Ring, gateways: int) -> int:
-    """Largest absolute lane of one gateway: a sum, its noise and half a step stay below q/2.
+    """Largest absolute lane of one gateway: a sum, its noise and half a step stay below Q/2.
 
     Raises:
         ConfigurationError: as `check_ring`.
@@ -83,7 +83,7 @@ def check_ring(ring: Ring, gateways: int) -> None:
         raise ConfigurationError(f"{gateways} gateways: shares of keys sum up to {MAX_INCLUDED}")
     if ring.degree != DEGREE:
         reason = (
-            " (N = 1024 with q = 2^32 has about 85 bits of security)" if ring.degree == 1024 else ""
+            " (N = 1024 with Q = 2^32 has about 85 bits of security)" if ring.degree == 1024 else ""
         )
         raise ConfigurationError(f"N is {ring.degree}: use {DEGREE}{reason}")
     if len(ring.moduli) != 1 or ring.moduli[0] not in MODULI:
@@ -106,7 +106,7 @@ def plan(
         max_weight: largest weight.
         precision: rms error of the mean relative to clip, from rounding and noise, at an average
             weight of `max_weight` / 16.
-        modulus: q, if it is not to be chosen.
+        modulus: Q, if it is not to be chosen.
 
     Raises:
         ConfigurationError: no modulus reaches the precision; names the nearest possible.
@@ -122,5 +122,5 @@ def plan(
 
 def _candidate(ring: Ring, gateways: int) -> planning.Candidate:
     bits, limit = ring.moduli[0].bit_length() - 1, update_limit(ring, gateways)
-    text = f"q = 2^{bits}, Delta = {ring.step}, lanes of {gateways} gateways up to {limit}"
+    text = f"Q = 2^{bits}, Delta = {ring.step}, lanes of {gateways} gateways up to {limit}"
     return planning.Candidate(ring, limit, noise_of(ring, gateways), text)

@@ -1,4 +1,4 @@
-"""Products with the public ring element: a s in Z_q[X] / (X^N + 1), by float64 FFT of length N/2.
+"""Products with the public ring element: a s in Z_Q[X] / (X^N + 1), by float64 FFT of length N/2.
 
 Let M = N/2 and w = exp(i pi / N), so that w^M = i. A real polynomial x modulo X^N + 1 is the
 complex polynomial with coefficients z_j = x_j + i x_(j+M) modulo X^M - i, and with X = w Y one with
@@ -26,7 +26,7 @@ norm(a): coefficients are uniform in [-H, H), so a_k^2 lies in [0, H^2] and has 
 Hoeffding, 2048 of them sum up to more than 2048 (1/3 + 0.104) H^2 with probability below 2^-63, so
 norm(a) <= 30 H. norm(s) is computed. Where ERROR norm(a) norm(s) < 1/2, rounding is exact: for
 H = 2^31 up to norm(s) = 218, while one secret has sqrt(8 * 2048) = 128 +- 2. Sums of secrets are
-longer; they are cut into balanced digits for which it holds. With q = 2^40, a is cut into halves of
+longer; they are cut into balanced digits for which it holds. With Q = 2^40, a is cut into halves of
 20 bits: H = 2^19.
 
 The orchestrator has it faster: with a `slack` of r > 0, a product by one digit may be off by r,
@@ -80,7 +80,7 @@ def rounding(modulus: int, included: int) -> int:
     """By how much a product with a sum of honest secrets may be off: the `slack` to plan with.
 
     Args:
-        modulus: q.
+        modulus: Q.
         included: secrets in the sum.
     """
     longest = math.sqrt(_SQUARES * VARIANCE * DEGREE * included)
@@ -88,7 +88,7 @@ def rounding(modulus: int, included: int) -> int:
 
 
 def work_dtype(modulus: int) -> type[np.int32 | np.int64]:
-    """Dtype of coefficients modulo q: with q = 2^32 that of int32 does the reduction."""
+    """Dtype of coefficients modulo Q: with Q = 2^32 that of int32 does the reduction."""
     return np.int32 if modulus == SMALL else np.int64
 
 
@@ -104,13 +104,13 @@ def _radius(modulus: int) -> int:
 class PublicElements:
     """The public ring elements of an upload: uniform, one a block, known to everybody.
 
-    q = 2^32: 2048 signed 32-bit numbers of the keystream. q = 2^40: 2048 of 32 bits, then 2048 of 8
+    Q = 2^32: 2048 signed 32-bit numbers of the keystream. Q = 2^40: 2048 of 32 bits, then 2048 of 8
     bits; the lower 20 bits of both together are the lower half plus 2^19, the others the upper half
     plus 2^19.
 
     Args:
         public: what they follow from: 32 bytes that no party chooses.
-        modulus: q, 2^32 or 2^40.
+        modulus: Q, 2^32 or 2^40.
         cached: blocks from 0 on whose transforms are kept for the next reader: 8 bytes a
             coefficient and part.
     """
@@ -142,7 +142,7 @@ class Factor:
 
     Args:
         coefficients: int64[N], abs(coefficient) < 2^20.
-        modulus: q.
+        modulus: Q.
         slack: how far a product may be off, 0 to 64.
 
     Raises:
@@ -226,7 +226,7 @@ class Multiplier:
             blocks: 1 to `AT_ONCE`.
 
         Returns:
-            `work_dtype`[blocks, N], right modulo q; a view that the next call overwrites.
+            `work_dtype`[blocks, N], right modulo Q; a view that the next call overwrites.
         """
         transform = self._public.cached(first, blocks)
         if transform is None:

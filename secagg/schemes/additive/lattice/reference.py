@@ -1,6 +1,6 @@
 """The lattice encoding in Python integers, written to be read: the fast code must agree with it.
 
-c = a s + e + m in Z_q[X] / (X^N + 1), block by block. Coefficient k of a block, in memory and on
+c = a s + e + m in Z_Q[X] / (X^N + 1), block by block. Coefficient k of a block, in memory and on
 the wire, belongs to the power X^(k/2) for even k and X^((k-1)/2 + N/2) for odd k.
 """
 
@@ -35,10 +35,10 @@ def encrypt(
         public: what the public elements follow from.
         noise_key: 16 bytes, of this upload.
         block: counted over the whole upload.
-        modulus: q.
+        modulus: Q.
 
     Returns:
-        N coefficients, 0 to q - 1.
+        N coefficients, 0 to Q - 1.
     """
     degree = len(message)
     product = multiply(public_element(public, block, degree, modulus), secret)
@@ -59,7 +59,7 @@ def multiply(left: Sequence[int], right: Sequence[int]) -> list[int]:
 
 
 def public_element(public: bytes, block: int, degree: int, modulus: int) -> list[int]:
-    """a: uniform in [-q/2, q/2) with q = 2^32; with 2^40, two halves in [-2^19, 2^19)."""
+    """a: uniform in [-Q/2, Q/2) with Q = 2^32; with 2^40, two halves in [-2^19, 2^19)."""
     bits = modulus.bit_length() - 1
     words = degree * bits // 64
     key = derive(public, salt=b"", label=Label.XOF_RING, length=KEY_BYTES)

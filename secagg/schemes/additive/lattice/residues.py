@@ -1,6 +1,6 @@
-"""Coefficients modulo q on the wire, and sums of them in place.
+"""Coefficients modulo Q on the wire, and sums of them in place.
 
-A row of k coefficients is k little-endian numbers of 32 bits; with q = 2^40, k bytes with the upper
+A row of k coefficients is k little-endian numbers of 32 bits; with Q = 2^40, k bytes with the upper
 bits follow. Rows have a multiple of 8 coefficients, so that they end with a word of 64 bits.
 """
 
@@ -20,13 +20,13 @@ ALIGN: Final = 8
 
 
 class Residues:
-    """Numbers modulo q in rows of at most N; a sum is kept as on the wire (`blocks.Residues`).
+    """Numbers modulo Q in rows of at most N; a sum is kept as on the wire (`blocks.Residues`).
 
     Args:
-        modulus: q, 2^32 or 2^40.
+        modulus: Q, 2^32 or 2^40.
 
     Attributes:
-        modulus: q.
+        modulus: Q.
         degree: N.
         unit: 64-bit words of a full row.
         dtype: of coefficients in memory.
@@ -50,7 +50,7 @@ class Residues:
         return words * 8 // self._bytes
 
     def store(self, values: Coefficients, out: Words) -> None:
-        """Write rows of coefficients, reduced modulo q.
+        """Write rows of coefficients, reduced modulo Q.
 
         Args:
             values: dtype[rows, k], used up.
@@ -81,13 +81,13 @@ class Residues:
         """Any bits are numbers modulo a power of two."""
 
     def centre(self, values: Coefficients) -> None:
-        """Reduce to [-q/2, q/2), in place."""
+        """Reduce to [-Q/2, Q/2), in place."""
         if shift := 8 * (values.itemsize - self._bytes):
             np.left_shift(values, shift, out=values)
             np.right_shift(values, shift, out=values)
 
     def positive(self, values: Coefficients) -> NDArray[np.unsignedinteger[Any]]:
-        """The same memory, reduced to [0, q)."""
+        """The same memory, reduced to [0, Q)."""
         if shift := 8 * (values.itemsize - self._bytes):
             np.bitwise_and(values, (1 << 8 * self._bytes) - 1, out=values)
         return values.view(np.uint64 if shift else np.uint32)
@@ -101,7 +101,7 @@ class Residues:
         return total[first : first + words]
 
     def add(self, total: Words, words: Words) -> None:
-        """Add blocks to a sum modulo q, in place.
+        """Add blocks to a sum modulo Q, in place.
 
         Args:
             total: uint64, full rows, then one that may be shorter.

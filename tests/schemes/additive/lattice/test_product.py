@@ -27,7 +27,7 @@ def secrets(count: int) -> np.ndarray:
 
 
 def distance(computed, exact, modulus):
-    """Largest |difference| modulo q."""
+    """Largest |difference| modulo Q."""
     pairs = zip(computed, exact, strict=True)
     return max(abs((int(c) - e + modulus // 2) % modulus - modulus // 2) for c, e in pairs)
 
