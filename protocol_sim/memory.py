@@ -145,6 +145,7 @@ class Exchange(Play):
         for frame in frames:
             if frame.up:
                 if self.silent(frame.gateway):
+                    self.absent.setdefault(frame.gateway, "vanished")
                     continue
                 self.sent[frame.gateway] += 1
             self.pending.append(frame)
@@ -156,12 +157,17 @@ class Exchange(Play):
     def _carry(self, frame: Frame) -> None:
         if self.late(frame) and self.server.phase == frame.step and self.running:
             self.held.append(frame)
+            self.absent.setdefault(frame.gateway, f"late in {frame.step}")
             return
         if not frame.up and self.silent(frame.gateway):
+            self.absent.setdefault(frame.gateway, "vanished")
             return
         if self.keep_log:
             self.log.append(frame)
-        for data in self.passes(frame):
+        passed = list(self.passes(frame))
+        if not frame.up and passed != [frame.data]:
+            self.absent.setdefault(frame.gateway, "its frames are not what arrives")
+        for data in passed:
             self.send(self.deliver(frame._replace(data=data)))
 
     @property

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
 
 from protocol_sim.play import Play
-from secagg.errors import BadDealing, SecAggError, SessionAborted
+from secagg.errors import BadDealing, BelowThreshold, SecAggError, SessionAborted
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +19,14 @@ class Verdict:
         outcome: "sum", or the name of the error that ended it.
         included: gateways in the sum.
         dropped: gateway -> (phase, reason).
+        excuse: why no sum was due, whatever came; "" if one was.
         violation: what must never happen and did; "" else.
     """
 
     outcome: str
     included: tuple[str, ...]
     dropped: dict[str, tuple[str, str]]
+    excuse: str
     violation: str
 
     @property
@@ -32,20 +35,43 @@ class Verdict:
         return self.included if self.outcome == "sum" and not self.violation else ()
 
 
-def judge(play: Play) -> Verdict:
+def judge(play: Play, cheaters: Collection[str] = ()) -> Verdict:
     """Look at a session that has ended.
 
     A sum must be over no fewer gateways than promised, and exact, or within the stated noise in
-    vectors of updates. An abort must be one of the named ones.
+    vectors of updates. While no more than D gateways are absent and nobody cheats, it is due: an
+    abort must be one of the named ones and have an excuse.
+
+    Args:
+        play: the session.
+        cheaters: gateways that do something wrong; an error may name them.
     """
-    aborted = play.aborted
+    aborted, excuse = play.aborted, _excuse(play, cheaters)
     if aborted is not None:
         known = isinstance(aborted, SessionAborted | BadDealing)
-        wrong = "" if known else f"ended in {type(aborted).__name__}: {aborted}"
-        return Verdict(type(aborted).__name__, (), play.dropped, wrong)
+        wrong = f"ended in {named(aborted)}: {aborted}"
+        due = "" if excuse else f"a sum was due, and it {wrong}"
+        return Verdict(named(aborted), (), play.dropped, excuse, due if known else wrong)
     if play.running:
-        return Verdict("open", (), play.dropped, f"still in phase {play.server.phase}")
-    return Verdict("sum", play.included, play.dropped, _wrong(play))
+        return Verdict("open", (), play.dropped, excuse, f"still in phase {play.server.phase}")
+    return Verdict("sum", play.included, play.dropped, excuse, _wrong(play))
+
+
+def _excuse(play: Play, cheaters: Collection[str]) -> str:
+    """Which condition of a sum has failed, "" if none."""
+    limits, dropped = play.settings.thresholds, play.dropped
+    below = isinstance(play.aborted, BelowThreshold)
+    if below and len(dropped) <= limits.max_dropouts:
+        return ""  # the server itself misses no more than may be missing
+    gone = dict(play.absent)
+    if cheaters:  # who was dropped for what is judged name by name
+        gone = {name: reason for name, (_, reason) in dropped.items()} | gone
+    if len(gone) > limits.max_dropouts:
+        each = ", ".join(f"{name} ({why})" for name, why in sorted(gone.items()))
+        return f"{len(gone)} of {limits.gateways} are absent, {limits.max_dropouts} may be: {each}"
+    if cheaters and not below:
+        return f"{', '.join(sorted(cheaters))} cheats, and an error may say so"
+    return ""
 
 
 def _wrong(play: Play) -> str:

@@ -63,6 +63,7 @@ class Play:
         client_events: by name, likewise.
         refused: who raised what at bytes that are no frame of the session.
         uploads: frames not made yet, by name.
+        absent: gateway -> why the session has to do without it, by whoever carries its frames.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class Play:
         self.client_events: dict[str, list[Event]] = {each: [] for each in self.cohort}
         self.refused: list[tuple[str, SecAggError]] = []
         self.uploads: dict[str, Iterator[Send]] = {}
+        self.absent: dict[str, str] = {}
 
     # -- frames out and in -------------------------------------------------------------------------
 
@@ -167,6 +169,7 @@ class Play:
             options: of `Parties.client`, such as an older `journal`.
         """
         self.uploads.pop(name, None)
+        self.absent.setdefault(name, "its process died")
         self.clients[name] = self.parties.client(name, self.number, self.name, life, **options)
 
     def foreign(self, data: bytes) -> bool:

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
+from protocol_sim.attendance import Attendance
 from protocol_sim.cheats import CHEATS, Cheat, look, random_lie
 from protocol_sim.liars import Liar, behaviour_of
 from protocol_sim.memory import Passes, points
 from protocol_sim.network import Link, Way
-from protocol_sim.oracle import Verdict, judge
+from protocol_sim.oracle import Verdict
 from protocol_sim.parties import Parties
 from protocol_sim.play import Frame, Play
 from protocol_sim.randomness import dice
@@ -24,9 +25,7 @@ from protocol_sim.schemes import scheme_of
 from secagg.errors import SecAggError
 from secagg.protocol.events import Aborted, Completed, GatewayDropped, PhaseClosed
 from secagg.protocol.journal import Journal
-from secagg.protocol.messages import DropReason
 
-_TOO_LATE: Final = (DropReason.SILENT.name, DropReason.VANISHED.name)
 MAX_EVENTS: Final = 200_000
 """Of one run: enough for every scenario, and an end for one that would go on for ever."""
 
@@ -114,6 +113,7 @@ class World:
         self._backups: dict[str, Journal] = {
             name: self.parties.snapshot(name) for name in scenario.names
         }
+        self._restored: set[str] = set()
         self._ways = {
             (name, up): Way(scenario.links.get(name, Link()), dice("way", scenario.seed, name, up))
             for name in scenario.names
@@ -143,6 +143,8 @@ class World:
 
     def _round(self, number: int, setup: Any) -> tuple[Verdict, Any]:
         self.play = Play(self.parties, number, setup=setup)
+        self._attendance = Attendance(self.play)
+        self.play.absent |= dict.fromkeys(self._restored, "its journal is a backup")
         self._sent = dict.fromkeys(self.scenario.names, 0)
         self._asked: dict[str, Frame] = {}
         self._seen = 0
@@ -150,7 +152,7 @@ class World:
         self._allowed = self._silences() if last else {}
         self._cast = self._cheaters() if last else {}
         self._hooks = self._hostile() if last else []
-        self._emit(self.play.start())
+        self._emit(self._made(self.play.start()))
         self._deadline()
         for _ in range(MAX_EVENTS):
             if not self.play.running:
@@ -162,18 +164,9 @@ class World:
         return self._judge(), self.play.server.setup
 
     def _judge(self) -> Verdict:
-        """What an honest orchestrator promises, and if gateways cheat, who may be blamed for it."""
-        if self.scenario.lie is not None or not self._cast:
-            return judge(self.play)
-        outcome = look(self.play, self._cast, excused=self._excused)
+        """What must come of it, and if gateways cheat, who may be blamed for it."""
+        outcome = look(self.play, self._cast)
         return replace(outcome.verdict, violation=outcome.violation)
-
-    @property
-    def _excused(self) -> set[str]:
-        """Honest gateways that may be dropped: they come too late, or their network is bad."""
-        late = {name for name, (_, why) in self.play.dropped.items() if why in _TOO_LATE}
-        links = self.scenario.links.items()
-        return late | {*self.scenario.plans} | {name for name, link in links if not link.faithful}
 
     def _cheaters(self) -> dict[str, Cheat]:
         scenario = self.scenario
@@ -220,7 +213,8 @@ class World:
         def due() -> None:
             if self.play is play and self._waiting == waiting:
                 self._note("deadline", step=play.server.phase)
-                self._emit(play.advance())
+                self._attendance.deadline()
+                self._emit(self._made(play.advance()))
                 if play.running:
                     self._deadline()
 
@@ -281,30 +275,36 @@ class World:
         if frame.up:
             self._emit(frames)
         else:
-            answer = partial(self._answer, frame, frames)
+            answer = partial(self._answer, self.play, frame.gateway, frames)
             self._at(self.now + self._plan(frame.gateway).slow, answer)
         if self.play.running and self._waiting != waiting:
             self._deadline()
 
+    def _made(self, frames: list[Frame]) -> list[Frame]:
+        for frame in frames:
+            self._attendance.leaves(frame)
+        return frames
+
     def _delivered(self, frame: Frame) -> list[Frame]:
+        self._attendance.arrives(frame)
         try:
-            return self.play.deliver(frame)
+            return self._made(self.play.deliver(frame))
         except SecAggError as error:  # a gateway that was lied to does not upload
             self.play.client_events[frame.gateway].append(Aborted(error))
             return []
 
-    def _answer(self, asked: Frame, frames: list[Frame]) -> None:
+    def _answer(self, play: Play, name: str, frames: list[Frame]) -> None:
         """A gateway has thought: its answer, then its upload, a frame at a time."""
-        self._emit(frames)
-        if asked.gateway in self.play.uploads:
-            self._upload(self.play, asked.gateway)
+        if self.play is play:
+            self._emit(frames)
+            self._upload(play, name)
 
     def _upload(self, play: Play, name: str) -> None:
         if self.play is not play or name not in play.uploads or self._silent(name):
             return
         frame = play.next_frame(name)
         if frame is not None:
-            self._emit([frame])
+            self._emit(self._made([frame]))
             self._at(self._ways[name, True].free, partial(self._upload, play, name))
 
     # -- gateways ----------------------------------------------------------------------------------
@@ -328,6 +328,7 @@ class World:
         options = {"journal": self._backups[name]} if stale else {}
         self.play.restart(name, (life, stale), **options)
         if stale:
+            self._restored.add(name)
             self.parties.journals[name] = self._backups[name]
             self._backups[name] = self.parties.snapshot(name)
         if name in self._asked and not self._silent(name):

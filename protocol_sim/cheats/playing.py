@@ -17,7 +17,6 @@ from secagg.errors import (
     AbortedByPeer,
     AggregateOutOfRange,
     BadDealing,
-    BelowThreshold,
     InconsistentAnswers,
     SecAggError,
 )
@@ -130,7 +129,6 @@ def look(
     cast: Mapping[str, Cheat],
     *,
     vanished: Collection[str] = (),
-    excused: Collection[str] = (),
 ) -> Outcome:
     """Judge a session that has ended.
 
@@ -138,10 +136,12 @@ def look(
         play: the session.
         cast: cheater -> what it did.
         vanished: honest gateways that may be dropped for their silence.
-        excused: honest gateways whose network or journal is bad: they may be dropped for anything,
-            refuse anything, and be party to a dispute.
+
+    Other honest gateways that are absent may be dropped for anything, refuse anything, and be party
+    to a dispute.
     """
-    verdict, dropped = judge(play), play.dropped
+    verdict, dropped = judge(play, cast), play.dropped
+    excused = play.absent.keys() - set(vanished) - cast.keys()
     wronged = tuple(
         name
         for name, (_, reason) in dropped.items()
@@ -205,14 +205,18 @@ def _wrongs(
     play: Play, outcome: Outcome, excused: frozenset[str], *, unnamed: bool
 ) -> Iterator[str]:
     """Honest gateways that were dropped, or could not go on."""
-    sparse = play.settings.thresholds.gateways > MAX_COMPLETE
+    limits = play.settings.thresholds
+    sparse = limits.gateways > MAX_COMPLETE
+    # complaints of more than C holders prove nothing once so many were sent something else
+    unproved = len(excused.union(outcome.cheaters)) > limits.max_colluding
     accused = {dealer for _, dealer in outcome.disputes}
     for name in outcome.wronged:
         phase, reason = outcome.verdict.dropped[name]
         # more liars than the code corrects; on a circulant, more false complaints than t leaves
         # room for (SECURITY.md)
         contradicted = reason == DropReason.CONTRADICTED.name and unnamed
-        rejected = reason == DropReason.BAD_DEALER.name and sparse and name in accused
+        doubtful = unproved or (sparse and name in accused)
+        rejected = reason == DropReason.BAD_DEALER.name and doubtful
         if not contradicted and not rejected:
             yield f"honest {name} was dropped in {phase}: {reason}"
     for name in sorted(set(play.cohort).difference(outcome.cheaters, excused)):
@@ -223,11 +227,8 @@ def _wrongs(
 
 def _unexplained(play: Play, outcome: Outcome, *, unnamed: bool) -> Iterator[str]:
     """Why a round ended without a result, if no cheater is named and nothing else explains it."""
-    error, limits = play.aborted, play.settings.thresholds
-    if isinstance(error, BelowThreshold):
-        if len(outcome.verdict.dropped) <= limits.max_dropouts:
-            yield f"{error}, though no more than D are gone"
-    elif isinstance(error, InconsistentAnswers | BadDealing):
+    error = play.aborted
+    if isinstance(error, InconsistentAnswers | BadDealing):
         if not (outcome.blamed or outcome.disputes or unnamed):
             yield f"nobody is named: {error}"
     elif isinstance(error, AggregateOutOfRange) and not unnamed:

@@ -91,7 +91,10 @@ def _parallel(liar: Liar) -> Lie:
 def _session(liar: Liar, name: str, cohort: Iterable[str]) -> Told:
     play = liar.play
     settings = play.parties.settings(play.number, cohort, limits=None)
-    return Told(play.parties, play.number, name=name, cohort=cohort, settings=settings).play()
+    other = Told(play.parties, play.number, name=name, cohort=cohort, settings=settings)
+    for each in (play, other):  # a gateway takes part in one of them
+        each.absent |= dict.fromkeys(each.cohort, "another session of the same round")
+    return other.play()
 
 
 ROUNDS: Final = (

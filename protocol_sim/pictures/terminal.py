@@ -49,6 +49,8 @@ def show(console: Console, run: Run) -> None:
             console.print(line, soft_wrap=True)
         if verdict.violation:
             console.print(Text(f"VIOLATION: {verdict.violation}", "bold red"), soft_wrap=True)
+        elif verdict.outcome != "sum":
+            console.print(f"No sum was due: {verdict.excuse}.", soft_wrap=True, markup=False)
         console.print()
 
 

@@ -308,18 +308,19 @@ def test_the_oracle_tells_cheaters_from_others():
     blamed = CHEATS["share_keys: other seed, then silence"]
     garbage = CHEATS["masked_input: garbage"]
 
-    assert "honest g1 was dropped in masked_input: BAD_DEALER" == by_nobody(dropped)
-    assert "a dispute between honest g1 and g6" == by_nobody(disputed)
-    assert "honest g1 was dropped in unmasking: SILENT" == by_nobody(blamed)
-    assert by_nobody(garbage).startswith("nobody is named")
+    assert "honest g1 was dropped in masked_input: BAD_DEALER" == untold(dropped)
+    assert "a dispute between honest g1 and g6" == untold(disputed)
+    assert untold(garbage).startswith("a sum was due, and it ended in AggregateOutOfRange")
+    assert "honest g1 was dropped in unmasking: SILENT" == untold(blamed, {"g5": dropped})
+    assert untold(garbage, {"g5": dropped}).startswith("nobody is named")
 
 
-def by_nobody(cheat: Cheat) -> str:
-    """What the oracle says of a session whose cheater it is not told of."""
+def untold(cheat: Cheat, cast: dict[str, Cheat] | None = None) -> str:
+    """What the oracle says of a session when it is not told that g1 cheats."""
     exchange = Exchange(Parties(SMALL), 2)
     hook = cheat.make(exchange, "g1")
     exchange.passes = lambda frame: hook(frame) if frame.gateway == "g1" else (frame.data,)
-    return look(exchange.play(), {}).violation
+    return look(exchange.play(), cast or {}).violation
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import importlib.util
 import io
 import re
 import signal
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -111,10 +112,8 @@ def test_what_must_never_happen_ends_with_exit_code_1(monkeypatch):
 
     def broken(scenario):
         done = real(scenario)
-        wrong = [
-            type(each)(each.outcome, each.included, {}, "a wrong sum") for each in done.verdicts
-        ]
-        return type(done)(scenario, tuple(wrong), done.transcript, done.moments, done.clock)
+        wrong = (replace(each, violation="a wrong sum") for each in done.verdicts)
+        return replace(done, verdicts=tuple(wrong))
 
     monkeypatch.setattr(world, "run", broken)
     done = invoke("run", "--gateways", 3)

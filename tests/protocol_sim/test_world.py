@@ -10,12 +10,13 @@ from protocol_sim.drawing import draw
 from protocol_sim.network import Link, Way
 from protocol_sim.parties import Parties
 from protocol_sim.randomness import dice, entropy
-from protocol_sim.scenario import Plan, Restart, Scenario
+from protocol_sim.scenario import Lie, Plan, Restart, Scenario
 from protocol_sim.schemes import SCHEMES, scheme_of
 from protocol_sim.sweep import command, sweep
 from protocol_sim.traces import DAY, TRACES
 from protocol_sim.world import run
-from secagg.errors import ConfigurationError
+from secagg.errors import BelowThreshold, ConfigurationError
+from secagg.protocol.machine import ServerMachine
 
 NAMES = ("masks", "lattice", "ckks")
 
@@ -273,6 +274,47 @@ def test_a_sweep_finds_nothing():
     assert 60 <= sum(tally.outcomes.values())
     assert {scheme for scheme, _ in tally.outcomes} == set(SCHEMES)
     assert any(outcome == "sum" for _, outcome in tally.outcomes)
+
+
+def never(machine, needed):
+    raise BelowThreshold(len(machine.waiting_for), needed, machine.phase)
+
+
+def test_a_server_that_never_opens_a_sum_is_seen_wherever_one_is_due(monkeypatch):
+    honest = [run(draw(seed)) for seed in range(20)]
+    monkeypatch.setattr(ServerMachine, "_need", never)
+    runs = [run(draw(seed)) for seed in range(20)]
+
+    for before, now in zip(honest, runs, strict=True):
+        due = any(not verdict.excuse for verdict in before.verdicts)
+        assert now.violation.startswith("a sum was due") or not due
+        assert now.violation or now.verdicts[-1].excuse
+    # it aborts before most gateways would be absent
+    assert 19 == sum(bool(each.violation) for each in runs)
+
+
+@pytest.mark.parametrize(
+    ("scenario", "why"),
+    [
+        ({"links": {"g0": Link(loss=1.0)}}, "g0 (late in "),
+        ({"plans": {"g0": Plan(slow=9.0)}}, "g0 (late in "),
+        ({"plans": {"g0": Plan(away=((0.0, 9.0),))}}, "g0 (late in "),
+        ({"plans": {"g0": Plan(vanish=1)}}, "g0 (late in "),
+        ({"links": {"g0": Link(flips=1.0)}}, "g0 (its frames are not what arrives)"),
+        ({"links": {"g0": Link(truncation=1.0)}}, "g0 (its frames are not what arrives)"),
+        ({"plans": {"g0": Plan(restarts=(Restart(time=0.3),))}}, "g0 (its process died)"),
+        ({"plans": {"g0": Plan(cheat="advertise_keys: low order")}}, "g0 (its frames"),
+        ({"plans": {"g0": Plan(slow=3.0)}}, ""),
+        ({"lie": Lie(behaviour="silence", phase="share_keys", victim="g0")}, "g0 (late in "),
+    ],
+)
+def test_who_counts_as_absent(scenario, why):
+    """Three gateways of which none may be absent: each absence is the reason of what follows."""
+    (verdict,) = run(Scenario(gateways=3, deadline=4.0, **scenario)).verdicts
+
+    assert "" == verdict.violation
+    assert verdict.excuse.startswith(why and f"1 of 3 are absent, 0 may be: {why}")
+    assert bool(why) == bool(verdict.excuse) == (verdict.outcome != "sum")
 
 
 def test_a_sweep_in_processes_is_the_same():
