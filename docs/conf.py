@@ -20,7 +20,10 @@ nb_execution_mode = "off"
 myst_heading_anchors = 4
 autodoc_class_signature = "mixed"
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 autodoc_typehints_format = "short"
+add_module_names = False
+python_use_unqualified_type_names = True
 
 html_theme = "furo"
 html_title = "secagg"
