@@ -32,7 +32,7 @@ from protocol_sim.sweep import Tally, command
 
 if TYPE_CHECKING:
     from protocol_sim.liars import Cell
-    from protocol_sim.measuring import Figures
+    from protocol_sim.model.measuring import Figures
     from protocol_sim.scale import Measured
     from protocol_sim.world import Run
 

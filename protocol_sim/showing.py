@@ -80,7 +80,7 @@ def figures(
     Returns:
         Whether something happened that must never happen.
     """
-    from protocol_sim import measuring
+    from protocol_sim.model import measuring
     from protocol_sim.pictures import document
 
     console = Console()
@@ -249,7 +249,7 @@ def literature(output: Path | None) -> None:
     Args:
         output: directory for the report.
     """
-    from protocol_sim.papers import tables
+    from protocol_sim.model.papers import tables
     from protocol_sim.pictures import document
 
     console = Console()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from protocol_sim.costs import Cost, Report
+from protocol_sim.model.costs import Cost, Report
+from protocol_sim.model.traffic import shape_of
 from protocol_sim.pictures.canvas import Plot
 from protocol_sim.pictures.curves import Curve, costs, rates
-from protocol_sim.traffic import shape_of
 
 _STEPS: Final = 20
 """Dropout rates of a line."""

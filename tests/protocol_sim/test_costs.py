@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from protocol_sim import books, costs, scale, sizes, traffic, units
-from protocol_sim.costs import Cost, Model
-from protocol_sim.counts import gateway_counts, server_counts, survivors
+from protocol_sim import books, scale
 from protocol_sim.crowd import vanishing
+from protocol_sim.model import costs, sizes, traffic, units
+from protocol_sim.model.costs import Cost, Model
+from protocol_sim.model.counts import gateway_counts, server_counts, survivors
+from protocol_sim.model.traffic import Shape, exchanged, limits_of, shape_of, total
 from protocol_sim.schemes import scheme_of
-from protocol_sim.traffic import Shape, exchanged, limits_of, shape_of, total
 from secagg.encoding import encode
 from secagg.protocol.certificate import Consistency
 from secagg.schemes.additive import Ckks, Lattice

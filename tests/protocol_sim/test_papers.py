@@ -8,9 +8,10 @@ from itertools import combinations
 
 import pytest
 
-from protocol_sim import graphs, papers
-from protocol_sim.expansion import WIDE, bonawitz, formula, measured
+from protocol_sim import graphs
 from protocol_sim.graphs import Graph, random_graph
+from protocol_sim.model import papers
+from protocol_sim.model.expansion import WIDE, bonawitz, formula, measured
 from secagg.params import Thresholds
 
 PUBLISHED = [

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from protocol_sim import costs, report
-from protocol_sim.costs import Compared, Cost, Model
+from protocol_sim import report
 from protocol_sim.drawing import draw
 from protocol_sim.dropouts import Rate
 from protocol_sim.liars import Cell
-from protocol_sim.measuring import Figures, figures
+from protocol_sim.model import costs
+from protocol_sim.model.costs import Compared, Cost, Model
+from protocol_sim.model.measuring import Figures, figures
 from protocol_sim.pictures.files import check, save
 from protocol_sim.pictures.markup import markdown, tag
 from protocol_sim.scenario import Scenario

@@ -12,8 +12,8 @@ import pytest
 
 from protocol_sim import scale, shards
 from protocol_sim.crowd import INPUT_BLOCK, TOP, Crowd, Crowded, Part, vanishing
+from protocol_sim.model.traffic import shape_of
 from protocol_sim.schemes import SCHEMES, scheme_of
-from protocol_sim.traffic import shape_of
 from secagg.errors import ConfigurationError
 from secagg.fixed_point.encode import work_dtype
 from secagg.fixed_point.layout import fraction_bits

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from protocol_sim.traffic import Shape
+from protocol_sim.model.traffic import Shape
 from secagg.crypto.shamir import LIMBS
 from secagg.thresholds import PROOF_COLUMNS
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from protocol_sim.expansion import WIDE, Bonawitz, Expansion, bonawitz, formula, measured
 from protocol_sim.graphs import ETA, SIGMA, Graph, random_graph
-from protocol_sim.traffic import limits_of
+from protocol_sim.model.expansion import WIDE, Bonawitz, Expansion, bonawitz, formula, measured
+from protocol_sim.model.traffic import limits_of
 from secagg.params import Thresholds
 from secagg.schemes.additive import Lattice
 from secagg.schemes.masks import Masks

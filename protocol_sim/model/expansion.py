@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from protocol_sim import scale
-from protocol_sim.traffic import exchanged, shape_of, total
+from protocol_sim.model.traffic import exchanged, shape_of, total
 from secagg.schemes.additive import Ckks, Lattice
 from secagg.schemes.base import Scheme
 from secagg.schemes.masks import Masks

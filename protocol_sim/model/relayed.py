@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from protocol_sim.traffic import Shape, announced
+from protocol_sim.model.traffic import Shape, announced
 from secagg.crypto.shamir import SHARE_BYTES
 from secagg.encoding import decode, encode
 from secagg.params import HASH_BYTES

@@ -10,11 +10,11 @@ from typing import Final
 
 import numpy as np
 
-from protocol_sim import relayed
+from protocol_sim.model import relayed
+from protocol_sim.model.relayed import Work
+from protocol_sim.model.traffic import Shape, shape_of
 from protocol_sim.randomness import entropy
-from protocol_sim.relayed import Work
 from protocol_sim.schemes import scheme_of
-from protocol_sim.traffic import Shape, shape_of
 from secagg import wire
 from secagg.crypto.agreement import agree, public_key
 from secagg.crypto.kdf import digest

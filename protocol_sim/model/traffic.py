@@ -13,8 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from protocol_sim.schemes import scheme_of
-from protocol_sim.sizes import (
+from protocol_sim.model.sizes import (
     HASH,
     HEADER,
     KEY,
@@ -27,6 +26,7 @@ from protocol_sim.sizes import (
     mean_number,
     signed,
 )
+from protocol_sim.schemes import scheme_of
 from secagg import wire
 from secagg.crypto.shamir import SHARE_BYTES
 from secagg.encoding import encode

@@ -23,12 +23,6 @@ def items(count: int, each: float) -> float:
     return (1 if count <= FIXED else 3 if count < 2**16 else 5) + count * each
 
 
-def number(value: int) -> int:
-    """Bytes of an unsigned integer."""
-    limits = (2**7, 2**8, 2**16, 2**32)
-    return next((size for size, end in zip((1, 2, 3, 5), limits, strict=True) if value < end), 9)
-
-
 def mean_number(count: int, first: int = 0) -> float:
     """Mean bytes of the integers `first` .. count - 1."""
     ends = [first, *(min(max(end, first), count) for end in (2**7, 2**8, 2**16, 2**32)), count]

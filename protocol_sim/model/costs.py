@@ -15,10 +15,11 @@ from typing import Final
 
 import numpy as np
 
-from protocol_sim import scale, units
-from protocol_sim.counts import Counts, gateway_counts, server_counts
+from protocol_sim import scale
+from protocol_sim.model import units
+from protocol_sim.model.counts import Counts, gateway_counts, server_counts
+from protocol_sim.model.traffic import Shape, exchanged, shape_of, total
 from protocol_sim.scale import Measured
-from protocol_sim.traffic import Shape, exchanged, shape_of, total
 
 CALIBRATED: Final = (12, 32, 66, 90)
 """Gateways of the rounds that units are fitted to: on both sides of 64, where the graph changes."""

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from protocol_sim import costs, scale
+from protocol_sim import scale
 from protocol_sim import shards as sharding
+from protocol_sim.model import costs
 from protocol_sim.scale import Measured
 from secagg.errors import ConfigurationError
 from secagg.thresholds import MAX_GATEWAYS
