@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import ast
 import re
+import shlex
 import subprocess
 import sys
 import tomllib
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.main import get_command
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ("secagg", "fedavg", "protocol_sim", "benchmarks", "examples", "tests", "docs")
@@ -98,6 +101,24 @@ def test_the_loop_of_the_readme_runs_as_it_is_written():
     exec(re.search(r"```python\n(.+?)```", text, re.DOTALL)[1], names | {"rounds": 2})
 
     assert model.state["w"] == pytest.approx(np.full(3, 0.3), abs=1e-3)
+
+
+APPS = {
+    "secagg": "secagg.cli",
+    "fedavg": "fedavg.commands",
+    "protocol_sim": "protocol_sim.commands",
+}
+LINE = re.compile(rf"^(?:\$ )?((?:{'|'.join(APPS)}) [a-z].*)$", re.MULTILINE)
+
+
+def test_commands_are_spelt_as_the_programs_take_them():
+    pages = [ROOT / "README.md", ROOT / "docs" / "audit.md"]
+    lines = [line for page in pages for line in LINE.findall(page.read_text(encoding="utf-8"))]
+
+    assert len(lines) >= 10
+    for line in lines:
+        program, name, *words = shlex.split(line)
+        get_command(import_module(APPS[program]).app).commands[name].make_context(name, words)
 
 
 def test_the_table_of_extras_is_that_of_the_package():
