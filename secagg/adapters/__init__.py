@@ -1,1 +1,1 @@
-"""The only files of the library that know a framework."""
+"""Adapters teach the library the arrays of a framework; no other file knows one."""

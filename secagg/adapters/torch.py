@@ -1,4 +1,4 @@
-"""torch tensors as leaves: any device, Parameters, bfloat16, strided and 0-dim tensors."""
+"""Reads and rebuilds torch tensors: any device, Parameters, bfloat16, strided and 0-dim tensors."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The hazmat floor: each file one primitive, verification raises, randomness is an argument."""
+"""Primitives, one in each file: verification raises, randomness is an argument."""

@@ -1,4 +1,4 @@
-"""X25519 between canonical, distinct keys that are not of low order."""
+"""Agrees on secrets by X25519, with canonical, distinct keys that are not of low order."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one hash and the one key derivation, both bound to version and label."""
+"""Hashes and derives keys; both are bound to version and label."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One version and one enum of labels for every hash, key derivation, cipher and signature.
+"""Names every use of a hash, key derivation, cipher or signature by one label.
 
 Two uses with different labels can never produce the same input (docs/protocol.md#labels).
 """

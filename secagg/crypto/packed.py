@@ -1,4 +1,4 @@
-"""Packed secret sharing of small integers over GF(65521), with a proof that a dealing is one.
+"""Shares small integers, several to a share, over GF(65521), and proves that a dealing is one.
 
 A secret of N integers, padded with zeros, is written into ell rows of columns = ceil(N / ell)
 values each. Each column is a polynomial of degree below R over GF(p), p = 65521, that takes the

@@ -1,4 +1,4 @@
-"""The mask generator, written to be read: `prg_fast` must give the same words.
+"""Generates masks, one block at a time, written to be read: `prg_fast` gives the same words.
 
 M_k[g] = AES_k(g) xor (g + 1) for the 128-bit big-endian block index g = 0, 1, ... over a whole
 vector. That is AES-128 in counter mode encrypting a public buffer (the next counters), hence a

@@ -1,4 +1,4 @@
-"""The fast twin of `prg`: the same words at memory speed, by one of two modes of AES.
+"""Generates the words of `prg` at memory speed, by one of two modes of AES.
 
 With C = the blocks g, g+1, ... (public counters) both modes give AES_k(g) xor (g + 1):
 counter mode encrypts g+1, g+2, ... from nonce g; cipher feedback *decryption* of C computes

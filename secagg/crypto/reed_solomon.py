@@ -1,4 +1,4 @@
-"""Interpolation and Reed-Solomon decoding over GF(65521), many columns at a time.
+"""Interpolates and decodes Reed-Solomon codes over GF(65521), many columns at a time.
 
 Rows of a code word are values of polynomials of degree below R at distinct points; wrong rows are
 wrong in any of their columns. Up to (r - R) / 2 of r rows are found and left out.

@@ -1,4 +1,4 @@
-"""Authenticated encryption of small messages, and authentication of large frames."""
+"""Encrypts small messages and authenticates large frames."""
 
 from __future__ import annotations
 

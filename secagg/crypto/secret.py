@@ -1,4 +1,4 @@
-"""A byte string that does not show up in logs, pickles or timings."""
+"""Holds secret bytes so that they do not show up in logs, pickles or timings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shamir's secret sharing of 32-byte secrets, many at once, by exact float64 matrix products.
+"""Shares 32-byte secrets after Shamir, many at once, by exact float64 matrix products.
 
 A secret is 13 limbs of 20 bits (little-endian; the last has 16), each the constant term of its own
 random polynomial of degree threshold - 1 over GF(p), p = 2^21 - 9. Position i holds the values at

@@ -1,4 +1,4 @@
-"""Ed25519 over labelled messages."""
+"""Signs and verifies labelled messages with Ed25519."""
 
 from __future__ import annotations
 

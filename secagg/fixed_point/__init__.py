@@ -1,4 +1,4 @@
-"""Fixed point: real coordinates to signed lanes of 64-bit words, and sums of such words back.
+"""Turns real coordinates into signed lanes of 64-bit words, and sums of such words back.
 
 `layout` picks the lanes and states the error, `encode` and `decode` are the fast paths,
 `reference` is the same arithmetic in Python integers.

@@ -1,4 +1,4 @@
-"""Sums of words back to numbers, and the checks that a sum must pass first."""
+"""Decodes sums of words to numbers, after the checks that a sum must pass first."""
 
 from __future__ import annotations
 

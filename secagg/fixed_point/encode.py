@@ -1,4 +1,4 @@
-"""Coordinates to words: scale, round at random without bias, pack the lanes."""
+"""Encodes coordinates as words: scales, rounds at random without bias, packs the lanes."""
 
 from __future__ import annotations
 

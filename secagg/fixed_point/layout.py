@@ -1,4 +1,4 @@
-"""Which lanes a vector gets, what one unit of a lane means, and how wrong a mean can be."""
+"""Decides which lanes a vector gets and what a unit means, and states how wrong a mean can be."""
 
 from __future__ import annotations
 

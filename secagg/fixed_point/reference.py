@@ -1,4 +1,4 @@
-"""The whole codec in Python integers and fractions: slow, obvious, what the fast paths must equal.
+"""Encodes and decodes in Python integers and fractions: slow, obvious; the fast paths must agree.
 
 Only the cut of weight * x * scale to `fraction_bits` is allowed to differ, by what the floating
 point of the work buffers rounds.

@@ -1,4 +1,4 @@
-"""Trees of arrays (a state_dict, nested lists, ...) seen as flat vectors, and built back.
+"""Reads trees of arrays (a state_dict, nested lists, ...) as flat vectors, and builds them back.
 
 Knows no framework: leaves other than numpy's are handled by plug-ins, loaded when one is met.
 """

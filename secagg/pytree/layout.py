@@ -1,4 +1,4 @@
-"""Where the leaves of a tree lie in the vectors of an upload."""
+"""Decides where the leaves of a tree lie in the vectors of an upload."""
 
 from __future__ import annotations
 

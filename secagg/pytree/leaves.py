@@ -1,4 +1,4 @@
-"""What a leaf of a tree is: numpy arrays here, other frameworks by plug-ins found on demand."""
+"""Defines what a leaf of a tree is: numpy arrays here, other frameworks by plug-ins."""
 
 from __future__ import annotations
 

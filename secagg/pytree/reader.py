@@ -1,4 +1,4 @@
-"""Coordinates of (tree - base) by range, without ever building a vector of the model's size."""
+"""Reads coordinates of (tree - base) by range, without building a vector of the model's size."""
 
 from __future__ import annotations
 

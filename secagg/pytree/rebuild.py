@@ -1,4 +1,4 @@
-"""Means back to a tree like the template: nesting, dtypes, devices and ties."""
+"""Builds means into a tree like the template: nesting, dtypes, devices and ties."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nested containers: to an ordered table of keys and leaves, and back to the same nesting."""
+"""Flattens nested containers to an ordered table of keys and leaves, and nests them again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The customary CKKS, one secret key at every gateway: a yardstick, not a scheme to use.
+"""The customary CKKS, one secret key at every gateway: for comparison, not for use.
 
 It does not run in sessions (docs/adr/0013-shared-key-outside-sessions.md).
 """

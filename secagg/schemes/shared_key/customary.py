@@ -1,4 +1,4 @@
-"""TenSEAL as its documentation shows it: 8192, [60, 40, 40, 60], scale 2^40.
+"""Encrypts with TenSEAL as its documentation shows: 8192, [60, 40, 40, 60], scale 2^40.
 
 Source: the README of TenSEAL, example of CKKS vectors.
 """

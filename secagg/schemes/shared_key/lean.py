@@ -1,4 +1,4 @@
-"""As lean as one shared key gets with SEAL: one prime, seeded uploads, two values a slot."""
+"""Encrypts as leanly as one shared key allows: one prime, seeded uploads, two values a slot."""
 
 from __future__ import annotations
 

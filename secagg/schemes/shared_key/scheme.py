@@ -1,4 +1,4 @@
-"""Encrypted averaging as it is customary: flat vectors cut into CKKS ciphertexts of one key."""
+"""Averages flat vectors, cut into CKKS ciphertexts of one key, as is customary."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Uploads as ring elements modulo a prime: c = a s + rint(Delta embed(x) + e)."""
+"""Encrypts uploads as ring elements modulo a prime: c = a s + rint(Delta embed(x) + e)."""
 
 from __future__ import annotations
 

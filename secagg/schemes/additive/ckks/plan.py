@@ -1,4 +1,4 @@
-"""What fits into the ring: degree, prime, scale and limit, and how exact an opened sum is."""
+"""Plans the ring of ckks: degree, prime, scale and limit, and how exact an opened sum is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Products with the public ring elements modulo p, point by point, and SEAL's way back.
+"""Multiplies by the public ring elements modulo p, point by point, and transforms by SEAL.
 
 Public elements are born transformed: a uniform ring element has a uniform transform. Block b takes
 the words b 2N, b 2N + 1, ... of the keystream, each cut to the bits of p. A word of p or more, and

@@ -1,4 +1,4 @@
-"""The CKKS encoding in Python numbers, written to be read: the fast code must agree with it.
+"""Encrypts and opens ckks in Python numbers, written to be read: the fast code must agree.
 
 c = a s + round(m + e) in Z_p[X] / (X^N + 1), block by block; coefficient k belongs to X^k. An
 update lies in m as the polynomial whose value at zeta^(4k+1), zeta = exp(i pi / N), has lanes 2k

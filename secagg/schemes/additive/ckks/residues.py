@@ -1,4 +1,4 @@
-"""Numbers modulo a prime: canonical in memory and on the wire, uint64 in sums.
+"""Stores numbers modulo a prime: canonical in memory and on the wire, uint64 in sums.
 
 A row of k numbers of 40 bits is k little-endian numbers of 32 bits, then k bytes with the upper
 bits. Rows have a multiple of 8 numbers, so that they end with a word of 64 bits. Numbers of 60 bits

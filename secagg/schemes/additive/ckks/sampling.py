@@ -1,4 +1,4 @@
-"""Noise of ckks: Gaussian, from a keystream, by Box and Muller in float32.
+"""Draws the noise of ckks: Gaussian, from a keystream, by Box and Muller in float32.
 
 The radius comes from a number of 32 bits and ends at 6.7 sigma: a tail of 2^-35 is cut off. It is
 added to a message before that is rounded, so that no number of it is ever seen unrounded.

@@ -1,4 +1,4 @@
-"""Coordinates of an update in complex slots: the canonical embedding of CKKS.
+"""Puts coordinates of an update into complex slots: the canonical embedding of CKKS.
 
 Slot k of a block is the value of its polynomial at zeta^(4k+1), zeta = exp(i pi / N); lanes 2k and
 2k + 1 of the block are its real and imaginary part. Let M = N/2. As zeta^M = i, a real polynomial c

@@ -1,4 +1,4 @@
-"""Uploads as ring elements modulo a power of two: c = a s + e + Delta x."""
+"""Encrypts uploads as ring elements modulo a power of two: c = a s + e + Delta x."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Coordinates of an update as coefficients of ring elements, and opened sums as words again."""
+"""Puts coordinates of an update into coefficients, and reads opened sums as words again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Products with the public ring element: a s in Z_Q[X] / (X^N + 1), by float64 FFT of length N/2.
+"""Multiplies by the public element: a s in Z_Q[X] / (X^N + 1), by float64 FFT of length N/2.
 
 Let M = N/2 and w = exp(i pi / N), so that w^M = i. A real polynomial x modulo X^N + 1 is the
 complex polynomial with coefficients z_j = x_j + i x_(j+M) modulo X^M - i, and with X = w Y one with

@@ -1,4 +1,4 @@
-"""The lattice encoding in Python integers, written to be read: the fast code must agree with it.
+"""Encrypts and opens lattice in Python integers, written to be read: the fast code must agree.
 
 c = a s + e + m in Z_Q[X] / (X^N + 1), block by block. Coefficient k of a block, in memory and on
 the wire, belongs to the power X^(k/2) for even k and X^((k-1)/2 + N/2) for odd k.

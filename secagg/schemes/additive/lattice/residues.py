@@ -1,4 +1,4 @@
-"""Coefficients modulo Q on the wire, and sums of them in place.
+"""Stores coefficients modulo Q as on the wire, and sums them in place.
 
 A row of k coefficients is k little-endian numbers of 32 bits; with Q = 2^40, k bytes with the upper
 bits follow. Rows have a multiple of 8 coefficients, so that they end with a word of 64 bits.

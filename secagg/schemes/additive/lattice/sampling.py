@@ -1,4 +1,4 @@
-"""Noise of the lattice: the law of the keys, from a keystream."""
+"""Draws the noise of lattice: the law of the keys, from a keystream."""
 
 from __future__ import annotations
 
