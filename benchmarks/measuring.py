@@ -156,7 +156,7 @@ def _first_round(world: World) -> _First:
         layout=play.server.params.carried.text,
         uploads=uploads,
         mean=mean,
-        error_bound=play.server.result.error_bound,
+        error_bound=play.server.result.error.bound,
         bytes_up=max(play.bytes_up.values()),
         bytes_down=max(play.bytes_down.values()),
     )

@@ -80,7 +80,7 @@ def _wrong(play: Play) -> str:
     if len(included) < least:
         return f"a sum over {len(included)}, at least {least} are promised"
     machine = play.server._server  # noqa: SLF001 - the oracle looks at words, not at floats
-    noise = 0.0 if machine.opened is None else machine.opened.noise.bound
+    noise = play.settings.carried.noise.bound
     expected = play.parties.expected(machine.round, included)
     for spec, right, found in zip(machine.round.vectors, expected, play.opened, strict=True):
         allowed = noise if spec.kind == "update" else 0

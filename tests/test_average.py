@@ -342,8 +342,7 @@ def test_the_plan_is_what_happens() -> None:
     plan = average.plan(tree(0), 5, metrics=("loss",))
     result = average.run(trees(), metrics={name: {"loss": 1.0} for name in IDS})
 
-    assert plan.thresholds == result.report.thresholds
-    assert plan.guarantees == result.report.guarantees
+    assert plan == result.report.plan
     assert plan.vectors == result.report.audit.round.params.vectors
     # all weights are the average weight the plan assumes
     assert 1.0 == plan.average_weight

@@ -67,9 +67,9 @@ def test_the_numbers_of_a_weighted_mean() -> None:
     assert_mean(result, updates(), weights)
     assert {"loss": 2.5, "correct": 10.0} == result.metrics
     assert ("lattice", "", True) == (
-        result.report.scheme,
-        result.report.reason,
-        result.report.exact,
+        result.report.plan.scheme,
+        result.report.plan.reason,
+        result.report.plan.exact,
     )
 
 
@@ -90,7 +90,7 @@ def test_where_the_plan_says_exact_no_noise_is_left(gateways: int) -> None:
     trees = updates(range(gateways), size=800)
     means = [lattice().run(trees, rounding_seed=b"same") for _ in range(2)]
 
-    assert all(mean.report.exact for mean in means)
+    assert all(mean.report.plan.exact for mean in means)
     assert means[0].mean["w"].tobytes() == means[1].mean["w"].tobytes()
     assert_mean(means[0], trees)
 
@@ -103,10 +103,21 @@ def test_where_it_does_not_noise_is_within_the_bound() -> None:
 
     assert not plan.exact
     assert "2^40" in plan.layout or "off by" in plan.layout
-    assert not any(mean.report.exact for mean in means)
+    assert not any(mean.report.plan.exact for mean in means)
     assert means[0].mean["w"].tobytes() != means[1].mean["w"].tobytes()
     for mean in means:
         assert_mean(mean, trees)
+
+
+def test_exactness_is_stated_once_and_follows_from_the_noise() -> None:
+    tree, counts = {"w": np.zeros(4)}, {"seen": np.zeros(4, int)}
+    fine, coarse = lattice(precision=2.0**-8), lattice(precision=2.0**-30, max_weight=1)
+    plans = [fine.plan(tree, 10), coarse.plan(tree, 10), coarse.plan(counts, 10)]
+
+    assert [True, False, True] == [plan.exact for plan in plans]  # integers have no noise
+    assert [plan.exact for plan in plans] == [plan.noise.bound == 0 for plan in plans]
+    assert not any(hasattr(plan.guarantees, "exact") for plan in plans)
+    assert coarse.run(dict.fromkeys(range(10), counts)).report.plan == plans[2]
 
 
 def test_the_plan_is_what_happens() -> None:
@@ -115,11 +126,7 @@ def test_the_plan_is_what_happens() -> None:
     report = average.run(updates(), metrics={name: {"loss": 1.0} for name in IDS}).report
 
     assert ("lattice", "") == (plan.scheme, plan.reason)
-    assert (plan.thresholds, plan.layout, plan.exact) == (
-        report.thresholds,
-        report.layout,
-        report.exact,
-    )
+    assert plan == report.plan
     assert plan.vectors == report.audit.round.params.vectors
     assert plan.rms_error == pytest.approx(report.rms_error)
     assert plan.error_bound == pytest.approx(report.error_bound)
@@ -239,9 +246,9 @@ def test_auto_chooses_and_says_why(gateways: int, scheme: str) -> None:
     average = SecureAverage(clip=1.0, scheme="auto")
     plan, report = average.plan(trees[0], gateways), average.run(trees).report
 
-    assert scheme == plan.scheme == report.scheme
-    assert choose(gateways, 18).reason == plan.reason == report.reason
-    assert "keystreams" in report.reason
+    assert scheme == plan.scheme == report.plan.scheme
+    assert choose(gateways, 18).reason == plan.reason == report.plan.reason
+    assert "keystreams" in report.plan.reason
 
 
 def test_auto_chooses_anew_in_each_round() -> None:
@@ -252,7 +259,7 @@ def test_auto_chooses_anew_in_each_round() -> None:
         trees = updates(range(gateways), size=5)
         result = average.run(trees)
         assert_mean(result, trees)
-        schemes.append((result.report.scheme, phases(result)[0]))
+        schemes.append((result.report.plan.scheme, phases(result)[0]))
 
     assert [
         ("lattice", "set_up"),

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import hypot
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg.fixed_point import error_bound, rms_error
-from secagg.fixed_point.layout import FLOAT32_LANES
+from secagg.fixed_point import Noise, mean_error
+from secagg.fixed_point.layout import USUAL_WEIGHT
 from secagg.params import GatewayId, Ring, Thresholds, VectorSpec
 from secagg.protocol.audit import AuditRecord
 from secagg.protocol.identity import Roster
@@ -34,7 +33,7 @@ class Plan:
         phases: of its rounds, in order; a round skips those it has no need of.
         vectors: layout of an upload.
         layout: how updates are carried, in a sentence.
-        exact: whether the opened sum is the exact fixed-point sum.
+        noise: by which an opened update may differ from its exact fixed-point sum, in lane units.
         upload_bytes: frames of one gateway's vectors; small messages add a few KiB.
         error_bound: largest absolute error of the mean if all have the average weight below.
         rms_error: its root mean square, likewise.
@@ -49,12 +48,17 @@ class Plan:
     phases: tuple[str, ...]
     vectors: tuple[VectorSpec, ...]
     layout: str
-    exact: bool
+    noise: Noise
     upload_bytes: int
     error_bound: float
     rms_error: float
     average_weight: float
     key_bytes: int
+
+    @property
+    def exact(self) -> bool:
+        """Whether the opened sum is the exact fixed-point sum."""
+        return self.noise.exact
 
     @classmethod
     def of(cls, settings: SessionSettings, reason: str) -> Self:
@@ -64,21 +68,10 @@ class Plan:
             settings: of the round; its model does not matter.
             reason: why the scheme was chosen.
         """
-        scheme, thresholds, cap = settings.scheme, settings.thresholds, settings.max_weight
-        carried = settings.carried
-        n, average = thresholds.gateways, cap / 16
-        weight = n * average
+        scheme, thresholds, carried = settings.scheme, settings.thresholds, settings.carried
+        n, average = thresholds.gateways, settings.max_weight * USUAL_WEIGHT
         params = settings.round_params(None)
-        reals = [vector for _, vector in params.of_kind("update")]
-        bounds = [
-            error_bound(v, n, weight, cap, float64=v.lanes < FLOAT32_LANES)
-            + carried.noise.bound / (v.scale * weight)
-            for v in reals
-        ]
-        errors = [
-            hypot(rms_error(v, n, weight), carried.noise.rms / (v.scale * weight)) for v in reals
-        ]
-        spans = scheme.spans(params, n)
+        error = mean_error(params, n, n * average, carried.noise)
         return cls(
             thresholds=thresholds,
             guarantees=scheme.guarantees(thresholds),
@@ -87,10 +80,10 @@ class Plan:
             phases=tuple(step.name for step in scheme.steps),
             vectors=settings.vectors,
             layout=carried.text,
-            exact=carried.exact,
-            upload_bytes=sum(frame_bytes(span.words) for span in spans),
-            error_bound=max(bounds, default=0.0),
-            rms_error=max(errors, default=0.0),
+            noise=carried.noise,
+            upload_bytes=sum(frame_bytes(span.words) for span in scheme.spans(params, n)),
+            error_bound=error.bound,
+            rms_error=error.rms,
             average_weight=average,
             key_bytes=_key_bytes(thresholds, carried.ring),
         )
@@ -128,12 +121,7 @@ class Report:
     """What a round cost and how exact it is.
 
     Attributes:
-        scheme: its name.
-        reason: why "auto" chose it; "" where it was given.
-        thresholds: n, C, D and what follows.
-        guarantees: sentences to quote.
-        layout: how updates were carried, in a sentence.
-        exact: whether the opened sum is the exact fixed-point sum.
+        plan: what was known before: scheme, thresholds, guarantees, layout.
         error_bound: largest absolute error of a coordinate of the mean, from the real total weight:
             rounding, and noise where the sum is not exact; the dtype of a leaf may round once more.
         rms_error: root mean square of that error.
@@ -145,12 +133,7 @@ class Report:
         roster: that roster.
     """
 
-    scheme: str
-    reason: str
-    thresholds: Thresholds
-    guarantees: Guarantees
-    layout: str
-    exact: bool
+    plan: Plan
     error_bound: float
     rms_error: float
     clipped: int

@@ -44,7 +44,7 @@ class SecureAverage:
             fnmatch pattern of keys, first match wins.
         max_weight: largest weight, in the unit of your weights (samples, say).
         scheme: how the sum is hidden; "auto" chooses in each round, by the rule of
-            `secagg.schemes.auto`, and says why in `Report.reason`. Masks if not given.
+            `secagg.schemes.auto`, and says why in `Plan.reason`. Masks if not given.
         max_colluding: C, members of the roster that may side with the orchestrator.
         max_dropouts: D, gateways that may vanish.
         precision: rms error of the mean, by rounding and noise, relative to clip at an average
@@ -269,7 +269,6 @@ class SecureAverage:
         roster: Roster,
     ) -> Result:
         aggregate = server.result
-        thresholds, scheme = server.params.thresholds, choice.scheme
         start = self._clock()
         mean = aggregate.mean(template, base)
         decoding = PhaseCost(
@@ -287,14 +286,9 @@ class SecureAverage:
             vanished=world.vanished,
             metrics=aggregate.metrics,
             report=Report(
-                scheme=scheme.name,
-                reason=choice.reason,
-                thresholds=thresholds,
-                guarantees=scheme.guarantees(thresholds),
-                layout=server.params.carried.text,
-                exact=aggregate.exact,
-                error_bound=aggregate.error_bound,
-                rms_error=aggregate.rms_error,
+                plan=Plan.of(server.params, choice.reason),
+                error_bound=aggregate.error.bound,
+                rms_error=aggregate.error.rms,
                 clipped=aggregate.clipped,
                 bytes_up=max(world.bytes_up.values()),
                 bytes_down=max(world.bytes_down.values()),

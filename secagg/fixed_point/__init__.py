@@ -9,19 +9,24 @@ from __future__ import annotations
 from secagg.fixed_point.decode import Decoder, check_sum, decode_integers, mean_integers
 from secagg.fixed_point.encode import Encoder, Read, check_range, encode_integers
 from secagg.fixed_point.layout import (
+    NO_NOISE,
+    Noise,
     choose_lanes,
     clip_of,
-    error_bound,
+    error_of,
     exact_spec,
     lane_limit,
-    rms_error,
+    mean_error,
+    relative_rms,
     update_spec,
     weight_units,
 )
 
 __all__ = [
+    "NO_NOISE",
     "Decoder",
     "Encoder",
+    "Noise",
     "Read",
     "check_range",
     "check_sum",
@@ -29,11 +34,12 @@ __all__ = [
     "clip_of",
     "decode_integers",
     "encode_integers",
-    "error_bound",
+    "error_of",
     "exact_spec",
     "lane_limit",
+    "mean_error",
     "mean_integers",
-    "rms_error",
+    "relative_rms",
     "update_spec",
     "weight_units",
 ]

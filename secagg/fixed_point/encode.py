@@ -98,7 +98,7 @@ class Encoder:
 
     Lane j of word w holds coordinate j * spec.words + w; coordinates past the end are zero. A lane
     is weight * x * spec.scale rounded to one of its two neighbours at random, unbiased: its mean is
-    off by at most 2^-fraction_bits of a unit plus the rounding of the work buffers (`error_bound`).
+    off by at most 2^-fraction_bits of a unit plus the rounding of the work buffers (`error_of`).
     abs(lane) <= spec.limit always: coordinates beyond clip are clamped, so that no input, whatever
     `check_range` was shown, reaches the neighbouring lane.
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
 from secagg.errors import ConfigurationError, EncodingError
-from secagg.params import MAX_LANES, WEIGHT_FRACTION_BITS, VectorSpec
+from secagg.params import MAX_LANES, WEIGHT_FRACTION_BITS, RoundParams, VectorSpec
 
 WEIGHT_UNIT: Final = 2.0**-WEIGHT_FRACTION_BITS
 
@@ -25,6 +26,32 @@ FLOAT32_LANES: Final = 3
 RANDOM_BITS: Final = 16
 # A clip rounded to float32 may exceed the clip itself by 2^-24 of it, and must not be refused.
 CLIP_SLACK: Final = 2.0**-22
+USUAL_WEIGHT: Final = 1 / 16
+"""The average weight that precision is stated for, relative to the largest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Noise:
+    """What is added to each coordinate; the sum of two is that of independent noises.
+
+    Attributes:
+        bound: largest absolute value.
+        rms: root mean square.
+    """
+
+    bound: float = 0.0
+    rms: float = 0.0
+
+    @property
+    def exact(self) -> bool:
+        """Nothing is added."""
+        return self.bound == 0
+
+    def __add__(self, other: Noise) -> Noise:
+        return Noise(self.bound + other.bound, math.hypot(self.rms, other.rms))
+
+
+NO_NOISE: Final = Noise()
 
 
 def lane_limit(lanes: int, gateways: int) -> int:
@@ -50,13 +77,36 @@ def update_limit(lanes: int, gateways: int) -> int:
     return min(lane_limit(lanes, gateways), MAX_UPDATE_LIMIT)
 
 
+def rounding(included: int, bits: int = RANDOM_BITS) -> Noise:
+    """Noise of the stochastic rounding in a sum, in lane units.
+
+    Per gateway at most one unit, and 2^-bits for the cut below it. The variance f(1-f) of rounding
+    a fraction f is 1/6 on average over coordinates that lie anywhere between two units alike.
+
+    Args:
+        included: gateways in the sum.
+        bits: `fraction_bits`.
+    """
+    return Noise(included * (1 + 2.0**-bits), math.sqrt(included / 6))
+
+
+def relative_rms(limit: int, gateways: int, added: Noise = NO_NOISE) -> float:
+    """Rms error of the mean relative to clip at the average weight that precision assumes.
+
+    Args:
+        limit: largest lane value of one gateway.
+        gateways: n.
+        added: by the scheme to a sum, in lane units.
+    """
+    if limit == 0:
+        return math.inf
+    return (rounding(gateways) + added).rms / (USUAL_WEIGHT * limit * gateways)
+
+
 def choose_lanes(
     gateways: int, max_weight: float, precision: float, allowed: Sequence[int] = (3, 2, 1)
 ) -> int:
-    """The most lanes that reach `precision`.
-
-    `precision` is the rms rounding error of the mean relative to clip, when the average weight is
-    `max_weight` / 16.
+    """The most lanes whose `relative_rms` reaches `precision`.
 
     Raises:
         ConfigurationError: no allowed number of lanes is precise enough; names the nearest.
@@ -68,7 +118,7 @@ def choose_lanes(
     for lanes in sorted(allowed, reverse=True):
         if gateways > 2 ** (64 // lanes - 1) - 1:
             continue
-        reached = 16 / update_limit(lanes, gateways) * math.sqrt(1 / (6 * gateways))
+        reached = relative_rms(update_limit(lanes, gateways), gateways)
         if reached <= precision:
             return lanes
         best = min(best, reached)
@@ -143,45 +193,67 @@ def fraction_bits(spec: VectorSpec) -> int:
     return min(RANDOM_BITS, width - spec.limit.bit_length())
 
 
-def error_bound(
+def error_of(
     spec: VectorSpec,
     included: int,
     total_weight: float,
     max_weight: float,
+    added: Noise = NO_NOISE,
     *,
     float64: bool = False,
-) -> float:
-    """Worst absolute error of a decoded coordinate of the mean, in units of the update.
+) -> Noise:
+    """Error of a decoded coordinate of the mean, in units of the update.
 
-    It holds for any inputs within clip and any random bits, and compares with the real number
-    sum(weight * x) / total_weight, x the exact difference of tree and base. What rounding to the
-    dtype of a leaf adds afterwards is not included.
+    The bound holds for any inputs within clip and any random bits, and compares with the real
+    number sum(weight * x) / total_weight, x the exact difference of tree and base. What rounding to
+    the dtype of a leaf adds afterwards is not included.
 
-    Per gateway, in lane units: one for the stochastic rounding, 2^-fraction_bits for the cut below
-    it. Relative to clip: for float32 buffers eight roundings of 2^-24 (one each for difference,
-    scale and product, two for the clamp at clip, the rest to spare), for float64 buffers eight of
-    2^-53. Decoding rounds at most thrice (the sum, its factor, their product), by 2^-24 or 2^-53.
+    Beside `rounding`, relative to clip: for float32 buffers eight roundings of 2^-24 (one each for
+    difference, scale and product, two for the clamp at clip, the rest to spare), for float64
+    buffers eight of 2^-53. Decoding rounds at most thrice (the sum, its factor, their product), by
+    2^-24 or 2^-53. The rms leaves these out.
 
     Args:
         spec: layout of the vector.
         included: gateways in the sum.
         total_weight: sum of their weights.
         max_weight: as given to `update_spec`.
+        added: by the scheme to the sum, in lane units.
         float64: the decoder writes float64; by default float32.
     """
     encode = 2.0**-21 if spec.lanes >= FLOAT32_LANES else 2.0**-50
     decode = 2.0**-51 if float64 else 2.0**-22
-    rounding = included * (1 + 2.0 ** -fraction_bits(spec)) / (spec.scale * total_weight)
-    return rounding + (encode + decode) * clip_of(spec, max_weight)
+    floats = (encode + decode) * clip_of(spec, max_weight)
+    noise, units = rounding(included, fraction_bits(spec)) + added, spec.scale * total_weight
+    return Noise(noise.bound / units + floats, noise.rms / units)
 
 
-def rms_error(spec: VectorSpec, included: int, total_weight: float) -> float:
-    """Root mean square of the stochastic rounding's error of the mean, in units of the update.
+def mean_error(
+    params: RoundParams, included: int, total_weight: float, added: Noise = NO_NOISE
+) -> Noise:
+    """Largest error of a real coordinate of the mean; none where no vector is an update.
 
-    For coordinates that lie anywhere between two lane units alike: the variance f(1-f) of rounding
-    a fraction f is 1/6 on average.
+    Args:
+        params: P.
+        included: gateways in the sum.
+        total_weight: sum of their weights.
+        added: by the scheme to the sum, in lane units.
     """
-    return math.sqrt(included / 6) / (spec.scale * total_weight)
+    errors = [
+        error_of(
+            spec,
+            included,
+            total_weight,
+            params.max_weight,
+            added,
+            float64=spec.lanes < FLOAT32_LANES,  # these carry more than the 24 bits of a float32
+        )
+        for _, spec in params.of_kind("update")
+    ]
+    return Noise(
+        max((error.bound for error in errors), default=0.0),
+        max((error.rms for error in errors), default=0.0),
+    )
 
 
 def weight_units(weight: float, max_weight: float) -> int:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Final, Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secagg.crypto.signing import verify as verify_signature
 from secagg.errors import SecAggError
+from secagg.fixed_point import NO_NOISE, Noise
 from secagg.params import (
     Entropy,
     GatewayId,
@@ -86,22 +87,6 @@ class ServerContext:
 
 
 @dataclass(frozen=True, slots=True)
-class Noise:
-    """What a scheme adds to each coordinate of an opened update, in lane units.
-
-    Attributes:
-        bound: largest absolute value.
-        rms: root mean square.
-    """
-
-    bound: float = 0.0
-    rms: float = 0.0
-
-
-NO_NOISE: Final = Noise()
-
-
-@dataclass(frozen=True, slots=True)
 class UpdatePlan:
     """How a scheme carries updates, for given gateways, weights and precision.
 
@@ -110,7 +95,8 @@ class UpdatePlan:
         limit: largest lane value of one gateway.
         text: the same in a sentence, with what is exact.
         ring: in additive schemes.
-        noise: of a sum over all gateways.
+        noise: by which an opened update may differ from the exact fixed-point sum over all
+            gateways, in lane units.
     """
 
     lanes: int
@@ -118,11 +104,6 @@ class UpdatePlan:
     text: str
     ring: Ring | None = None
     noise: Noise = NO_NOISE
-
-    @property
-    def exact(self) -> bool:
-        """Whether the opened sum is the exact fixed-point sum."""
-        return self.noise.bound == 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +114,11 @@ class Opened:
         included: positions in the sum, U3.
         vectors: uint64 words of each vector of P, lanes still packed.
         total_units: sum of the weights in units of 2^-16.
-        noise: by which opened updates may differ from their exact fixed-point sum.
     """
 
     included: frozenset[int]
     vectors: Sequence[Words] = field(repr=False)
     total_units: int
-    noise: Noise = NO_NOISE
 
 
 class SchemeClient(Protocol):
@@ -214,13 +193,11 @@ class Guarantees:
 
     Attributes:
         hides: what the orchestrator does not learn, and against whom.
-        exact: whether the opened sum is the exact fixed-point sum.
         survives: dropouts.
         not_promised: what to use something else for.
     """
 
     hides: str
-    exact: bool
     survives: str
     not_promised: str
 

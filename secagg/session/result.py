@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from math import hypot
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg.fixed_point import (
-    Decoder,
-    clip_of,
-    decode_integers,
-    error_bound,
-    mean_integers,
-    rms_error,
-)
-from secagg.params import WEIGHT_FRACTION_BITS, GatewayId, RoundParams, VectorSpec
+from secagg.fixed_point import Decoder, Noise, decode_integers, mean_error, mean_integers
+from secagg.fixed_point.layout import FLOAT32_LANES
+from secagg.params import WEIGHT_FRACTION_BITS, GatewayId, RoundParams
 from secagg.pytree import rebuild
 from secagg.schemes.base import Opened
 from secagg.workers import Workers
@@ -30,14 +23,21 @@ class Aggregate:
         params: P.
         ids: gateway ids by position.
         opened: the sum over the included set.
+        noise: by which its updates may differ from their exact fixed-point sum.
         workers: threads for decoding.
     """
 
     def __init__(
-        self, params: RoundParams, ids: Sequence[GatewayId], opened: Opened, workers: Workers
+        self,
+        params: RoundParams,
+        ids: Sequence[GatewayId],
+        opened: Opened,
+        noise: Noise,
+        workers: Workers,
     ) -> None:
         self._params = params
         self._opened = opened
+        self._noise = noise
         self._workers = workers
         self.included: tuple[GatewayId, ...] = tuple(ids[i] for i in sorted(opened.included))
         self.total_weight = opened.total_units / 2**WEIGHT_FRACTION_BITS
@@ -77,7 +77,7 @@ class Aggregate:
     def _decode(self, index: int, divisor: float, dtype: type[Any]) -> NDArray[Any]:
         vector = self._params.vectors[index]
         # one or two lanes carry more than the 24 bits of a float32
-        wide = dtype if vector.lanes >= 3 else np.float64
+        wide = dtype if vector.lanes >= FLOAT32_LANES else np.float64
         out = np.empty(vector.length, wide)
         Decoder(vector, divisor).decode(self._opened.vectors[index], out, self._workers)
         return out
@@ -100,41 +100,6 @@ class Aggregate:
         return decode_integers(self._params.vectors[index], self._opened.vectors[index])
 
     @property
-    def error_bound(self) -> float:
-        """Largest absolute error of a real coordinate of the mean, from the real total weight."""
-        return self._largest(
-            lambda vector: (
-                error_bound(
-                    vector,
-                    len(self.included),
-                    self.total_weight,
-                    self._params.max_weight,
-                    float64=vector.lanes < 3,
-                )
-                + self._opened.noise.bound / (vector.scale * self.total_weight)
-            )
-        )
-
-    @property
-    def rms_error(self) -> float:
-        """Root mean square of the error of a real coordinate of the mean: rounding and noise."""
-        return self._largest(
-            lambda vector: hypot(
-                rms_error(vector, len(self.included), self.total_weight),
-                self._opened.noise.rms / (vector.scale * self.total_weight),
-            )
-        )
-
-    @property
-    def exact(self) -> bool:
-        """Whether the sum is the exact fixed-point sum of what was encoded."""
-        reals = bool(self._params.of_kind("update"))
-        return not reals or self._opened.noise.bound == 0
-
-    @property
-    def clip(self) -> float:
-        """Largest clip of any vector."""
-        return self._largest(lambda vector: clip_of(vector, self._params.max_weight))
-
-    def _largest(self, question: Callable[[VectorSpec], float]) -> float:
-        return max((question(v) for _, v in self._params.of_kind("update")), default=0.0)
+    def error(self) -> Noise:
+        """Error of a real coordinate of the mean, from the real total weight."""
+        return mean_error(self._params, len(self.included), self.total_weight, self._noise)

@@ -239,7 +239,13 @@ class ServerSession:
         events, requests = self._machine.take()
         opened = self._server.opened
         if opened is not None and self._result is None:
-            self._result = Aggregate(self._server.round, self._cohort.ids, opened, self._workers)
+            self._result = Aggregate(
+                self._server.round,
+                self._cohort.ids,
+                opened,
+                self.params.carried.noise,
+                self._workers,
+            )
             events.append(Completed())
         if aborted is not None:
             farewell = Abort(session=self.session, reason=type(aborted).__name__)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import floor, log2
 from numbers import Real
 from typing import Any, Literal, Self
 
 from secagg.errors import ConfigurationError
-from secagg.fixed_point import exact_spec, lane_limit, update_spec
+from secagg.fixed_point import NO_NOISE, exact_spec, lane_limit, update_spec
 from secagg.params import (
     HASH_BYTES,
     NO_MODEL,
@@ -92,6 +92,8 @@ class SessionSettings:
         """
         carried = scheme.plan_update(len(cohort), encoding.max_weight, encoding.precision)
         leaves, vectors = _layout(template, encoding, len(cohort), carried)
+        if not any(vector.kind == "update" for vector in vectors):
+            carried = replace(carried, noise=NO_NOISE)  # all other sums are exact in every scheme
         return cls(
             scheme=scheme,
             round=number,

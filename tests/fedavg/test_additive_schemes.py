@@ -135,7 +135,7 @@ def test_a_mean_beyond_its_bound_is_noticed(monkeypatch):
 
     def noisy(self, template, base):
         made = mean(self, template, base)
-        return {key: value + 1000 * self.error_bound for key, value in made.items()}
+        return {key: value + 1000 * self.error.bound for key, value in made.items()}
 
     monkeypatch.setattr(Aggregate, "mean", noisy)
     report = _run(Settings(task="threshold", gateways=4, rounds=1, scheme="ckks"))

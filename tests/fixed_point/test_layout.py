@@ -7,12 +7,13 @@ import pytest
 
 from secagg.errors import ConfigurationError, EncodingError
 from secagg.fixed_point import (
+    NO_NOISE,
+    Noise,
     choose_lanes,
     clip_of,
-    error_bound,
+    error_of,
     exact_spec,
     lane_limit,
-    rms_error,
     update_spec,
     weight_units,
 )
@@ -66,7 +67,7 @@ def test_choose_lanes_takes_the_most_lanes_that_are_precise_enough(
 
 def test_choose_lanes_agrees_with_the_rms_error_at_the_average_weight_it_assumes():
     n, cap = 100, 1000.0
-    reached = rms_error(update_spec("u", 1, 1.0, n, cap, 3), n, n * cap / 16)
+    reached = error_of(update_spec("u", 1, 1.0, n, cap, 3), n, n * cap / 16, cap).rms
 
     assert choose_lanes(n, cap, reached * 1.0001) == 3
     assert choose_lanes(n, cap, reached * 0.9999) == 2
@@ -165,5 +166,19 @@ def test_weight_units_refuse(weight):
 def test_error_bound_is_close_to_the_worst_of_the_rounding_alone():
     spec = update_spec("u", 1, 1.0, 10, 1.0, 3)
 
-    assert 1.0 < error_bound(spec, 10, 10.0, 1.0) * spec.scale < 1.1
-    assert error_bound(spec, 10, 10.0, 1.0, float64=True) < error_bound(spec, 10, 10.0, 1.0)
+    error, finer = error_of(spec, 10, 10.0, 1.0), error_of(spec, 10, 10.0, 1.0, float64=True)
+
+    assert 1.0 < error.bound * spec.scale < 1.1
+    assert finer.bound < error.bound
+    assert finer.rms == error.rms
+
+
+def test_noise_adds_up_bounds_by_sum_and_rms_in_quadrature():
+    noise = Noise(3.0, 3.0)
+    spec = update_spec("u", 1, 1.0, 10, 1.0, 3)
+    error, more = error_of(spec, 10, 10.0, 1.0), error_of(spec, 10, 10.0, 1.0, noise)
+
+    assert noise + Noise(4.0, 4.0) == Noise(7.0, 5.0)
+    assert noise + NO_NOISE == noise
+    assert more.bound == pytest.approx(error.bound + 3 / (spec.scale * 10))
+    assert more.rms == pytest.approx(math.hypot(error.rms, 3 / (spec.scale * 10)))

@@ -100,7 +100,7 @@ def test_a_wrong_sum_is_seen():
 def test_noise_is_allowed_as_far_as_it_is_stated(scheme):
     exchange = Exchange(Parties(4, scheme_of(scheme))).play()
     opened = exchange.server._server.opened
-    far = int(opened.noise.bound)
+    far = int(exchange.settings.carried.noise.bound)
     off = int(
         (exchange.opened[0][0])
         - exchange.parties.expected(exchange.server._server.round, exchange.included)[0][0]

@@ -27,7 +27,7 @@ def test_a_hundred_gateways_lose_as_many_as_promised():
     vanish = {7 * i: phases[i % 4] for i in range(limits.max_dropouts)}
     result, error = played(100, 50, average, vanish)
 
-    assert result.report.exact
+    assert result.report.plan.exact
     assert error <= result.report.error_bound
     gone = {i for i, phase in vanish.items() if phase in {"set_up", "upload"}}
     assert set(range(100)) - gone == set(result.included)
@@ -48,5 +48,5 @@ def test_a_thousand_gateways_of_which_two_hundred_vanish(precision):
     result, error = played(1000, 2000, average, dict.fromkeys(range(0, 1000, 5), "upload"))
 
     assert 800 == len(result.included)
-    assert result.report.exact == (precision == 2**-12)
+    assert result.report.plan.exact == (precision == 2**-12)
     assert error <= result.report.error_bound

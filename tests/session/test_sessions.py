@@ -126,7 +126,7 @@ def test_the_result_is_the_weighted_mean() -> None:
     assert total == result.total_weight
     assert included == result.included
     real = sum(weights[name] * updates[name]["w"] for name in included) / total
-    assert np.abs(mean["w"] - real).max() <= result.error_bound
+    assert np.abs(mean["w"] - real).max() <= result.error.bound
     assert [round(s / (2 * total)) for s in steps] == mean["steps"].tolist()
     assert [s / 2 for s in steps] == result.sum()["steps"].tolist()
     losses = sum(parties.metrics(name)["loss"] for name in included)

@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from secagg.errors import ConfigurationError
+from secagg.fixed_point import Noise, relative_rms
 from secagg.fixed_point.layout import MAX_WEIGHT, WEIGHT_UNIT
 from secagg.params import Ring
-from secagg.schemes.base import Noise, UpdatePlan
+from secagg.schemes.base import UpdatePlan
 
 TAIL: Final = 2.0**-64
 """Noise of a coefficient, or of a coordinate, exceeds its bound with this probability at most:
 hence one of 2^24 with 2^-40."""
 _IN_WORDS: Final = "except with probability 2^-40 for 2^24 coordinates"
-
-_AVERAGE_WEIGHT: Final = 16
-"""Precision is stated for an average weight of the cap over this, as in `choose_lanes`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,7 @@ def choose(
         raise ConfigurationError(f"precision is {precision}: use a positive number, as 2**-12")
     best = math.inf
     for each in candidates:
-        if (reached := _reached(each.limit, each.noise, gateways)) <= precision:
+        if (reached := relative_rms(each.limit, gateways, each.noise)) <= precision:
             text = f"{each.text}: {_result(each.noise)} {_IN_WORDS}"
             return UpdatePlan(
                 lanes=1, limit=each.limit, ring=each.ring, noise=each.noise, text=text
@@ -77,14 +75,7 @@ def choose(
     )
 
 
-def _reached(limit: int, noise: Noise, gateways: int) -> float:
-    """Rms error of the mean relative to clip, at the average weight that precision assumes."""
-    if limit == 0:
-        return math.inf
-    return _AVERAGE_WEIGHT / (limit * gateways) * math.sqrt(gateways / 6 + noise.rms**2)
-
-
 def _result(noise: Noise) -> str:
-    if noise.bound == 0:
+    if noise.exact:
         return "the opened sum is exact"
     return f"the opened sum is off by {noise.bound:g} lane units at most (rms {noise.rms:.3g})"

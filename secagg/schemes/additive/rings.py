@@ -14,7 +14,7 @@ from secagg.crypto.prg import KEY_BYTES
 from secagg.params import HASH_BYTES, Entropy, RoundParams
 from secagg.schemes.additive.blocks import AT_ONCE, Blocks, Coefficients
 from secagg.schemes.additive.sampling import LARGEST, small_secret
-from secagg.schemes.base import Fill, Noise, Source, Words
+from secagg.schemes.base import Fill, Source, Words
 from secagg.workers import Workers
 
 Key = NDArray[np.int64]
@@ -75,22 +75,19 @@ class RingEncoding:
     Args:
         blocks: where the vectors of P lie.
         arithmetic: of the ring.
-        noise: of an update opened over all gateways.
 
     Attributes:
         coefficients: N.
         words: wire words (uint64) of each vector.
         unit: wire words of a full block.
-        noise: as given.
     """
 
-    def __init__(self, blocks: Blocks, arithmetic: Arithmetic, noise: Noise) -> None:
+    def __init__(self, blocks: Blocks, arithmetic: Arithmetic) -> None:
         self._blocks = blocks
         self._arithmetic = arithmetic
         self.coefficients = blocks.residues.degree
         self.words: Sequence[int] = blocks.words
         self.unit = blocks.residues.unit
-        self.noise = noise
 
     def secret(self, rng: Entropy) -> Key:
         """A fresh key for one upload: int64[N], abs(s) <= 16."""

@@ -105,7 +105,6 @@ class Additive(ABC):
         """What holds with these thresholds."""
         return Guarantees(
             hides=hides(thresholds),
-            exact=False,
             survives=survives(thresholds),
             not_promised=(
                 f"{self.precision} What the sum itself reveals, and that gateways submit honest"

@@ -431,7 +431,7 @@ class AdditiveServer:
         total = check_opened(self.round, vectors, included, workers)
         if self._certificate is None:
             self._certificate = self._certify()
-        self.opened = Opened(self._u3, vectors, total, self._encoding.noise)
+        self.opened = Opened(self._u3, vectors, total)
         self._forget()
 
     def _forget(self) -> None:

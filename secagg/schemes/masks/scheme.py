@@ -106,7 +106,6 @@ class Masks:
         """What holds with these thresholds."""
         return Guarantees(
             hides=hides(thresholds),
-            exact=True,
             survives=survives(thresholds),
             not_promised=(
                 "What the sum itself reveals, and that gateways submit honest updates, are not"

@@ -157,7 +157,6 @@ class InsecureSharedKey:
                 "Nothing from an orchestrator with one gateway on its side: every gateway holds"
                 " the key that decrypts the upload of every other."
             ),
-            exact=False,
             survives="Any gateways may vanish before they upload.",
             not_promised=(
                 "Privacy. An orchestrator that sees decrypted sums at full precision computes the"

@@ -196,7 +196,7 @@ def added(answer: KeySum, amount: int, columns: slice = slice(None)) -> KeySum:
 def assert_exact(world: World, included: Iterable[int]) -> None:
     """The opened sum is that of these gateways: exactly, updates but for the announced noise."""
     included = sorted(included)
-    opened, noise = world.opened, world.server._server.opened.noise.bound
+    opened, noise = world.opened, world.server.params.carried.noise.bound
 
     assert tuple(included) == world.included
     assert "done" == world.server.phase

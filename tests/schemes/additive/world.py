@@ -53,7 +53,7 @@ from secagg.schemes.additive.messages import (
     UploadRequest,
 )
 from secagg.schemes.additive.shares import Channels, dealing_digest, packing_of
-from secagg.schemes.base import NO_NOISE, ClientContext, Source, UpdatePlan, Words
+from secagg.schemes.base import ClientContext, Source, UpdatePlan, Words
 from secagg.session import SessionSettings
 from secagg.thresholds import KEY_COEFFICIENTS
 
@@ -74,7 +74,6 @@ class Toy:
 
     coefficients = KEY_COEFFICIENTS
     unit = 1
-    noise = NO_NOISE
 
     def __init__(self, params: RoundParams, gateways: int) -> None:
         self.words = [vector.words for vector in params.vectors]

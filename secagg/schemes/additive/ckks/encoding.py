@@ -10,7 +10,6 @@ from secagg.schemes.additive.blocks import AT_ONCE, Blocks
 from secagg.schemes.additive.ckks.plan import (
     Parameters,
     check_ring,
-    noise_of,
     noise_of_sum,
     update_limit,
 )
@@ -53,7 +52,7 @@ class CkksEncoding(RingEncoding):
             noise=noise_of_sum(ring, gateways),
             gateways=gateways,
         )
-        super().__init__(Blocks(lifts, residues), Arithmetic(row), noise_of(ring, gateways))
+        super().__init__(Blocks(lifts, residues), Arithmetic(row))
 
 
 class Arithmetic:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from secagg.errors import ConfigurationError
-from secagg.fixed_point.layout import MAX_UPDATE_LIMIT
+from secagg.fixed_point.layout import MAX_UPDATE_LIMIT, Noise
 from secagg.params import Ring
 from secagg.schemes.additive import planning
 from secagg.schemes.additive.sampling import MAX_INCLUDED
-from secagg.schemes.base import Noise, UpdatePlan
+from secagg.schemes.base import UpdatePlan
 
 
 @dataclass(frozen=True, slots=True)

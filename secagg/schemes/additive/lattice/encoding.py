@@ -8,7 +8,7 @@ from secagg.errors import ConfigurationError, UnsupportedParameters
 from secagg.params import RoundParams
 from secagg.schemes.additive.blocks import AT_ONCE, Blocks
 from secagg.schemes.additive.lattice.lift import Direct
-from secagg.schemes.additive.lattice.plan import check_ring, noise_of, noise_of_sum, update_limit
+from secagg.schemes.additive.lattice.plan import check_ring, noise_of_sum, update_limit
 from secagg.schemes.additive.lattice.product import (
     DEGREE,
     Factor,
@@ -54,7 +54,7 @@ class LatticeEncoding(RingEncoding):
             gateways=gateways,
         )
         arithmetic = Arithmetic(ring.moduli[0], cached)
-        super().__init__(Blocks(lifts, residues), arithmetic, noise_of(ring, gateways))
+        super().__init__(Blocks(lifts, residues), arithmetic)
 
 
 class Arithmetic:

@@ -6,12 +6,12 @@ import math
 from typing import Final
 
 from secagg.errors import ConfigurationError
-from secagg.fixed_point.layout import MAX_UPDATE_LIMIT
+from secagg.fixed_point.layout import MAX_UPDATE_LIMIT, NO_NOISE, Noise
 from secagg.params import Ring
 from secagg.schemes.additive import limbs, planning
 from secagg.schemes.additive.lattice.product import DEGREE, LARGE, SMALL, rounding
 from secagg.schemes.additive.sampling import LARGEST, MAX_INCLUDED, VARIANCE
-from secagg.schemes.base import Noise, UpdatePlan
+from secagg.schemes.base import UpdatePlan
 
 MODULI: Final = (SMALL, LARGE)
 
@@ -68,7 +68,7 @@ def noise_of(ring: Ring, gateways: int) -> Noise:
     largest = noise_of_sum(ring.moduli[0], gateways)
     bound = (2 * largest + ring.step) // (2 * ring.step)  # to the nearest, ties included
     if bound == 0:
-        return Noise()
+        return NO_NOISE
     rms = math.sqrt(VARIANCE * gateways / ring.step**2 + 1 / 12)
     return Noise(bound=float(bound), rms=rms)
 

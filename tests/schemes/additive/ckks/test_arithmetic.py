@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secagg.errors import AggregateOutOfRange, ConfigurationError
+from secagg.fixed_point import Noise
 from secagg.params import Ring, VectorSpec
 from secagg.protocol.uploads import BadFrame
 from secagg.schemes.additive import planning
@@ -23,7 +24,6 @@ from secagg.schemes.additive.ckks.sampling import GaussianStream
 from secagg.schemes.additive.ckks.slots import Slots
 from secagg.schemes.additive.lifts import settle
 from secagg.schemes.additive.limbs import Limbs
-from secagg.schemes.base import Noise
 from secagg.schemes.seal import MAX_ROWS, SealDiffers, SealRing
 from tests.schemes.additive.lattice.rounds import PUBLIC
 
@@ -389,7 +389,7 @@ def test_limits_and_bounds_are_those_of_the_text(row, gateways):
 def test_the_first_candidate_that_reaches_the_precision_is_taken():
     noise = Noise(bound=10.0, rms=2.0)
     ring = RINGS[0].ring
-    reached = 16 / (1000 * 6) * math.sqrt(6 / 6 + 4)
+    reached = 16 / (1000 * 6) * math.sqrt(6 / 6 + 4) * (1 + 1e-12)
     poor = planning.Candidate(ring, 1, noise, "poor")
     none = planning.Candidate(ring, 0, noise, "none")
     good = planning.Candidate(ring, 1000, noise, "good")

@@ -9,6 +9,7 @@ import pytest
 
 from secagg.schemes import seal
 from secagg.schemes.additive.ckks import RINGS, CkksEncoding, plan, reference
+from secagg.schemes.additive.ckks.plan import noise_of
 from secagg.schemes.additive.ckks.product import Factor, PrimeMultiplier
 from tests.schemes.additive.ckks.rounds import (
     DEGREES,
@@ -40,7 +41,7 @@ def test_sums_of_updates_are_within_the_stated_bound_and_all_others_exact(degree
     p = planned(gateways, degree)
     uploads = [draw(p, seed) for seed in range(gateways)]
     result, exact = summed(p, gateways, uploads), oracle(uploads)
-    noise = CkksEncoding(p, gateways).noise
+    noise = noise_of(p.ring, gateways)
     of_updates = np.concatenate([errors(result[v], exact[v]) for v in range(2)])
 
     assert noise == plan(gateways, 1.0, 1.0, degree).noise
@@ -57,7 +58,7 @@ def test_sums_of_updates_are_within_the_stated_bound_and_all_others_exact(degree
 @pytest.mark.parametrize("sign", [1, -1])
 def test_nothing_wraps_when_one_coefficient_is_as_large_as_it_can_be(degree, gateways, sign):
     p = planned(gateways, degree, {"update/0": degree, "weight": 1})
-    limit, noise = p.vectors[0].limit, CkksEncoding(p, gateways).noise
+    limit, noise = p.vectors[0].limit, noise_of(p.ring, gateways)
     uploads = [[as_words(worst(degree, sign * limit)), as_words([-1])]] * gateways
     largest = math.sqrt(2) * limit * p.ring.step  # `test_reference.py` has the coefficient
     result, exact = summed(p, gateways, uploads), oracle(uploads)
@@ -82,7 +83,7 @@ def test_one_gateway_more_at_the_limit_wraps(degree):
 @pytest.mark.parametrize("degree", DEGREES)
 def test_all_lanes_at_the_limit_open_within_it(degree):
     p = planned(10, degree, SMALLEST)
-    limit, bound = p.vectors[0].limit, CkksEncoding(p, 10).noise.bound
+    limit, bound = p.vectors[0].limit, noise_of(p.ring, 10).bound
     lanes = summed(p, 10, [[as_words([limit] * 100), as_words([0])]] * 10)[0].view(np.int64)
 
     assert 10 * limit == lanes.max()  # what noise adds beyond is cut off

@@ -13,7 +13,7 @@ from secagg.errors import AggregateOutOfRange, LocalProtocolError, UnsupportedPa
 from secagg.params import Ring
 from secagg.schemes.additive.blocks import AT_ONCE
 from secagg.schemes.additive.lattice import MODULI, LatticeEncoding, reference
-from secagg.schemes.additive.lattice.plan import exact_step, noise_of_sum, update_limit
+from secagg.schemes.additive.lattice.plan import exact_step, noise_of, noise_of_sum, update_limit
 from secagg.schemes.additive.lattice.product import DEGREE, LARGE, SMALL
 from secagg.schemes.additive.lattice.residues import Residues
 from secagg.schemes.additive.limbs import limb_bits
@@ -49,7 +49,7 @@ def test_the_sum_is_exact_where_the_plan_says_so(modulus, gateways):
 
     for words, expected in zip(result, exact, strict=True):
         np.testing.assert_array_equal(expected, words)
-    assert 0 == LatticeEncoding(p, gateways).noise.bound
+    assert 0 == noise_of(p.ring, gateways).bound
 
 
 @pytest.mark.parametrize("modulus", MODULI)
@@ -64,15 +64,15 @@ def test_the_sum_of_a_thousand_is_exact(modulus):
 @pytest.mark.parametrize("gateways", [3, 100, 1000])
 def test_a_finer_step_leaves_noise_within_its_bound_and_nothing_else_inexact(gateways):
     p = coarse(gateways, {"update/0": 2000, "weight": 1})
-    encoding = LatticeEncoding(p, gateways)
+    noise = noise_of(p.ring, gateways)
     uploads = [draw(p, seed) for seed in range(gateways)]
     (update, weight), (exact, exact_weight) = opened(p, gateways, uploads)
     error = (update - exact).view(np.int64)
     rms = np.sqrt(np.mean(error**2))
 
-    assert abs(error).max() <= encoding.noise.bound
+    assert abs(error).max() <= noise.bound
     # the sample deviation of 2000 numbers is off by 8% once in 10^6 draws
-    assert pytest.approx(encoding.noise.rms, rel=0.08) == rms
+    assert pytest.approx(noise.rms, rel=0.08) == rms
     np.testing.assert_array_equal(exact_weight, weight)
 
 

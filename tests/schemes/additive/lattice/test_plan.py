@@ -85,7 +85,7 @@ def test_limbs_are_as_few_as_fit_and_even(modulus, gateways):
 def test_the_plan_takes_the_smaller_modulus_then_the_exact_sum(gateways, precision, modulus, exact):
     chosen = plan(gateways, 1000.0, precision)
 
-    assert (modulus, exact) == (chosen.ring.moduli[0], chosen.exact)
+    assert (modulus, exact) == (chosen.ring.moduli[0], chosen.noise.exact)
     assert exact == (chosen.ring.step > 1)
     assert 1 == chosen.lanes
     assert update_limit(chosen.ring, gateways) == chosen.limit
@@ -98,7 +98,7 @@ def test_the_plan_takes_the_smaller_modulus_then_the_exact_sum(gateways, precisi
 def test_sixteen_bit_inputs_of_up_to_100_gateways_are_summed_exactly(gateways, largest):
     chosen = plan(gateways, 1.0, 2**-12)
 
-    assert chosen.exact
+    assert chosen.noise.exact
     assert SMALL == chosen.ring.moduli[0]
     assert chosen.limit >= largest
 
