@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -10,13 +11,18 @@ from msgspec.structs import replace
 
 from protocol_sim.cheats.cheat import (
     ADDITIVE,
+    BAD_KEY,
+    FOREIGN,
+    MALFORMED,
+    ONE,
     Change,
     Cheat,
     Expect,
-    cheat,
     drops,
     ends,
-    lying,
+    field,
+    lie,
+    next_position,
 )
 from protocol_sim.cheats.hand import Hand
 from secagg import encoding
@@ -29,28 +35,11 @@ from secagg.schemes.additive.messages import Dealing, KeySum
 from secagg.schemes.additive.shares import packing_of
 
 PREKEY, UPLOAD, ANSWER, AGAIN = "set_up", "upload", "answer", "answer_again"
-ONE: Final = bytes(31) + b"\1"
-"""32 bytes that nobody has made."""
-ALL: Final = 2**11
-"""As many as there can be."""
 
-FOREIGN: Final = drops("FOREIGN")
-MALFORMED: Final = drops("MALFORMED")
-BAD_KEY: Final = drops("BAD_KEY")
 BAD_SIGNATURE: Final = drops("BAD_SIGNATURE")
 
 
-def _lie(step: str, what: str, sentence: str, change: Change, expect: Expect, **more: Any) -> Cheat:
-    return cheat(ADDITIVE, step, what, sentence, lying(step, change), expect, **more)
-
-
-def _field(**fields: Any) -> Change:
-    """Some fields are something else."""
-    return lambda body, _hand: replace(body, **fields)
-
-
-def _next_position(body: Any, _hand: Hand) -> Any:
-    return replace(body, position=body.position + 1)
+_lie = partial(lie, ADDITIVE)
 
 
 # -- prekeys ---------------------------------------------------------------------------------------
@@ -61,12 +50,12 @@ def _orchestrators_key(body: Prekey, hand: Hand) -> Any:
 
 
 PREKEYS: Final = (
-    _lie(PREKEY, "other roster", "Gives a key for another roster.", _field(roster=ONE), BAD_KEY),
-    _lie(PREKEY, "other round", "Gives a key for another round.", _field(round=9), BAD_KEY),
-    _lie(PREKEY, "other member", "Gives a key in another's name.", _field(member="g9"), BAD_KEY),
-    _lie(PREKEY, "low order", "Gives a key of low order.", _field(key=bytes(32)), BAD_KEY),
-    _lie(PREKEY, "not canonical", "Spells a key anew.", _field(key=b"\xff" * 32), BAD_KEY),
-    _lie(PREKEY, "no key", "Gives a key of no size.", _field(key=b""), BAD_KEY),
+    _lie(PREKEY, "other roster", "Gives a key for another roster.", field(roster=ONE), BAD_KEY),
+    _lie(PREKEY, "other round", "Gives a key for another round.", field(round=9), BAD_KEY),
+    _lie(PREKEY, "other member", "Gives a key in another's name.", field(member="g9"), BAD_KEY),
+    _lie(PREKEY, "low order", "Gives a key of low order.", field(key=bytes(32)), BAD_KEY),
+    _lie(PREKEY, "not canonical", "Spells a key anew.", field(key=b"\xff" * 32), BAD_KEY),
+    _lie(PREKEY, "no key", "Gives a key of no size.", field(key=b""), BAD_KEY),
     _lie(PREKEY, "key of the orchestrator", "Gives its key.", _orchestrators_key, BAD_KEY),
 )
 
@@ -222,15 +211,15 @@ EQUIVOCATED: Final = drops("EQUIVOCATED")
 ACCOMPLICE: Final = "upload: garbage for all, kept"
 
 SUMS: Final = (
-    _lie(ANSWER, "other set", "Sums over another set.", _field(h3=ONE), FOREIGN),
-    _lie(ANSWER, "other position", "Sums in another's name.", _next_position, FOREIGN),
-    _lie(ANSWER, "padding", "Rejects nobody there.", _field(complaints=b"\xff"), MALFORMED),
+    _lie(ANSWER, "other set", "Sums over another set.", field(h3=ONE), FOREIGN),
+    _lie(ANSWER, "other position", "Sums in another's name.", next_position, FOREIGN),
+    _lie(ANSWER, "padding", "Rejects nobody there.", field(complaints=b"\xff"), MALFORMED),
     _lie(ANSWER, "about itself", "Rejects itself.", _complains_about_itself, MALFORMED),
     _lie(ANSWER, "sum and complaint", "Sums and rejects.", _complains_besides, MALFORMED),
-    _lie(ANSWER, "no sum", "Neither sums nor rejects.", _field(shares=b""), MALFORMED),
+    _lie(ANSWER, "no sum", "Neither sums nor rejects.", field(shares=b""), MALFORMED),
     _lie(ANSWER, "short sum", "Sums over too few columns.", _short, MALFORMED),
     _lie(ANSWER, "beyond the field", "Sums to no numbers.", _beyond, MALFORMED),
-    _lie(ANSWER, "uncertified", "Signs no set.", _field(consistency=bytes(64)), BAD_SIGNATURE),
+    _lie(ANSWER, "uncertified", "Signs no set.", field(consistency=bytes(64)), BAD_SIGNATURE),
     _lie(ANSWER, "other prekey", "Gives a second key.", _next_prekey(ahead=1), EQUIVOCATED),
     _lie(ANSWER, "old prekey", "Gives a key for this round.", _next_prekey(ahead=0), BAD_KEY),
     _lie(
@@ -307,9 +296,9 @@ def _again(what: str, sentence: str, change: Change, expect: Expect, **more: Any
 
 
 SECOND_SUMS: Final = (
-    _again("other set", "Sums over another set.", _field(h3=ONE), FOREIGN),
+    _again("other set", "Sums over another set.", field(h3=ONE), FOREIGN),
     _again("short sum", "Sums over too few columns.", _short, MALFORMED),
-    _again("uncertified", "Signs no set.", _field(consistency=bytes(64)), BAD_SIGNATURE),
+    _again("uncertified", "Signs no set.", field(consistency=bytes(64)), BAD_SIGNATURE),
     _again("complaint", "Rejects again.", _complains(lambda _: 1), MALFORMED),
     _again("wrong sum", "Gives a wrong sum: one of six.", _added(1), TOO_MANY, unnamed=True),
 )

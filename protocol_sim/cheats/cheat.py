@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
+
+from msgspec.structs import replace
 
 from protocol_sim.cheats.hand import Hand
 from protocol_sim.memory import Passes
@@ -48,6 +51,10 @@ class Expect:
     wronged: tuple[str, ...] = ()
 
 
+ONE: Final = bytes(31) + b"\1"
+"""32 bytes that nobody has made."""
+ALL: Final = 2**11
+"""As many as there can be."""
 EXACT: Final = Expect()
 """As if nothing had happened."""
 
@@ -55,6 +62,11 @@ EXACT: Final = Expect()
 def drops(reason: str, phase: str = "") -> Expect:
     """The cheaters are dropped, and the others' sum is exact."""
     return Expect(dropped=reason, phase=phase)
+
+
+FOREIGN: Final = drops("FOREIGN")
+MALFORMED: Final = drops("MALFORMED")
+BAD_KEY: Final = drops("BAD_KEY")
 
 
 def ends(outcome: str, **more: Any) -> Expect:
@@ -86,7 +98,7 @@ class Cheat:
     sentence: str
     schemes: tuple[str, ...]
     step: str
-    make: Make = field(repr=False)
+    make: Make = dataclasses.field(repr=False)
     expect: Expect = EXACT
     together: Expect | None = None
     missing: tuple[str, ...] = ()
@@ -129,6 +141,29 @@ def cheat(
         expect=expect,
         **more,
     )
+
+
+def lie(
+    schemes: tuple[str, ...],
+    step: str,
+    what: str,
+    sentence: str,
+    change: Change,
+    expect: Expect,
+    **more: Any,
+) -> Cheat:
+    """A row about an answer whose body is changed before it is signed; the rest as of `cheat`."""
+    return cheat(schemes, step, what, sentence, lying(step, change), expect, **more)
+
+
+def field(**fields: Any) -> Change:
+    """Some fields are something else."""
+    return lambda body, _hand: replace(body, **fields)
+
+
+def next_position(body: Any, _hand: Hand) -> Any:
+    """As if it were the next gateway."""
+    return replace(body, position=body.position + 1)
 
 
 # -- hooks -----------------------------------------------------------------------------------------

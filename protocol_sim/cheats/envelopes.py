@@ -265,7 +265,7 @@ def _replays(place: Place) -> Iterator[Cheat]:
 
 _BESIDE: Final = {
     # a prekey is for a round, whatever the session; its own machine does not know that one
-    "set_up": Expect(dropped="ABORTED", phase="upload"),
+    "set_up": Expect(dropped="ABORTED", phase="upload")
 }
 
 

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from protocol_sim.cheats.cheat import (
+    ALL,
     EXACT,
     MASKS,
+    ONE,
     Cheat,
     Expect,
     Make,
@@ -20,7 +22,7 @@ from protocol_sim.cheats.cheat import (
 )
 from protocol_sim.cheats.dealers import Pair, masks_dealer
 from protocol_sim.cheats.envelopes import silent_from
-from protocol_sim.cheats.masks_lies import ALL, ONE, R1, R2, R4, garbled
+from protocol_sim.cheats.masks_lies import R1, R2, R4, garbled
 from protocol_sim.cheats.vectors import silent_after
 from secagg.crypto.shamir import SHARE_BYTES
 

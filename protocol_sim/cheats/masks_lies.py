@@ -3,42 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 from msgspec.structs import replace
 
 from protocol_sim.cheats.cheat import (
+    ALL,
+    BAD_KEY,
     EXACT,
+    FOREIGN,
+    MALFORMED,
     MASKS,
+    ONE,
     Change,
-    Cheat,
     Expect,
-    cheat,
     drops,
     ends,
-    lying,
+    field,
+    lie,
+    next_position,
 )
 from protocol_sim.cheats.hand import Hand
 from secagg.crypto.shamir import SHARE_BYTES
 
 K, R1, R2, R3, R4 = "advertise_keys", "share_keys", "masked_input", "consistency", "unmasking"
-ONE: Final = bytes(31) + b"\1"
-"""32 bytes that nobody has made."""
-ALL: Final = 2**11
-"""As many as there can be."""
 
 
-def _lie(step: str, what: str, sentence: str, change: Change, expect: Expect, **more: Any) -> Cheat:
-    return cheat(MASKS, step, what, sentence, lying(step, change), expect, **more)
-
-
-def _field(**fields: Any) -> Change:
-    """Some fields are something else."""
-    return lambda body, _hand: replace(body, **fields)
-
-
-def _next_position(body: Any, _hand: Hand) -> Any:
-    return replace(body, position=body.position + 1)
+_lie = partial(lie, MASKS)
 
 
 def _same_key(body: Any, _hand: Hand) -> Any:
@@ -49,24 +41,21 @@ def _orchestrators_key(body: Any, hand: Hand) -> Any:
     return replace(body, channel_key=hand.params.orchestrator_key)
 
 
-FOREIGN: Final = drops("FOREIGN")
-MALFORMED: Final = drops("MALFORMED")
-BAD_KEY: Final = drops("BAD_KEY")
 BAD_DEALER: Final = drops("BAD_DEALER", R2)
 DISPUTED: Final = Expect(disputed=True)
 
 ADVERTS: Final = (
-    _lie(K, "other session", "Advertises keys for another session.", _field(session=ONE), FOREIGN),
-    _lie(K, "other position", "Advertises another's keys.", _next_position, FOREIGN),
-    _lie(K, "low order", "Advertises a key of low order.", _field(mask_key=bytes(32)), BAD_KEY),
+    _lie(K, "other session", "Advertises keys for another session.", field(session=ONE), FOREIGN),
+    _lie(K, "other position", "Advertises another's keys.", next_position, FOREIGN),
+    _lie(K, "low order", "Advertises a key of low order.", field(mask_key=bytes(32)), BAD_KEY),
     _lie(
         K,
         "not canonical",
         "Advertises a second spelling of a key.",
-        _field(channel_key=b"\xff" * 32),
+        field(channel_key=b"\xff" * 32),
         BAD_KEY,
     ),
-    _lie(K, "no key", "Advertises a key of no size.", _field(channel_key=b""), BAD_KEY),
+    _lie(K, "no key", "Advertises a key of no size.", field(channel_key=b""), BAD_KEY),
     _lie(K, "one key for both", "Advertises one key twice.", _same_key, BAD_KEY),
     _lie(K, "key of the orchestrator", "Advertises its key.", _orchestrators_key, BAD_KEY),
 )
@@ -112,8 +101,8 @@ def _no_commitments(body: Any, _hand: Hand) -> Any:
 
 
 SHARES: Final = (
-    _lie(R1, "other keys", "Deals under keys that nobody was shown.", _field(h0=ONE), FOREIGN),
-    _lie(R1, "other position", "Deals in another's name.", _next_position, FOREIGN),
+    _lie(R1, "other keys", "Deals under keys that nobody was shown.", field(h0=ONE), FOREIGN),
+    _lie(R1, "other position", "Deals in another's name.", next_position, FOREIGN),
     _lie(R1, "a commitment less", "Commits to too few.", _one_less("commitments"), MALFORMED),
     _lie(R1, "a share less", "Deals too few.", _one_less("ciphertexts"), MALFORMED),
     _lie(R1, "a share more", "Deals too many.", _one_more("ciphertexts"), MALFORMED),
@@ -122,7 +111,7 @@ SHARES: Final = (
         R1,
         "short commitment",
         "Commits in too few bytes.",
-        _field(seed_commitment=bytes(31)),
+        field(seed_commitment=bytes(31)),
         MALFORMED,
     ),
     _lie(R1, "garbage for all", "Seals garbage for everybody.", garbled(ALL), BAD_DEALER),
@@ -134,7 +123,7 @@ SHARES: Final = (
         R1,
         "other seed committed",
         "Commits to another seed than it shares and releases.",
-        _field(seed_commitment=ONE),
+        field(seed_commitment=ONE),
         ends("InconsistentAnswers", blamed=True, dropped="BAD_SEED", phase=R4),
     ),
 )
@@ -155,17 +144,17 @@ def _complains_about_itself(body: Any, hand: Hand) -> Any:
 BAD_HOLDER: Final = drops("BAD_HOLDER")
 
 HEADERS: Final = (
-    _lie(R2, "other keys", "Uploads under another h0.", _field(h0=ONE), FOREIGN),
-    _lie(R2, "other dealers", "Uploads under another h2.", _field(h2=ONE), FOREIGN),
-    _lie(R2, "other position", "Uploads in another's name.", _next_position, FOREIGN),
+    _lie(R2, "other keys", "Uploads under another h0.", field(h0=ONE), FOREIGN),
+    _lie(R2, "other dealers", "Uploads under another h2.", field(h2=ONE), FOREIGN),
+    _lie(R2, "other position", "Uploads in another's name.", next_position, FOREIGN),
     _lie(
         R2,
         "padding",
         "Complains about positions that are none.",
-        _field(complaints=b"\xff"),
+        field(complaints=b"\xff"),
         MALFORMED,
     ),
-    _lie(R2, "long bitmap", "Complains in too many bytes.", _field(complaints=bytes(9)), MALFORMED),
+    _lie(R2, "long bitmap", "Complains in too many bytes.", field(complaints=bytes(9)), MALFORMED),
     _lie(R2, "about itself", "Complains about itself.", _complains_about_itself, MALFORMED),
     _lie(R2, "one complaint", "Rejects a good share.", _complains(lambda _: 1), DISPUTED),
     _lie(
@@ -221,18 +210,14 @@ BAD_SHARE: Final = drops("BAD_SHARE")
 BAD_EDGE: Final = drops("BAD_EDGE")
 
 ANSWERS: Final = (
-    _lie(R3, "other session", "Certifies another session.", _field(session=bytes(16)), FOREIGN),
-    _lie(R3, "other set", "Certifies another set.", _field(h3=ONE), FOREIGN),
-    _lie(R4, "other set", "Opens another set.", _field(h3=ONE), FOREIGN),
-    _lie(R4, "other position", "Opens in another's name.", _next_position, FOREIGN),
+    _lie(R3, "other session", "Certifies another session.", field(session=bytes(16)), FOREIGN),
+    _lie(R3, "other set", "Certifies another set.", field(h3=ONE), FOREIGN),
+    _lie(R4, "other set", "Opens another set.", field(h3=ONE), FOREIGN),
+    _lie(R4, "other position", "Opens in another's name.", next_position, FOREIGN),
     _lie(
-        R4,
-        "other seed",
-        "Releases a seed that is not its own.",
-        _field(seed=ONE),
-        drops("BAD_SEED"),
+        R4, "other seed", "Releases a seed that is not its own.", field(seed=ONE), drops("BAD_SEED")
     ),
-    _lie(R4, "no seed", "Releases no seed.", _field(seed=b""), drops("BAD_SEED")),
+    _lie(R4, "no seed", "Releases no seed.", field(seed=b""), drops("BAD_SEED")),
     _lie(R4, "a share less", "Releases too few shares.", _one_less("seed_shares"), MALFORMED),
     _lie(R4, "a share more", "Releases too many shares.", _one_more("seed_shares"), MALFORMED),
     _lie(

@@ -124,12 +124,7 @@ def _kept(scheme: str) -> Scheme:
 # -- judging ---------------------------------------------------------------------------------------
 
 
-def look(
-    play: Play,
-    cast: Mapping[str, Cheat],
-    *,
-    vanished: Collection[str] = (),
-) -> Outcome:
+def look(play: Play, cast: Mapping[str, Cheat], *, vanished: Collection[str] = ()) -> Outcome:
     """Judge a session that has ended.
 
     Args:

@@ -48,7 +48,7 @@ class Stage:
         return replace(self, gateways=LARGE, limits={"max_colluding": 1, "max_dropouts": 2})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Behaviour:
     """One thing that an orchestrator does wrong.
 

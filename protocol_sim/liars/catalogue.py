@@ -13,14 +13,7 @@ from protocol_sim.liars.sets import SETS
 from protocol_sim.liars.traffic import TRAFFIC
 from secagg.errors import ConfigurationError
 
-BEHAVIOURS: Final[tuple[Behaviour, ...]] = (
-    *SETS,
-    *KEYS,
-    *PARAMS,
-    *CERTIFICATES,
-    *TRAFFIC,
-    *ROUNDS,
-)
+BEHAVIOURS: Final[tuple[Behaviour, ...]] = (*SETS, *KEYS, *PARAMS, *CERTIFICATES, *TRAFFIC, *ROUNDS)
 
 
 def behaviour_of(name: str) -> Behaviour:

@@ -59,12 +59,7 @@ class Cell:
 
 
 def play_cell(
-    behaviour: Behaviour,
-    scheme: str,
-    phase: str,
-    *,
-    seed: int = 0,
-    speaks: Scheme | None = None,
+    behaviour: Behaviour, scheme: str, phase: str, *, seed: int = 0, speaks: Scheme | None = None
 ) -> Cell:
     """Play one round against a liar.
 

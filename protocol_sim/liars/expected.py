@@ -113,10 +113,7 @@ TABLE: Final[Mapping[str, tuple[Row, Row]]] = {
         ("BadSignature", "", "BadSignature", "", ""),
         ("BadSignature", "BadSignature", "", "", ""),
     ),
-    "own K": (
-        ("ForeignSession", "", "", "", ""),
-        ("ForeignSession", "ForeignSession", "", "", ""),
-    ),
+    "own K": (("ForeignSession", "", "", "", ""), ("ForeignSession", "ForeignSession", "", "", "")),
     "own P": (("", "", "HeaderMismatch", "", ""), ("", _SUBSET, "", "", "")),
     "P of another session": _laid_out("ForeignSession"),
     "other model": _laid_out("ModelMismatch"),
@@ -174,10 +171,7 @@ TABLE: Final[Mapping[str, tuple[Row, Row]]] = {
         ),
         ("UnsupportedParameters", "ForeignSession", "", "SecondQuestion", ""),
     ),
-    "once more": (
-        ("sum", "sum", "sum", _AGAIN, _AGAIN),
-        ("sum", "sum", _AGAIN, _AGAIN, _AGAIN),
-    ),
+    "once more": (("sum", "sum", "sum", _AGAIN, _AGAIN), ("sum", "sum", _AGAIN, _AGAIN, _AGAIN)),
     "parallel": (
         (_STALE, _STALE, _STALE, _STALE, _STALE),
         (_STALE, "StateLost", _STALE, _STALE, _STALE),

@@ -92,40 +92,39 @@ def _old(liar: Liar, message: Any) -> Struct:
 
 KEYS: Final = (
     Behaviour(
-        name="second key",
-        sentence="The colluding gateway has another key for the victim alone: an h0 of its own.",
-        make=own(_second_key),
+        "second key",
+        "The colluding gateway has another key for the victim alone: an h0 of its own.",
+        own(_second_key),
     ),
     Behaviour(
-        name="foreign key",
-        sentence="An honest gateway's key is replaced by one that the colluding gateway signed.",
-        make=before(_in_place_of(lambda liar: liar.spare)),
+        "foreign key",
+        "An honest gateway's key is replaced by one that the colluding gateway signed.",
+        before(_in_place_of(lambda liar: liar.spare)),
     ),
     Behaviour(
-        name="own key altered",
-        sentence="The victim's own key comes back as another.",
-        make=before(_in_place_of(lambda liar: liar.victim)),
+        "own key altered",
+        "The victim's own key comes back as another.",
+        before(_in_place_of(lambda liar: liar.victim)),
     ),
     Behaviour(
-        name="old key",
-        sentence="An honest gateway's key is one that it signed for an earlier round.",
-        make=before(_old),
+        "old key",
+        "An honest gateway's key is one that it signed for an earlier round.",
+        before(_old),
         stage=Stage(past=True),
     ),
     Behaviour(
-        name="repeated key",
-        sentence="The colluding gateway advertises the key of an honest one.",
-        make=before(_repeated),
+        "repeated key",
+        "The colluding gateway advertises the key of an honest one.",
+        before(_repeated),
     ),
     Behaviour(
-        name="low-order key",
-        sentence="The orchestrator, or the colluding gateway, advertises a key of low order.",
-        make=before(lambda liar, message: _with_key(liar, message, LOW_ORDER)),
+        "low-order key",
+        "The orchestrator, or the colluding gateway, advertises a key of low order.",
+        before(lambda liar, message: _with_key(liar, message, LOW_ORDER)),
     ),
     Behaviour(
-        name="non-canonical key",
-        sentence="The orchestrator, or the colluding gateway, advertises a key in a second"
-        " spelling.",
-        make=before(lambda liar, message: _with_key(liar, message, NOT_CANONICAL)),
+        "non-canonical key",
+        "The orchestrator, or the colluding gateway, advertises a key in a second spelling.",
+        before(lambda liar, message: _with_key(liar, message, NOT_CANONICAL)),
     ),
 )

@@ -133,15 +133,9 @@ def _behaviour(
     return Behaviour(name=name, sentence=sentence, make=make, stage=stage)
 
 
-def _plain(name: str, sentence: str, change: Change) -> Behaviour:
-    return Behaviour(name=name, sentence=sentence, make=before(change))
-
-
 PARAMS: Final = (
     _behaviour(
-        "lowered C",
-        "Nobody is said to collude.",
-        before(_limits(lambda _: {"max_colluding": 0})),
+        "lowered C", "Nobody is said to collude.", before(_limits(lambda _: {"max_colluding": 0}))
     ),
     _behaviour(
         "raised D",
@@ -195,64 +189,56 @@ PARAMS: Final = (
         "A scheme that does not exist.",
         before(_session(lambda _liar, _params: {"scheme": "none"})),
     ),
-    _plain(
+    Behaviour(
         "stranger's signature",
         "K or P is signed by the colluding gateway instead of the orchestrator.",
-        _signed_by_colluder,
+        before(_signed_by_colluder),
     ),
     Behaviour(
-        name="own K",
-        sentence="The victim alone is told another round number, and then asked on.",
-        make=own(_session(lambda _, params: {"round": params.round + 1})),
+        "own K",
+        "The victim alone is told another round number, and then asked on.",
+        own(_session(lambda _, params: {"round": params.round + 1})),
     ),
     Behaviour(
-        name="own P",
-        sentence="The victim alone is told another clip, and then asked on.",
-        make=own(_vector(lambda _, vector: {"scale": vector.scale / 2})),
+        "own P",
+        "The victim alone is told another clip, and then asked on.",
+        own(_vector(lambda _, vector: {"scale": vector.scale / 2})),
     ),
-    _plain(
+    Behaviour(
         "P of another session",
         "P names another K than was announced.",
-        _round(lambda _liar, _params: {"session_params": bytes(32)}),
+        before(_round(lambda _liar, _params: {"session_params": bytes(32)})),
     ),
-    _plain(
+    Behaviour(
         "other model",
         "The victim alone is told another model than the one its update was made on.",
-        _round(lambda _liar, _params: {"model": bytes(31) + b"\x01"}),
+        before(_round(lambda _liar, _params: {"model": bytes(31) + b"\x01"})),
     ),
-    _plain(
+    Behaviour(
         "crafted limit",
         "A coordinate may be larger than sums have room for.",
-        _vector(lambda _, vector: {"limit": 2 ** (64 // vector.lanes - 1) - 1}),
+        before(_vector(lambda _, vector: {"limit": 2 ** (64 // vector.lanes - 1) - 1})),
     ),
-    _plain(
-        "crafted lanes",
-        "Another number of lanes in a word.",
-        _vector(_other_lanes),
-    ),
-    _plain(
+    Behaviour("crafted lanes", "Another number of lanes in a word.", before(_vector(_other_lanes))),
+    Behaviour(
         "crafted weight cap",
         "A weight that swallows every other.",
-        _round(lambda _liar, _params: {"max_weight": 2.0 * MAX_WEIGHT}),
+        before(_round(lambda _liar, _params: {"max_weight": 2.0 * MAX_WEIGHT})),
     ),
-    _plain(
+    Behaviour(
         "check that may differ",
         "The words that must sum to zero may hold something.",
-        _round(_check_may_differ),
+        before(_round(_check_may_differ)),
     ),
-    _plain(
+    Behaviour(
         "crafted degree",
         "A ring of half the degree, or one where masks belong.",
-        _ring(degree=1024),
+        before(_ring(degree=1024)),
     ),
-    _plain(
-        "crafted modulus",
-        "A modulus of the liar's choice.",
-        _ring(moduli=(2**33,)),
-    ),
-    _plain(
+    Behaviour("crafted modulus", "A modulus of the liar's choice.", before(_ring(moduli=(2**33,)))),
+    Behaviour(
         "crafted step",
         "An update is multiplied by so much that its sums leave the ring.",
-        _ring(step=2**40),
+        before(_ring(step=2**40)),
     ),
 )

@@ -30,10 +30,7 @@ NO_SEAL: Final = SealedShares(
     ciphertext=bytes(94), seed_share=NO_HASH, key_share=NO_HASH
 )  # two shares of 39 bytes and a tag
 NO_SHARE: Final = DealtShare(
-    salt=NO_HASH,
-    ciphertext=bytes(SEAL_BYTES),
-    digest=NO_HASH,
-    evaluation=bytes(2 * PROOF_COLUMNS),
+    salt=NO_HASH, ciphertext=bytes(SEAL_BYTES), digest=NO_HASH, evaluation=bytes(2 * PROOF_COLUMNS)
 )
 
 _SET: Final[Mapping[type[Struct], str]] = {

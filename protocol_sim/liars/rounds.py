@@ -99,28 +99,28 @@ def _session(liar: Liar, name: str, cohort: Iterable[str]) -> Told:
 
 ROUNDS: Final = (
     Behaviour(
-        name="old round",
-        sentence="The victim is asked what it was asked in an earlier round.",
-        make=before(_old_frame),
+        "old round",
+        "The victim is asked what it was asked in an earlier round.",
+        before(_old_frame),
         stage=Stage(past=True),
     ),
     Behaviour(
-        name="old content",
-        sentence="What was signed or sealed in an earlier round comes in a request of this one.",
-        make=before(_old_content),
+        "old content",
+        "What was signed or sealed in an earlier round comes in a request of this one.",
+        before(_old_content),
         stage=Stage(past=True),
     ),
     Behaviour(
-        name="once more",
-        sentence="The session is said to have failed in this phase, and the round is played once"
+        "once more",
+        "The session is said to have failed in this phase, and the round is played once"
         " more without one gateway.",
-        make=_once_more,
+        _once_more,
         sessions=True,
     ),
     Behaviour(
-        name="parallel",
-        sentence="In the middle of this phase, another session of the same round is played.",
-        make=_parallel,
+        "parallel",
+        "In the middle of this phase, another session of the same round is played.",
+        _parallel,
         sessions=True,
     ),
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from protocol_sim.liars.behaviour import LARGE, Behaviour, Stage, after, before
@@ -14,11 +13,7 @@ from secagg.params import Struct
 from secagg.protocol.certificate import Certificate
 from secagg.protocol.messages import Announce
 from secagg.schemes.additive.messages import UploadRequest
-from secagg.schemes.masks.messages import (
-    ConsistencyRequest,
-    MaskedInputRequest,
-    UnmaskingRequest,
-)
+from secagg.schemes.masks.messages import ConsistencyRequest, MaskedInputRequest, UnmaskingRequest
 from secagg.thresholds import neighbours
 
 
@@ -126,67 +121,53 @@ def _with_lonely(liar: Liar, lonely: str, message: Any) -> bytes:
     return liar.frame(swapped(liar, request, "headers", {place: header}))
 
 
-def _behaviour(
-    name: str, sentence: str, make: Callable[[Liar], Lie], stage: Stage | None = None
-) -> Behaviour:
-    return Behaviour(name=name, sentence=sentence, make=make, stage=stage or Stage())
-
-
 SETS: Final = (
-    _behaviour(
+    Behaviour(
         "own set",
         "The victim alone is shown a U1, U2 or U3 without one honest gateway, within the floors,"
         " and then asked on.",
         own(_without_spare),
     ),
-    _behaviour(
-        "left out",
-        "The victim is asked about a set that it is not in.",
-        before(_without_me),
+    Behaviour(
+        "left out", "The victim is asked about a set that it is not in.", before(_without_me)
     ),
-    _behaviour(
-        "thinned",
-        "The set is one gateway smaller than the thresholds allow.",
-        before(_thinned),
+    Behaviour(
+        "thinned", "The set is one gateway smaller than the thresholds allow.", before(_thinned)
     ),
-    _behaviour(
+    Behaviour(
         "more missing",
         "A quorum is in U3, but one gateway more than may vanish is not.",
         before(_more_missing),
         Stage(limits={"max_dropouts": 1}),
     ),
-    _behaviour(
+    Behaviour(
         "not a subset",
         "The set has a gateway in it that was not there one step before.",
         before(_not_subset),
         Stage(absent=True),
     ),
-    _behaviour(
-        "malformed set",
-        "The bitmap of the set is of another size.",
-        before(_wrong_size),
-    ),
-    _behaviour(
+    Behaviour("malformed set", "The bitmap of the set is of another size.", before(_wrong_size)),
+    Behaviour(
         "one too few",
         "There is one key, header or share less than the set has members.",
         before(_one_too_few),
     ),
-    _behaviour(
+    Behaviour(
         "second question",
         "The honest request, and then another one that would have been right as the first.",
         after(_another),
     ),
     Behaviour(
-        name="cut by dropouts",
-        sentence=f"With {LARGE} gateways, the victim's neighbours are left out of U3.",
-        make=before(_cut_by_dropouts),
+        "cut by dropouts",
+        f"With {LARGE} gateways, the victim's neighbours are left out of U3.",
+        before(_cut_by_dropouts),
         large=frozenset({"masks"}),
     ),
     Behaviour(
-        name="cut by dealers",
-        sentence=f"With {LARGE} gateways, one masks under a U2 without its neighbours, and they are"
+        "cut by dealers",
+        f"With {LARGE} gateways, one masks under a U2 without its neighbours, and they are"
         " asked to sign a U3 with it.",
-        make=_cut_by_dealers,
+        _cut_by_dealers,
         large=frozenset({"masks"}),
     ),
 )

@@ -79,11 +79,7 @@ def _early_upload(liar: Liar, announce: Announce) -> Struct:
     params = liar.play.settings.round_params(announce.params)
     signed = sign_round(liar.play.parties.orchestrator.key, params)
     return UploadRequest(
-        announce=announce,
-        round=signed,
-        keyed=bits(liar, liar.everybody),
-        prekeys=(),
-        hashes=(),
+        announce=announce, round=signed, keyed=bits(liar, liar.everybody), prekeys=(), hashes=()
     )
 
 
@@ -151,58 +147,36 @@ def _other_role(liar: Liar, _message: Any) -> Struct:
 
 TRAFFIC: Final = (
     Behaviour(
-        name="replayed",
-        sentence="Everything the victim was asked so far is asked again, backwards.",
-        make=_replayed,
+        "replayed", "Everything the victim was asked so far is asked again, backwards.", _replayed
+    ),
+    Behaviour("reordered", "The request of the next step comes before this one.", before(_next)),
+    Behaviour(
+        "too early",
+        "The included set is asked about before the upload has left.",
+        after(_too_early),
+    ),
+    Behaviour("silence", "From this phase on, nothing reaches the victim.", _silence),
+    Behaviour(
+        "silence to most",
+        "From this phase on, only the victim and the colluding gateway hear anything.",
+        _silence_to_most,
+    ),
+    Behaviour("farewell", "The victim is told that the session has failed.", before(farewell)),
+    Behaviour("oversize", "A frame of more bytes than any frame has.", before(_changed(_oversize))),
+    Behaviour(
+        "truncated",
+        "The last byte of the request is missing.",
+        before(_changed(lambda data: data[:-1])),
     ),
     Behaviour(
-        name="reordered",
-        sentence="The request of the next step comes before this one.",
-        make=before(_next),
+        "garbage",
+        "The request is followed by bytes that do not belong to it.",
+        before(_changed(lambda data: data + bytes(TAG_BYTES))),
     ),
     Behaviour(
-        name="too early",
-        sentence="The included set is asked about before the upload has left.",
-        make=after(_too_early),
+        "second spelling",
+        "The request is spelled in another way than the canonical one.",
+        before(_changed(_respelled)),
     ),
-    Behaviour(
-        name="silence",
-        sentence="From this phase on, nothing reaches the victim.",
-        make=_silence,
-    ),
-    Behaviour(
-        name="silence to most",
-        sentence="From this phase on, only the victim and the colluding gateway hear anything.",
-        make=_silence_to_most,
-    ),
-    Behaviour(
-        name="farewell",
-        sentence="The victim is told that the session has failed.",
-        make=before(farewell),
-    ),
-    Behaviour(
-        name="oversize",
-        sentence="A frame of more bytes than any frame has.",
-        make=before(_changed(_oversize)),
-    ),
-    Behaviour(
-        name="truncated",
-        sentence="The last byte of the request is missing.",
-        make=before(_changed(lambda data: data[:-1])),
-    ),
-    Behaviour(
-        name="garbage",
-        sentence="The request is followed by bytes that do not belong to it.",
-        make=before(_changed(lambda data: data + bytes(TAG_BYTES))),
-    ),
-    Behaviour(
-        name="second spelling",
-        sentence="The request is spelled in another way than the canonical one.",
-        make=before(_changed(_respelled)),
-    ),
-    Behaviour(
-        name="other role",
-        sentence="The victim is sent what gateways send.",
-        make=before(_other_role),
-    ),
+    Behaviour("other role", "The victim is sent what gateways send.", before(_other_role)),
 )
