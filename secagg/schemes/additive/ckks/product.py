@@ -1,6 +1,6 @@
 """Multiplies by the public ring elements modulo p, point by point, and transforms by SEAL.
 
-Public elements are born transformed: a uniform ring element has a uniform transform. Block b takes
+Public elements are drawn transformed: the transform of a uniform element is uniform. Block b takes
 the words b 2N, b 2N + 1, ... of the keystream, each cut to the bits of p. A word of p or more, and
 again, is replaced by the next one that stands behind the first N.
 """
