@@ -1,7 +1,7 @@
 """Without any one check of a client the oracle finds a leak, or another promise is broken.
 
 Where neither is, the check is listed as redundant, with what stops the lie in its place. The checks
-are found in the source (`weakened`), so a new one without a row fails here.
+are found in the source (`without_each_check.source`), so a new one without a row fails here.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from secagg.schemes.additive import client as additive_client
 from secagg.schemes.masks import client as masks_client
 from secagg.schemes.masks.client import MasksClient
 from secagg.thresholds import derive
-from tests.protocol_sim.weak import additive as of_additive
-from tests.protocol_sim.weak import announced, masks, shared
-from tests.protocol_sim.weak.lies import LEAK as LEAKS
-from tests.protocol_sim.weak.rows import BROKEN, LEAK, REDUNDANT
-from tests.protocol_sim.weak.source import Check, checks, find, without
+from tests.protocol_sim.without_each_check import additive as of_additive
+from tests.protocol_sim.without_each_check import announced, masks, shared
+from tests.protocol_sim.without_each_check.lies import LEAK as LEAKS
+from tests.protocol_sim.without_each_check.rows import BROKEN, LEAK, REDUNDANT
+from tests.protocol_sim.without_each_check.source import Check, checks, find, without
 
 ROWS = [*masks.ROWS, *shared.ROWS, *announced.ROWS, *of_additive.ROWS]
 CASES = [

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from secagg.errors import ConfigurationError
 from secagg.protocol.policy import Policy
-from tests.protocol_sim.weak import leaking_rounds as rounds
-from tests.protocol_sim.weak import leaking_sets as sets
-from tests.protocol_sim.weak import machine_additive, machine_masks
-from tests.protocol_sim.weak.lies import LEAK as LEAKS
-from tests.protocol_sim.weak.lies import NO_NAME
-from tests.protocol_sim.weak.rows import (
+from tests.protocol_sim.without_each_check import leaking_rounds as rounds
+from tests.protocol_sim.without_each_check import leaking_sets as sets
+from tests.protocol_sim.without_each_check import machine_additive, machine_masks
+from tests.protocol_sim.without_each_check.lies import LEAK as LEAKS
+from tests.protocol_sim.without_each_check.lies import NO_NAME
+from tests.protocol_sim.without_each_check.rows import (
     BROKEN,
     EARLY,
     LEAK,

@@ -28,8 +28,8 @@ from secagg.schemes.masks.messages import (
     UnmaskingRequest,
 )
 from secagg.session import Model
-from tests.protocol_sim.weak.leaking_sets import FOUR, circulant, of
-from tests.protocol_sim.weak.lies import (
+from tests.protocol_sim.without_each_check.leaking_sets import FOUR, circulant, of
+from tests.protocol_sim.without_each_check.lies import (
     ANSWERED,
     COMPLAINS,
     SAME,
@@ -37,7 +37,7 @@ from tests.protocol_sim.weak.lies import (
     last,
     replace,
 )
-from tests.protocol_sim.weak.source import find, without
+from tests.protocol_sim.without_each_check.source import find, without
 
 WHOLE = Upload(0, 0, of(0, 1, 2, 3), of(1, 2, 3))
 

@@ -15,8 +15,8 @@ from secagg.protocol.prekeys import Prekey
 from secagg.schemes.additive.messages import DealtShare, IncludedRequest, KeySum
 from secagg.schemes.additive.shares import Channels
 from secagg.thresholds import derive, derive_committee
-from tests.protocol_sim.weak.leaking_sets import of
-from tests.protocol_sim.weak.lies import (
+from tests.protocol_sim.without_each_check.leaking_sets import of
+from tests.protocol_sim.without_each_check.lies import (
     ANSWERED,
     COMPLAINS,
     each,

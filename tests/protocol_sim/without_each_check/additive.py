@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from secagg.schemes.additive.messages import IncludedRequest
-from tests.protocol_sim.weak import leaking_rounds as rounds
-from tests.protocol_sim.weak import leaking_sets as sets
-from tests.protocol_sim.weak import machine_additive
-from tests.protocol_sim.weak.lies import ANSWERED, COMPLAINS, NO_NAME
-from tests.protocol_sim.weak.lies import LEAK as LEAKS
-from tests.protocol_sim.weak.rows import (
+from tests.protocol_sim.without_each_check import leaking_rounds as rounds
+from tests.protocol_sim.without_each_check import leaking_sets as sets
+from tests.protocol_sim.without_each_check import machine_additive
+from tests.protocol_sim.without_each_check.lies import ANSWERED, COMPLAINS, NO_NAME
+from tests.protocol_sim.without_each_check.lies import LEAK as LEAKS
+from tests.protocol_sim.without_each_check.rows import (
     BROKEN,
     EARLY,
     LEAK,

@@ -14,7 +14,7 @@ from typing import Any
 
 from secagg.schemes.additive import Lattice
 from secagg.schemes.additive.messages import AnswerRequest, IncludedRequest, UploadRequest
-from tests.protocol_sim.weak.lies import told, told_additive
+from tests.protocol_sim.without_each_check.lies import told, told_additive
 from tests.schemes.additive.test_client_rows import ANSWERS, CERTIFIED, UPLOADS
 from tests.schemes.attacks import Attack
 from tests.schemes.test_client_checks import ROWS as MORE
