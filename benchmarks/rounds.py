@@ -23,8 +23,8 @@ from secagg.protocol.journal import MemoryJournal
 from secagg.protocol.messages import Signed
 from secagg.protocol.policy import Policy
 from secagg.schemes.additive import Ckks, Lattice
-from secagg.schemes.base import Scheme
 from secagg.schemes.masks import Masks
+from secagg.schemes.scheme import Scheme
 from secagg.session import ClientSession, Encoding, Model, ServerSession, SessionSettings
 from secagg.thresholds import derive, derive_committee
 from secagg.workers import SERIAL, Workers

@@ -21,7 +21,7 @@ from secagg.fixed_point.layout import fraction_bits
 from secagg.params import RoundParams, Thresholds, VectorSpec
 from secagg.protocol.events import Send
 from secagg.protocol.policy import Policy
-from secagg.schemes.base import Scheme
+from secagg.schemes.scheme import Scheme
 from secagg.session import ClientSession, SessionSettings
 
 TOP: Final = 40

@@ -9,7 +9,7 @@ from protocol_sim.oracle import Verdict, judge
 from protocol_sim.parties import Parties
 from protocol_sim.play import Frame, Play
 from secagg.params import Thresholds
-from secagg.schemes.base import Scheme
+from secagg.schemes.scheme import Scheme
 from secagg.thresholds import MAX_COMPLETE
 
 Passes = Callable[[Frame], Iterable[bytes]]

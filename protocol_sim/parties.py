@@ -17,8 +17,8 @@ from secagg.params import RoundParams, Thresholds
 from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import Journal, MemoryJournal
 from secagg.protocol.policy import Policy
-from secagg.schemes.base import Scheme
 from secagg.schemes.masks import Masks
+from secagg.schemes.scheme import Scheme
 from secagg.session import ClientSession, Encoding, Model, SessionSettings
 from secagg.session.update import Update, rounding_key
 

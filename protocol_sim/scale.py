@@ -23,7 +23,7 @@ from protocol_sim.oracle import Verdict
 from protocol_sim.parties import VERIFY
 from protocol_sim.schemes import scheme_of
 from secagg.params import Thresholds
-from secagg.schemes.base import Scheme
+from secagg.schemes.scheme import Scheme
 
 WATCHED: Final = 3
 """Gateways that check every signature themselves, and whose seconds are those of a gateway. The

@@ -7,8 +7,8 @@ from typing import Final
 
 from secagg.errors import ConfigurationError
 from secagg.schemes.additive import Ckks, Lattice
-from secagg.schemes.base import Scheme
 from secagg.schemes.masks import Masks
+from secagg.schemes.scheme import Scheme
 
 SCHEMES: Final[Mapping[str, Scheme]] = {
     scheme.name: scheme for scheme in (Masks(), Lattice(), Ckks())

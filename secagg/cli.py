@@ -17,8 +17,8 @@ from secagg.protocol.audit import AuditRecord, Inspection, inspect_record
 from secagg.protocol.audit_file import MAX_BYTES, load_record, load_roster
 from secagg.protocol.identity import Cohort, Roster
 from secagg.schemes.additive import Ckks, Lattice
-from secagg.schemes.base import Scheme
 from secagg.schemes.masks import Masks
+from secagg.schemes.scheme import Scheme
 
 SCHEMES: dict[str, Scheme] = {each.name: each for each in (Masks(), Lattice(), Ckks())}
 ROSTER_FILE = "roster.json"

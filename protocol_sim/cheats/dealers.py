@@ -55,7 +55,7 @@ def masks_dealer(
             honest = encoding.decode(ShareKeys, super()._deal().body)
             holders = sorted(set(self._keys) - {self._position})
             chosen = secrets((self._reveal("seed"), self._reveal("key_seed")))
-            made = split(chosen, self._thresholds.share_threshold, holders, self._context.rng)
+            made = split(chosen, self._limits.share_threshold, holders, self._context.rng)
             dealt = shares([(seed_share, key_share) for seed_share, key_share in made])
             lie = replace(
                 honest,

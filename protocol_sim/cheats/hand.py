@@ -13,16 +13,17 @@ from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from protocol_sim.play import Frame, Play
 from secagg import encoding
-from secagg.crypto.agreement import agree
 from secagg.crypto.labels import Label
+from secagg.crypto.sealing import FrameMac
 from secagg.crypto.signing import SigningKey
 from secagg.errors import WireError
 from secagg.params import SessionParams, Struct, Thresholds
 from secagg.protocol.identity import Cohort
 from secagg.protocol.machine import Step
 from secagg.protocol.messages import COMMON, Answer, Signed
-from secagg.protocol.uploads import frame_mac
-from secagg.schemes.base import ClientContext, Scheme, SchemeClient
+from secagg.schemes.base import ClientContext
+from secagg.schemes.client import Client
+from secagg.schemes.scheme import Scheme
 from secagg.wire import (
     TAG_BYTES,
     VECTOR,
@@ -155,8 +156,8 @@ class Hand:
         scheme = self.scheme
         extra = (scheme.name, type(scheme).encoding) if hasattr(scheme, "encoding") else ()
 
-        def client(session: bytes, context: ClientContext) -> SchemeClient:
-            return cast("SchemeClient", kind(session, context, *extra))
+        def client(session: bytes, context: ClientContext) -> Client:
+            return cast("Client", kind(session, context, *extra))
 
         spoken = cast("Scheme", _Spoken(scheme.name, scheme.steps, scheme.messages, client))
         self.play.clients[self.name] = self.play.parties.client(
@@ -182,13 +183,7 @@ class Hand:
         return self.frame(parts.sequence, len(parts.words), fill)
 
     def _tag(self, number: int, region: bytes) -> bytes:
-        machine = self.machine
-        if self.limits.committee:
-            shared, salt = machine._channels.frame_secret(), machine._keyring.h0  # noqa: SLF001
-        else:
-            private = machine._reveal("channel")  # noqa: SLF001 - its own
-            shared, salt = agree(private, self.params.orchestrator_key), machine._h0  # noqa: SLF001
-        mac = frame_mac(shared, salt=salt, session=self.session, position=self.position)
+        mac: FrameMac = self.machine._frame_mac()  # noqa: SLF001 - its own
         return mac.tag(number, region)
 
     # -- what it has said elsewhere ----------------------------------------------------------------

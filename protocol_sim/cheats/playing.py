@@ -23,7 +23,7 @@ from secagg.errors import (
 from secagg.protocol.events import SharesDisputed
 from secagg.protocol.messages import DropReason
 from secagg.schemes.additive import Ckks, Lattice
-from secagg.schemes.base import Scheme
+from secagg.schemes.scheme import Scheme
 from secagg.thresholds import MAX_COMPLETE
 
 SILENCE: Final = frozenset({DropReason.SILENT.name, DropReason.VANISHED.name})

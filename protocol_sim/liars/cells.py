@@ -21,7 +21,7 @@ from secagg.errors import LocalProtocolError
 from secagg.protocol.messages import Answer, Signed
 from secagg.schemes.additive import Ckks, Lattice
 from secagg.schemes.additive.messages import Dealing
-from secagg.schemes.base import Scheme
+from secagg.schemes.scheme import Scheme
 from secagg.session import ClientSession
 
 

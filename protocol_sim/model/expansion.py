@@ -9,8 +9,8 @@ from typing import Final
 from protocol_sim import scale
 from protocol_sim.model.traffic import exchanged, shape_of, total
 from secagg.schemes.additive import Ckks, Lattice
-from secagg.schemes.base import Scheme
 from secagg.schemes.masks import Masks
+from secagg.schemes.scheme import Scheme
 
 BITS: Final = 16
 """Of one input, as in the paper."""

@@ -42,7 +42,7 @@ from secagg.params import (
 )
 from secagg.protocol.messages import Announce
 from secagg.schemes.additive.scheme import Additive
-from secagg.schemes.base import Scheme
+from secagg.schemes.scheme import Scheme
 from secagg.session import Encoding, SessionSettings
 from secagg.thresholds import (
     KEY_COEFFICIENTS,

@@ -24,8 +24,8 @@ from secagg.protocol.messages import Signed, Verify
 from secagg.protocol.policy import Policy
 from secagg.pytree import Select, tree_spec
 from secagg.schemes.auto import Choice, choose
-from secagg.schemes.base import Scheme
 from secagg.schemes.masks import Masks
+from secagg.schemes.scheme import Scheme
 from secagg.session.client import ClientSession
 from secagg.session.server import ServerSession
 from secagg.session.settings import METRIC_BOUND, Encoding, SessionSettings

@@ -47,6 +47,8 @@ class Step:
         label: what the answer's signature is for.
         durable: the answer is journalled before it leaves (from the first share on).
         optional: a session may do without this step.
+        upload: the frames of an upload follow the answer; once the step is closed the included set
+            is fixed, and who vanishes later is in the sum all the same.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Step:
     label: Label
     durable: bool = True
     optional: bool = False
+    upload: bool = False
 
 
 class ClientMachine:

@@ -125,7 +125,7 @@ def check_announce(
     *,
     roster: Roster,
     me: GatewayId,
-    schemes: frozenset[str],
+    scheme: str,
     committee: bool,
     policy: Policy,
     journal: Journal,
@@ -137,8 +137,8 @@ def check_announce(
         announce: signed K.
         roster: pinned.
         me: own id.
-        schemes: names of the schemes this client speaks.
-        committee: whether these schemes share keys among a committee.
+        scheme: name of the scheme this client speaks.
+        committee: whether it shares keys among a committee.
         policy: floors.
         journal: the last round.
         verify: signature check.
@@ -151,7 +151,7 @@ def check_announce(
     """
     params = announce.params
     verify(roster.orchestrator, Label.SIGN_SESSION, encoding.encode(params), announce.signature)
-    if params.version != VERSION or params.suite not in SUITES or params.scheme not in schemes:
+    if params.version != VERSION or params.suite not in SUITES or params.scheme != scheme:
         raise UnsupportedParameters(
             f"version {params.version}, suite {params.suite}, scheme {params.scheme!r}"
         )

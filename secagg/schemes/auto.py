@@ -19,8 +19,8 @@ from typing import Final
 from secagg.errors import ConfigurationError
 from secagg.params import Thresholds
 from secagg.schemes.additive import Lattice
-from secagg.schemes.base import Scheme
 from secagg.schemes.masks import Masks
+from secagg.schemes.scheme import Scheme
 from secagg.thresholds import neighbours, share_bytes
 
 WORTH: Final = 110

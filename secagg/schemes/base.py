@@ -1,34 +1,26 @@
-"""What a scheme is to the sessions: steps, a client, a server, and what it promises."""
+"""What schemes are given from outside, what they plan, open and promise."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from secagg.crypto.signing import verify as verify_signature
-from secagg.errors import SecAggError
 from secagg.fixed_point import NO_NOISE, Noise
 from secagg.params import (
     Entropy,
     GatewayId,
     Ring,
-    RoundParams,
-    SessionParams,
-    Struct,
     Thresholds,
 )
-from secagg.protocol.audit import AuditRecord
 from secagg.protocol.identity import Cohort, Identity, Roster
 from secagg.protocol.journal import Journal
-from secagg.protocol.machine import ServerMachine, Step
 from secagg.protocol.messages import Signed, Verify
 from secagg.protocol.policy import Policy
 from secagg.protocol.uploads import Spool
-from secagg.wire import Span
 from secagg.workers import SERIAL, Workers
 
 Words = NDArray[np.uint64]
@@ -73,7 +65,7 @@ class ServerContext:
         spool: opens a temporary file for each further one.
         workers: threads for unmasking.
         verify: signature check.
-        setup: what `SchemeServer.setup` gave at the end of the last round.
+        setup: what `Server.setup` gave at the end of the last round.
     """
 
     identity: Identity
@@ -121,72 +113,6 @@ class Opened:
     total_units: int
 
 
-class SchemeClient(Protocol):
-    """One gateway in one session."""
-
-    round: RoundParams | None
-
-    @property
-    def upload_due(self) -> bool:
-        """The round is accepted and nothing of the upload has left."""
-        ...
-
-    @property
-    def done(self) -> bool:
-        """Everything is answered, or the session has failed; the secrets are gone."""
-        ...
-
-    def receive(self, request: Struct) -> Signed:
-        """Answer one request, or raise the check that fails."""
-
-    def upload(self, source: Source, model: bytes) -> Iterator[bytearray]:
-        """Check the model, spend the round, then yield the frames one after the other."""
-
-    def abort(self, reason: SecAggError) -> None:
-        """Erase the secrets; answer nothing more."""
-
-
-class SchemeServer(Protocol):
-    """The orchestrator in one session."""
-
-    params: SessionParams
-    round: RoundParams
-    machine: ServerMachine
-    opened: Opened | None
-
-    @property
-    def round_announced(self) -> bool:
-        """P is out."""
-        ...
-
-    @property
-    def headers_missing(self) -> frozenset[int]:
-        """Positions whose upload header is not there, while the verdict waits for it."""
-        ...
-
-    @property
-    def setup(self) -> Mapping[GatewayId, Signed]:
-        """What gateways have sent ahead for the next round: fewer exchanges there."""
-        ...
-
-    def start(self) -> None:
-        """Open the first phase."""
-
-    def receive(self, position: int, name: str, signed: Signed) -> None:
-        """Take one signed answer."""
-
-    def advance(self) -> None:
-        """Close the open phase."""
-
-    def receive_frame(
-        self, position: int, sequence: int, region: memoryview, words: Words, tag: bytes
-    ) -> None:
-        """Take one frame of an upload."""
-
-    def audit(self) -> AuditRecord:
-        """What everybody can verify afterwards."""
-
-
 @dataclass(frozen=True, slots=True)
 class Guarantees:
     """What a scheme promises with given thresholds, in sentences a user may quote.
@@ -219,43 +145,3 @@ def survives(thresholds: Thresholds) -> str:
     if not d:
         return f"None of the {n} gateways may vanish: the round would end without a result."
     return f"Any {d} of {n} gateways may vanish at any moment."
-
-
-class Scheme(Protocol):
-    """A way to open a sum and nothing else."""
-
-    name: ClassVar[str]
-    steps: ClassVar[tuple[Step, ...]]
-    messages: ClassVar[Mapping[int, type[Struct]]]
-
-    def plan_update(self, gateways: int, max_weight: float, precision: float) -> UpdatePlan:
-        """The leanest layout that reaches `precision` (`fixed_point.choose_lanes`)."""
-        ...
-
-    def spans(self, params: RoundParams, gateways: int) -> tuple[Span, ...]:
-        """The frames of an upload, vector by vector."""
-        ...
-
-    def thresholds(
-        self,
-        gateways: int,
-        *,
-        max_colluding: int | None = None,
-        max_dropouts: int | None = None,
-    ) -> Thresholds:
-        """n, C, D and what follows from them; None leaves C or D to the scheme."""
-        ...
-
-    def client(self, session: bytes, context: ClientContext) -> SchemeClient:
-        """A gateway's machine, ready for the announcement (or, restarted, for a repetition)."""
-
-    def server(
-        self,
-        params: Callable[[bytes], SessionParams],
-        round_params: Callable[[SessionParams], RoundParams],
-        context: ServerContext,
-    ) -> SchemeServer:
-        """A machine ready to start; `params` takes the 32-byte X25519 key of the session."""
-
-    def guarantees(self, thresholds: Thresholds) -> Guarantees:
-        """What this scheme promises."""

@@ -27,8 +27,10 @@ from secagg.protocol.messages import COMMON, Abort, Announce, Answer, Signed, Ve
 from secagg.protocol.policy import Policy
 from secagg.pytree import Select
 from secagg.schemes.additive import Ckks, Lattice
-from secagg.schemes.base import ClientContext, Scheme, SchemeClient
+from secagg.schemes.base import ClientContext
+from secagg.schemes.client import Client
 from secagg.schemes.masks import Masks
+from secagg.schemes.scheme import Scheme
 from secagg.session.update import Model, Update, rounding_key
 from secagg.wire import Codec, MessageTable, session_of
 from secagg.workers import SERIAL, Workers
@@ -80,7 +82,7 @@ class ClientSession:
         every = {code: kind for s in schemes for code, kind in s.messages.items()}
         self._codec = Codec(MessageTable(dict(COMMON) | every))
         self._scheme: Scheme | None = None
-        self._client: SchemeClient | None = None
+        self._client: Client | None = None
         self._session: bytes | None = None
         self._over = False
         self._asked = False
@@ -128,7 +130,7 @@ class ClientSession:
             events.append(Completed())
         return events
 
-    def _client_for(self, message: Struct, session: bytes) -> tuple[SchemeClient, str]:
+    def _client_for(self, message: Struct, session: bytes) -> tuple[Client, str]:
         """The machine, and the step that is asked; the first message decides the scheme.
 
         After a restart that may be no announcement: the machine repeats what the journal holds, and

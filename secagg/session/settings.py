@@ -27,7 +27,8 @@ from secagg.protocol.identity import Cohort, Roster
 from secagg.protocol.transcript import session_hash
 from secagg.protocol.vectors import CHECK_WORDS, UNIT_SCALE
 from secagg.pytree import Group, Select, tree_spec
-from secagg.schemes.base import Scheme, UpdatePlan
+from secagg.schemes.base import UpdatePlan
+from secagg.schemes.scheme import Scheme
 
 METRIC_BOUND = 2.0**32
 """Largest absolute metric of one gateway where nothing else is said."""

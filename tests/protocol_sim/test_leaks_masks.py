@@ -217,7 +217,7 @@ class Generous(MasksClient):
     """Counts nobody that was left out."""
 
     def _certify(self, request):
-        self._thresholds = replace(self._thresholds, max_dropouts=len(self._cohort))
+        self._limits = replace(self._limits, max_dropouts=len(self._cohort))
         return super()._certify(request)
 
 

@@ -24,7 +24,7 @@ from secagg.protocol.audit import AuditRecord, verify_record
 from secagg.protocol.events import Aborted, Completed, PhaseClosed
 from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import MemoryJournal
-from secagg.schemes.base import Scheme
+from secagg.schemes.scheme import Scheme
 from tests.schemes.world import VERIFY, Frame, World, block_words, entropy, phases, upload_phase
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from secagg.errors import ForeignSession, LocalProtocolError, WireError
 from secagg.protocol.events import SharesDisputed
-from secagg.schemes.base import Scheme
+from secagg.schemes.scheme import Scheme
 from tests.schemes.contract import assert_right
 from tests.schemes.world import Frame, World
 

@@ -21,8 +21,8 @@ from secagg.protocol.journal import Journal, MemoryJournal
 from secagg.protocol.messages import UploadHeader
 from secagg.protocol.policy import Policy
 from secagg.schemes.additive.messages import Dealing
-from secagg.schemes.base import Scheme
 from secagg.schemes.masks import Masks
+from secagg.schemes.scheme import Scheme
 from secagg.session import ClientSession, Encoding, ServerSession, SessionSettings
 from secagg.session.update import Update, rounding_key
 from secagg.thresholds import derive

@@ -5,11 +5,10 @@ Each handler below is one row of docs/protocol.md#additive-exchanges.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 
 import numpy as np
 
-from secagg import wire
 from secagg.crypto.labels import Label
 from secagg.crypto.packed import deal
 from secagg.crypto.secret import Secret
@@ -18,24 +17,19 @@ from secagg.errors import (
     ForeignSession,
     NoQuorum,
     NotASubset,
-    SecAggError,
     SelfMissing,
     StateLost,
     UnexpectedMessage,
     WireError,
 )
-from secagg.params import NO_MODEL, RoundParams, Struct
+from secagg.params import NO_MODEL, RoundParams
 from secagg.protocol.certificate import sign_consistency, verify_certificate
-from secagg.protocol.machine import ClientMachine
-from secagg.protocol.messages import Announce, Signed, UploadHeader
-from secagg.protocol.policy import check_announce, check_round
+from secagg.protocol.messages import Announce, Signed
 from secagg.protocol.prekeys import make_prekey
 from secagg.protocol.transcript import (
-    included_hash,
     round_hash,
     shares_hash,
 )
-from secagg.protocol.uploads import frame_mac
 from secagg.schemes.additive.keyring import Keyring
 from secagg.schemes.additive.messages import (
     STEPS,
@@ -49,11 +43,12 @@ from secagg.schemes.additive.messages import (
 from secagg.schemes.additive.rings import EncodingOf
 from secagg.schemes.additive.shares import SALT_BYTES, Channels, Rows, dealing_digest, packing_of
 from secagg.schemes.base import ClientContext, Source
-from secagg.schemes.uploading import Uploading, no_upload_due
+from secagg.schemes.client import Client
 from secagg.thresholds import MAX_COMPLETE
+from secagg.wire import Span, frame_spans
 
 
-class AdditiveClient:
+class AdditiveClient(Client):
     """One gateway in one session.
 
     Args:
@@ -66,52 +61,25 @@ class AdditiveClient:
     def __init__(
         self, session: bytes, context: ClientContext, scheme: str, encoding: EncodingOf
     ) -> None:
-        self._context = context
-        self._scheme = scheme
-        self._encoding_of = encoding
-        self.round: RoundParams | None = None
-        self._announce: Announce | None = None
-        self._channels: Channels | None = None
-        self._secret: Secret | None = None
-        self._rows = Rows()
-        self._included: frozenset[int] | None = None
-        self._machine = ClientMachine(
-            STEPS,
-            {
+        super().__init__(
+            session,
+            context,
+            scheme=scheme,
+            steps=STEPS,
+            handlers={
                 "set_up": self._set_up,
                 "upload": self._accept_round,
                 "consistency": self._certify,
                 "answer": self._answer,
                 "answer_again": self._answer_again,
             },
-            session=session,
-            journal=context.journal,
-            erase=self._erase,
         )
-        self._uploading = Uploading(self._machine, context)
-
-    def receive(self, request: Struct) -> Signed:
-        """Answer one request.
-
-        Raises:
-            RemoteProtocolError: the subclass names the check; secrets are erased, nothing is
-                answered any more.
-        """
-        return self._machine.receive(request)
-
-    @property
-    def upload_due(self) -> bool:
-        """The round is accepted and nothing of the upload has left."""
-        return self.round is not None and not self._uploading.spent and not self.done
-
-    @property
-    def done(self) -> bool:
-        """Everything is answered, or the session has failed; either way the secrets are gone."""
-        return self._machine.done or self._machine.failure is not None
-
-    def abort(self, reason: SecAggError) -> None:
-        """End the session on this side."""
-        self._machine.fail(reason)
+        self._encoding_of = encoding
+        self._announce: Announce | None = None
+        self._channels: Channels | None = None
+        self._secret: Secret | None = None
+        self._rows = Rows()
+        self._included: frozenset[int] | None = None
 
     def _erase(self) -> None:
         if self._channels is not None:
@@ -123,25 +91,12 @@ class AdditiveClient:
     # -- K, and a key for the round ----------------------------------------------------------------
 
     def _set_up(self, announce: Announce) -> Signed:
-        self._check_announce(announce)
+        self._begin(announce)
         return self._prekey(self.params.round)
 
-    def _check_announce(self, announce: Announce) -> None:
-        context = self._context
-        self._cohort = check_announce(
-            announce,
-            roster=context.roster,
-            me=context.identity.id,
-            schemes=frozenset({self._scheme}),
-            committee=True,
-            policy=context.policy,
-            journal=context.journal,
-            verify=context.verify,
-        )
-        self.params = announce.params
+    def _begin(self, announce: Announce) -> None:
+        self._check_announce(announce, committee=True)
         self._announce = announce
-        self._limits = self.params.thresholds
-        self._position = self._cohort.position(context.identity.id)
 
     def _prekey(self, number: int) -> Signed:
         context = self._context
@@ -157,22 +112,14 @@ class AdditiveClient:
 
     def _accept_round(self, request: UploadRequest) -> Signed:
         if self._announce is None:
-            self._check_announce(request.announce)
+            self._begin(request.announce)
         elif request.announce != self._announce:
             raise ForeignSession("another announcement than the one this session began with")
-        context = self._context
-        params = check_round(
-            request.round,
-            session=self.params,
-            roster=context.roster,
-            policy=context.policy,
-            journal=context.journal,
-            verify=context.verify,
-        )
+        params = self._check_round(request.round)
         self._encoding = self._encoding_of(params, len(self._cohort))
         private = self._open_keyring(request)
-        ring, gateways = self._keyring, len(self._cohort)
-        self._h2 = shares_hash(ring.h0, round_hash(params), gateways, ring.keyed)
+        self._h0, keyed = self._keyring.h0, self._keyring.keyed
+        self._h2 = shares_hash(self._h0, round_hash(params), len(self._cohort), keyed)
         dealing = self._deal(private)
         self.round = params
         return dealing
@@ -215,14 +162,8 @@ class AdditiveClient:
         if self._member:
             self._rows.keep(self._position, dealt.rows[self._position])
         proof = dealt.prove(dealing_digest(self._h2, self._position, salt, ciphertexts))
-        header = UploadHeader(
-            h0=self._keyring.h0,
-            h2=self._h2,
-            position=self._position,
-            complaints=self._cohort.bits(()),
-        )
         message = Dealing(
-            header=self._sign(Label.SIGN_HEADER, header),
+            header=self._header(),
             salt=salt,
             ciphertexts=ciphertexts,
             proof=proof.astype("<u2").tobytes(),
@@ -230,45 +171,22 @@ class AdditiveClient:
         )
         return self._sign(Label.SIGN_DEALING, message)
 
-    def upload(self, source: Source, model: bytes) -> Iterator[bytearray]:
-        """Spend the round, then encrypt: every check is done before the first frame leaves.
+    def _frame_secret(self) -> bytes:
+        if self._channels is None:
+            raise StateLost("the key of this round is gone")
+        return self._channels.frame_secret()
 
-        Args:
-            source: the encoded update.
-            model: 32-byte hash of the model the caller trained on.
-
-        Returns:
-            Frames, to be sent in this order; memory is O(frame).
-
-        Raises:
-            LocalProtocolError: not asked for an upload, or uploaded before.
-            ModelMismatch: the orchestrator announced another model.
-            StaleRound: another session has spent this round.
-        """
-        params = self.round
-        if params is None or not self.upload_due:
-            raise no_upload_due()
-        self._uploading.begin(self.params, params, model)
-        return self._frames(params, source)
-
-    def _frames(self, params: RoundParams, source: Source) -> Iterator[bytearray]:
-        if self._uploading.ended:  # before the first frame was made
-            return
-        session, channels, secret = self.params.session, self._channels, self._secret
-        if channels is None or secret is None:
-            raise no_upload_due()
-        mac = frame_mac(
-            channels.frame_secret(), salt=self._keyring.h0, session=session, position=self._position
-        )
+    def _protect(self, source: Source, params: RoundParams) -> tuple[Source, Sequence[Span]]:
+        if self._secret is None:
+            raise StateLost("the key of this round is gone")
         encrypted = self._encoding.encrypt(
             source,
-            np.frombuffer(secret.reveal(), "<i2").astype(np.int64),
+            np.frombuffer(self._secret.reveal(), "<i2").astype(np.int64),
             public=round_hash(params),
             rng=self._context.rng,
         )
-        secret.erase()
-        spans = wire.frame_spans(self._encoding.words, self._encoding.unit)
-        yield from self._uploading.frames(encrypted, spans, session=session, mac=mac)
+        self._secret.erase()
+        return encrypted, frame_spans(self._encoding.words, self._encoding.unit)
 
     # -- the included set --------------------------------------------------------------------------
 
@@ -281,24 +199,23 @@ class AdditiveClient:
         self._included = included
         if not self._member:
             self._finish()
-        return sign_consistency(self._context.identity.key, self.params.session, self._h3(included))
+        return sign_consistency(
+            self._context.identity.key, self.params.session, self._h3_of(included)
+        )
 
     def _accept_set(self, bitmap: bytes) -> frozenset[int]:
         """U3, if a sum over it may open: no two sets of this size have nobody in common."""
         included = self._cohort.set_of(bitmap)
         if not included <= self._keyring.keyed:
             raise NotASubset("U3 has members without a key for this round")
-        if self._uploading.spent and self._position not in included:
+        if self._spent and self._position not in included:
             raise SelfMissing("asked for an answer about a set that leaves me out")
-        if self._position in included and not self._uploading.handed_over:
+        if self._position in included and not self._handed_over:
             raise UnexpectedMessage("a set with my upload before it was handed over")
         floor = self._limits.min_included  # at least q: thresholds.verify has seen to it
         if len(included) < floor:
             raise BelowFloor(f"a set of {len(included)}, at least {floor} are needed")
         return included
-
-    def _h3(self, included: frozenset[int]) -> bytes:
-        return included_hash(self._keyring.h0, self._h2, len(self._cohort), included)
 
     # -- the one answer ----------------------------------------------------------------------------
 
@@ -328,7 +245,7 @@ class AdditiveClient:
             request.certificate,
             cohort=self._cohort,
             session=self.params.session,
-            h3=self._h3(included),
+            h3=self._h3_of(included),
             included=included,
             quorum=self._limits.quorum,
             verify=self._context.verify,
@@ -370,7 +287,7 @@ class AdditiveClient:
         complaints: frozenset[int] = frozenset(),
         shares: bytes = b"",
     ) -> Signed:
-        h3 = self._h3(included)
+        h3 = self._h3_of(included)
         signature = b""
         if shares and len(self._cohort) <= MAX_COMPLETE:
             signed = sign_consistency(self._context.identity.key, self.params.session, h3)
@@ -390,10 +307,7 @@ class AdditiveClient:
 
         The key of this round has done its work: nobody can read the round's shares again.
         """
-        if not self._uploading.spent:
-            self._uploading.spend(self.params, NO_MODEL)
+        if not self._spent:
+            self._spend(NO_MODEL)
         self._context.journal.forget_prekeys(self.params.roster, self.params.round)
         self._machine.finish()
-
-    def _sign(self, label: Label, message: Struct) -> Signed:
-        return Signed.make(self._context.identity.key, label, message)

@@ -126,7 +126,7 @@ class KeySum(Struct, frozen=True):
 
 STEPS: Final = (
     Step("set_up", Announce, Prekey, Label.SIGN_PREKEY, durable=False, optional=True),
-    Step("upload", UploadRequest, Dealing, Label.SIGN_DEALING),
+    Step("upload", UploadRequest, Dealing, Label.SIGN_DEALING, upload=True),
     Step("consistency", IncludedRequest, Consistency, Label.SIGN_CONSISTENCY, optional=True),
     Step("answer", AnswerRequest, KeySum, Label.SIGN_ANSWER),
     Step("answer_again", AnswerAgainRequest, KeySum, Label.SIGN_ANSWER, optional=True),

@@ -12,38 +12,26 @@ from typing import Final
 import numpy as np
 
 from secagg import wire
-from secagg.crypto.agreement import agree, public_key
 from secagg.crypto.labels import Label
 from secagg.crypto.packed import Row
 from secagg.crypto.reed_solomon import PRIME
-from secagg.crypto.secret import Secret
 from secagg.errors import (
     BelowThreshold,
     LocalProtocolError,
     SecAggError,
 )
 from secagg.params import GatewayId, RoundParams, SessionParams, Struct
-from secagg.protocol.audit import AuditRecord, drop_records
 from secagg.protocol.certificate import (
-    Certificate,
-    Consistency,
-    make_certificate,
     verify_consistency,
 )
-from secagg.protocol.events import SharesDisputed
-from secagg.protocol.machine import Dropped, ServerMachine, Stage
-from secagg.protocol.messages import DropReason, Signed, UploadHeader, sign_round, sign_session
+from secagg.protocol.machine import Dropped, Stage
+from secagg.protocol.messages import DropReason, Signed, UploadHeader
 from secagg.protocol.outcome import check_opened
 from secagg.protocol.prekeys import Prekey, open_prekey, usable
 from secagg.protocol.transcript import (
     advert_hash,
-    included_hash,
-    keys_hash,
     round_hash,
-    session_hash,
-    shares_hash,
 )
-from secagg.protocol.uploads import BadFrame, frame_mac
 from secagg.schemes.additive.messages import (
     STEPS,
     AnswerAgainRequest,
@@ -57,18 +45,17 @@ from secagg.schemes.additive.rings import EncodingOf
 from secagg.schemes.additive.shares import SALT_BYTES, packing_of, sealed_bytes
 from secagg.schemes.additive.summing import Summing
 from secagg.schemes.base import Opened, ServerContext, Words
+from secagg.schemes.server import Server
 from secagg.thresholds import MAX_COMPLETE, PROOF_COLUMNS
 
 NOBODY: Final[frozenset[int]] = frozenset()
 
 
-class AdditiveServer:
+class AdditiveServer(Server):
     """The orchestrator in one session.
 
     Args:
-        params: gives K, once the session's X25519 public key is drawn.
-        round_params: gives P for that K; asked again when P is sent.
-        context: identity, cohort, randomness, staging, threads, prekeys of the last round.
+        params, round_params, context: see `Server`.
         encoding: the ring.
         keep_uploads: keep every upload in a temporary file until the sum is open, so that those of
             cheating dealers can be taken out again.
@@ -83,16 +70,11 @@ class AdditiveServer:
         *,
         keep_uploads: bool = False,
     ) -> None:
-        self._context = context
-        self._cohort = context.cohort
-        self._private = Secret(context.rng(32))
-        self.params = params(public_key(self._private.reveal()))
-        self._round_params = round_params
-        self._encoding_of = encoding
-        self._announce = sign_session(context.identity.key, self.params)
-        self._limits = limits = self.params.thresholds
+        super().__init__(params, round_params, context)
+        limits = self._limits
         self._packing = packing_of(limits)
-        self._use_round()
+        self._encoding_of = encoding
+        self._use_encoding()
         self._prekeys = usable(
             context.setup,
             cohort=self._cohort,
@@ -100,8 +82,7 @@ class AdditiveServer:
             round=self.params.round,
             verify=context.verify,
         )
-        self._taken = {self.params.orchestrator_key}
-        self._taken |= {prekey.key for _, prekey in self._prekeys.values()}
+        self._take_key(*(prekey.key for _, prekey in self._prekeys.values()))
         least = limits.gateways - limits.max_dropouts  # n_min and q are no larger
         stages = {
             "set_up": Stage(self._take_prekey, self._close_set_up, 0),
@@ -113,29 +94,17 @@ class AdditiveServer:
         certified = limits.gateways > MAX_COMPLETE
         without = {"set_up"} if len(self._prekeys) == len(self._cohort) else set()
         without |= {"answer_again"} if certified else {"consistency"}
-        self.machine = ServerMachine(
-            [step for step in STEPS if step.name not in without],
-            stages,
-            cohort=self._cohort,
-            verify=context.verify,
-            on_drop=self._dropped,
-            on_abort=self._forget,
-        )
+        self._drive([step for step in STEPS if step.name not in without], stages)
         check_sizes(self._announce, self._signed_round, self._cohort, self._sealed_bytes)
         self._members = frozenset(range(limits.committee))
         self._summing: Summing | None = None
         self._keep = keep_uploads
         self._dealt: dict[int, Dealing] = {}
-        self._signatures: dict[int, bytes] = {}
         self._sums: dict[int, Row] = {}
         self._complaints: dict[int, frozenset[int]] = {}
-        self._certificate: Certificate | None = None
         self._setup: dict[GatewayId, Signed] = {}
-        self.opened: Opened | None = None
 
-    def _use_round(self) -> None:
-        self.round = self._round_params(self.params)
-        self._signed_round = sign_round(self._context.identity.key, self.round)
+    def _use_encoding(self) -> None:
         self._encoding = self._encoding_of(self.round, len(self._cohort))
         coefficients = self._encoding.coefficients
         self._columns = self._packing.columns(coefficients)
@@ -149,29 +118,6 @@ class AdditiveServer:
             self.machine.start(dict.fromkeys(missing, self._announce))
         else:
             self.machine.start(self._ask_uploads())
-
-    def receive(self, position: int, name: str, signed: Signed) -> None:
-        """Take one signed answer; see `ServerMachine.receive`."""
-        self.machine.receive(position, name, signed)
-
-    def advance(self) -> None:
-        """Time is up for the open phase.
-
-        Raises:
-            LocalProtocolError: no phase is open.
-            SessionAborted: too few gateways are left.
-        """
-        self.machine.advance()
-
-    @property
-    def round_announced(self) -> bool:
-        """P is out."""
-        return self.machine.phase not in {"ready", "set_up"}
-
-    @property
-    def headers_missing(self) -> frozenset[int]:
-        """Nobody: an upload is added as soon as it is complete."""
-        return NOBODY
 
     @property
     def setup(self) -> Mapping[GatewayId, Signed]:
@@ -187,9 +133,7 @@ class AdditiveServer:
 
     def _take_prekey(self, position: int, _prekey: Prekey, signed: Signed) -> bool:
         opened = self._opened_prekey(position, signed, self.params.round)
-        if opened.key in self._taken:
-            raise Dropped(DropReason.BAD_KEY, "a key that another party has advertised")
-        self._taken.add(opened.key)
+        self._take_key(opened.key)
         self._prekeys[position] = signed, opened
         return True
 
@@ -210,24 +154,20 @@ class AdditiveServer:
         return self._ask_uploads()
 
     def _ask_uploads(self) -> Mapping[int, Struct]:
-        limits = self._limits
-        self._keyed = frozenset(self._prekeys)
-        committee = sorted(self._keyed & self._members)
-        if len(committee) < limits.share_threshold:
-            raise BelowThreshold(len(committee), limits.share_threshold, "set_up")
-        # only now: the model may be the mean of a round that ran beside the set-up
-        self._use_round()
-        n = len(self._cohort)
-        prekeys = {place: self._prekeys[place][0] for place in sorted(self._keyed)}
-        hashes = {place: advert_hash(each) for place, each in prekeys.items()}
-        self._h0 = keys_hash(session_hash(self.params), n, hashes)
-        self._h2 = shares_hash(self._h0, round_hash(self.round), n, self._keyed)
+        prekeys = {place: self._prekeys[place][0] for place in sorted(self._prekeys)}
+        committee = sorted(self._members & prekeys.keys())
+        if len(committee) < self._limits.share_threshold:
+            raise BelowThreshold(len(committee), self._limits.share_threshold, "set_up")
+        self._fix_keys({place: advert_hash(each) for place, each in prekeys.items()})
+        self._fix_dealers(self._u1)
+        self._use_encoding()
         self._summing = Summing(
             self._encoding.running_sum(),
             wire.frame_spans(self._encoding.words, self._encoding.unit),
             max_in_flight=self._context.max_in_flight,
             spool=self._context.spool,
-            keep=self._keep and n <= MAX_COMPLETE,  # above, no set is asked about twice
+            keep=self._keep
+            and len(self._cohort) <= MAX_COMPLETE,  # above, no set is asked about twice
         )
         return upload_requests(self._announce, self._signed_round, self._cohort, prekeys)
 
@@ -236,9 +176,8 @@ class AdditiveServer:
     def _take_dealing(self, position: int, dealing: Dealing, _signed: Signed) -> bool:
         key = self._cohort.key(position)
         header = dealing.header.open(UploadHeader, key, Label.SIGN_HEADER, self._context.verify)
-        if (header.h0, header.h2, header.position) != (self._h0, self._h2, position):
-            raise Dropped(DropReason.FOREIGN, "upload header of another transcript or position")
-        receivers = len((self._keyed & self._members) - {position})
+        self._check_header(position, header)
+        receivers = len((self._u1 & self._members) - {position})
         sizes = {len(ciphertext) for ciphertext in dealing.ciphertexts}
         if len(dealing.ciphertexts) != receivers or sizes != {self._sealed_bytes}:
             raise Dropped(DropReason.MALFORMED, f"not one share for each of {receivers} members")
@@ -249,9 +188,8 @@ class AdditiveServer:
             raise Dropped(DropReason.MALFORMED, "complaints about shares not yet received")
         self._keep_prekey(position, dealing.next_prekey)
         self._dealt[position] = dealing
-        shared = agree(self._private.reveal(), self._prekeys[position][1].key)
-        mac = frame_mac(shared, salt=self._h0, session=self.params.session, position=position)
-        self._uploads.expect(position, mac)
+        self._headers[position] = dealing.header
+        self._uploads.expect(position, self._frame_mac(position, self._prekeys[position][1].key))
         return False
 
     @staticmethod
@@ -271,29 +209,11 @@ class AdditiveServer:
         if self._setup.setdefault(name, signed) != signed:
             raise Dropped(DropReason.EQUIVOCATED, "two prekeys for one round")
 
-    def receive_frame(
+    def _take_frame(
         self, position: int, sequence: int, region: memoryview, words: Words, tag: bytes
     ) -> None:
-        """Take one frame of an upload; a bad one drops its sender.
-
-        Args:
-            position: of the sender.
-            sequence: number of the frame.
-            region: all of the frame but its tag.
-            words: the words inside `region`; kept until the upload is complete.
-            tag: 16 bytes.
-
-        Raises:
-            SessionAborted: too few gateways are left.
-        """
-        if self.machine.phase != "upload" or position not in self.machine.waiting_for:
-            return
-        try:
-            if self._uploads.take_frame(position, sequence, region, words, tag):
-                self.machine.finish(position)
-        except BadFrame as error:
-            self.machine.drop(position, DropReason.BAD_FRAME, str(error))
-        self.machine.close_if_complete()
+        if self._uploads.take_frame(position, sequence, region, words, tag):
+            self.machine.finish(position)
 
     @property
     def _uploads(self) -> Summing:
@@ -302,30 +222,15 @@ class AdditiveServer:
         return self._summing
 
     def _close_uploads(self, included: frozenset[int]) -> Mapping[int, Struct]:
-        self._include(included)
+        self._fix_included(included)
         if self._limits.gateways <= MAX_COMPLETE:
             return self._ask_answers(included)
         bitmap = self._cohort.bits(included)
         return dict.fromkeys(sorted(included), IncludedRequest(included=bitmap))
 
-    def _include(self, included: frozenset[int]) -> None:
-        self._u3 = included
-        self._h3 = included_hash(self._h0, self._h2, len(self._cohort), included)
-
-    # -- certificate, above 64 gateways ------------------------------------------------------------
-
-    def _take_signature(self, position: int, body: Consistency, signed: Signed) -> bool:
-        if (body.session, body.h3) != (self.params.session, self._h3):
-            raise Dropped(DropReason.FOREIGN, "a signature on another transcript")
-        self._signatures[position] = signed.signature
-        return True
-
     def _close_signatures(self, signers: frozenset[int]) -> Mapping[int, Struct]:
-        self._certificate = self._certify()
+        self._certify()
         return self._ask_answers(signers)
-
-    def _certify(self) -> Certificate:
-        return make_certificate(self._cohort, self._signatures, self._limits.quorum)
 
     # -- answers -----------------------------------------------------------------------------------
 
@@ -338,14 +243,13 @@ class AdditiveServer:
             h2=self._h2,
             cohort=self._cohort,
             limits=self._limits,
-            prekeys={place: self._prekeys[place][0] for place in sorted(self._keyed)},
+            prekeys={place: self._prekeys[place][0] for place in sorted(self._u1)},
             dealt={dealer: self._dealt[dealer] for dealer in sorted(self._u3)},
             certificate=self._certificate,
         )
 
     def _take_answer(self, position: int, answer: KeySum, _signed: Signed) -> bool:
-        if (answer.h3, answer.position) != (self._h3, position):
-            raise Dropped(DropReason.FOREIGN, "an answer for another transcript or position")
+        self._check_transcript(position, answer.h3, answer.position)
         complaints = self._cohort.set_of(answer.complaints)
         if not complaints <= self._u3 - {position}:
             raise Dropped(DropReason.MALFORMED, "a complaint about somebody who dealt it nothing")
@@ -373,14 +277,8 @@ class AdditiveServer:
 
     def _close_answers(self, _answered: frozenset[int]) -> Mapping[int, Struct]:
         found = weigh(self._complaints, self._limits.max_colluding)
-        for position in sorted(found.holders):
-            self.machine.drop(position, DropReason.BAD_HOLDER)
-        for position in sorted(found.dealers):  # in the sum all the same, if enough can open it
-            self.machine.drop(position, DropReason.BAD_DEALER)
-        ids = self._cohort.ids
-        self.machine.events.extend(
-            SharesDisputed(ids[holder], ids[dealer]) for holder, dealer in found.disputes
-        )
+        # such a dealer is in the sum all the same, if enough members can open it
+        self._drop_faulty(found.holders, found.dealers, found.disputes)
         if len(self._sums) < self._limits.share_threshold:
             return self._ask_again(found)
         self._open()
@@ -400,7 +298,7 @@ class AdditiveServer:
             raise too_few(len(self._sums), limits, found, self._cohort.ids)
         for dealer in sorted(found.dealers):
             self._uploads.take_out(dealer)
-        self._include(rest)
+        self._fix_included(rest)
         self._sums.clear()
         self._signatures.clear()
         bitmap = self._cohort.bits(rest)
@@ -430,33 +328,11 @@ class AdditiveServer:
         )
         total = check_opened(self.round, vectors, included, workers)
         if self._certificate is None:
-            self._certificate = self._certify()
+            self._certify()
         self.opened = Opened(self._u3, vectors, total)
         self._forget()
 
     def _forget(self) -> None:
-        self._private.erase()
+        super()._forget()
         if self._summing is not None:
             self._summing.close()
-
-    def audit(self) -> AuditRecord:
-        """What everybody can verify afterwards.
-
-        U1 and U2 are both the gateways with a prekey: whoever has one deals with its upload.
-
-        Raises:
-            LocalProtocolError: the round has no certificate (yet).
-        """
-        if self._certificate is None:
-            raise LocalProtocolError("a round has an audit record once its set is certified")
-        return AuditRecord(
-            announce=self._announce,
-            round=self._signed_round,
-            keys=self._cohort.bits(self._keyed),
-            key_hashes=tuple(advert_hash(self._prekeys[i][0]) for i in sorted(self._keyed)),
-            dealers=self._cohort.bits(self._keyed),
-            included=self._cohort.bits(self._u3),
-            headers=tuple(self._dealt[position].header for position in sorted(self._u3)),
-            certificate=self._certificate,
-            dropped=drop_records(self._cohort, self.machine.dropped.values()),
-        )

@@ -22,18 +22,15 @@ from secagg.errors import (
     NotASubset,
     OwnMessageAltered,
     SealError,
-    SecAggError,
     SelfMissing,
     SharingError,
     TooManyDropped,
     UnexpectedMessage,
     WireError,
 )
-from secagg.params import RoundParams, Struct
+from secagg.params import RoundParams
 from secagg.protocol.certificate import sign_consistency, verify_certificate
-from secagg.protocol.machine import ClientMachine
 from secagg.protocol.messages import Announce, Signed, UploadHeader
-from secagg.protocol.policy import check_announce, check_round
 from secagg.protocol.sharing import (
     channel_key,
     commit_secret,
@@ -43,14 +40,13 @@ from secagg.protocol.sharing import (
 )
 from secagg.protocol.transcript import (
     advert_hash,
-    included_hash,
     keys_hash,
     round_hash,
     session_hash,
     shares_hash,
 )
-from secagg.protocol.uploads import frame_mac
 from secagg.schemes.base import ClientContext, Source
+from secagg.schemes.client import Client
 from secagg.schemes.masks.keys import (
     edge_secret,
     mask_private,
@@ -70,12 +66,11 @@ from secagg.schemes.masks.messages import (
     Unmasking,
     UnmaskingRequest,
 )
-from secagg.schemes.uploading import Uploading, no_upload_due
 from secagg.thresholds import neighbours
-from secagg.wire import frame_spans
+from secagg.wire import Span, frame_spans
 
 
-class MasksClient:
+class MasksClient(Client):
     """One gateway in one session.
 
     Args:
@@ -85,50 +80,24 @@ class MasksClient:
     """
 
     def __init__(self, session: bytes, context: ClientContext, masker: Masker = MaskAdder) -> None:
-        self._context = context
-        self._masker = masker
-        self.round: RoundParams | None = None
-        self._secrets: dict[str, Secret] = {}
-        self._edges: dict[int, Secret] = {}
-        self._channels: dict[int, Secret] = {}
-        self._held: dict[int, tuple[Secret, Secret]] = {}
-        self._machine = ClientMachine(
-            STEPS,
-            {
+        super().__init__(
+            session,
+            context,
+            scheme="masks",
+            steps=STEPS,
+            handlers={
                 "advertise_keys": self._advertise,
                 "share_keys": self._share,
                 "masked_input": self._accept_round,
                 "consistency": self._certify,
                 "unmasking": self._unmask,
             },
-            session=session,
-            journal=context.journal,
-            erase=self._erase,
         )
-        self._uploading = Uploading(self._machine, context)
-
-    def receive(self, request: Struct) -> Signed:
-        """Answer one request.
-
-        Raises:
-            RemoteProtocolError: the subclass names the check; secrets are erased, nothing is
-                answered any more.
-        """
-        return self._machine.receive(request)
-
-    @property
-    def upload_due(self) -> bool:
-        """The round is accepted and nothing of the upload has left."""
-        return self.round is not None and not self._uploading.spent and not self.done
-
-    @property
-    def done(self) -> bool:
-        """Everything is answered, or the session has failed; either way the secrets are gone."""
-        return self._machine.done or self._machine.failure is not None
-
-    def abort(self, reason: SecAggError) -> None:
-        """End the session on this side."""
-        self._machine.fail(reason)
+        self._masker = masker
+        self._secrets: dict[str, Secret] = {}
+        self._edges: dict[int, Secret] = {}
+        self._channels: dict[int, Secret] = {}
+        self._held: dict[int, tuple[Secret, Secret]] = {}
 
     def _erase(self) -> None:
         stores: tuple[dict[Any, Secret], ...] = (self._secrets, self._edges, self._channels)
@@ -145,24 +114,11 @@ class MasksClient:
     # -- round 0: keys -----------------------------------------------------------------------------
 
     def _advertise(self, announce: Announce) -> Signed:
-        context = self._context
-        self.params = announce.params
-        self._cohort = check_announce(
-            announce,
-            roster=context.roster,
-            me=context.identity.id,
-            schemes=frozenset({"masks"}),
-            committee=False,
-            policy=context.policy,
-            journal=context.journal,
-            verify=context.verify,
-        )
-        self._thresholds = self.params.thresholds
-        self._position = self._cohort.position(context.identity.id)
-        self._neighbours = neighbours(self._thresholds, self._position)
+        self._check_announce(announce, committee=False)
+        self._neighbours = neighbours(self._limits, self._position)
         self._k = session_hash(self.params)
         for name in ("channel", "key_seed", "seed"):
-            self._secrets[name] = Secret(context.rng(32))
+            self._secrets[name] = Secret(self._context.rng(32))
         private = mask_private(self._reveal("key_seed"), self._k)
         self._secrets["mask"] = Secret(private)
         advert = AdvertiseKeys(
@@ -179,7 +135,7 @@ class MasksClient:
     def _share(self, request: ShareKeysRequest) -> Signed:
         self._u1 = self._cohort.set_of(request.present)
         self._require_self(self._u1)
-        limits = self._thresholds
+        limits = self._limits
         self._require_floor(
             self._u1, max(limits.min_included, limits.quorum, limits.share_threshold)
         )
@@ -221,9 +177,7 @@ class MasksClient:
         seed, key_seed = self._reveal("seed"), self._reveal("key_seed")
         holders = sorted(set(self._keys) - {self._position})
         self._agree_channels(holders)
-        shares = split(
-            [seed, key_seed], self._thresholds.share_threshold, holders, self._context.rng
-        )
+        shares = split([seed, key_seed], self._limits.share_threshold, holders, self._context.rng)
         session = self.params.session
         commitments, ciphertexts = [], []
         for holder, (seed_share, key_share) in zip(holders, shares, strict=True):
@@ -273,20 +227,12 @@ class MasksClient:
     # -- round 2: masked input ---------------------------------------------------------------------
 
     def _accept_round(self, request: MaskedInputRequest) -> Signed:
-        context = self._context
-        params = check_round(
-            request.round,
-            session=self.params,
-            roster=context.roster,
-            policy=context.policy,
-            journal=context.journal,
-            verify=context.verify,
-        )
+        params = self._check_round(request.round)
         self._u2 = self._cohort.set_of(request.dealers)
         if not self._u2 <= self._u1:
             raise NotASubset("U2 has members that advertised no keys")
         self._require_self(self._u2)
-        limits = self._thresholds
+        limits = self._limits
         self._require_floor(
             self._u2, max(limits.min_included, limits.quorum, limits.share_threshold)
         )
@@ -294,13 +240,7 @@ class MasksClient:
         self._h2 = shares_hash(self._h0, round_hash(params), len(self._cohort), self._u2)
         self._agree_edges()
         self.round = params
-        header = UploadHeader(
-            h0=self._h0,
-            h2=self._h2,
-            position=self._position,
-            complaints=self._cohort.bits(complaints),
-        )
-        return self._sign(Label.SIGN_HEADER, header)
+        return self._header(complaints)
 
     def _open_shares(self, shares: Sequence[SealedShares]) -> frozenset[int]:
         """Keep each dealer's two shares; a dealer whose shares are unusable is complained about."""
@@ -340,39 +280,12 @@ class MasksClient:
             edge = edge_secret(shared, h2=self._h2, ends=(self._position, peer))
             self._edges[peer] = Secret(edge)
 
-    def upload(self, source: Source, model: bytes) -> Iterator[bytearray]:
-        """Spend the round, then mask: every check is done before the first frame leaves.
+    def _frame_secret(self) -> bytes:
+        return agree(self._reveal("channel"), self.params.orchestrator_key)
 
-        Args:
-            source: the encoded update.
-            model: 32-byte hash of the model the caller trained on.
-
-        Returns:
-            Frames, to be sent in this order; memory is O(frame).
-
-        Raises:
-            LocalProtocolError: not asked for an upload, or uploaded before.
-            ModelMismatch: the orchestrator announced another model.
-            StaleRound: another session has spent this round.
-        """
-        params = self.round
-        if params is None or not self.upload_due:
-            raise no_upload_due()
-        self._uploading.begin(self.params, params, model)
-        return self._frames(params, source)
-
-    def _frames(self, params: RoundParams, source: Source) -> Iterator[bytearray]:
-        if self._uploading.ended:  # before the first frame was made
-            return
-        shared = agree(self._reveal("channel"), self.params.orchestrator_key)
-        session = self.params.session
-        mac = frame_mac(shared, salt=self._h0, session=session, position=self._position)
-        yield from self._uploading.frames(
-            masked(source, params.vectors, self._mask_keys(), self._masker),
-            frame_spans([vector.words for vector in params.vectors]),
-            session=session,
-            mac=mac,
-        )
+    def _protect(self, source: Source, params: RoundParams) -> tuple[Source, Sequence[Span]]:
+        masks = masked(source, params.vectors, self._mask_keys(), self._masker)
+        return masks, frame_spans([vector.words for vector in params.vectors])
 
     def _mask_keys(self) -> list[tuple[int, bytes]]:
         own = self_key(self._reveal("seed"), h2=self._h2, position=self._position)
@@ -385,18 +298,18 @@ class MasksClient:
     # -- round 3: consistency ----------------------------------------------------------------------
 
     def _certify(self, request: ConsistencyRequest) -> Signed:
-        if not self._uploading.handed_over:
+        if not self._handed_over:
             raise UnexpectedMessage("consistency asked before the upload was handed over")
         self._u3 = self._cohort.set_of(request.included)
         if not self._u3 <= self._u2:
             raise NotASubset("U3 has members that dealt no shares")
         self._require_self(self._u3)
-        limits = self._thresholds
+        limits = self._limits
         self._require_floor(self._u3, max(limits.min_included, limits.quorum))
         if len(self._cohort) - len(self._u3) > limits.max_dropouts:
             raise TooManyDropped(f"{len(self._cohort) - len(self._u3)} left out of U3")
         self._check_headers(request.headers)
-        self._h3 = included_hash(self._h0, self._h2, len(self._cohort), self._u3)
+        self._h3 = self._h3_of(self._u3)
         return sign_consistency(self._context.identity.key, self.params.session, self._h3)
 
     def _check_headers(self, headers: Sequence[Signed]) -> None:
@@ -419,7 +332,7 @@ class MasksClient:
             session=self.params.session,
             h3=self._h3,
             included=self._u3,
-            quorum=self._thresholds.quorum,
+            quorum=self._limits.quorum,
             verify=self._context.verify,
         )
         alive = sorted(self._u3 & self._neighbours)
@@ -438,9 +351,6 @@ class MasksClient:
 
     def _reveal(self, name: str) -> bytes:
         return self._secrets[name].reveal()
-
-    def _sign(self, label: Label, message: Struct) -> Signed:
-        return Signed.make(self._context.identity.key, label, message)
 
     def _require_self(self, positions: frozenset[int]) -> None:
         if self._position not in positions:

@@ -121,7 +121,7 @@ class Unmasking(Struct, frozen=True):
 STEPS: Final = (
     Step("advertise_keys", Announce, AdvertiseKeys, Label.SIGN_ADVERTISE, durable=False),
     Step("share_keys", ShareKeysRequest, ShareKeys, Label.SIGN_SHARES),
-    Step("masked_input", MaskedInputRequest, UploadHeader, Label.SIGN_HEADER),
+    Step("masked_input", MaskedInputRequest, UploadHeader, Label.SIGN_HEADER, upload=True),
     Step("consistency", ConsistencyRequest, Consistency, Label.SIGN_CONSISTENCY),
     Step("unmasking", UnmaskingRequest, Unmasking, Label.SIGN_UNMASKING),
 )

@@ -12,34 +12,23 @@ from typing import Final
 import numpy as np
 
 from secagg import wire
-from secagg.crypto.agreement import agree, check_public_keys, public_key
-from secagg.crypto.secret import Secret
+from secagg.crypto.agreement import check_public_keys
 from secagg.crypto.shamir import SHARE_BYTES
 from secagg.encoding import encode
-from secagg.errors import ConfigurationError, KeyAgreementError, LocalProtocolError
-from secagg.params import HASH_BYTES, GatewayId, RoundParams, SessionParams, Struct
-from secagg.protocol.audit import AuditRecord, drop_records
-from secagg.protocol.certificate import Certificate, Consistency, make_certificate
-from secagg.protocol.events import SharesDisputed
-from secagg.protocol.machine import Dropped, ServerMachine, Stage
+from secagg.errors import ConfigurationError, KeyAgreementError
+from secagg.params import HASH_BYTES, RoundParams, SessionParams, Struct
+from secagg.protocol.machine import Dropped, Stage
 from secagg.protocol.messages import (
     DropReason,
     Signed,
     UploadHeader,
-    sign_round,
-    sign_session,
 )
 from secagg.protocol.sharing import judge
 from secagg.protocol.transcript import (
     advert_hash,
-    included_hash,
-    keys_hash,
-    round_hash,
-    session_hash,
-    shares_hash,
 )
-from secagg.protocol.uploads import BadFrame, Staging, frame_mac
-from secagg.schemes.base import Opened, ServerContext, Words
+from secagg.protocol.uploads import Staging
+from secagg.schemes.base import ServerContext, Words
 from secagg.schemes.masks.keys import stream_starts
 from secagg.schemes.masks.messages import (
     STEPS,
@@ -53,20 +42,15 @@ from secagg.schemes.masks.messages import (
     UnmaskingRequest,
 )
 from secagg.schemes.masks.unmask import Recovery, check_answer, open_sum, split_words
+from secagg.schemes.server import Server
 from secagg.thresholds import neighbours
 
 SEALED_BYTES: Final = 2 * SHARE_BYTES + 16
 """Two shares and a GCM tag."""
 
 
-class MasksServer:
-    """The orchestrator in one session.
-
-    Args:
-        params: gives K, once the session's X25519 public key is drawn.
-        round_params: gives P for that K; asked again when U2 is fixed and P is sent.
-        context: identity, cohort, randomness, staging, threads.
-    """
+class MasksServer(Server):
+    """The orchestrator in one session; arguments and attributes as of `Server`."""
 
     def __init__(
         self,
@@ -74,16 +58,8 @@ class MasksServer:
         round_params: Callable[[SessionParams], RoundParams],
         context: ServerContext,
     ) -> None:
-        self._context = context
-        self._cohort = context.cohort
-        self._private = Secret(context.rng(32))
-        self.params = params(public_key(self._private.reveal()))
-        self._round_params = round_params
-        self.round = round_params(self.params)
-        self._announce = sign_session(context.identity.key, self.params)
-        self._signed_round = sign_round(context.identity.key, self.round)
-        self._k = session_hash(self.params)
-        self._limits = limits = self.params.thresholds
+        super().__init__(params, round_params, context)
+        limits = self._limits
         least = max(limits.min_included, limits.quorum, limits.share_threshold)
         most_dropped = len(self._cohort) - limits.max_dropouts
         stages = {
@@ -97,27 +73,16 @@ class MasksServer:
             "consistency": Stage(self._take_signature, self._close_signatures, limits.quorum),
             "unmasking": Stage(self._take_unmasking, self._close_unmasking, 0),
         }
-        self.machine = ServerMachine(
-            STEPS,
-            stages,
-            cohort=self._cohort,
-            verify=context.verify,
-            on_drop=self._dropped,
-            on_abort=self._private.erase,
-        )
+        self._drive(STEPS, stages)
         self._check_request_size()
         spans = wire.frame_spans([vector.words for vector in self.round.vectors])
         self._staging = Staging(spans, max_in_flight=context.max_in_flight, spool=context.spool)
         self._adverts: dict[int, tuple[Signed, AdvertiseKeys]] = {}
-        self._taken = {self.params.orchestrator_key}
         self._dealt: dict[int, ShareKeys] = {}
-        self._headers: dict[int, tuple[Signed, UploadHeader]] = {}
+        self._complaints: dict[int, frozenset[int]] = {}
         self._complete: list[int] = []
         self._judged = False
-        self._signatures: dict[int, bytes] = {}
         self._answers: dict[int, Unmasking] = {}
-        self._certificate: Certificate | None = None
-        self.opened: Opened | None = None
 
     def _check_request_size(self) -> None:
         """The largest request carries P and a sealed share of everybody."""
@@ -140,10 +105,6 @@ class MasksServer:
         """Open the first phase: announce K to the whole cohort."""
         self.machine.start(dict.fromkeys(range(len(self._cohort)), self._announce))
 
-    def receive(self, position: int, name: str, signed: Signed) -> None:
-        """Take one signed answer; see `ServerMachine.receive`."""
-        self.machine.receive(position, name, signed)
-
     def advance(self) -> None:
         """Time is up for the open phase; in the upload phase first for the headers alone.
 
@@ -162,21 +123,11 @@ class MasksServer:
         self.machine.close_if_complete()
 
     @property
-    def round_announced(self) -> bool:
-        """P is out."""
-        return self.machine.phase not in {"ready", "advertise_keys", "share_keys"}
-
-    @property
     def headers_missing(self) -> frozenset[int]:
         """Positions whose upload header is not there, while the verdict waits for it."""
         if self.machine.phase != "masked_input" or self._judged:
             return frozenset()
         return self.machine.waiting_for - self._headers.keys()
-
-    @property
-    def setup(self) -> Mapping[GatewayId, Signed]:
-        """Nothing: the keys of a round are advertised in it."""
-        return {}
 
     def _dropped(self) -> None:
         for position in self.machine.dropped:
@@ -197,16 +148,12 @@ class MasksServer:
             check_public_keys(keys)
         except KeyAgreementError as error:
             raise Dropped(DropReason.BAD_KEY, str(error)) from None
-        if not self._taken.isdisjoint(keys):
-            raise Dropped(DropReason.BAD_KEY, "a key that another party has advertised")
-        self._taken.update(keys)
+        self._take_key(*keys)
         self._adverts[position] = (signed, advert)
         return True
 
     def _close_adverts(self, present: frozenset[int]) -> Mapping[int, Struct]:
-        self._u1 = present
-        self._hashes = {position: advert_hash(self._adverts[position][0]) for position in present}
-        self._h0 = keys_hash(self._k, len(self._cohort), self._hashes)
+        self._fix_keys({position: advert_hash(self._adverts[position][0]) for position in present})
         bitmap = self._cohort.bits(present)
         requests: dict[int, Struct] = {}
         for position in sorted(present):
@@ -215,7 +162,7 @@ class MasksServer:
             requests[position] = ShareKeysRequest(
                 present=bitmap,
                 adverts=tuple(self._adverts[peer][0] for peer in near),
-                hashes=tuple(self._hashes[peer] for peer in far),
+                hashes=tuple(self._key_hashes[peer] for peer in far),
             )
         return requests
 
@@ -235,11 +182,7 @@ class MasksServer:
         return True
 
     def _close_shares(self, dealers: frozenset[int]) -> Mapping[int, Struct]:
-        # only now: the model may be the mean of a round that ran beside these key rounds
-        self.round = self._round_params(self.params)
-        self._signed_round = sign_round(self._context.identity.key, self.round)
-        self._u2 = dealers
-        self._h2 = shares_hash(self._h0, round_hash(self.round), len(self._cohort), dealers)
+        self._fix_dealers(dealers)
         self._sum = np.zeros(stream_starts(self.round.vectors)[-1], np.uint64)
         self._vectors = split_words(self._sum, self.round)
         bitmap = self._cohort.bits(dealers)
@@ -267,45 +210,24 @@ class MasksServer:
     # -- round 2 -----------------------------------------------------------------------------------
 
     def _take_header(self, position: int, header: UploadHeader, signed: Signed) -> bool:
-        if (header.h0, header.h2, header.position) != (self._h0, self._h2, position):
-            raise Dropped(DropReason.FOREIGN, "upload header of another transcript or position")
-        if not self._cohort.set_of(header.complaints) <= self._u2 & self._near(position):
+        self._check_header(position, header)
+        complaints = self._cohort.set_of(header.complaints)
+        if not complaints <= self._u2 & self._near(position):
             raise Dropped(DropReason.MALFORMED, "a complaint about somebody who dealt it nothing")
-        self._headers[position] = (signed, header)
-        shared = agree(self._private.reveal(), self._adverts[position][1].channel_key)
-        mac = frame_mac(shared, salt=self._h0, session=self.params.session, position=position)
+        self._headers[position], self._complaints[position] = signed, complaints
+        mac = self._frame_mac(position, self._adverts[position][1].channel_key)
         self._staging.open(position, mac)
         self._judge_when_all_spoke()
         return False
 
-    def receive_frame(
+    def _take_frame(
         self, position: int, sequence: int, region: memoryview, words: Words, tag: bytes
     ) -> None:
-        """Take one frame of an upload; a bad one drops its sender.
-
-        Args:
-            position: of the sender.
-            sequence: number of the frame.
-            region: all of the frame but its tag.
-            words: the words inside `region`; kept until the upload is complete.
-            tag: 16 bytes.
-
-        Raises:
-            SessionAborted: too few gateways are left.
-        """
-        if self.machine.phase != "masked_input" or position not in self.machine.waiting_for:
-            return
         if position in self._complete:
             return
-        try:
-            complete = self._staging.add(position, sequence, region, words, tag)
-        except BadFrame as error:
-            self.machine.drop(position, DropReason.BAD_FRAME, str(error))
-        else:
-            if complete:
-                self._complete.append(position)
-                self._add_complete()
-        self.machine.close_if_complete()
+        if self._staging.add(position, sequence, region, words, tag):
+            self._complete.append(position)
+            self._add_complete()
 
     def _judge_when_all_spoke(self) -> None:
         """Complaints travel in the headers, so all headers come before the first addition."""
@@ -315,19 +237,9 @@ class MasksServer:
         if not live <= self._headers.keys():
             return
         self._judged = True
-        complaints = {
-            position: self._cohort.set_of(self._headers[position][1].complaints)
-            for position in live
-        }
+        complaints = {position: self._complaints[position] for position in live}
         verdict = judge(complaints, thresholds=self._limits, neighbours=self._near)
-        for position in sorted(verdict.holders):
-            self.machine.drop(position, DropReason.BAD_HOLDER)
-        for position in sorted(verdict.dealers):
-            self.machine.drop(position, DropReason.BAD_DEALER)
-        ids = self._cohort.ids
-        self.machine.events.extend(
-            SharesDisputed(ids[holder], ids[dealer]) for holder, dealer in verdict.disputes
-        )
+        self._drop_faulty(verdict.holders, verdict.dealers, verdict.disputes)
         self._add_complete()
 
     def _add_complete(self) -> None:
@@ -343,15 +255,14 @@ class MasksServer:
         self._complete.clear()
 
     def _close_uploads(self, included: frozenset[int]) -> Mapping[int, Struct]:
-        self._u3 = included
-        self._h3 = included_hash(self._h0, self._h2, len(self._cohort), included)
+        self._fix_included(included)
         self._recovery = self._make_recovery()
         bitmap = self._cohort.bits(included)
         return {
             position: ConsistencyRequest(
                 included=bitmap,
                 headers=tuple(
-                    self._headers[peer][0] for peer in sorted(included & self._near(position))
+                    self._headers[peer] for peer in sorted(included & self._near(position))
                 ),
             )
             for position in sorted(included)
@@ -359,22 +270,13 @@ class MasksServer:
 
     # -- round 3 -----------------------------------------------------------------------------------
 
-    def _take_signature(self, position: int, body: Consistency, signed: Signed) -> bool:
-        if (body.session, body.h3) != (self.params.session, self._h3):
-            raise Dropped(DropReason.FOREIGN, "a signature on another transcript")
-        self._signatures[position] = signed.signature
-        return True
-
     def _close_signatures(self, signers: frozenset[int]) -> Mapping[int, Struct]:
-        quorum = self._limits.quorum
-        self._certificate = make_certificate(self._cohort, self._signatures, quorum)
-        return dict.fromkeys(sorted(signers), UnmaskingRequest(certificate=self._certificate))
+        return dict.fromkeys(sorted(signers), UnmaskingRequest(certificate=self._certify()))
 
     # -- round 4 -----------------------------------------------------------------------------------
 
     def _take_unmasking(self, position: int, answer: Unmasking, _signed: Signed) -> bool:
-        if (answer.h3, answer.position) != (self._h3, position):
-            raise Dropped(DropReason.FOREIGN, "an answer for another transcript or position")
+        self._check_transcript(position, answer.h3, answer.position)
         check_answer(self._recovery, position, answer)
         self._answers[position] = answer
         return True
@@ -387,7 +289,7 @@ class MasksServer:
             ids=self._cohort.ids,
             workers=self._context.workers,
         )
-        self._private.erase()
+        self._forget()
         return {}
 
     def _make_recovery(self) -> Recovery:
@@ -401,29 +303,6 @@ class MasksServer:
             included=self._u3,
             adverts={position: advert for position, (_, advert) in self._adverts.items()},
             dealt=self._dealt,
-            complaints={
-                position: self._cohort.set_of(header.complaints)
-                for position, (_, header) in self._headers.items()
-            },
+            complaints=self._complaints,
             answers=self._answers,
-        )
-
-    def audit(self) -> AuditRecord:
-        """What everybody can verify afterwards.
-
-        Raises:
-            LocalProtocolError: the round has no certificate (yet).
-        """
-        if self._certificate is None:
-            raise LocalProtocolError("a round has an audit record once its set is certified")
-        return AuditRecord(
-            announce=self._announce,
-            round=self._signed_round,
-            keys=self._cohort.bits(self._u1),
-            key_hashes=tuple(self._hashes[position] for position in sorted(self._u1)),
-            dealers=self._cohort.bits(self._u2),
-            included=self._cohort.bits(self._u3),
-            headers=tuple(self._headers[position][0] for position in sorted(self._u3)),
-            certificate=self._certificate,
-            dropped=drop_records(self._cohort, self.machine.dropped.values()),
         )

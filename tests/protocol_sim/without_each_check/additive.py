@@ -47,7 +47,7 @@ ROWS = [
         "the key that is then drawn is not the one that was shown: the error names the cause",
     ),
     Row(
-        "AdditiveClient.upload: params is None",
+        "Client.upload: params is None",
         BROKEN,
         machine_additive.an_additive_upload_unasked,
         "LocalProtocolError",
@@ -55,7 +55,15 @@ ROWS = [
         "a caller's mistake has a name",
     ),
     Row(
-        "AdditiveClient._frames: channels is None",
+        "AdditiveClient._frame_secret: self._channels is None",
+        REDUNDANT,
+        machine_additive.after_a_restart,
+        "StateLost",
+        "StateLost",
+        TYPES,
+    ),
+    Row(
+        "AdditiveClient._protect: self._secret is None",
         REDUNDANT,
         machine_additive.after_a_restart,
         "StateLost",
@@ -86,7 +94,7 @@ ROWS = [
         UNNAMED,
     ),
     Row(
-        "AdditiveClient._accept_set: self._uploading.spent",
+        "AdditiveClient._accept_set: self._spent",
         REDUNDANT,
         **additive("a set without me"),
         ending="sum",
@@ -199,7 +207,7 @@ ROWS = [
         LEAKS,
     ),
     Row(
-        "AdditiveClient._finish: self._uploading.spend",
+        "AdditiveClient._finish: self._spend",
         LEAK,
         rounds.answers_in_two_sessions,
         "StaleRound",

@@ -120,7 +120,7 @@ ROWS = [
         "a holder that is silent is blamed for the share that it releases",
     ),
     Row(
-        "MasksClient.upload: params is None",
+        "Client.upload: params is None",
         BROKEN,
         machine_masks.an_upload_unasked,
         "LocalProtocolError",
@@ -128,7 +128,7 @@ ROWS = [
         "a caller's mistake has a name",
     ),
     Row(
-        "MasksClient._certify: not self._uploading.handed_over",
+        "MasksClient._certify: not self._handed_over",
         BROKEN,
         machine_masks.a_set_before_the_upload,
         "UnexpectedMessage",

@@ -19,7 +19,7 @@ from tests.protocol_sim.without_each_check.rows import (
 
 ROWS = [
     Row(
-        "Uploading.begin: params.model != model",
+        "Client.upload: params.model != model",
         BROKEN,
         machine_masks.another_model,
         "ModelMismatch",
@@ -27,7 +27,7 @@ ROWS = [
         "a mean of updates is of updates on one model",
     ),
     Row(
-        "Uploading.spend: self._context",
+        "Client._spend: self._context",
         LEAK,
         rounds.parallel_sessions,
         "StaleRound",

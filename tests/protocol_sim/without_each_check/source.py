@@ -18,7 +18,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from secagg.protocol import certificate, journal, machine, policy, prekeys
-from secagg.schemes import uploading
+from secagg.schemes import client
 from secagg.schemes.additive import client as additive
 from secagg.schemes.additive import keyring, shares
 from secagg.schemes.masks import client as masks
@@ -28,7 +28,7 @@ SOURCES: list[Any] = [
     additive.AdditiveClient,
     keyring.Keyring,
     shares.Rows,
-    uploading.Uploading,
+    client.Client,
     machine.ClientMachine,
     policy.Policy,
     policy.check_announce,
@@ -55,7 +55,7 @@ CALLS = (
     "_at_least(",
     "self._context.journal.forget_prekeys(",
     "journal.forget_prekeys(",
-    "self._uploading.spend(",
+    "self._spend(NO_MODEL)",
     "self._journal.put(",
     "self._machine.finish()",
     "self._context.journal.store_upload(",

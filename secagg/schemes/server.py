@@ -1,0 +1,251 @@
+"""What the servers of all schemes share: the announcement, the sets, the uploads' way in."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from secagg.crypto.agreement import agree, public_key
+from secagg.crypto.sealing import FrameMac
+from secagg.crypto.secret import Secret
+from secagg.errors import LocalProtocolError
+from secagg.params import GatewayId, RoundParams, SessionParams
+from secagg.protocol.audit import AuditRecord, drop_records
+from secagg.protocol.certificate import Certificate, Consistency, make_certificate
+from secagg.protocol.events import SharesDisputed
+from secagg.protocol.machine import Dropped, ServerMachine, Stage, Step
+from secagg.protocol.messages import DropReason, Signed, UploadHeader, sign_round, sign_session
+from secagg.protocol.transcript import (
+    included_hash,
+    keys_hash,
+    round_hash,
+    session_hash,
+    shares_hash,
+)
+from secagg.protocol.uploads import BadFrame, frame_mac
+from secagg.schemes.base import Opened, ServerContext, Words
+
+
+class Server(ABC):
+    """The orchestrator in one session.
+
+    Args:
+        params: gives K, once the session's X25519 public key is drawn.
+        round_params: gives P for that K; asked again when P is sent.
+        context: identity, cohort, randomness, staging, threads, keys sent ahead.
+
+    Attributes:
+        params: K.
+        round: P.
+        machine: who owes an answer, who gave one, who is dropped.
+        opened: the sum, once it is open.
+    """
+
+    machine: ServerMachine
+    _u1: frozenset[int]
+    _u2: frozenset[int]
+    _u3: frozenset[int]
+    _key_hashes: Mapping[int, bytes]
+    _h0: bytes
+    _h2: bytes
+    _h3: bytes
+
+    def __init__(
+        self,
+        params: Callable[[bytes], SessionParams],
+        round_params: Callable[[SessionParams], RoundParams],
+        context: ServerContext,
+    ) -> None:
+        self._context = context
+        self._cohort = context.cohort
+        self._private = Secret(context.rng(32))
+        self.params = params(public_key(self._private.reveal()))
+        self._limits = self.params.thresholds
+        self._k = session_hash(self.params)
+        self._announce = sign_session(context.identity.key, self.params)
+        self._round_params = round_params
+        self._use_round()
+        self._taken = {self.params.orchestrator_key}
+        self._headers: dict[int, Signed] = {}
+        self._signatures: dict[int, bytes] = {}
+        self._certificate: Certificate | None = None
+        self.opened: Opened | None = None
+
+    def _drive(self, steps: Sequence[Step], stages: Mapping[str, Stage]) -> None:
+        """Make the machine that takes these steps."""
+        self._before_round = {"ready"}
+        for step in steps:
+            if step.upload:
+                self._upload_phase = step.name
+                break
+            self._before_round.add(step.name)
+        self.machine = ServerMachine(
+            steps,
+            stages,
+            cohort=self._cohort,
+            verify=self._context.verify,
+            on_drop=self._dropped,
+            on_abort=self._forget,
+        )
+
+    @abstractmethod
+    def start(self) -> None:
+        """Open the first phase."""
+
+    @abstractmethod
+    def _dropped(self) -> None:
+        """Somebody is dropped: give back what was staged for it."""
+
+    @abstractmethod
+    def _take_frame(
+        self, position: int, sequence: int, region: memoryview, words: Words, tag: bytes
+    ) -> None:
+        """Take one frame of an upload that is due, or raise `BadFrame`."""
+
+    def receive(self, position: int, name: str, signed: Signed) -> None:
+        """Take one signed answer; see `ServerMachine.receive`."""
+        self.machine.receive(position, name, signed)
+
+    def receive_frame(
+        self, position: int, sequence: int, region: memoryview, words: Words, tag: bytes
+    ) -> None:
+        """Take one frame of an upload; a bad one drops its sender.
+
+        Args:
+            position: of the sender.
+            sequence: number of the frame.
+            region: all of the frame but its tag.
+            words: the words inside `region`; kept until the upload is complete.
+            tag: 16 bytes.
+
+        Raises:
+            SessionAborted: too few gateways are left.
+        """
+        if self.machine.phase != self._upload_phase or position not in self.machine.waiting_for:
+            return
+        try:
+            self._take_frame(position, sequence, region, words, tag)
+        except BadFrame as error:
+            self.machine.drop(position, DropReason.BAD_FRAME, str(error))
+        self.machine.close_if_complete()
+
+    def advance(self) -> None:
+        """Time is up for the open phase.
+
+        Raises:
+            LocalProtocolError: no phase is open.
+            SessionAborted: too few gateways are left.
+        """
+        self.machine.advance()
+
+    @property
+    def round_announced(self) -> bool:
+        """P is out."""
+        return self.machine.phase not in self._before_round
+
+    @property
+    def headers_missing(self) -> frozenset[int]:
+        """Positions whose upload header is not there, while a verdict waits for it."""
+        return frozenset()
+
+    @property
+    def setup(self) -> Mapping[GatewayId, Signed]:
+        """What gateways have sent ahead for the next round: fewer exchanges there."""
+        return {}
+
+    def audit(self) -> AuditRecord:
+        """What everybody can verify afterwards.
+
+        Raises:
+            LocalProtocolError: the round has no certificate (yet).
+        """
+        if self._certificate is None:
+            raise LocalProtocolError("a round has an audit record once its set is certified")
+        return AuditRecord(
+            announce=self._announce,
+            round=self._signed_round,
+            keys=self._cohort.bits(self._u1),
+            key_hashes=tuple(self._key_hashes[position] for position in sorted(self._u1)),
+            dealers=self._cohort.bits(self._u2),
+            included=self._cohort.bits(self._u3),
+            headers=tuple(self._headers[position] for position in sorted(self._u3)),
+            certificate=self._certificate,
+            dropped=drop_records(self._cohort, self.machine.dropped.values()),
+        )
+
+    # -- the transcript ----------------------------------------------------------------------------
+
+    def _use_round(self) -> None:
+        """Ask for P.
+
+        Once more when it is sent: the model may be the mean of a round that ran beside the first
+        exchanges of this one.
+        """
+        self.round = self._round_params(self.params)
+        self._signed_round = sign_round(self._context.identity.key, self.round)
+
+    def _fix_keys(self, hashes: Mapping[int, bytes]) -> None:
+        """U1 and h0, by position -> hash of a key message."""
+        self._u1, self._key_hashes = frozenset(hashes), hashes
+        self._h0 = keys_hash(self._k, len(self._cohort), hashes)
+
+    def _fix_dealers(self, dealers: frozenset[int]) -> None:
+        """P, U2 and h2."""
+        self._use_round()
+        self._u2 = dealers
+        self._h2 = shares_hash(self._h0, round_hash(self.round), len(self._cohort), dealers)
+
+    def _fix_included(self, included: frozenset[int]) -> None:
+        """U3 and h3."""
+        self._u3 = included
+        self._h3 = included_hash(self._h0, self._h2, len(self._cohort), included)
+
+    # -- what is the same in every answer ----------------------------------------------------------
+
+    def _take_key(self, *keys: bytes) -> None:
+        if not self._taken.isdisjoint(keys):
+            raise Dropped(DropReason.BAD_KEY, "a key that another party has advertised")
+        self._taken.update(keys)
+
+    def _check_header(self, position: int, header: UploadHeader) -> None:
+        if (header.h0, header.h2, header.position) != (self._h0, self._h2, position):
+            raise Dropped(DropReason.FOREIGN, "upload header of another transcript or position")
+
+    def _check_transcript(self, position: int, h3: bytes, claimed: int) -> None:
+        if (h3, claimed) != (self._h3, position):
+            raise Dropped(DropReason.FOREIGN, "an answer for another transcript or position")
+
+    def _frame_mac(self, position: int, key: bytes) -> FrameMac:
+        """What tags the frames of the gateway that has shown this public key."""
+        shared = agree(self._private.reveal(), key)
+        return frame_mac(shared, salt=self._h0, session=self.params.session, position=position)
+
+    def _take_signature(self, position: int, body: Consistency, signed: Signed) -> bool:
+        if (body.session, body.h3) != (self.params.session, self._h3):
+            raise Dropped(DropReason.FOREIGN, "a signature on another transcript")
+        self._signatures[position] = signed.signature
+        return True
+
+    def _certify(self) -> Certificate:
+        self._certificate = make_certificate(self._cohort, self._signatures, self._limits.quorum)
+        return self._certificate
+
+    def _drop_faulty(
+        self,
+        holders: Iterable[int],
+        dealers: Iterable[int],
+        disputes: Iterable[tuple[int, int]],
+    ) -> None:
+        """Drop whose fault is proved, and name the pairs of whom one lies."""
+        for position in sorted(holders):
+            self.machine.drop(position, DropReason.BAD_HOLDER)
+        for position in sorted(dealers):
+            self.machine.drop(position, DropReason.BAD_DEALER)
+        ids = self._cohort.ids
+        self.machine.events.extend(
+            SharesDisputed(ids[holder], ids[dealer]) for holder, dealer in disputes
+        )
+
+    def _forget(self) -> None:
+        """Erase what was kept for the round."""
+        self._private.erase()
