@@ -12,8 +12,9 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, Literal
 
+from secagg.average.costs import Clock, Costs
 from secagg.average.outcome import PhaseCost, Plan, Report, Result
-from secagg.average.world import Clock, Key, Provider, Update, Upload, World
+from secagg.average.provider import Provider, Update
 from secagg.crypto.signing import verify as verify_signature
 from secagg.errors import ConfigurationError, EncodingError
 from secagg.params import GatewayId
@@ -27,6 +28,7 @@ from secagg.schemes.auto import Choice, choose
 from secagg.schemes.masks import Masks
 from secagg.schemes.scheme import Scheme
 from secagg.session.client import ClientSession
+from secagg.session.loopback import Key, Loopback, Upload
 from secagg.session.server import ServerSession
 from secagg.session.settings import METRIC_BOUND, Encoding, SessionSettings
 from secagg.session.update import Model
@@ -238,7 +240,7 @@ class SecureAverage:
             verify=verify,
         )
         clients = {name: self._client(name, roster, choice.scheme, verify) for name in ids}
-        world = World(server, clients, dict(vanish or {}), self._on_event, self._clock)
+        costs = Costs(server, self._on_event, self._clock)
 
         def prepare(name: GatewayId) -> Upload:
             return partial(
@@ -251,18 +253,23 @@ class SecureAverage:
                 select=self._encoding.select,
             )
 
+        loop = Loopback(
+            server, clients, prepare, silent=_vanishing(server, vanish or {}), observer=costs
+        )
         try:
-            world.play(prepare)
+            loop.run()
         finally:
             self._setup = server.setup
             for name in ids:  # nobody restarts here, so nobody will ask again
                 self._gateways[name][1].forget(server.session)
-        return self._result(server, world, choice, template, base, roster)
+        if loop.aborted is not None:
+            raise loop.aborted
+        return self._result(server, costs, choice, template, base, roster)
 
     def _result(
         self,
         server: ServerSession,
-        world: World,
+        costs: Costs,
         choice: Choice,
         template: Any,
         base: Any,
@@ -283,16 +290,16 @@ class SecureAverage:
             mean=mean,
             total_weight=aggregate.total_weight,
             included=aggregate.included,
-            vanished=world.vanished,
+            vanished=costs.vanished,
             metrics=aggregate.metrics,
             report=Report(
                 plan=Plan.of(server.params, choice.reason),
                 error_bound=aggregate.error.bound,
                 rms_error=aggregate.error.rms,
                 clipped=aggregate.clipped,
-                bytes_up=max(world.bytes_up.values()),
-                bytes_down=max(world.bytes_down.values()),
-                phases=(*world.costs, decoding),
+                bytes_up=max(costs.bytes_up.values()),
+                bytes_down=max(costs.bytes_down.values()),
+                phases=(*costs.phases, decoding),
                 audit=server.audit,
                 roster=roster,
             ),
@@ -350,6 +357,15 @@ def _check_vanish(
             raise ConfigurationError(
                 f"vanish has {name!r}: {phase!r}: use an id of updates and one of {phases}"
             )
+
+
+def _vanishing(
+    server: ServerSession, vanish: Mapping[GatewayId, str]
+) -> Callable[[GatewayId], bool]:
+    """Whether a gateway is in the phase from which on it does not answer, or in a later one."""
+    phases = [step.name for step in server.params.scheme.steps]
+    gone = {name: phases[phases.index(phase) :] for name, phase in vanish.items()}
+    return lambda name: server.phase in gone.get(name, ())
 
 
 def _check_ids(ids: Iterable[object]) -> None:
