@@ -24,7 +24,7 @@ from benchmarks.parts_masks import MasksGateway, MasksServer
 from benchmarks.report import Measured, record, text
 from benchmarks.rounds import Case, Round, World, flat
 from benchmarks.timing import Samples, clock_for
-from secagg.params import RoundParams
+from secagg.params import GatewayId, RoundParams
 from secagg.session import Model
 from secagg.workers import SERIAL, Workers
 
@@ -206,12 +206,12 @@ def _round(
 
 def _operations(world: World) -> Mapping[str, Mapping[str, int]]:
     """Public-key operations and hashes of the set-up, counted by a profiler."""
-    name = f"gateway {world.survivors[0]}"
-    profiles = {name: Profile(), "server": Profile()}
+    profiles: dict[GatewayId | None, Profile] = {world.survivors[0]: Profile(), None: Profile()}
     Round(world, profiles=profiles).set_up()
     counts: dict[str, dict[str, int]] = {}
-    for who, profile in profiles.items():
-        counts[who.split(maxsplit=1)[0]] = count = dict.fromkeys(COUNTED.values(), 0)
+    for party, profile in profiles.items():
+        who = "server" if party is None else "gateway"
+        counts[who] = count = dict.fromkeys(COUNTED.values(), 0)
         count["Diffie-Hellman"] = 0
         for (file, _, function), (_, calls, *_) in Stats(profile).stats.items():  # type: ignore[attr-defined]
             count["Diffie-Hellman"] += calls * (EXCHANGE in function)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from cProfile import Profile
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from types import MappingProxyType
+from typing import TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.timing import Clock, Samples
 from secagg.crypto.signing import verify
-from secagg.params import GatewayId, Thresholds
-from secagg.protocol.events import Event, Send, UpdateDue
+from secagg.params import GatewayId, RoundParams, Thresholds
+from secagg.protocol.events import UpdateDue
 from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import MemoryJournal
 from secagg.protocol.messages import Signed
@@ -26,6 +27,7 @@ from secagg.schemes.additive import Ckks, Lattice
 from secagg.schemes.masks import Masks
 from secagg.schemes.scheme import Scheme
 from secagg.session import ClientSession, Encoding, Model, ServerSession, SessionSettings
+from secagg.session.loopback import Frame, Loopback, Observer, Upload
 from secagg.thresholds import derive, derive_committee
 from secagg.workers import SERIAL, Workers
 
@@ -40,6 +42,7 @@ SCHEMES: Mapping[str, Callable[[], Scheme]] = {"masks": Masks, "lattice": Lattic
 LATE = {"consistency", "unmasking", "answer", "answer_again"}
 """Phases after the uploads, in which who did not upload is silent."""
 Vector = NDArray[np.float32]
+T = TypeVar("T")
 Tree = Mapping[str, Vector]
 
 
@@ -145,6 +148,34 @@ class World:
         )
 
 
+class Meter(Observer):
+    """Adds up seconds of every party, None for the server, and bytes of every gateway.
+
+    Args:
+        clock: seconds.
+        profiles: what these parties do is recorded here; not to be timed as well.
+    """
+
+    def __init__(self, clock: Clock, profiles: Mapping[GatewayId | None, Profile]) -> None:
+        self._clock = clock
+        self._profiles = profiles
+        self.seconds: defaultdict[GatewayId | None, float] = defaultdict(float)
+        self.bytes_up: Counter[GatewayId] = Counter()
+        self.bytes_down: Counter[GatewayId] = Counter()
+
+    def call(self, _phase: str, party: GatewayId | None, work: Callable[[], T]) -> T:
+        """Do the work of one party, and add its seconds."""
+        profile = self._profiles.get(party)
+        start = self._clock()
+        result = work() if profile is None else profile.runcall(work)
+        self.seconds[party] += self._clock() - start
+        return result
+
+    def frame(self, frame: Frame) -> None:
+        """Add the bytes of a frame."""
+        (self.bytes_up if frame.up else self.bytes_down)[frame.gateway] += len(frame.data)
+
+
 class Round:
     """One session; call `set_up`, `uploads`, `deliver`, `open` in this order.
 
@@ -154,7 +185,7 @@ class Round:
         workers: threads of everybody.
         clock: seconds.
         samples: measurements are added here, under names that start with "gateway" or "server".
-        profiles: what "server" or "gateway <id>" does is recorded here; not to be timed as well.
+        profiles: of `Meter`.
     """
 
     def __init__(
@@ -164,18 +195,21 @@ class Round:
         workers: Workers = SERIAL,
         clock: Clock = time.process_time,
         samples: Samples | None = None,
-        profiles: Mapping[str, Profile] | None = None,
+        profiles: Mapping[GatewayId | None, Profile] = MappingProxyType({}),
     ) -> None:
         self._world = world
         self._base = base
-        self._clock = clock
         self._samples = samples or Samples()
-        self._mail: deque[Send] = deque()
-        self._spent: dict[str, float] = {}
-        self._profiles = profiles or {}
+        self._meter = Meter(clock, profiles)
         settings = world.settings(base)
-        self._call("server", lambda: self._start(settings, workers))
-        self.clients = {
+        self.server = self._meter.call(
+            "",
+            None,
+            lambda: ServerSession(
+                settings, world.roster, world.orchestrator, workers=workers, setup=world.setup
+            ),
+        )
+        clients = {
             name: ClientSession(
                 world.identities[name],
                 world.roster,
@@ -187,25 +221,24 @@ class Round:
             )
             for name in world.ids
         }
-        self.bytes_up = dict.fromkeys(world.ids, 0)
-        self.bytes_down = dict.fromkeys(world.ids, 0)
-
-    def _start(self, settings: SessionSettings, workers: Workers) -> list[Event]:
-        world = self._world
-        self.server = ServerSession(
-            settings, world.roster, world.orchestrator, workers=workers, setup=world.setup
+        self._loop = Loopback(
+            self.server, clients, self._prepare, silent=self._silent, observer=self._meter
         )
-        return list(self.server.start())
+        self.bytes_up, self.bytes_down = self._meter.bytes_up, self._meter.bytes_down
 
     def set_up(self) -> None:
-        """Key rounds: until every survivor is asked for its upload."""
-        self._exchange()
-        for name in self._world.survivors:
-            spent = self._spent.pop(f"gateway {name}")
-            if name in self._world.timed:
-                self._samples.add("gateway set-up", spent)
-        self._samples.add("server set-up", self._spent.pop("server"))
+        """Key rounds: until every survivor is asked for its upload; the vanished stop there."""
+        self._loop.send(self._loop.start())
+        self._loop.settle()
+        self._sample_gateways("gateway set-up")
+        self._sample("server set-up", None)
         self._world.setup = self.server.setup
+
+    @property
+    def params(self) -> RoundParams:
+        """P, as the survivors were told."""
+        events = self._loop.client_events[self._world.survivors[0]]
+        return next(event.params for event in events if isinstance(event, UpdateDue))
 
     def uploads(self) -> dict[int, list[bytes]]:
         """Every survivor's upload; each frame is copied away and dropped, as if it were sent."""
@@ -226,73 +259,48 @@ class Round:
 
     def upload(self, name: int) -> Iterator[bytes | bytearray]:
         """One gateway's frames; the time it takes to make them is kept."""
-        clock, spent = self._clock, 0.0
+        while (frame := self._loop.next_frame(name)) is not None:
+            self._meter.frame(frame)
+            yield frame.data
+        self._sample("gateway upload", name)
+
+    def _prepare(self, name: int) -> Upload:
         update = tree(self._world.updates[name], self._world.case.layers)
-        start = clock()
-        frames = self.clients[name].upload(update, base=self._base)
-        spent += clock() - start
-        while True:
-            start = clock()
-            send = next(frames, None)
-            spent += clock() - start
-            if send is None:
-                break
-            self.bytes_up[name] += len(send.frame)
-            yield send.frame
-        self._samples.add("gateway upload", spent)
+        return partial(self._loop.clients[name].upload, update, base=self._base)
 
     def receive(self, sender: int, frame: bytes | bytearray) -> None:
         """One frame to the server."""
-        self._call("server", lambda: list(self.server.receive(sender, frame)))
+        data = cast("bytes", frame)
+        self._loop.send(self._loop.deliver(Frame(sender, up=True, step="", data=data)))
 
     def open(self) -> Tree:
         """Time is up for the vanished; the last exchanges, and the mean."""
-        self._samples.add("server receiving", self._spent.pop("server"))
+        self._sample("server receiving", None)
         if self._world.vanished:  # otherwise the phase has closed by itself
-            self._call("server", lambda: list(self.server.advance()))
-        self._exchange()
-        for name in self._world.survivors:
-            spent = self._spent.pop(f"gateway {name}", 0.0)  # whoever holds no shares is not asked
-            if name in self._world.timed:
-                self._samples.add("gateway last exchanges", spent)
-        self._samples.add("server unmasking", self._spent.pop("server"))
+            self._loop.deadline()
+        self._loop.settle()
+        self._sample_gateways("gateway last exchanges")
+        self._sample("server unmasking", None)
         self._world.setup = self.server.setup
         base = None if self._base is None else self._base.tree
-        mean = self._timed("server", lambda: self.server.result.mean(self._world.template, base))
-        self._samples.add("server mean", self._spent.pop("server"))
-        result: Tree = mean
+        result: Tree = self._meter.call(
+            "", None, lambda: self.server.result.mean(self._world.template, base)
+        )
+        self._sample("server mean", None)
         return result
-
-    def _exchange(self) -> None:
-        """Deliver until nobody says anything; the vanished stop instead of uploading."""
-        while self._mail:
-            send = self._mail.popleft()
-            name = send.to
-            if not isinstance(name, int) or self._silent(name):
-                continue
-            self.bytes_down[name] += len(send.frame)
-            client = self.clients[name]
-            frame = send.frame
-            for event in self._timed(f"gateway {name}", lambda: list(client.receive(frame))):  # noqa: B023 - called at once
-                if isinstance(event, UpdateDue):
-                    self.params = event.params
-                if isinstance(event, Send):
-                    self.bytes_up[name] += len(event.frame)
-                    answer = bytes(event.frame)
-                    self._call("server", lambda: list(self.server.receive(name, answer)))  # noqa: B023 - likewise
 
     def _silent(self, name: int) -> bool:
         return self.server.phase in LATE and name not in self._world.survivors
 
-    def _call(self, who: str, work: Callable[[], list[Event]]) -> None:
-        self._mail.extend(event for event in self._timed(who, work) if isinstance(event, Send))
+    def _sample(self, what: str, party: GatewayId | None) -> None:
+        self._samples.add(what, self._meter.seconds.pop(party, 0.0))
 
-    def _timed(self, who: str, work: Callable[[], Any]) -> Any:
-        profile = self._profiles.get(who)
-        start = self._clock()
-        result = work() if profile is None else profile.runcall(work)
-        self._spent[who] = self._spent.get(who, 0.0) + self._clock() - start
-        return result
+    def _sample_gateways(self, what: str) -> None:
+        """Of those who verify every signature themselves; the others' seconds are forgotten."""
+        for name in self._world.survivors:
+            seconds = self._meter.seconds.pop(name, 0.0)  # whoever holds no shares is not asked
+            if name in self._world.timed:
+                self._samples.add(what, seconds)
 
 
 def tree(vector: Vector, layers: int = LAYERS) -> Tree:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 
-from protocol_sim.play import Frame, Play
+from protocol_sim.play import Play
 from secagg.errors import WireError
+from secagg.session.loopback import Frame
 from secagg.wire import VECTOR, type_of
 
 Way = tuple[str, bool]

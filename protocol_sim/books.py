@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from protocol_sim.play import Frame
+from secagg.session.loopback import Frame
 
 T = TypeVar("T")
 

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from protocol_sim.books import Books
 from protocol_sim.memory import Exchange
-from protocol_sim.parties import MAX_WEIGHT, ROUNDING, VERIFY, Parties
-from protocol_sim.play import Frame
+from protocol_sim.parties import MAX_WEIGHT, VERIFY, Parties
 from protocol_sim.randomness import dice, entropy
 from secagg.crypto.signing import verify
 from secagg.errors import ConfigurationError
 from secagg.fixed_point.layout import fraction_bits
-from secagg.params import RoundParams, Thresholds, VectorSpec
+from secagg.params import GatewayId, RoundParams, Thresholds, VectorSpec
 from secagg.protocol.events import Send
 from secagg.protocol.policy import Policy
 from secagg.schemes.scheme import Scheme
 from secagg.session import ClientSession, SessionSettings
+from secagg.session.loopback import Frame, Loopback, Observer, headers_missing
 
+T = TypeVar("T")
 TOP: Final = 40
 """Largest |lane| of an input. Up to 42 units the encoder's float32 arithmetic, off by 3 * 2^-24 of
 a value, leaves a value in the middle of its step: stochastic rounding then decides nothing."""
@@ -122,14 +123,22 @@ class Crowd(Parties):
         return list(sums.values())
 
 
-class Crowded(Exchange):
+class Crowded(Exchange, Observer):
     """A session that keeps books; arguments as of `Exchange`, and who checks signatures itself."""
 
     def __init__(self, parties: Crowd, *, watched: Iterable[str], **options: Any) -> None:
         self.watched = frozenset(watched)
         self.books = Books()
         self.transcript = hashlib.sha256()
-        super().__init__(parties, client=self._client, keep_log=False, **options)
+        super().__init__(
+            parties,
+            client=self._client,
+            keep_log=False,
+            # otherwise every upload would be staged in a file of its own
+            times_out=headers_missing,
+            observer=self,
+            **options,
+        )
 
     def _client(self, name: str) -> ClientSession:
         parties = self.parties
@@ -143,51 +152,23 @@ class Crowded(Exchange):
             verify=verify if name in self.watched else VERIFY,
         )
 
-    def _who(self, name: str) -> str:
-        return "watched" if name in self.watched else "others"
+    def call(self, phase: str, party: GatewayId | None, work: Callable[[], T]) -> T:
+        """Do the work of one party, and keep the time it takes."""
+        who = "watched" if party in self.watched else "others"
+        first = self.settings.scheme.steps[0].name
+        return self.books.timed(
+            first if phase == "ready" else phase, "server" if party is None else who, work
+        )
 
-    def start(self) -> list[Frame]:
-        """Announce the session."""
-        return self.books.timed(self.settings.scheme.steps[0].name, "server", super().start)
-
-    def advance(self) -> list[Frame]:
-        """A deadline at the server."""
-        return self.books.timed(self.server.phase, "server", super().advance)
-
-    def deliver(self, frame: Frame) -> list[Frame]:
-        """Bytes arrive at the end of their way; what they lead to."""
-        phase = self.server.phase
+    def frame(self, frame: Frame) -> None:
+        """Keep the size of a frame that arrives, and hash it."""
         self.transcript.update(f"{frame.gateway} {frame.up} {len(frame.data)} ".encode())
         self.transcript.update(frame.data)
-        self.books.frame(phase, frame)
-        who = "server" if frame.up else self._who(frame.gateway)
-        deliver = super().deliver
-        return self.books.timed(phase, who, lambda: deliver(frame))
+        self.books.frame(frame.step, frame)
 
     def upload(self, name: str) -> Iterator[Send]:
         """The frames of a gateway's upload; its update lives as long as they are made."""
-        parties, books, who = self.parties, self.books, self._who(name)
-        update, phase = parties.update(name), self.server.phase
-        sends = books.timed(
-            phase,
-            who,
-            lambda: self.clients[name].upload(
-                update,
-                parties.weight(name),
-                metrics=parties.metrics(name),
-                rounding_seed=ROUNDING,
-            ),
-        )
-        while (send := books.timed(phase, who, lambda: next(sends, None))) is not None:
-            yield send
-
-    def step(self) -> bool:
-        """One frame; before the uploads, a deadline for the headers of those who vanished."""
-        if not self.pending and self.uploads and self.server.headers_missing:
-            # otherwise every upload would be staged in a file of its own
-            self.deadline()
-            return True
-        return super().step()
+        return Loopback.upload(self, name)
 
 
 def vanishing(

@@ -7,13 +7,12 @@ from typing import Any, Self
 
 from protocol_sim.oracle import Verdict, judge
 from protocol_sim.parties import Parties
-from protocol_sim.play import Frame, Play
+from protocol_sim.play import Play
 from secagg.params import Thresholds
 from secagg.schemes.scheme import Scheme
+from secagg.session import ServerSession
+from secagg.session.loopback import Frame, Passes, unchanged
 from secagg.thresholds import MAX_COMPLETE
-
-Passes = Callable[[Frame], Iterable[bytes]]
-"""What arrives instead of a frame."""
 
 
 def points(scheme: Scheme, limits: Thresholds, frames: int) -> dict[str, int]:
@@ -60,6 +59,7 @@ class Exchange(Play):
         interleaved: the uploads of all gateways run side by side.
         passes: what arrives instead of a frame.
         late: frames that arrive only once their phase was closed.
+        times_out: as of `Loopback`; here it waits for the headers too.
         keep_log: keep every frame in `log`.
         options: of `Play`.
     """
@@ -72,16 +72,16 @@ class Exchange(Play):
         vanish: Mapping[str, str | int] | None = None,
         order: int = 0,
         interleaved: bool = False,
-        passes: Passes = lambda frame: (frame.data,),
+        passes: Passes = unchanged,
         late: Callable[[Frame], bool] = lambda _frame: False,
+        times_out: Callable[[ServerSession], bool] = lambda _server: False,
         keep_log: bool = True,
         **options: Any,
     ) -> None:
-        super().__init__(parties, number, **options)
+        super().__init__(parties, number, passes=passes, times_out=times_out, **options)
         self.order, self.interleaved = order, interleaved
-        self.passes, self.late, self.keep_log = passes, late, keep_log
+        self.late, self.keep_log = late, keep_log
         self.log: list[Frame] = []
-        self.pending: list[Frame] = []
         self.held: list[Frame] = []
         self.sent = dict.fromkeys(self.cohort, 0)
         params = self.settings.round_params(None)
@@ -94,51 +94,39 @@ class Exchange(Play):
 
     def play(self) -> Self:
         """Run to the end; whoever is silent costs a deadline."""
-        self._begin()
-        while self.running:
-            if not self.step():
-                self.deadline()
+        self.run()
         while self.step():
             pass
         return self
 
     def play_until(self, phase: str) -> Self:
         """Run until the server has opened this phase; its requests are still under way."""
-        self._begin()
-        while self.running and self.server.phase != phase:
-            if not self.step():
-                self.deadline()
+        self.run(until=phase)
         return self
-
-    def _begin(self) -> None:
-        if self.server.phase == "ready":
-            self.pending += self.start()
 
     def deadline(self) -> None:
         """A deadline, and then what comes too late."""
-        self.pending += self.advance()
+        super().deadline()
         self.pending += self.held
         self.held = []
 
-    def step(self) -> bool:
-        """Deliver one frame or make one frame of an upload; False when nothing moves."""
-        if self.pending:
-            chosen = self.pending[self.order]
-            frame = next(each for each in self.pending if each[:2] == chosen[:2])
-            self.pending.remove(frame)
-            self._carry(frame)
-            return True
-        if not self.uploads:
-            return False
+    def pick(self) -> Frame:
+        """Take the frame that arrives next."""
+        chosen = self.pending[self.order]
+        frame = next(each for each in self.pending if each[:2] == chosen[:2])
+        self.pending.remove(frame)
+        return frame
+
+    def turn(self) -> None:
+        """Make the next frame of an upload."""
         name = list(self.uploads)[self.order]
-        frame_made = self.next_frame(name)
-        if frame_made is not None:
+        frame = self.next_frame(name)
+        if frame is not None:
             # the next turn is another's, or this one's again
             rest = {name: self.uploads.pop(name)}
             behind = self.interleaved == (self.order == 0)
             self.uploads = self.uploads | rest if behind else rest | self.uploads
-            self.send([frame_made])
-        return True
+            self.send([frame])
 
     def send(self, frames: Iterable[Frame]) -> None:
         """Put frames under way; a silent gateway's are lost."""
@@ -154,7 +142,8 @@ class Exchange(Play):
         """Whether a gateway has vanished."""
         return name in self.allowed and self.sent[name] >= self.allowed[name]
 
-    def _carry(self, frame: Frame) -> None:
+    def carry(self, frame: Frame) -> None:
+        """A frame arrives, unless it is late or its gateway has vanished."""
         if self.late(frame) and self.server.phase == frame.step and self.running:
             self.held.append(frame)
             self.absent.setdefault(frame.gateway, f"late in {frame.step}")
@@ -164,6 +153,7 @@ class Exchange(Play):
             return
         if self.keep_log:
             self.log.append(frame)
+        self._observer.frame(frame)
         passed = list(self.passes(frame))
         if not frame.up and passed != [frame.data]:
             self.absent.setdefault(frame.gateway, "its frames are not what arrives")

@@ -1,13 +1,14 @@
 """One session of all its parties, real to the last byte; whoever carries its frames is the network.
 
-A `Play` hands out frames and takes them; it decides nothing. `memory` carries them at once, in an
-order of the caller's choice; `world` takes its time, loses some and has deadlines.
+`memory` carries frames at once, in an order of the caller's choice; `world` takes its time, loses
+some and has deadlines.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,32 +18,17 @@ from protocol_sim.randomness import entropy
 from secagg.errors import ForeignSession, LocalProtocolError, SecAggError, WireError
 from secagg.fixed_point.reference import unpack
 from secagg.params import GatewayId
-from secagg.protocol.events import Aborted, Event, GatewayDropped, Send, UpdateDue
+from secagg.protocol.events import Aborted, GatewayDropped, Send
 from secagg.protocol.messages import Signed
 from secagg.protocol.uploads import Spool
 from secagg.session import ClientSession, Model, ServerSession, SessionSettings
+from secagg.session.loopback import Frame, Loopback, Upload
 from secagg.session.server import temporary_file
 from secagg.wire import session_of
 from secagg.workers import SERIAL, Workers
 
 
-class Frame(NamedTuple):
-    """Bytes on their way.
-
-    Attributes:
-        gateway: at one end of the way.
-        up: to the orchestrator.
-        step: the server's phase when they were sent.
-        data: the bytes.
-    """
-
-    gateway: str
-    up: bool
-    step: str
-    data: bytes
-
-
-class Play:
+class Play(Loopback):
     """One session.
 
     Args:
@@ -55,14 +41,10 @@ class Play:
         setup: of the last round's session.
         client: makes a gateway's session; `parties.client` by default.
         max_in_flight, spool, workers: as of `ServerSession`.
+        network: options of `Loopback`.
 
     Attributes:
-        server: the real session.
-        clients: likewise, by name.
-        events: of the server, but frames.
-        client_events: by name, likewise.
         refused: who raised what at bytes that are no frame of the session.
-        uploads: frames not made yet, by name.
         absent: gateway -> why the session has to do without it, by whoever carries its frames.
     """
 
@@ -80,6 +62,7 @@ class Play:
         max_in_flight: int = 2,
         spool: Spool = temporary_file,
         workers: Workers = SERIAL,
+        **network: Any,
     ) -> None:
         self.parties = parties
         self.number = number
@@ -87,7 +70,7 @@ class Play:
         self.model = model
         self.cohort = tuple(cohort or parties.ids)
         self.settings = settings or parties.settings(number, self.cohort, model=model)
-        self.server = ServerSession(
+        server = ServerSession(
             self.settings,
             parties.roster,
             parties.orchestrator,
@@ -99,22 +82,10 @@ class Play:
             verify=VERIFY,
         )
         make = client or (lambda each: parties.client(each, number, name))
-        self.clients = {each: make(each) for each in self.cohort}
-        self.events: list[Event] = []
-        self.client_events: dict[str, list[Event]] = {each: [] for each in self.cohort}
+        clients = {each: make(each) for each in self.cohort}
         self.refused: list[tuple[str, SecAggError]] = []
-        self.uploads: dict[str, Iterator[Send]] = {}
         self.absent: dict[str, str] = {}
-
-    # -- frames out and in -------------------------------------------------------------------------
-
-    def start(self) -> list[Frame]:
-        """Announce the session."""
-        return self._from_server(self.server.start())
-
-    def advance(self) -> list[Frame]:
-        """A deadline at the server."""
-        return self._from_server(self.server.advance())
+        super().__init__(server, clients, self.prepare, **network)
 
     def deliver(self, frame: Frame) -> list[Frame]:
         """Bytes arrive at the end of their way; what they lead to.
@@ -122,37 +93,31 @@ class Play:
         What is no frame of this session is not the server's business (a router's), and a gateway
         that refuses bytes without a change is noted in `refused`.
         """
-        if not frame.up:
-            return self.arrive(frame.gateway, frame.data)
-        if self.foreign(frame.data):
+        if frame.up and self.foreign(frame.data):
             return []
-        return self._from_server(self.server.receive(frame.gateway, frame.data))
+        return super().deliver(frame)
 
     def arrive(self, name: str, data: bytes) -> list[Frame]:
         """Bytes reach a gateway."""
-        step = self.server.phase
         try:
-            events = list(self.clients[name].receive(data))
+            return super().arrive(name, data)
         except (WireError, ForeignSession, LocalProtocolError) as error:
             self.refused.append((name, error))
             return []
-        self.client_events[name] += [event for event in events if not isinstance(event, Send)]
-        if any(isinstance(event, UpdateDue) for event in events):
-            self.uploads[name] = self.upload(name)
-        sends = (event for event in events if isinstance(event, Send))
-        return [Frame(name, True, step, bytes(send.frame)) for send in sends]
 
     def next_frame(self, name: str) -> Frame | None:
         """Make the next frame of an upload; None at its end."""
-        send = next(self.uploads[name], None)
-        if send is None:
-            del self.uploads[name]
-            return None
-        return Frame(name, True, self.server.phase, bytes(send.frame))
+        frame = super().next_frame(name)
+        return None if frame is None else frame._replace(data=bytes(frame.data))
 
     def upload(self, name: str) -> Iterator[Send]:
-        """The frames of a gateway's upload."""
-        return self.clients[name].upload(
+        """The frames of a gateway's upload, which is begun at once."""
+        return self.prepare(name)()
+
+    def prepare(self, name: str) -> Upload:
+        """What makes the frames of a gateway's upload."""
+        return partial(
+            self.clients[name].upload,
             self.parties.update(name),
             self.parties.weight(name),
             base=self.model,
@@ -179,32 +144,13 @@ class Play:
         except WireError:
             return False
 
-    def _from_server(self, events: Iterable[Event]) -> list[Frame]:
-        frames = []
-        for event in events:
-            if isinstance(event, Send):
-                frames.append(Frame(str(event.to), False, self.server.phase, bytes(event.frame)))
-            else:
-                self.events.append(event)
-        return frames
-
     # -- outcome -----------------------------------------------------------------------------------
-
-    @property
-    def running(self) -> bool:
-        """The server's session is open."""
-        return self.server.phase not in {"done", "aborted"}
 
     @property
     def dropped(self) -> dict[str, tuple[str, str]]:
         """Gateway -> (phase, reason)."""
         drops = (event for event in self.events if isinstance(event, GatewayDropped))
         return {str(event.id): (event.phase, event.reason.name) for event in drops}
-
-    @property
-    def aborted(self) -> SecAggError | None:
-        """Why the server's session ended without a result."""
-        return next((event.reason for event in self.events if isinstance(event, Aborted)), None)
 
     def failed(self, name: str) -> SecAggError | None:
         """Why a gateway's session ended, if it did."""

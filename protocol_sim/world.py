@@ -14,17 +14,18 @@ from typing import Any, Final
 from protocol_sim.attendance import Attendance
 from protocol_sim.cheats import CHEATS, Cheat, look, random_lie
 from protocol_sim.liars import Liar, behaviour_of
-from protocol_sim.memory import Passes, points
+from protocol_sim.memory import points
 from protocol_sim.network import Link, Way
 from protocol_sim.oracle import Verdict
 from protocol_sim.parties import Parties
-from protocol_sim.play import Frame, Play
+from protocol_sim.play import Play
 from protocol_sim.randomness import dice
 from protocol_sim.scenario import Plan, Scenario
 from protocol_sim.schemes import scheme_of
 from secagg.errors import SecAggError
 from secagg.protocol.events import Aborted, Completed, GatewayDropped, PhaseClosed
 from secagg.protocol.journal import Journal
+from secagg.session.loopback import Frame, Passes
 
 MAX_EVENTS: Final = 200_000
 """Of one run: enough for every scenario, and an end for one that would go on for ever."""

@@ -10,9 +10,9 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from protocol_sim.cheats.hand import Hand
-from protocol_sim.memory import Passes
-from protocol_sim.play import Frame, Play
+from protocol_sim.play import Play
 from secagg.protocol.messages import Answer
+from secagg.session.loopback import Frame, Passes
 
 MASKS: Final = ("masks",)
 ADDITIVE: Final = ("lattice", "ckks")

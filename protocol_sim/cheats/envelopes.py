@@ -21,14 +21,14 @@ from protocol_sim.cheats.cheat import (
     drops,
 )
 from protocol_sim.cheats.hand import Hand
-from protocol_sim.memory import Passes
-from protocol_sim.play import Frame, Play
+from protocol_sim.play import Play
 from secagg.crypto.labels import Label
 from secagg.crypto.signing import SigningKey
 from secagg.encoding import encode
 from secagg.protocol.machine import ABORT
 from secagg.protocol.messages import Abort, Answer, Signed
 from secagg.schemes.masks.messages import STEPS as MASKS_STEPS
+from secagg.session.loopback import Frame, Passes
 from secagg.wire import MAX_FRAME
 
 

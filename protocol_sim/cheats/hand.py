@@ -11,7 +11,7 @@ import msgspec
 
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
-from protocol_sim.play import Frame, Play
+from protocol_sim.play import Play
 from secagg import encoding
 from secagg.crypto.labels import Label
 from secagg.crypto.sealing import FrameMac
@@ -24,6 +24,7 @@ from secagg.protocol.messages import COMMON, Answer, Signed
 from secagg.schemes.base import ClientContext
 from secagg.schemes.client import Client
 from secagg.schemes.scheme import Scheme
+from secagg.session.loopback import Frame
 from secagg.wire import (
     TAG_BYTES,
     VECTOR,

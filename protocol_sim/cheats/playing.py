@@ -11,7 +11,7 @@ from protocol_sim.cheats.cheat import Cheat, Expect
 from protocol_sim.memory import Exchange
 from protocol_sim.oracle import Verdict, judge
 from protocol_sim.parties import Parties
-from protocol_sim.play import Frame, Play
+from protocol_sim.play import Play
 from protocol_sim.schemes import scheme_of
 from secagg.errors import (
     AbortedByPeer,
@@ -24,6 +24,7 @@ from secagg.protocol.events import SharesDisputed
 from secagg.protocol.messages import DropReason
 from secagg.schemes.additive import Ckks, Lattice
 from secagg.schemes.scheme import Scheme
+from secagg.session.loopback import Frame
 from secagg.thresholds import MAX_COMPLETE
 
 SILENCE: Final = frozenset({DropReason.SILENT.name, DropReason.VANISHED.name})

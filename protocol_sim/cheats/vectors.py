@@ -21,9 +21,9 @@ from protocol_sim.cheats.cheat import (
 )
 from protocol_sim.cheats.dealers import additive_uploader, masks_uploader
 from protocol_sim.cheats.hand import Hand
-from protocol_sim.memory import Passes
-from protocol_sim.play import Frame, Play
+from protocol_sim.play import Play
 from secagg.protocol.messages import Answer
+from secagg.session.loopback import Frame, Passes
 from secagg.wire import vector_frame_parts
 
 GARBAGE: Final = 0x0123_4567_89AB_CDEF

@@ -14,8 +14,7 @@ from typing import Final, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol_sim.memory import Passes
-from protocol_sim.play import Frame, Play
+from protocol_sim.play import Play
 from secagg import encoding
 from secagg.crypto.agreement import public_key
 from secagg.errors import SecAggError
@@ -25,6 +24,7 @@ from secagg.schemes.additive.messages import MESSAGES as ADDITIVE
 from secagg.schemes.masks.client import MasksClient
 from secagg.schemes.masks.messages import MESSAGES as MASKS
 from secagg.session import ClientSession
+from secagg.session.loopback import Frame, Passes
 from secagg.wire import (
     VECTOR,
     Codec,

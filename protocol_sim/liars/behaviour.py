@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from protocol_sim.liars.liar import FAMILIES, Liar, Lie, attempt
-from protocol_sim.play import Frame
 from secagg.params import Struct
 from secagg.protocol.policy import Policy
+from secagg.session.loopback import Frame
 
 Change = Callable[[Liar, Any], Struct | bytes]
 """From an honest request to what is asked instead."""

@@ -13,7 +13,6 @@ from protocol_sim.liars.liar import Liar, Lie, attempt
 from protocol_sim.liars.told import Told, protected_bytes, secret_bytes
 from protocol_sim.oracle import named
 from protocol_sim.parties import Parties
-from protocol_sim.play import Frame
 from protocol_sim.schemes import scheme_of
 from secagg.crypto.labels import Label
 from secagg.encoding import decode
@@ -23,6 +22,7 @@ from secagg.schemes.additive import Ckks, Lattice
 from secagg.schemes.additive.messages import Dealing
 from secagg.schemes.scheme import Scheme
 from secagg.session import ClientSession
+from secagg.session.loopback import Frame
 
 
 @dataclass(frozen=True, slots=True)

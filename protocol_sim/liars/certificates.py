@@ -7,7 +7,6 @@ from typing import Any, Final
 from protocol_sim.liars.behaviour import Behaviour, Stage, before, instead
 from protocol_sim.liars.liar import CannotLie, Liar, Lie, replace
 from protocol_sim.liars.requests import NO_SEAL, NO_SHARE, bits, items, swapped
-from protocol_sim.play import Frame
 from secagg.crypto.labels import Label
 from secagg.encoding import decode
 from secagg.params import Struct
@@ -15,6 +14,7 @@ from secagg.protocol.certificate import Certificate, sign_consistency
 from secagg.protocol.messages import UploadHeader
 from secagg.schemes.additive.messages import AnswerRequest
 from secagg.schemes.masks.messages import ConsistencyRequest, MaskedInputRequest
+from secagg.session.loopback import Frame
 
 ADDITIVE: Final = frozenset({"additive"})
 """Additive schemes have certificates above 64 gateways only."""

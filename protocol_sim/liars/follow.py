@@ -12,7 +12,6 @@ from typing import Any
 from protocol_sim.liars.behaviour import Change
 from protocol_sim.liars.liar import CannotLie, Liar, Lie, replace
 from protocol_sim.liars.requests import NO_SEAL, NO_SHARE, about, bits, items, set_of, swapped
-from protocol_sim.play import Frame
 from secagg.encoding import decode
 from secagg.params import Struct
 from secagg.schemes.additive.messages import (
@@ -31,6 +30,7 @@ from secagg.schemes.masks.messages import (
     ShareKeysRequest,
     UnmaskingRequest,
 )
+from secagg.session.loopback import Frame
 
 
 def own(change: Change) -> Callable[[Liar], Lie]:

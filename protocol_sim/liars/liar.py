@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from protocol_sim.memory import Exchange, Passes
-from protocol_sim.play import Frame, Play
+from protocol_sim.memory import Exchange
+from protocol_sim.play import Play
 from secagg.crypto.labels import Label
 from secagg.errors import ForeignSession, WireError
 from secagg.params import SessionParams, Struct
@@ -21,6 +21,7 @@ from secagg.protocol.messages import (
     sign_round,
     sign_session,
 )
+from secagg.session.loopback import Frame, Passes
 from secagg.wire import VECTOR, Codec, MessageTable, type_of
 
 Lie = Passes

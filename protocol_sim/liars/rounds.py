@@ -10,7 +10,6 @@ from protocol_sim.liars.liar import CannotLie, Liar, Lie, replace
 from protocol_sim.liars.requests import items, swapped
 from protocol_sim.liars.told import Told
 from protocol_sim.liars.traffic import farewell
-from protocol_sim.play import Frame
 from secagg.params import Struct
 from secagg.protocol.messages import Announce
 from secagg.schemes.additive.messages import AnswerRequest, UploadRequest
@@ -20,6 +19,7 @@ from secagg.schemes.masks.messages import (
     ShareKeysRequest,
     UnmaskingRequest,
 )
+from secagg.session.loopback import Frame
 
 # -- an earlier round ------------------------------------------------------------------------------
 

@@ -8,12 +8,12 @@ from protocol_sim.liars.behaviour import LARGE, Behaviour, Stage, after, before
 from protocol_sim.liars.follow import own
 from protocol_sim.liars.liar import CannotLie, Liar, Lie, replace
 from protocol_sim.liars.requests import about, bits, field_of, lists, set_of, swapped
-from protocol_sim.play import Frame
 from secagg.params import Struct
 from secagg.protocol.certificate import Certificate
 from secagg.protocol.messages import Announce
 from secagg.schemes.additive.messages import UploadRequest
 from secagg.schemes.masks.messages import ConsistencyRequest, MaskedInputRequest, UnmaskingRequest
+from secagg.session.loopback import Frame
 from secagg.thresholds import neighbours
 
 

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Self
 
-from protocol_sim.memory import Exchange, Passes
-from protocol_sim.play import Frame
+from protocol_sim.memory import Exchange
 from secagg.encoding import decode
 from secagg.errors import ForeignSession, RemoteProtocolError, WireError
 from secagg.params import Struct
@@ -17,6 +16,7 @@ from secagg.protocol.events import Aborted, Send
 from secagg.protocol.messages import COMMON, Answer
 from secagg.schemes.additive.messages import AnswerAgainRequest, AnswerRequest, Dealing, KeySum
 from secagg.schemes.masks.messages import ShareKeys, Unmasking
+from secagg.session.loopback import Frame, Passes
 from secagg.wire import VECTOR, Codec, MessageTable, type_of
 
 UPLOADING = "uploading"

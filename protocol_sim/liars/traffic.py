@@ -8,7 +8,6 @@ from typing import Any, Final
 from protocol_sim.liars.behaviour import Behaviour, Change, after, before
 from protocol_sim.liars.liar import CannotLie, Liar, Lie
 from protocol_sim.liars.requests import UNSIGNED, bits
-from protocol_sim.play import Frame
 from secagg.params import Struct
 from secagg.protocol.certificate import Certificate
 from secagg.protocol.messages import Abort, Announce, Answer, sign_round
@@ -24,6 +23,7 @@ from secagg.schemes.masks.messages import (
     ShareKeysRequest,
     UnmaskingRequest,
 )
+from secagg.session.loopback import Frame
 from secagg.wire import MAX_FRAME, TAG_BYTES
 
 # -- order -----------------------------------------------------------------------------------------

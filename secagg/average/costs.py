@@ -72,8 +72,8 @@ class Costs(Observer):
         return result
 
     def frame(self, frame: Frame) -> None:
-        """Add a frame to the bytes of its gateway and of the open phase."""
-        cost, size = self._cost(self._server.phase), len(frame.data)
+        """Add a frame to the bytes of its gateway and of its phase."""
+        cost, size = self._cost(frame.step), len(frame.data)
         if frame.up:
             self.bytes_up[frame.gateway] += size
             cost.up += size

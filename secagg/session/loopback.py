@@ -7,7 +7,7 @@ more. The driver of a network does the same with a transport in the place of `Lo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from secagg.errors import SecAggError
 from secagg.params import GatewayId
@@ -29,17 +29,27 @@ class Frame(NamedTuple):
         gateway: at one end of the way.
         up: to the orchestrator.
         step: the server's phase when they were sent.
-        data: the bytes.
+        data: the bytes; of an upload a bytearray that nobody changes, which saves a copy.
     """
 
     gateway: Key
     up: bool
     step: str
-    data: bytes | bytearray
+    data: bytes
 
 
-Passes = Callable[[Frame], Iterable[bytes | bytearray]]
+Passes = Callable[[Frame], Iterable[bytes]]
 """What arrives instead of a frame."""
+
+
+def unchanged(frame: Frame) -> Iterable[bytes]:
+    """The frame itself arrives."""
+    return (frame.data,)
+
+
+def headers_missing(server: ServerSession) -> bool:
+    """Whoever has not sent the header of its upload by now will not."""
+    return bool(server.headers_missing)
 
 
 class Observer:
@@ -86,8 +96,8 @@ class Loopback:
         prepare: Callable[[Key], Upload],
         *,
         silent: Callable[[Key], bool] = lambda _name: False,
-        passes: Passes = lambda frame: (frame.data,),
-        times_out: Callable[[ServerSession], bool] = lambda server: bool(server.headers_missing),
+        passes: Passes = unchanged,
+        times_out: Callable[[ServerSession], bool] = headers_missing,
         observer: Observer | None = None,
     ) -> None:
         self.server, self.clients, self.prepare = server, clients, prepare
@@ -186,7 +196,7 @@ class Loopback:
             return self.arrive(frame.gateway, frame.data)
         return self._from_server(lambda: self.server.receive(frame.gateway, frame.data))
 
-    def arrive(self, name: Key, data: bytes | bytearray) -> list[Frame]:
+    def arrive(self, name: Key, data: bytes) -> list[Frame]:
         """Bytes reach a gateway; what it answers."""
         step = self.server.phase
         receive = self.clients[name].receive
@@ -194,7 +204,7 @@ class Loopback:
         self.client_events[name] += [event for event in events if not isinstance(event, Send)]
         if any(isinstance(event, UpdateDue) for event in events):
             self.uploads[name] = self.upload(name)
-        return [Frame(name, True, step, e.frame) for e in events if isinstance(e, Send)]
+        return [Frame(name, True, step, _data(e)) for e in events if isinstance(e, Send)]
 
     def upload(self, name: Key) -> Iterator[Send]:
         """The frames of a gateway's upload; its update lives as long as they are made."""
@@ -209,14 +219,18 @@ class Loopback:
         if send is None:
             del self.uploads[name]
             return None
-        return Frame(name, True, self.server.phase, send.frame)
+        return Frame(name, True, self.server.phase, _data(send))
 
     def _from_server(self, work: Callable[[], Iterator[Event]]) -> list[Frame]:
         phase, frames = self.server.phase, []
         for event in self._observer.call(phase, None, lambda: list(work())):
             if isinstance(event, Send):
-                frames.append(Frame(event.to, False, self.server.phase, event.frame))
+                frames.append(Frame(event.to, False, self.server.phase, _data(event)))
             else:
                 self.events.append(event)
                 self._observer.event(event)
         return frames
+
+
+def _data(send: Send) -> bytes:
+    return cast("bytes", send.frame)

@@ -12,7 +12,6 @@ from typing import Any
 
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
-from protocol_sim.play import Frame
 from secagg import errors
 from secagg.encoding import decode
 from secagg.params import Struct
@@ -20,6 +19,7 @@ from secagg.protocol.events import Aborted
 from secagg.protocol.messages import Answer, Signed
 from secagg.protocol.policy import Policy
 from secagg.schemes.masks.messages import STEPS
+from secagg.session.loopback import Frame
 from secagg.thresholds import derive
 from secagg.wire import VECTOR, type_of
 from tests.schemes.test_client_rows import CODEC, VICTIM, Liar

@@ -25,7 +25,8 @@ from secagg.protocol.events import Aborted, Completed, PhaseClosed
 from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import MemoryJournal
 from secagg.schemes.scheme import Scheme
-from tests.schemes.world import VERIFY, Frame, World, block_words, entropy, phases, upload_phase
+from secagg.session.loopback import Frame
+from tests.schemes.world import VERIFY, World, block_words, entropy, phases, upload_phase
 
 
 def assert_right(world: World) -> None:
@@ -96,7 +97,7 @@ def no_upload_shows_its_input(scheme: Scheme) -> None:
     """Not a proof: equal inputs must not be equal on the wire, nor be the encoded words."""
     tree = {"w": np.zeros(64, np.float32), "steps": np.zeros(3, np.int64)}
     first, second = World(scheme, shared=tree).play(), World(scheme, shared=tree, seed="b").play()
-    words = [*first.uploads().values(), *second.uploads().values()]
+    words = [*first.uploaded().values(), *second.uploaded().values()]
 
     assert len(words) == 8
     for one, other in itertools.combinations(words, 2):
@@ -148,7 +149,7 @@ def one_more_than_promised_ends_the_round_or_is_right(scheme: Scheme) -> None:
 
 def half_an_upload_is_not_in_the_sum(scheme: Scheme) -> None:
     honest = World(scheme).play()
-    sent = sum(frame.way == "up" and frame.gateway == 2 for frame in honest.log)
+    sent = sum(frame.up and frame.gateway == 2 for frame in honest.log)
     for frames, interleaved, in_flight in itertools.product(range(sent + 1), (False, True), (0, 2)):
         settings = {"interleaved": interleaved, "max_in_flight": in_flight}
         world = World(scheme, vanish={2: frames}, **settings).play()
@@ -178,10 +179,10 @@ def a_repeated_question_gets_the_same_answer(scheme: Scheme) -> None:
         yield frame.data
 
     class Listening(World):
-        def arrive(self, i: int, data: bytes) -> None:
-            before = len(self.log)
-            super().arrive(i, data)
-            answers.setdefault((i, data), []).append([frame.data for frame in self.log[before:]])
+        def arrive(self, i: int, data: bytes) -> list[Frame]:
+            said = super().arrive(i, data)
+            answers.setdefault((i, data), []).append([frame.data for frame in said])
+            return said
 
     once = World(scheme).play()
     world = Listening(scheme, passes=twice).play()
@@ -214,11 +215,11 @@ def threads_change_nothing(scheme: Scheme) -> None:
 def frames_change_no_word(scheme: Scheme) -> None:
     for frame_words, coordinates in SMALL_FRAMES[block_words(scheme)]:
         whole = World(scheme, 3, coordinates=coordinates).play()
-        expected = whole.uploads()
+        expected = whole.uploaded()
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(wire, "FRAME_WORDS", frame_words)
             world = World(scheme, 3, coordinates=coordinates).play()
-            uploads = world.uploads()
+            uploads = world.uploaded()
 
         assert len(world.log) > len(whole.log)
         for i in world.ids:
@@ -290,7 +291,7 @@ def a_round_is_uploaded_once(scheme: Scheme) -> None:
         following = World(scheme, journals=journals, session="next", round=2).play()
 
         assert bool(vanish) == (first.aborted is not None)
-        assert {} == again.uploads()
+        assert {} == again.uploaded()
         assert isinstance(again.aborted, BelowThreshold)
         assert_right(following)
 
@@ -307,26 +308,25 @@ def memory_of_the_server_does_not_grow_with_the_gateways(scheme: Scheme) -> None
 
 def _peak_while_uploads_wait(scheme: Scheme, n: int, tree: dict[str, np.ndarray]) -> int:
     class Waiting(World):
-        def upload(self, i):
-            """All frames but the last leave now; one upload is alive at a time."""
-            held = None
-            for send in super().upload(i):
+        def turn(self) -> None:
+            """All frames of an upload but the last leave now."""
+            name, held = next(iter(self.uploads)), None
+            while (frame := self.next_frame(name)) is not None:
                 if held is not None:
-                    self.to_server(i, held)
-                held = send
-            last[i] = held
-            return iter(())
+                    self.carry(held)
+                held = frame
+            last.append(held)
 
-    last: dict[int, object] = {}
+    last: list[Frame] = []
     world = Waiting(scheme, n, shared=tree, limits={"max_dropouts": 0})
     world.log = _Nothing()
     tracemalloc.start()
     try:
-        world.collect(world.server.start())
+        world.send(world.start())
         while len(last) < n:
             world.step()
-        for i, send in last.items():
-            world.to_server(i, send)
+        for frame in last:
+            world.carry(frame)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

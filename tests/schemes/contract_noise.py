@@ -13,8 +13,9 @@ import pytest
 from secagg.errors import ForeignSession, LocalProtocolError, WireError
 from secagg.protocol.events import SharesDisputed
 from secagg.schemes.scheme import Scheme
+from secagg.session.loopback import Frame
 from tests.schemes.contract import assert_right
-from tests.schemes.world import Frame, World
+from tests.schemes.world import World
 
 
 def _garbled(frame: bytes) -> list[bytes]:
@@ -37,7 +38,7 @@ def a_client_is_deaf_to_what_is_no_frame_of_its_session(scheme: Scheme) -> None:
     world = World(scheme)
 
     def noisy(frame: Frame) -> Iterator[bytes]:
-        if frame.way == "down":
+        if not frame.up:
             first = frame.data == next(f for f in world.log if f.gateway == frame.gateway).data
             # the first frame names the session: nothing is foreign to it yet
             for noise in _garbled(frame.data)[: -1 if first else None]:
@@ -52,7 +53,7 @@ def a_client_is_deaf_to_what_is_no_frame_of_its_session(scheme: Scheme) -> None:
 
 
 def a_server_drops_whoever_sends_what_is_no_frame(scheme: Scheme) -> None:
-    sent = [frame.data for frame in World(scheme).play().log if frame[:2] == ("up", 1)]
+    sent = [frame.data for frame in World(scheme).play().log if frame[:2] == (1, True)]
     for right, noise in ((data, noise) for data in sent for noise in _garbled(data)[:-1]):
         world = World(scheme)
 
@@ -70,7 +71,7 @@ def a_server_refuses_to_route_another_session(scheme: Scheme) -> None:
     world = World(scheme)
 
     def misrouted(frame: Frame) -> Iterator[bytes]:
-        if frame.way == "up":
+        if frame.up:
             with pytest.raises(LocalProtocolError, match="another session"):
                 world.server.receive(frame.gateway, _garbled(frame.data)[-1])
             with pytest.raises(LocalProtocolError, match="takes no part"):
@@ -99,18 +100,18 @@ def a_flipped_byte_costs_its_gateway_at_most(scheme: Scheme) -> None:
                 if passing != frame:
                     yield passing.data
                     return
-                if frame.way == "up":
+                if frame.up:
                     yield wrong
                     return
                 with contextlib.suppress(WireError, ForeignSession):
-                    world.arrive(1, wrong)
+                    world.send(world.arrive(1, wrong))
 
             world.passes = flipped
             world.play()
 
             disputed = any(isinstance(event, SharesDisputed) for event in world.events)
             disputes += disputed
-            assert {1} == set(world.dropped) or (disputed and frame.way == "down")
+            assert {1} == set(world.dropped) or (disputed and not frame.up)
             assert_right(world)
     # what somebody else has dealt is not the fault of who receives it
     assert disputes > 0
@@ -118,13 +119,13 @@ def a_flipped_byte_costs_its_gateway_at_most(scheme: Scheme) -> None:
 
 def anothers_message_is_nobodys(scheme: Scheme) -> None:
     """Gateway 1 sends as its own what gateway 2 sends at that moment."""
-    rounds = len([f for f in World(scheme).play().log if f[:2] == ("up", 1)])
+    rounds = len([f for f in World(scheme).play().log if f[:2] == (1, True)])
     for at in range(rounds):
         world = World(scheme)
         sent: dict[int, list[bytes]] = {1: [], 2: []}
         model = World(scheme).play()
         for frame in model.log:
-            if frame.way == "up" and frame.gateway in sent:
+            if frame.up and frame.gateway in sent:
                 sent[frame.gateway].append(frame.data)
 
         def stolen(passing: Frame, at: int = at, sent=sent) -> Iterator[bytes]:

@@ -8,13 +8,13 @@ import pytest
 
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
-from protocol_sim.play import Frame
 from secagg import errors
 from secagg.protocol.events import Aborted, Send, UpdateDue
 from secagg.protocol.messages import sign_round
 from secagg.protocol.policy import Policy
 from secagg.schemes.masks import Masks
 from secagg.session import Model
+from secagg.session.loopback import Frame
 from secagg.thresholds import derive
 from secagg.wire import VECTOR, type_of
 from tests.schemes.test_client_rows import CODEC, only

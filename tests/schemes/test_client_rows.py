@@ -14,7 +14,6 @@ import pytest
 
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
-from protocol_sim.play import Frame
 from secagg import errors
 from secagg.crypto.labels import Label
 from secagg.encoding import bitmap, decode, encode
@@ -31,6 +30,7 @@ from secagg.protocol.messages import (
 )
 from secagg.protocol.policy import Policy
 from secagg.schemes.masks.messages import MESSAGES, AdvertiseKeys, Unmasking
+from secagg.session.loopback import Frame
 from secagg.wire import VECTOR, Codec, MessageTable, type_of
 
 replace = msgspec.structs.replace

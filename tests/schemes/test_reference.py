@@ -66,7 +66,7 @@ def said(world):
     codec = Codec(MessageTable(COMMON))
     messages = {}
     for frame in world.log:
-        if frame.way == "up" and type_of(frame.data) != VECTOR:
+        if frame.up and type_of(frame.data) != VECTOR:
             answer = codec.decode(frame.data, session=world.server.session)
             assert isinstance(answer, Answer)
             assert (answer.step, frame.gateway) not in messages
@@ -98,7 +98,7 @@ def test_machines_are_the_reference(session):
 
 def _by_vector(world):
     ends = np.cumsum([spec.words for spec in world.server._server.round.vectors])[:-1]
-    return {i: [v.tolist() for v in np.split(y, ends)] for i, y in world.uploads().items()}
+    return {i: [v.tolist() for v in np.split(y, ends)] for i, y in world.uploaded().items()}
 
 
 @pytest.mark.parametrize("session", ABORTED, ids=described)

@@ -11,7 +11,6 @@ import pytest
 
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
-from protocol_sim.play import Frame
 from secagg import errors
 from secagg.crypto.agreement import agree
 from secagg.encoding import bitmap, decode
@@ -19,6 +18,7 @@ from secagg.protocol.events import SharesDisputed
 from secagg.protocol.messages import DropReason, Signed
 from secagg.protocol.uploads import frame_mac
 from secagg.schemes.masks.messages import STEPS
+from secagg.session.loopback import Frame
 from secagg.thresholds import derive
 from secagg.wire import TAG_BYTES, VECTOR, new_vector_frame, type_of
 from tests.schemes import test_server_rows as rows

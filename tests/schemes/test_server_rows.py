@@ -14,7 +14,6 @@ import pytest
 
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
-from protocol_sim.play import Frame
 from secagg import errors
 from secagg.crypto.kdf import digest
 from secagg.encoding import bitmap, decode, encode
@@ -23,6 +22,7 @@ from secagg.protocol.events import Send, SharesDisputed
 from secagg.protocol.messages import Abort, Answer, Signed
 from secagg.schemes.masks import client as client_module
 from secagg.schemes.masks.messages import STEPS, AdvertiseKeys
+from secagg.session.loopback import Frame
 from secagg.wire import VECTOR, type_of
 from tests.schemes.test_client_rows import CODEC, R1, R2, R3, R4, K
 

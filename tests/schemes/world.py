@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any, NamedTuple
+from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 
 from secagg.crypto.signing import verify
-from secagg.errors import SessionAborted
 from secagg.fixed_point.reference import unpack
 from secagg.params import Entropy, Thresholds
-from secagg.protocol.events import Aborted, Event, GatewayDropped, PhaseClosed, Send, UpdateDue
+from secagg.protocol.events import GatewayDropped, PhaseClosed
 from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import Journal, MemoryJournal
 from secagg.protocol.messages import UploadHeader
@@ -24,6 +22,7 @@ from secagg.schemes.additive.messages import Dealing
 from secagg.schemes.masks import Masks
 from secagg.schemes.scheme import Scheme
 from secagg.session import ClientSession, Encoding, ServerSession, SessionSettings
+from secagg.session.loopback import Frame, Loopback, Passes, Upload, unchanged
 from secagg.session.update import Update, rounding_key
 from secagg.thresholds import derive
 from secagg.wire import VECTOR, type_of, vector_frame_parts
@@ -42,29 +41,8 @@ def entropy(*name: object) -> Entropy:
     return lambda size: bytes(next(stream) for _ in range(size))
 
 
-class Frame(NamedTuple):
-    """What passed between the server and a gateway."""
-
-    way: str
-    """ "down" to the gateway, "up" from it."""
-    gateway: int
-    data: bytes
-
-    @property
-    def words(self) -> np.ndarray:
-        return vector_frame_parts(self.data).words
-
-
-Passes = Callable[[Frame], Iterator[bytes]]
-"""What arrives instead of a frame; what raises SecAggError on arrival is not the driver's care."""
-
-
-def unchanged(frame: Frame) -> Iterator[bytes]:
-    yield frame.data
-
-
 @dataclass
-class World:
+class World(Loopback):
     """Gateways 0 .. n - 1, at positions of the same numbers.
 
     `vanish` maps a gateway to the phase from which on it is silent, or to the number of frames that
@@ -86,8 +64,6 @@ class World:
     passes: Passes = unchanged
     shared: Any = None
     log: list[Frame] = field(default_factory=list)
-    events: list[Event] = field(default_factory=list)
-    aborted: SessionAborted | None = None
 
     def __post_init__(self) -> None:
         self.ids = range(self.gateways)
@@ -98,7 +74,7 @@ class World:
         self.roster = Roster.of(1, orchestrator, identities)
         self.workers = Workers(self.threads)
         self.settings = self._settings()
-        self.server = ServerSession(
+        server = ServerSession(
             self.settings,
             self.roster,
             orchestrator,
@@ -107,11 +83,16 @@ class World:
             max_in_flight=self.max_in_flight,
             verify=VERIFY,
         )
-        self.clients = {i: self.client(i) for i in self.ids}
-        self._mail: deque[Send] = deque()
-        self._due: deque[int] = deque()
-        self._uploads: deque[tuple[int, Iterator[Send]]] = deque()
+        clients = {i: self.client(i) for i in self.ids}
         self._sent = dict.fromkeys(self.ids, 0)
+        super().__init__(
+            server,
+            clients,
+            self.prepare,
+            silent=self._silent,
+            passes=self.passes,
+            times_out=lambda _server: False,
+        )
 
     def entropy(self, *name: object) -> Entropy:
         """What a party of this session draws."""
@@ -208,72 +189,43 @@ class World:
     def dropped(self) -> dict[int, str]:
         return {e.id: e.reason.name for e in self.events if isinstance(e, GatewayDropped)}
 
-    def uploads(self) -> dict[int, np.ndarray]:
+    def uploaded(self) -> dict[int, np.ndarray]:
         """All words that each gateway uploaded."""
         words = {i: [] for i in self.ids}
         for frame in self.log:
-            if frame.way == "up" and type_of(frame.data) == VECTOR:
-                words[frame.gateway].append(frame.words)
+            if frame.up and type_of(frame.data) == VECTOR:
+                words[frame.gateway].append(vector_frame_parts(frame.data).words)
         return {i: np.concatenate(parts) for i, parts in words.items() if parts}
 
     # -- delivery ----------------------------------------------------------------------------------
 
     def play(self) -> World:
-        """Run to the end; whoever is silent costs a deadline."""
-        self.collect(self.server.start())
-        while self.server.phase not in {"done", "aborted"}:
-            if not self.step():
-                self.collect(self.server.advance())
-        while self._mail:
-            self.step()
+        """Run to the end."""
+        self.run()
         return self
 
-    def step(self) -> bool:
-        """Pass on what is due next; nothing may be."""
-        if self._mail:
-            self._deliver(self._mail.popleft())
-        elif self._due:
-            i = self._due.popleft()
-            self._uploads.append((i, self.upload(i)))
-        elif self._uploads:
-            i, frames = self._uploads.popleft()
-            if (send := next(frames, None)) is not None:
-                back = self._uploads.append if self.interleaved else self._uploads.appendleft
-                back((i, frames))
-                self.to_server(i, send)
-        else:
-            return False
-        return True
+    def prepare(self, i: int) -> Upload:
+        update, weight, metrics = self.update(i), self.weight(i), self.metrics(i)
+        upload = self.clients[i].upload
+        return partial(upload, update, weight, metrics=metrics, rounding_seed=ROUNDING)
 
-    def upload(self, i: int) -> Iterator[Send]:
-        return self.clients[i].upload(
-            self.update(i), self.weight(i), metrics=self.metrics(i), rounding_seed=ROUNDING
-        )
-
-    def _deliver(self, send: Send) -> None:
-        if self._silent(send.to):
+    def turn(self) -> None:
+        """The next upload, or if they are interleaved the next frame of one."""
+        if not self.interleaved:
+            super().turn()
             return
-        frame = Frame("down", send.to, bytes(send.frame))
-        self.log.append(frame)
-        for data in self.passes(frame):
-            self.arrive(send.to, data)
+        name = next(iter(self.uploads))
+        if (frame := self.next_frame(name)) is not None:
+            self.uploads[name] = self.uploads.pop(name)
+            self.carry(frame)
 
-    def arrive(self, i: int, data: bytes) -> None:
-        """Bytes reach a gateway."""
-        for event in self.clients[i].receive(data):
-            if isinstance(event, Send):
-                self.to_server(i, event)
-            elif isinstance(event, UpdateDue):
-                self._due.append(i)
-
-    def to_server(self, i: int, send: Send) -> None:
-        if self._silent(i):
-            return
-        self._sent[i] += 1
-        frame = Frame("up", i, bytes(send.frame))
-        self.log.append(frame)
-        for data in self.passes(frame):
-            self.collect(self.server.receive(i, data))
+    def carry(self, frame: Frame) -> None:
+        """A frame arrives, unless its gateway is silent, and is noted."""
+        frame = frame._replace(data=bytes(frame.data))
+        if not self._silent(frame.gateway):
+            self.log.append(frame)
+        super().carry(frame)
+        self._sent[frame.gateway] += frame.up
 
     def _silent(self, i: int) -> bool:
         since = self.vanish.get(i)
@@ -282,15 +234,6 @@ class World:
         phases = [step.name for step in self.scheme.steps]
         now = self.server.phase
         return since is not None and now in phases[phases.index(since) :]
-
-    def collect(self, events: Iterator[Event]) -> None:
-        for event in events:
-            if isinstance(event, Send):
-                self._mail.append(event)
-            else:
-                self.events.append(event)
-                if isinstance(event, Aborted):
-                    self.aborted = event.reason
 
 
 @lru_cache

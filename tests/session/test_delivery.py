@@ -11,10 +11,10 @@ import pytest
 
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
-from protocol_sim.play import Frame
 from secagg.errors import LocalProtocolError
 from secagg.protocol.events import PhaseClosed
 from secagg.schemes.masks import Masks
+from secagg.session.loopback import Frame
 from secagg.wire import VECTOR, type_of
 
 STEPS = tuple(step.name for step in Masks.steps)

@@ -13,7 +13,6 @@ from msgspec import structs
 
 from protocol_sim.memory import Exchange, points
 from protocol_sim.parties import Parties
-from protocol_sim.play import Frame
 from secagg import encoding
 from secagg.crypto.labels import Label
 from secagg.errors import AggregateOutOfRange, InconsistentAnswers, WireError
@@ -23,6 +22,7 @@ from secagg.protocol.messages import COMMON, Abort, Answer, Signed
 from secagg.schemes.masks import Masks
 from secagg.schemes.masks.messages import MESSAGES, STEPS
 from secagg.session.client import ABORT
+from secagg.session.loopback import Frame
 from secagg.thresholds import derive
 from secagg.wire import VECTOR, Codec, MessageTable, type_of, vector_frame_parts
 from tests.strategies import altered, flipped, machine_settings

@@ -11,12 +11,12 @@ import pytest
 
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
-from protocol_sim.play import Frame
 from secagg.errors import BelowThreshold, LocalProtocolError, StaleRound, StateLost
 from secagg.protocol.events import Aborted, Send, UpdateDue
 from secagg.protocol.journal import Journal, MemoryJournal, SQLiteJournal
 from secagg.protocol.messages import Answer
 from secagg.schemes.masks import Masks
+from secagg.session.loopback import Frame
 from secagg.wire import VECTOR, type_of
 from tests.session.deceit import CODEC
 

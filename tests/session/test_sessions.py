@@ -7,7 +7,6 @@ import pytest
 
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
-from protocol_sim.play import Frame
 from secagg.errors import (
     AbortedByPeer,
     ConfigurationError,
@@ -30,6 +29,7 @@ from secagg.protocol.identity import Roster
 from secagg.protocol.messages import Abort, DropReason
 from secagg.schemes.masks import Masks
 from secagg.session import ClientSession, Model, ServerSession
+from secagg.session.loopback import Frame
 from tests.session.deceit import CODEC
 
 STEPS = tuple(step.name for step in Masks.steps)

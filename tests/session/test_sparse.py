@@ -11,7 +11,6 @@ import pytest
 
 from protocol_sim.memory import Exchange, points
 from protocol_sim.parties import Parties
-from protocol_sim.play import Frame
 from secagg import errors
 from secagg.crypto.prg_fast import add_masks
 from secagg.crypto.shamir import combine_each
@@ -23,6 +22,7 @@ from secagg.schemes.masks.client import MasksClient
 from secagg.schemes.masks.keys import self_key, stream_starts
 from secagg.schemes.masks.messages import MESSAGES
 from secagg.schemes.masks.server import MasksServer
+from secagg.session.loopback import Frame
 from secagg.thresholds import derive, neighbours
 from secagg.wire import VECTOR, Codec, MessageTable, type_of, vector_frame_parts
 

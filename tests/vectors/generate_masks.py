@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from secagg import Masks, encoding
+from secagg.session.loopback import Frame
 from tests.schemes.world import World, entropy
 from tests.vectors import lies, messages_by_hand
 
@@ -77,11 +78,21 @@ def render(operations: Sequence[dict[str, Any]]) -> str:
     return json.dumps({"origin": origin, "operations": operations}, indent=1) + "\n"
 
 
+def way(frame: Frame) -> tuple[str, int]:
+    """From whom to whom: up from a gateway, or down to it."""
+    return "up" if frame.up else "down", frame.gateway
+
+
+def digests(world: World) -> list[list[Any]]:
+    """Every frame of a session, hashed."""
+    return [[*way(frame), hashlib.sha256(frame.data).hexdigest()] for frame in world.log]
+
+
 def sessions() -> list[dict[str, Any]]:
     whole, short = first_world(), second_world()
     first, second = described(whole) | randomness(whole), described(short)
-    first["frames"] = [[way, i, data.hex()] for way, i, data in whole.log]
-    second["digests"] = [[way, i, hashlib.sha256(data).hexdigest()] for way, i, data in short.log]
+    first["frames"] = [[*way(frame), frame.data.hex()] for frame in whole.log]
+    second["digests"] = digests(short)
     return [first, second, *lies.operations(whole)]
 
 

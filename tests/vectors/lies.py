@@ -192,9 +192,9 @@ TO_SERVER: dict[type[Struct], list[tuple[str, str, Lie]]] = {
 def operations(world: World) -> list[dict[str, Any]]:
     """One operation for each lie: frame number `instead_of` of the first session is replaced."""
     made = []
-    for index, (way, i, data) in enumerate(world.log):
-        if i == LIAR:
-            table = _to_client(world, data) if way == "down" else _to_server(world, data)
+    for index, sent in enumerate(world.log):
+        if sent.gateway == LIAR:
+            table = (_to_server if sent.up else _to_client)(world, sent.data)
             made += [
                 {
                     "operation": "lie",

@@ -13,10 +13,10 @@ from protocol_sim.leaks.knowledge import Knowledge, leaks
 from protocol_sim.leaks.masks import judge
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
-from protocol_sim.play import Frame
 from secagg.errors import SecAggError
 from secagg.protocol.messages import Answer
 from secagg.schemes.additive import Lattice
+from secagg.session.loopback import Frame
 from secagg.thresholds import derive
 from secagg.wire import VECTOR, type_of
 from tests.schemes.additive.world import Floorless

@@ -26,9 +26,10 @@ from secagg.schemes.additive.lattice import LatticeEncoding
 from secagg.schemes.additive.messages import MESSAGES, STEPS, Dealing, KeySum
 from secagg.schemes.additive.shares import Channels
 from secagg.session import ClientSession, ServerSession
+from secagg.session.loopback import Frame
 from secagg.session.server import temporary_file
 from secagg.wire import VECTOR, Codec, MessageTable, type_of
-from tests.schemes.world import VERIFY, Frame, World
+from tests.schemes.world import VERIFY, World
 
 CODEC = Codec(MessageTable(dict(COMMON) | dict(MESSAGES)))
 LABELS = {step.name: (step.answer, step.label) for step in STEPS}
@@ -147,7 +148,7 @@ class Cheats(World):
 
     def lie(self, frame: Frame) -> Iterable[bytes]:
         """A liar's own signed answer in the place of its client's."""
-        if frame.way == "up" and type_of(frame.data) != VECTOR:
+        if frame.up and type_of(frame.data) != VECTOR:
             answer = CODEC.decode(frame.data, session=None)
             change = self.lies.get((frame.gateway, answer.step))
             if change is not None:

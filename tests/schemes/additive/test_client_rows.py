@@ -30,9 +30,10 @@ from secagg.schemes.additive.messages import (
     UploadRequest,
 )
 from secagg.session import ServerSession
+from secagg.session.loopback import Frame
 from secagg.thresholds import derive
 from secagg.wire import VECTOR, Codec, MessageTable, type_of
-from tests.schemes.world import VERIFY, Frame, World
+from tests.schemes.world import VERIFY, World
 
 CODEC = Codec(MessageTable(dict(COMMON) | dict(MESSAGES)))
 VICTIM = 2
@@ -52,15 +53,15 @@ class Lied(World):
     reasons: list[Exception] = field(default_factory=list)
     afterwards: list[str] = field(default_factory=list)
 
-    def arrive(self, i: int, data: bytes) -> None:
+    def arrive(self, i: int, data: bytes) -> list[Frame]:
         if i == self.victim:
             if self.reasons:
-                return
+                return []
             message = CODEC.decode(data, session=None)
             if isinstance(message, self.kind):
                 self.lie(i, self.change(self, message))
-                return
-        super().arrive(i, data)
+                return []
+        return super().arrive(i, data)
 
     def lie(self, i: int, message: Any) -> None:
         for event in self.clients[i].receive(CODEC.encode(message, self.server.session)):
@@ -129,7 +130,7 @@ def limited(world: World, request: UploadRequest) -> UploadRequest:
 def earlier() -> UploadRequest:
     """The request of the round before, under the same roster."""
     world = World(Lattice(), 4, round=7).play()
-    frames = (frame.data for frame in world.log if frame.way == "down")
+    frames = (frame.data for frame in world.log if not frame.up)
     messages = (CODEC.decode(data, session=None) for data in frames if type_of(data) != VECTOR)
     return next(message for message in messages if isinstance(message, UploadRequest))
 
@@ -287,7 +288,7 @@ def test_a_gateway_that_has_no_prekey_for_the_round():
     requests = []
 
     def passes(frame: Frame) -> Iterator[bytes]:
-        message = CODEC.decode(frame.data, session=None) if frame.way == "down" else None
+        message = CODEC.decode(frame.data, session=None) if not frame.up else None
         if isinstance(message, UploadRequest) and frame.gateway == VICTIM:
             requests.append(frame.data)
         else:

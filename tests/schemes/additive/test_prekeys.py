@@ -150,7 +150,7 @@ def rounds(
 def asked(world: Cheats) -> set[int]:
     """Who was asked for a key."""
     announce = type_of(CODEC.encode(world.server._server._announce, world.server.session))
-    return {f.gateway for f in world.log if f.way == "down" and type_of(f.data) == announce}
+    return {f.gateway for f in world.log if not f.up and type_of(f.data) == announce}
 
 
 def test_a_steady_round_has_two_exchanges():

@@ -90,7 +90,7 @@ def test_machines_are_the_reference(scheme, n, coordinates, vanish):
     assert {step for step, _ in answered} == {"set_up", "upload", "answer"}
     assert {key: expected.said[key] for key in answered} == answered
     assert {key for key in expected.said if key[0] == "answer"} <= answered.keys()
-    for i, words in world.uploads().items():
+    for i, words in world.uploaded().items():
         for block, theirs in zip(uploads(world, words), expected.uploads[i], strict=True):
             assert theirs[: len(block)] == block
     _check_what_is_left(world, expected)

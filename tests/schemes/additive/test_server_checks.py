@@ -185,7 +185,7 @@ def test_what_a_gateway_calls_its_answer_is_quoted_and_cut():
     answer = Answer(step="x\n" * 100_000, signed=signed)
 
     def passes(frame):
-        if frame.way == "up" and frame.gateway == LIAR and world.server.phase == "answer":
+        if frame.up and frame.gateway == LIAR and world.server.phase == "answer":
             codec = world.server._codec
             return [codec.encode(answer, world.server.session)]
         return honest(frame)
@@ -211,7 +211,7 @@ def test_garbage_that_ends_the_round_closes_kept_uploads():
     honest = world.lie
 
     def passes(frame):
-        answers = frame.way == "up" and world.server.phase == "answer"
+        answers = frame.up and world.server.phase == "answer"
         return [b"garbage"] if answers and frame.gateway in {0, 3, 6} else honest(frame)
 
     world.passes = passes

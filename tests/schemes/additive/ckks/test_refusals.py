@@ -298,7 +298,7 @@ def test_who_sends_no_residues_is_dropped_and_the_others_are_summed(scheme, vect
 def test_who_sends_truncated_uploads_is_dropped_and_the_others_are_summed(scheme, cut):
     world = World(scheme, 4)
     longest = max(
-        (frame.data for frame in World(scheme, 4).play().log if frame[:2] == ("up", 1)), key=len
+        (frame.data for frame in World(scheme, 4).play().log if frame[:2] == (1, True)), key=len
     )
 
     def cut_off(frame):
