@@ -37,6 +37,11 @@ class Frame(NamedTuple):
     step: str
     data: bytes
 
+    def __repr__(self) -> str:
+        # the last answer of a gateway holds its seed
+        way = "up" if self.up else "down"
+        return f"Frame({self.gateway!r}, {way}, {self.step!r}, {len(self.data)} bytes)"
+
 
 Passes = Callable[[Frame], Iterable[bytes]]
 """What arrives instead of a frame."""
