@@ -77,6 +77,21 @@ def test_links_lead_somewhere(page):
     assert [] == wrong
 
 
+def test_the_names_of_the_glossary_are_those_of_the_code():
+    code = "\n".join(text for name, text in texts().items() if name.startswith("secagg/"))
+    files = "\n".join(name for name in texts() if name.startswith("secagg/"))
+    glossary = (ROOT / "GLOSSARY.md").read_text(encoding="utf-8")
+    names = set(re.findall(r"`((?:[\w/]+\.py)|\w+(?:\.\w+)*)`", glossary)) - {
+        "secagg",
+        "protocol_sim",
+    }
+    words = {(name, part) for name in names if "/" not in name for part in name.split(".")}
+    missing = {name for name, part in words if not re.search(rf"\b{part}\b", code + files)}
+
+    assert len(names) > 40
+    assert set() == missing | {name for name in names if "/" in name and name not in files}
+
+
 class Learner:
     """A model and a gateway in one: each round of training adds its step."""
 
