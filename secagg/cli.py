@@ -1,4 +1,4 @@
-"""`secagg`: what a round would need, and whether a round was what it says it was."""
+"""The command `secagg`: says what a round would need, and verifies the record of one."""
 
 from __future__ import annotations
 

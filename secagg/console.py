@@ -1,4 +1,4 @@
-"""What the command lines of the distribution share: options, lines, errors and exit codes."""
+"""Gives the three command lines one set of options, lines, errors and exit codes."""
 
 from __future__ import annotations
 

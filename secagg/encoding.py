@@ -1,4 +1,4 @@
-"""Canonical bytes: one value has one encoding, and any other encoding of it is refused.
+"""Encodes values canonically: one value has one encoding, and any other is refused.
 
 Everything that is hashed, signed or sent passes through here. Structs and tuples become msgpack
 arrays; a decoder that accepts a second spelling of the same value would let two parties hash

@@ -1,4 +1,4 @@
-"""The public parameters of a session and of a round: frozen, validated, canonically encodable.
+"""Defines the public parameters of a session and of a round.
 
 `SessionParams` is K of the protocol (announced first, names no model), `RoundParams` is P
 (announced with the upload request). Both are signed by the orchestrator and enter the transcript.

@@ -1,4 +1,4 @@
-"""From n gateways to C, D, q, n_min, and t and k or m, R and ell: how many may lie or vanish.
+"""Computes how many may lie or vanish: from n to C, D, q, n_min, and t and k or m, R and ell.
 
 A bound here closes an attack or keeps a recovery possible; tests/rules enumerates both sides.
 Every party computes these numbers itself and refuses a session that announces others.

@@ -1,4 +1,4 @@
-"""Frames: a fixed header, then one message or one stretch of a vector. The attack surface.
+"""Packs and parses frames: a fixed header, then one message or one stretch of a vector.
 
     offset  bytes  field (integers little-endian)
     0       4      magic "SAGG"

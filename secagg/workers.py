@@ -1,4 +1,4 @@
-"""A thread pool handed in as an argument: the only file of the library that starts threads."""
+"""Runs work on threads; the only file of the library that starts them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The recipe: FedAvg through the real protocol, every party played in this process."""
+"""Runs FedAvg through the real protocol and plays every party of it in this process."""
 
 from secagg.average.outcome import PhaseCost, Plan, Report, Result
 from secagg.average.recipe import SecureAverage

@@ -1,4 +1,4 @@
-"""What a round is predicted to be, what it cost, and what came out."""
+"""Holds what a round is predicted to be (`Plan`), what came out and what it cost (`Result`)."""
 
 from __future__ import annotations
 

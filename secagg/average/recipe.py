@@ -1,4 +1,4 @@
-"""The recipe: FedAvg through the real protocol, every party played in this process.
+"""Runs FedAvg through the real protocol and plays every party of it in this process.
 
 It proves numbers, cost and recovery. Privacy begins where gateways run `ClientSession` themselves.
 """

@@ -1,4 +1,4 @@
-"""The colours of pages and pictures, each with a value on light ground and one on dark."""
+"""Defines the colours of pages and pictures, each on light ground and on dark."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From matplotlib to a picture that is part of a page: its fonts, its colours, its own ids."""
+"""Turns a matplotlib figure into a part of a page: its fonts, its colours, its own ids."""
 
 from __future__ import annotations
 

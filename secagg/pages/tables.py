@@ -1,4 +1,4 @@
-"""Tables of words and numbers: for a page, as lines of a terminal, as Markdown."""
+"""Writes tables of words and numbers: for a page, as lines of a terminal, as Markdown."""
 
 from __future__ import annotations
 

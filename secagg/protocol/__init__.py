@@ -1,1 +1,1 @@
-"""What every scheme shares: identities, transcript, sharing, machines, journal, policy, audit."""
+"""Has what every scheme shares: identities, transcript, sharing, machines, journal, policy."""

@@ -1,4 +1,4 @@
-"""The audit record of a round: what was announced, who took part, who certified it.
+"""Makes and verifies audit records: what was announced, who took part, who certified it.
 
 It holds no key, share, mask or vector. With the roster alone anybody can verify that the parameters
 were the orchestrator's, that the sets shrink, that every included gateway masked under them, and

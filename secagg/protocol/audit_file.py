@@ -1,4 +1,4 @@
-"""Audit records and rosters as JSON files: named fields, hex bytes, one spelling for one value.
+"""Writes and reads audit records and rosters as JSON files that have one spelling each.
 
 The format is described in docs/audit.md. What is hashed and signed is not this text but the
 canonical bytes of the structs behind it, so a file that loads is exactly one record.

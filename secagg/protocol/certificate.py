@@ -1,4 +1,4 @@
-"""The quorum certificate: q signatures of included gateways on one transcript hash.
+"""Makes and verifies certificates: q signatures of included gateways on one transcript hash.
 
 q = floor((n + C) / 2) + 1, and an honest client signs once: two certificates for different sets
 would need 2q > n + C signatures, so one session has at most one certified (h0, U2, U3).

@@ -1,4 +1,4 @@
-"""What a session tells its driver."""
+"""Defines the events by which a session tells its driver what happened."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who takes part: pinned identities, the roster of all, the cohort of one session."""
+"""Says who takes part: pinned identities, the roster of all, the cohort of one session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client must not forget: the rounds it uploaded in, the answers it gave, its next key.
+"""Keeps what a client must not forget: rounds it uploaded in, answers it gave, its next key.
 
 A second upload in one round, or a second, different answer to one step, lets a lying server take
 the difference of two sums (docs/protocol.md#rounds-never-repeat and

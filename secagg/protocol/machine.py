@@ -1,4 +1,4 @@
-"""The order of messages: one table per scheme, read by both roles.
+"""Enforces the order of messages by one table per scheme, which both roles read.
 
 A scheme lists its `Step`s. A client may answer them in that order, each once; a server opens them
 in that order and closes each when all have answered or the driver says that time is up. What a

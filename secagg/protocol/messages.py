@@ -1,4 +1,4 @@
-"""Messages that every scheme sends, and the signed envelope."""
+"""Defines the messages that every scheme sends, and the signed envelope."""
 
 from __future__ import annotations
 

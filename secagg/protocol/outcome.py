@@ -1,4 +1,4 @@
-"""The last checks before a result leaves: ranges, total weight, check words."""
+"""Checks an opened sum before it leaves: ranges, total weight, check words."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a client accepts: the checks of both announcements and the floors of its own policy."""
+"""Decides what a client accepts: checks both announcements against tables and its own policy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One-time keys for the next round, signed a round ahead so that an upload can be sealed at once.
+"""Makes and opens one-time keys, signed a round ahead so that an upload can be sealed at once.
 
 Whoever reads a gateway's long-term key later opens no old round: a prekey serves one round, and its
 private half is deleted once that round is answered or a later one is seen.

@@ -1,4 +1,4 @@
-"""Dealers and holders: sealing a share, committing to it, complaining about it, judging complaints.
+"""Seals shares, commits to them, and judges the complaints of holders about dealers.
 
 A share is opaque bytes here, so that every scheme deals by the same rules
 (docs/protocol.md#complaints).

@@ -1,4 +1,4 @@
-"""The hash chain that binds every answer to what its sender was shown.
+"""Computes the hash chain that binds every answer to what its sender was shown.
 
 h0 = H(H(K), U1, H(R0_i) for i in U1),  h2 = H(h0, H(P), U2),  h3 = H(h0, h2, U3)
 

@@ -1,4 +1,4 @@
-"""Uploads on their way in: authentic, in order, complete, and only then handed on.
+"""Stages uploads on their way in: they are handed on when authentic, in order and complete.
 
 Frames of a gateway that vanishes half way must not be in the sum, so an upload is staged until its
 last frame: `max_in_flight` of them in memory, more in spool files. Frames are kept as they came, so

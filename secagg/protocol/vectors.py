@@ -1,4 +1,4 @@
-"""What an upload may consist of: a client encodes nothing it does not recognise."""
+"""Checks what an upload may consist of: a client encodes nothing it does not recognise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scheme of a round where its user leaves it open: masks or the lattice, by one inequality.
+"""Chooses the scheme of a round where its user leaves it open: masks or lattice.
 
 Both hide the same and survive the same. What differs most is computing time: with masks a gateway
 adds a keystream for each of its k neighbours, and the orchestrator takes off one for each survivor

@@ -1,4 +1,4 @@
-"""What schemes are given from outside, what they plan, open and promise."""
+"""Defines what schemes are given from outside, what they plan, open and promise."""
 
 from __future__ import annotations
 

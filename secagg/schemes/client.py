@@ -1,4 +1,4 @@
-"""What the clients of all schemes share: answers in order, and one upload in a round."""
+"""Has what the clients of all schemes share: answers in order, and one upload in a round."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a scheme is to the sessions: steps, a client, a server, and what it promises."""
+"""Defines what a scheme is to the sessions: steps, a client, a server, and what it promises."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is used of Microsoft SEAL through TenSEAL: its rings, its transforms, its files.
+"""Uses Microsoft SEAL through TenSEAL: its rings, its transforms, its files.
 
 The only file that imports `tenseal.sealapi` or knows how SEAL writes its objects. TenSEAL takes and
 gives polynomials of SEAL as files alone; here these are anonymous files in memory. A SEAL file is

@@ -1,4 +1,4 @@
-"""What the servers of all schemes share: the announcement, the sets, the uploads' way in."""
+"""Has what the servers of all schemes share: the announcement, the sets, the uploads' way in."""
 
 from __future__ import annotations
 

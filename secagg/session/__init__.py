@@ -1,4 +1,4 @@
-"""Sessions: frames in, events out; the caller owns the network, the clock and the threads."""
+"""Sessions take frames and give events; the caller owns the network, the clock and the threads."""
 
 from secagg.session.client import ClientSession
 from secagg.session.result import Aggregate

@@ -1,4 +1,4 @@
-"""A gateway's session: frames in, events out, no socket inside."""
+"""A gateway's session: takes frames, gives events, has no socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The opened sum as numbers: means, sums, metrics, error bounds."""
+"""Reads an opened sum as numbers: means, sums, metrics, error bounds."""
 
 from __future__ import annotations
 

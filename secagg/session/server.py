@@ -1,4 +1,4 @@
-"""The orchestrator's session: frames in, events out, no socket inside."""
+"""The orchestrator's session: takes frames, gives events, has no socket."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the orchestrator decides before a session: everything in K and P but keys and ids."""
+"""Holds what the orchestrator decides before a session: all of K and P but keys and ids."""
 
 from __future__ import annotations
 

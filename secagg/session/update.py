@@ -1,4 +1,4 @@
-"""One gateway's update on its way into words: checked whole first, encoded chunk by chunk."""
+"""Encodes one gateway's update: checks it whole first, then encodes chunk by chunk."""
 
 from __future__ import annotations
 

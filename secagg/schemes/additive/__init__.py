@@ -1,4 +1,4 @@
-"""One-time key-additive encryption (docs/protocol.md#additive): one protocol, several encodings.
+"""The additive schemes: one protocol over several rings (docs/protocol.md#additive).
 
 A gateway encrypts its update under a key of its own for this round, c = a s + e + Delta x, and
 deals shares of the key s to a committee. Ciphertexts, keys and shares add up alike, so the

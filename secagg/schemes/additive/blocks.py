@@ -1,4 +1,4 @@
-"""Where the vectors of P lie in the ring elements of an upload, and those on the wire.
+"""Says where the vectors of P lie in the ring elements of an upload, and these on the wire.
 
 Each vector begins with a block (ring element) of its own; blocks are counted over the whole upload.
 Of a vector's last block, coefficients that carry nothing are left out.

@@ -1,4 +1,4 @@
-"""The additive client: what it checks before it answers, how it deals its key and encrypts.
+"""The additive client: checks, then answers; deals its key and encrypts its update.
 
 Each handler below is one row of docs/protocol.md#additive-exchanges.
 """

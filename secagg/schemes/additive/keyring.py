@@ -1,4 +1,4 @@
-"""Everybody's key for one round, as one gateway was shown it."""
+"""Checks and holds everybody's prekey for one round, as one gateway was shown it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How vectors lie in rings: updates as the ring will have them, all others in limbs."""
+"""Says how vectors lie in rings: updates as the ring will have them, all others in limbs."""
 
 from __future__ import annotations
 

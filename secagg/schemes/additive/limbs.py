@@ -1,4 +1,4 @@
-"""Words cut into limbs, one coefficient each: sums that are exact modulo 2^64 in any ring."""
+"""Cuts words into limbs, one coefficient each: their sums are exact modulo 2^64 in any ring."""
 
 from __future__ import annotations
 

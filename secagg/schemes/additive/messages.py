@@ -1,4 +1,4 @@
-"""The exchanges of the additive schemes: an upload and an answer, and what they need at times.
+"""Defines the exchanges of the additive schemes.
 
 Two exchanges hold for a constant cohort of up to 64 gateways. A gateway without a key for the round
 gives one in `set_up` first; above 64 gateways a quorum certifies the included set before anybody

@@ -1,4 +1,4 @@
-"""What a ring has to offer: the first one that is precise enough, and how precise it is."""
+"""Chooses the first ring that is precise enough, and says how precise it is."""
 
 from __future__ import annotations
 

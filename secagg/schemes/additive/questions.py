@@ -1,4 +1,4 @@
-"""The server's two large requests: made when they are sent, and small enough for a frame."""
+"""Makes the server's two large requests when they are sent, small enough for a frame."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From the committee's answers to the sum: who cheated, which answers count, the key, the words."""
+"""Judges the committee's answers and finds the sum of the keys."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole protocol as one pure function: read it first, then docs/protocol.md#additive.
+"""Plays the whole protocol in one pure function: read it first, then docs/protocol.md#additive.
 
 Everybody is honest here and some fall silent; it is a first round, in which everybody is asked for
 a prekey, with lattice uploads. `client.py` and `server.py` add the checks that a lying peer makes

@@ -1,4 +1,4 @@
-"""Uploads as ring elements, whatever the ring: c = a s + e + lift(x), block by block."""
+"""Encrypts uploads and opens sums in any ring: c = a s + e + lift(x), block by block."""
 
 from __future__ import annotations
 

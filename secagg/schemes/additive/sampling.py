@@ -1,4 +1,4 @@
-"""Keys of uploads: the centred binomial law of variance 8.
+"""Draws the keys of uploads, by the centred binomial law of variance 8.
 
 The number of ones among 32 random bits, less 16, is the difference of two sums of 16 bits (turn
 the bits of the second sum over): abs(s) <= 16, variance 8.

@@ -1,4 +1,4 @@
-"""The additive schemes as sessions see them."""
+"""Presents lattice and ckks to the sessions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Shares of a key on their way: sealed under prekeys, bound to one round and one transcript."""
+"""Seals, opens and keeps shares of a key, bound to one round and one transcript."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Uploads on their way into one running sum, and out of it again if they were kept."""
+"""Adds uploads to one running sum, and takes them out again if they were kept."""
 
 from __future__ import annotations
 

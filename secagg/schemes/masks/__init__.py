@@ -1,4 +1,4 @@
-"""Pairwise masks with dropout recovery, hardened against a lying server (docs/protocol.md#masks).
+"""The scheme masks: pairwise masks, hardened against a lying server (docs/protocol.md#masks).
 
 Read `reference.py` first: the whole protocol is one function there.
 """

@@ -1,4 +1,4 @@
-"""The masks client: what it checks before it answers, and how it masks.
+"""The masks client: checks, then answers; masks its update.
 
 Each handler below is one row of docs/protocol.md#exchanges-of-masks, in the order of its checks.
 """

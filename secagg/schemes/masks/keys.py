@@ -1,4 +1,4 @@
-"""Every key of the masks scheme, derived in one place by client, server and auditor alike."""
+"""Derives every key of the masks scheme, for client, server and auditor alike."""
 
 from __future__ import annotations
 

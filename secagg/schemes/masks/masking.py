@@ -1,4 +1,4 @@
-"""Encoding and masking in one pass over each span."""
+"""Encodes and masks each span in one pass."""
 
 from __future__ import annotations
 

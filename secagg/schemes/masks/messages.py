@@ -1,4 +1,4 @@
-"""The five exchanges of the masks scheme. Tuples over neighbours are in order of position."""
+"""Defines the five exchanges of masks. Tuples over neighbours are in order of position."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The whole protocol as one pure function: read it first, then docs/protocol.md#masks.
+"""Plays the whole protocol in one pure function: read it first, then docs/protocol.md#masks.
 
 Everybody is honest here and some fall silent. `client.py` and `server.py` add the checks that a
 lying peer makes necessary, and speed; tests compare every message and every word with this file.

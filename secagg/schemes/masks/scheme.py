@@ -1,4 +1,4 @@
-"""The masks scheme as sessions see it."""
+"""Presents masks to the sessions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Opening the sum: which masks are left in it, who releases or rebuilds them, and who lied.
+"""Opens the sum: finds the masks left in it, rebuilds what was not released, names liars.
 
 Left in the sum over U3 are every member's own mask, and the pair masks between members of U3 and
 the dead (U2 minus U3). Members that answer release both directly; shares are needed only for b_i of
