@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final
 
 from protocol_sim.attendance import Attendance
-from protocol_sim.cheats import CHEATS, Cheat, look, random_lie
+from protocol_sim.cheats import CHEATS, Cheat, look, random_cheat
 from protocol_sim.liars import Liar, behaviour_of
 from protocol_sim.memory import points
 from protocol_sim.network import Link, Way
@@ -172,7 +172,7 @@ class World:
     def _cheaters(self) -> dict[str, Cheat]:
         scenario = self.scenario
         return {
-            name: random_lie((scenario.seed, name), scenario.scheme)
+            name: random_cheat((scenario.seed, name), scenario.scheme)
             if plan.cheat == "random"
             else CHEATS[plan.cheat]
             for name, plan in scenario.plans.items()

@@ -9,7 +9,7 @@ dropped and the exact sum of the others, or an error that names it.
 from protocol_sim.cheats.catalogue import CHEATS
 from protocol_sim.cheats.cheat import Cheat, Expect
 from protocol_sim.cheats.playing import Outcome, look, markdown, play, stage, surprise
-from protocol_sim.cheats.random_lies import random_lie
+from protocol_sim.cheats.random_answers import random_cheat
 
 __all__ = [
     "CHEATS",
@@ -19,7 +19,7 @@ __all__ = [
     "look",
     "markdown",
     "play",
-    "random_lie",
+    "random_cheat",
     "stage",
     "surprise",
 ]

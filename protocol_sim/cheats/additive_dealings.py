@@ -8,7 +8,7 @@ import numpy as np
 from msgspec.structs import replace
 
 from protocol_sim.cheats import dealers
-from protocol_sim.cheats.additive_lies import ANSWER, UPLOAD
+from protocol_sim.cheats.additive_answers import ANSWER, UPLOAD
 from protocol_sim.cheats.cheat import ADDITIVE, ALL, Cheat, Expect, being, cheat, ends
 from protocol_sim.cheats.dealers import additive_dealer
 from secagg.crypto.reed_solomon import PRIME

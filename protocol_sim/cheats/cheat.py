@@ -143,7 +143,7 @@ def cheat(
     )
 
 
-def lie(
+def altered(
     schemes: tuple[str, ...],
     step: str,
     what: str,
@@ -153,7 +153,7 @@ def lie(
     **more: Any,
 ) -> Cheat:
     """A row about an answer whose body is changed before it is signed; the rest as of `cheat`."""
-    return cheat(schemes, step, what, sentence, lying(step, change), expect, **more)
+    return cheat(schemes, step, what, sentence, altering(step, change), expect, **more)
 
 
 def field(**fields: Any) -> Change:
@@ -186,7 +186,7 @@ def answering(step: str, say: Say) -> Make:
     return make
 
 
-def lying(step: str, change: Change) -> Make:
+def altering(step: str, change: Change) -> Make:
     """A cheater that changes the body of its answer to one step, and signs that."""
 
     def say(hand: Hand, data: bytes, answer: Answer) -> Iterable[bytes]:

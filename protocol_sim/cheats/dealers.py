@@ -57,7 +57,7 @@ def masks_dealer(
             chosen = secrets((self._reveal("seed"), self._reveal("key_seed")))
             made = split(chosen, self._limits.share_threshold, holders, self._context.rng)
             dealt = shares([(seed_share, key_share) for seed_share, key_share in made])
-            lie = replace(
+            dealing = replace(
                 honest,
                 commitments=tuple(
                     self._commitments(self._position, holder, *pair)
@@ -65,7 +65,7 @@ def masks_dealer(
                 ),
                 ciphertexts=tuple(map(self._seal, holders, dealt)),
             )
-            return self._sign(Label.SIGN_SHARES, lie)
+            return self._sign(Label.SIGN_SHARES, dealing)
 
         def _seal(self, holder: int, pair: Pair) -> bytes:
             return seal_share(
@@ -147,7 +147,7 @@ def _index(params: RoundParams | None, vector: str) -> int:
 
 
 def _with(source: Source, place: int, word: int) -> Source:
-    def lying() -> Fill:
+    def changed() -> Fill:
         fill = source()
 
         def put(vector: int, first: int, out: Words) -> None:
@@ -157,7 +157,7 @@ def _with(source: Source, place: int, word: int) -> Source:
 
         return put
 
-    return lying
+    return changed
 
 
 # -- rows ------------------------------------------------------------------------------------------

@@ -13,16 +13,16 @@ from protocol_sim.cheats.cheat import (
     Cheat,
     Expect,
     Make,
+    altering,
     being,
     cheat,
     drops,
     ends,
-    lying,
     then,
 )
 from protocol_sim.cheats.dealers import Pair, masks_dealer
 from protocol_sim.cheats.envelopes import silent_from
-from protocol_sim.cheats.masks_lies import R1, R2, R4, garbled
+from protocol_sim.cheats.masks_answers import R1, R2, R4, garbled
 from protocol_sim.cheats.vectors import silent_after
 from secagg.crypto.shamir import SHARE_BYTES
 
@@ -89,14 +89,14 @@ MASKS_DEALINGS: Final = (
     _deals(
         "garbage for all, then needed",
         "Seals garbage for all, and one that alone knows their edge falls silent.",
-        lying(R1, garbled(ALL)),
+        altering(R1, garbled(ALL)),
         PROVED,
         missing=(R4,),
     ),
     _deals(
         "garbage for two, then silence",
         "Seals garbage for no more than C, and does not release its seed.",
-        then(lying(R1, garbled(2)), SILENT_AT_LAST),
+        then(altering(R1, garbled(2)), SILENT_AT_LAST),
         Expect(dropped="SILENT", phase=R4, disputed=True),
     ),
 )

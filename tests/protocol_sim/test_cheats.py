@@ -17,7 +17,7 @@ from protocol_sim.cheats import (
     look,
     markdown,
     play,
-    random_lie,
+    random_cheat,
     stage,
     surprise,
 )
@@ -133,7 +133,7 @@ def mixed(seed: int, scheme: str) -> Any:
     known = [each for each in CHEATS.values() if scheme in each.schemes and each.gateways == SMALL]
     names = rng.sample(range(gateways), rng.randint(1, limits.max_colluding))
     cast = {
-        f"g{place}": rng.choice([rng.choice(known), random_lie((seed, place), scheme)])
+        f"g{place}": rng.choice([rng.choice(known), random_cheat((seed, place), scheme)])
         for place in names
     }
     where = list(points(scheme_of(scheme), limits, 4))

@@ -1,4 +1,4 @@
-"""Lies about what answers of masks mean: a field is something else, under a good signature."""
+"""Cheats in the answers of masks: a field is something else, under a good signature."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from protocol_sim.cheats.cheat import (
     ONE,
     Change,
     Expect,
+    altered,
     drops,
     ends,
     field,
-    lie,
     next_position,
 )
 from protocol_sim.cheats.hand import Hand
@@ -30,7 +30,7 @@ from secagg.crypto.shamir import SHARE_BYTES
 K, R1, R2, R3, R4 = "advertise_keys", "share_keys", "masked_input", "consistency", "unmasking"
 
 
-_lie = partial(lie, MASKS)
+_row = partial(altered, MASKS)
 
 
 def _same_key(body: Any, _hand: Hand) -> Any:
@@ -45,19 +45,19 @@ BAD_DEALER: Final = drops("BAD_DEALER", R2)
 DISPUTED: Final = Expect(disputed=True)
 
 ADVERTS: Final = (
-    _lie(K, "other session", "Advertises keys for another session.", field(session=ONE), FOREIGN),
-    _lie(K, "other position", "Advertises another's keys.", next_position, FOREIGN),
-    _lie(K, "low order", "Advertises a key of low order.", field(mask_key=bytes(32)), BAD_KEY),
-    _lie(
+    _row(K, "other session", "Advertises keys for another session.", field(session=ONE), FOREIGN),
+    _row(K, "other position", "Advertises another's keys.", next_position, FOREIGN),
+    _row(K, "low order", "Advertises a key of low order.", field(mask_key=bytes(32)), BAD_KEY),
+    _row(
         K,
         "not canonical",
         "Advertises a second spelling of a key.",
         field(channel_key=b"\xff" * 32),
         BAD_KEY,
     ),
-    _lie(K, "no key", "Advertises a key of no size.", field(channel_key=b""), BAD_KEY),
-    _lie(K, "one key for both", "Advertises one key twice.", _same_key, BAD_KEY),
-    _lie(K, "key of the orchestrator", "Advertises its key.", _orchestrators_key, BAD_KEY),
+    _row(K, "no key", "Advertises a key of no size.", field(channel_key=b""), BAD_KEY),
+    _row(K, "one key for both", "Advertises one key twice.", _same_key, BAD_KEY),
+    _row(K, "key of the orchestrator", "Advertises its key.", _orchestrators_key, BAD_KEY),
 )
 
 
@@ -101,25 +101,25 @@ def _no_commitments(body: Any, _hand: Hand) -> Any:
 
 
 SHARES: Final = (
-    _lie(R1, "other keys", "Deals under keys that nobody was shown.", field(h0=ONE), FOREIGN),
-    _lie(R1, "other position", "Deals in another's name.", next_position, FOREIGN),
-    _lie(R1, "a commitment less", "Commits to too few.", _one_less("commitments"), MALFORMED),
-    _lie(R1, "a share less", "Deals too few.", _one_less("ciphertexts"), MALFORMED),
-    _lie(R1, "a share more", "Deals too many.", _one_more("ciphertexts"), MALFORMED),
-    _lie(R1, "oversize share", "Deals a share of 128 KiB.", _oversize, MALFORMED),
-    _lie(
+    _row(R1, "other keys", "Deals under keys that nobody was shown.", field(h0=ONE), FOREIGN),
+    _row(R1, "other position", "Deals in another's name.", next_position, FOREIGN),
+    _row(R1, "a commitment less", "Commits to too few.", _one_less("commitments"), MALFORMED),
+    _row(R1, "a share less", "Deals too few.", _one_less("ciphertexts"), MALFORMED),
+    _row(R1, "a share more", "Deals too many.", _one_more("ciphertexts"), MALFORMED),
+    _row(R1, "oversize share", "Deals a share of 128 KiB.", _oversize, MALFORMED),
+    _row(
         R1,
         "short commitment",
         "Commits in too few bytes.",
         field(seed_commitment=bytes(31)),
         MALFORMED,
     ),
-    _lie(R1, "garbage for all", "Seals garbage for everybody.", garbled(ALL), BAD_DEALER),
-    _lie(R1, "garbage for three", "Seals garbage for more than C.", garbled(3), BAD_DEALER),
-    _lie(R1, "garbage for two", "Seals garbage for no more than C.", garbled(2), DISPUTED),
-    _lie(R1, "shares rolled", "Seals each share for the next neighbour.", _rolled, BAD_DEALER),
-    _lie(R1, "no commitments", "Commits to nothing.", _no_commitments, BAD_DEALER),
-    _lie(
+    _row(R1, "garbage for all", "Seals garbage for everybody.", garbled(ALL), BAD_DEALER),
+    _row(R1, "garbage for three", "Seals garbage for more than C.", garbled(3), BAD_DEALER),
+    _row(R1, "garbage for two", "Seals garbage for no more than C.", garbled(2), DISPUTED),
+    _row(R1, "shares rolled", "Seals each share for the next neighbour.", _rolled, BAD_DEALER),
+    _row(R1, "no commitments", "Commits to nothing.", _no_commitments, BAD_DEALER),
+    _row(
         R1,
         "other seed committed",
         "Commits to another seed than it shares and releases.",
@@ -144,41 +144,41 @@ def _complains_about_itself(body: Any, hand: Hand) -> Any:
 BAD_HOLDER: Final = drops("BAD_HOLDER")
 
 HEADERS: Final = (
-    _lie(R2, "other keys", "Uploads under another h0.", field(h0=ONE), FOREIGN),
-    _lie(R2, "other dealers", "Uploads under another h2.", field(h2=ONE), FOREIGN),
-    _lie(R2, "other position", "Uploads in another's name.", next_position, FOREIGN),
-    _lie(
+    _row(R2, "other keys", "Uploads under another h0.", field(h0=ONE), FOREIGN),
+    _row(R2, "other dealers", "Uploads under another h2.", field(h2=ONE), FOREIGN),
+    _row(R2, "other position", "Uploads in another's name.", next_position, FOREIGN),
+    _row(
         R2,
         "padding",
         "Complains about positions that are none.",
         field(complaints=b"\xff"),
         MALFORMED,
     ),
-    _lie(R2, "long bitmap", "Complains in too many bytes.", field(complaints=bytes(9)), MALFORMED),
-    _lie(R2, "about itself", "Complains about itself.", _complains_about_itself, MALFORMED),
-    _lie(R2, "one complaint", "Rejects a good share.", _complains(lambda _: 1), DISPUTED),
-    _lie(
+    _row(R2, "long bitmap", "Complains in too many bytes.", field(complaints=bytes(9)), MALFORMED),
+    _row(R2, "about itself", "Complains about itself.", _complains_about_itself, MALFORMED),
+    _row(R2, "one complaint", "Rejects a good share.", _complains(lambda _: 1), DISPUTED),
+    _row(
         R2,
         "C complaints",
         "Rejects the good shares of C dealers.",
         _complains(lambda hand: hand.most),
         DISPUTED,
     ),
-    _lie(
+    _row(
         R2,
         "more than C complaints",
         "Rejects C + 1 dealers' shares.",
         _complains(lambda hand: hand.most + 1),
         BAD_HOLDER,
     ),
-    _lie(
+    _row(
         R2,
         "all complaints",
         "Rejects everybody's shares.",
         _complains(lambda hand: len(hand.cohort)),
         BAD_HOLDER,
     ),
-    _lie(
+    _row(
         R2,
         "complaint about the missing",
         "Rejects the share of a dealer that does not release its seed.",
@@ -186,7 +186,7 @@ HEADERS: Final = (
         DISPUTED,
         missing=(R4,),
     ),
-    _lie(
+    _row(
         R2,
         "complaint about the dead",
         "Rejects the share of a dealer that dies, before a neighbour of it falls silent.",
@@ -210,32 +210,32 @@ BAD_SHARE: Final = drops("BAD_SHARE")
 BAD_EDGE: Final = drops("BAD_EDGE")
 
 ANSWERS: Final = (
-    _lie(R3, "other session", "Certifies another session.", field(session=bytes(16)), FOREIGN),
-    _lie(R3, "other set", "Certifies another set.", field(h3=ONE), FOREIGN),
-    _lie(R4, "other set", "Opens another set.", field(h3=ONE), FOREIGN),
-    _lie(R4, "other position", "Opens in another's name.", next_position, FOREIGN),
-    _lie(
+    _row(R3, "other session", "Certifies another session.", field(session=bytes(16)), FOREIGN),
+    _row(R3, "other set", "Certifies another set.", field(h3=ONE), FOREIGN),
+    _row(R4, "other set", "Opens another set.", field(h3=ONE), FOREIGN),
+    _row(R4, "other position", "Opens in another's name.", next_position, FOREIGN),
+    _row(
         R4, "other seed", "Releases a seed that is not its own.", field(seed=ONE), drops("BAD_SEED")
     ),
-    _lie(R4, "no seed", "Releases no seed.", field(seed=b""), drops("BAD_SEED")),
-    _lie(R4, "a share less", "Releases too few shares.", _one_less("seed_shares"), MALFORMED),
-    _lie(R4, "a share more", "Releases too many shares.", _one_more("seed_shares"), MALFORMED),
-    _lie(
+    _row(R4, "no seed", "Releases no seed.", field(seed=b""), drops("BAD_SEED")),
+    _row(R4, "a share less", "Releases too few shares.", _one_less("seed_shares"), MALFORMED),
+    _row(R4, "a share more", "Releases too many shares.", _one_more("seed_shares"), MALFORMED),
+    _row(
         R4,
         "edges of nobody",
         "Releases edges with the living.",
         _one_more("edge_secrets"),
         MALFORMED,
     ),
-    _lie(R4, "keys of nobody", "Releases keys of the living.", _one_more("key_shares"), MALFORMED),
-    _lie(
+    _row(R4, "keys of nobody", "Releases keys of the living.", _one_more("key_shares"), MALFORMED),
+    _row(
         R4,
         "garbage unused",
         "Releases garbage that nobody needs.",
         _all("seed_shares", GARBAGE),
         EXACT,
     ),
-    _lie(
+    _row(
         R4,
         "garbage shares",
         "Releases garbage for a seed that is needed.",
@@ -243,7 +243,7 @@ ANSWERS: Final = (
         BAD_SHARE,
         missing=(R4,),
     ),
-    _lie(
+    _row(
         R4,
         "shares withheld",
         "Releases no share of a seed that is needed.",
@@ -251,7 +251,7 @@ ANSWERS: Final = (
         BAD_SHARE,
         missing=(R4,),
     ),
-    _lie(
+    _row(
         R4,
         "garbage edges",
         "Releases another edge secret than it has with a dead gateway.",
@@ -259,7 +259,7 @@ ANSWERS: Final = (
         BAD_EDGE,
         missing=(R2,),
     ),
-    _lie(
+    _row(
         R4,
         "edges withheld",
         "Releases no edge secret with a dead gateway.",
@@ -267,7 +267,7 @@ ANSWERS: Final = (
         BAD_EDGE,
         missing=(R2,),
     ),
-    _lie(
+    _row(
         R4,
         "long edges",
         "Releases 4 KiB for an edge secret with a dead gateway.",
@@ -275,7 +275,7 @@ ANSWERS: Final = (
         BAD_EDGE,
         missing=(R2,),
     ),
-    _lie(
+    _row(
         R4,
         "garbage keys",
         "Releases garbage for the key of a dead gateway that is needed.",
@@ -283,7 +283,7 @@ ANSWERS: Final = (
         BAD_SHARE,
         missing=(R2, R4),
     ),
-    _lie(
+    _row(
         R4,
         "keys withheld",
         "Releases no share of the key of a dead gateway that is needed.",
@@ -294,4 +294,4 @@ ANSWERS: Final = (
 )
 
 
-MASKS_LIES: Final = (*ADVERTS, *SHARES, *HEADERS, *ANSWERS)
+MASKS_ANSWERS: Final = (*ADVERTS, *SHARES, *HEADERS, *ANSWERS)

@@ -1,4 +1,4 @@
-"""Lies that nobody thought of: a random field of an answer is something random, and well signed."""
+"""Cheats that nobody thought of: a random field of an answer is random, and well signed."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from protocol_sim.cheats.cheat import Cheat, Make, lying
+from protocol_sim.cheats.cheat import Cheat, Make, altering
 from protocol_sim.cheats.hand import Hand
 from protocol_sim.randomness import dice
 from protocol_sim.schemes import scheme_of
@@ -18,8 +18,8 @@ UNNAMED: Final = frozenset({"answer", "answer_again"})
 """Where more liars than the code corrects are found and not named."""
 
 
-def random_lie(seed: object, scheme: str) -> Cheat:
-    """A lie that follows from a seed; what comes of it, only the oracle says.
+def random_cheat(seed: object, scheme: str) -> Cheat:
+    """A cheat that follows from a seed; what comes of it, only the oracle says.
 
     Args:
         seed: names it.
@@ -45,7 +45,7 @@ def _changing(step: str, field: str, seed: float) -> Make:
         changed: Struct = replace(body, **{field: _other(getattr(body, field), rng)})
         return changed
 
-    return lying(step, change)
+    return altering(step, change)
 
 
 def _other(value: Any, rng: random.Random) -> Any:

@@ -1,4 +1,4 @@
-"""Lies about what answers of the additive schemes mean, under a good signature."""
+"""Cheats in the answers of the additive schemes: another content, under a good signature."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from protocol_sim.cheats.cheat import (
     Change,
     Cheat,
     Expect,
+    altered,
     drops,
     ends,
     field,
-    lie,
     next_position,
 )
 from protocol_sim.cheats.hand import Hand
@@ -39,7 +39,7 @@ PREKEY, UPLOAD, ANSWER, AGAIN = "set_up", "upload", "answer", "answer_again"
 BAD_SIGNATURE: Final = drops("BAD_SIGNATURE")
 
 
-_lie = partial(lie, ADDITIVE)
+_row = partial(altered, ADDITIVE)
 
 
 # -- prekeys ---------------------------------------------------------------------------------------
@@ -50,13 +50,13 @@ def _orchestrators_key(body: Prekey, hand: Hand) -> Any:
 
 
 PREKEYS: Final = (
-    _lie(PREKEY, "other roster", "Gives a key for another roster.", field(roster=ONE), BAD_KEY),
-    _lie(PREKEY, "other round", "Gives a key for another round.", field(round=9), BAD_KEY),
-    _lie(PREKEY, "other member", "Gives a key in another's name.", field(member="g9"), BAD_KEY),
-    _lie(PREKEY, "low order", "Gives a key of low order.", field(key=bytes(32)), BAD_KEY),
-    _lie(PREKEY, "not canonical", "Spells a key anew.", field(key=b"\xff" * 32), BAD_KEY),
-    _lie(PREKEY, "no key", "Gives a key of no size.", field(key=b""), BAD_KEY),
-    _lie(PREKEY, "key of the orchestrator", "Gives its key.", _orchestrators_key, BAD_KEY),
+    _row(PREKEY, "other roster", "Gives a key for another roster.", field(roster=ONE), BAD_KEY),
+    _row(PREKEY, "other round", "Gives a key for another round.", field(round=9), BAD_KEY),
+    _row(PREKEY, "other member", "Gives a key in another's name.", field(member="g9"), BAD_KEY),
+    _row(PREKEY, "low order", "Gives a key of low order.", field(key=bytes(32)), BAD_KEY),
+    _row(PREKEY, "not canonical", "Spells a key anew.", field(key=b"\xff" * 32), BAD_KEY),
+    _row(PREKEY, "no key", "Gives a key of no size.", field(key=b""), BAD_KEY),
+    _row(PREKEY, "key of the orchestrator", "Gives its key.", _orchestrators_key, BAD_KEY),
 )
 
 
@@ -122,21 +122,21 @@ def _next_prekey(*, ahead: int) -> Change:
 
 
 FORMS: Final = (
-    _lie(UPLOAD, "other keys", "Uploads under another h0.", _header(h0=ONE), FOREIGN),
-    _lie(UPLOAD, "other round", "Uploads under another h2.", _header(h2=ONE), FOREIGN),
-    _lie(UPLOAD, "other position", "Uploads in another's name.", _header(position=2**11), FOREIGN),
-    _lie(UPLOAD, "unsigned header", "Does not sign it.", _unsigned_header, BAD_SIGNATURE),
-    _lie(
+    _row(UPLOAD, "other keys", "Uploads under another h0.", _header(h0=ONE), FOREIGN),
+    _row(UPLOAD, "other round", "Uploads under another h2.", _header(h2=ONE), FOREIGN),
+    _row(UPLOAD, "other position", "Uploads in another's name.", _header(position=2**11), FOREIGN),
+    _row(UPLOAD, "unsigned header", "Does not sign it.", _unsigned_header, BAD_SIGNATURE),
+    _row(
         UPLOAD, "early complaint", "Rejects what is not dealt yet.", _complaining_header, MALFORMED
     ),
-    _lie(UPLOAD, "padding", "Has positions that are none.", _header(complaints=b"\xff"), MALFORMED),
-    _lie(UPLOAD, "short salt", "Sends a salt too short.", _short_salt, MALFORMED),
-    _lie(UPLOAD, "a share less", "Deals too few shares.", _share_less, MALFORMED),
-    _lie(UPLOAD, "shares twice", "Deals too many shares.", _shares_twice, MALFORMED),
-    _lie(UPLOAD, "longer share", "Deals a share too long.", _longer_share, MALFORMED),
-    _lie(UPLOAD, "short proof", "Sends a proof too short.", _short_proof, MALFORMED),
-    _lie(UPLOAD, "proof beyond the field", "Proves in no numbers.", _proof_beyond, MALFORMED),
-    _lie(UPLOAD, "old prekey", "Gives a key for this round again.", _next_prekey(ahead=0), BAD_KEY),
+    _row(UPLOAD, "padding", "Has positions that are none.", _header(complaints=b"\xff"), MALFORMED),
+    _row(UPLOAD, "short salt", "Sends a salt too short.", _short_salt, MALFORMED),
+    _row(UPLOAD, "a share less", "Deals too few shares.", _share_less, MALFORMED),
+    _row(UPLOAD, "shares twice", "Deals too many shares.", _shares_twice, MALFORMED),
+    _row(UPLOAD, "longer share", "Deals a share too long.", _longer_share, MALFORMED),
+    _row(UPLOAD, "short proof", "Sends a proof too short.", _short_proof, MALFORMED),
+    _row(UPLOAD, "proof beyond the field", "Proves in no numbers.", _proof_beyond, MALFORMED),
+    _row(UPLOAD, "old prekey", "Gives a key for this round again.", _next_prekey(ahead=0), BAD_KEY),
 )
 
 
@@ -211,18 +211,18 @@ EQUIVOCATED: Final = drops("EQUIVOCATED")
 ACCOMPLICE: Final = "upload: garbage for all, kept"
 
 SUMS: Final = (
-    _lie(ANSWER, "other set", "Sums over another set.", field(h3=ONE), FOREIGN),
-    _lie(ANSWER, "other position", "Sums in another's name.", next_position, FOREIGN),
-    _lie(ANSWER, "padding", "Rejects nobody there.", field(complaints=b"\xff"), MALFORMED),
-    _lie(ANSWER, "about itself", "Rejects itself.", _complains_about_itself, MALFORMED),
-    _lie(ANSWER, "sum and complaint", "Sums and rejects.", _complains_besides, MALFORMED),
-    _lie(ANSWER, "no sum", "Neither sums nor rejects.", field(shares=b""), MALFORMED),
-    _lie(ANSWER, "short sum", "Sums over too few columns.", _short, MALFORMED),
-    _lie(ANSWER, "beyond the field", "Sums to no numbers.", _beyond, MALFORMED),
-    _lie(ANSWER, "uncertified", "Signs no set.", field(consistency=bytes(64)), BAD_SIGNATURE),
-    _lie(ANSWER, "other prekey", "Gives a second key.", _next_prekey(ahead=1), EQUIVOCATED),
-    _lie(ANSWER, "old prekey", "Gives a key for this round.", _next_prekey(ahead=0), BAD_KEY),
-    _lie(
+    _row(ANSWER, "other set", "Sums over another set.", field(h3=ONE), FOREIGN),
+    _row(ANSWER, "other position", "Sums in another's name.", next_position, FOREIGN),
+    _row(ANSWER, "padding", "Rejects nobody there.", field(complaints=b"\xff"), MALFORMED),
+    _row(ANSWER, "about itself", "Rejects itself.", _complains_about_itself, MALFORMED),
+    _row(ANSWER, "sum and complaint", "Sums and rejects.", _complains_besides, MALFORMED),
+    _row(ANSWER, "no sum", "Neither sums nor rejects.", field(shares=b""), MALFORMED),
+    _row(ANSWER, "short sum", "Sums over too few columns.", _short, MALFORMED),
+    _row(ANSWER, "beyond the field", "Sums to no numbers.", _beyond, MALFORMED),
+    _row(ANSWER, "uncertified", "Signs no set.", field(consistency=bytes(64)), BAD_SIGNATURE),
+    _row(ANSWER, "other prekey", "Gives a second key.", _next_prekey(ahead=1), EQUIVOCATED),
+    _row(ANSWER, "old prekey", "Gives a key for this round.", _next_prekey(ahead=0), BAD_KEY),
+    _row(
         ANSWER,
         "wrong sum",
         "Gives a wrong sum of shares: one of seven is corrected.",
@@ -231,7 +231,7 @@ SUMS: Final = (
         together=TOO_MANY,
         unnamed=True,
     ),
-    _lie(
+    _row(
         ANSWER,
         "wrong in one column",
         "Gives a sum that is wrong in one column.",
@@ -240,7 +240,7 @@ SUMS: Final = (
         together=TOO_MANY,
         unnamed=True,
     ),
-    _lie(
+    _row(
         ANSWER,
         "agreed sum",
         "Gives a wrong sum that fits another liar's: beyond what the code corrects.",
@@ -249,7 +249,7 @@ SUMS: Final = (
         together=WRONGED,
         unnamed=True,
     ),
-    _lie(
+    _row(
         ANSWER,
         "wrong sum, one missing",
         "Gives a wrong sum where one of six is more than the code corrects.",
@@ -258,29 +258,29 @@ SUMS: Final = (
         missing=(ANSWER,),
         unnamed=True,
     ),
-    _lie(ANSWER, "one complaint", "Rejects a good share.", _complains(lambda _: 1), DISPUTED),
-    _lie(
+    _row(ANSWER, "one complaint", "Rejects a good share.", _complains(lambda _: 1), DISPUTED),
+    _row(
         ANSWER,
         "C complaints",
         "Rejects C good shares.",
         _complains(lambda hand: hand.most),
         DISPUTED,
     ),
-    _lie(
+    _row(
         ANSWER,
         "more complaints",
         "Rejects C + 1.",
         _complains(lambda hand: hand.most + 1),
         drops("BAD_HOLDER"),
     ),
-    _lie(
+    _row(
         ANSWER,
         "all complaints",
         "Rejects all.",
         _complains(lambda hand: len(hand.cohort)),
         drops("BAD_HOLDER"),
     ),
-    _lie(
+    _row(
         ANSWER,
         "complaint, D missing",
         "Rejects a good share when D gateways vanish: R sums are missed.",
@@ -292,7 +292,7 @@ SUMS: Final = (
 
 
 def _again(what: str, sentence: str, change: Change, expect: Expect, **more: Any) -> Cheat:
-    return _lie(AGAIN, what, sentence, change, expect, accomplice=ACCOMPLICE, keeps=True, **more)
+    return _row(AGAIN, what, sentence, change, expect, accomplice=ACCOMPLICE, keeps=True, **more)
 
 
 SECOND_SUMS: Final = (
@@ -303,4 +303,4 @@ SECOND_SUMS: Final = (
     _again("wrong sum", "Gives a wrong sum: one of six.", _added(1), TOO_MANY, unnamed=True),
 )
 
-ADDITIVE_LIES: Final = (*PREKEYS, *FORMS, *SUMS, *SECOND_SUMS)
+ADDITIVE_ANSWERS: Final = (*PREKEYS, *FORMS, *SUMS, *SECOND_SUMS)
