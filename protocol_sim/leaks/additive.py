@@ -21,7 +21,7 @@ from secagg.crypto.reed_solomon import PRIME
 
 Set = frozenset[int]
 Matrix = NDArray[np.int64]
-Told = tuple[Set | None, ...]
+Asked = tuple[Set | None, ...]
 """For each honest gateway the set it has answered for; None: it has answered nothing."""
 
 
@@ -143,20 +143,20 @@ class Sharing:
         """Values of all honest dealers in a column."""
         return len(self.honest) * self.packed
 
-    def known(self, strategies: Sequence[Told]) -> Matrix:
+    def known(self, strategies: Sequence[Asked]) -> Matrix:
         """int64[strategies, equations, honest, ell]: the combinations of values that are open."""
-        sets = sorted({told for each in strategies for told in each}, key=_order)
-        place = {told: at for at, told in enumerate(sets)}
+        sets = sorted({asked for each in strategies for asked in each}, key=_order)
+        place = {asked: at for at, asked in enumerate(sets)}
         answers = np.array(
-            [[self.row(member, told or ()) for told in sets] for member in self.honest]
+            [[self.row(member, asked or ()) for asked in sets] for member in self.honest]
         )
-        chosen = np.array([[place[told] for told in each] for each in strategies])
-        told = answers[np.arange(len(self.honest)), chosen]
+        chosen = np.array([[place[asked] for asked in each] for each in strategies])
+        asked = answers[np.arange(len(self.honest)), chosen]
         held = np.broadcast_to(self.held, (len(chosen), *self.held.shape))
-        open_ = eliminate(np.concatenate([told, held], axis=1), self.unknown)
+        open_ = eliminate(np.concatenate([asked, held], axis=1), self.unknown)
         return open_.reshape(*open_.shape[:2], len(self.honest), self.packed)
 
-    def judge(self, strategies: Sequence[Told], smallest: int) -> Verdicts:
+    def judge(self, strategies: Sequence[Asked], smallest: int) -> Verdicts:
         """Play all strategies.
 
         Args:
@@ -195,7 +195,7 @@ class Tally(NamedTuple):
     leaks: int
 
 
-def tally(sharing: Sharing, strategies: Iterable[Told], smallest: int, batch: int = 4096) -> Tally:
+def tally(sharing: Sharing, strategies: Iterable[Asked], smallest: int, batch: int = 4096) -> Tally:
     """Judge them all, `batch` at a time."""
     played = opened = leaks = 0
     waiting = iter(strategies)
@@ -207,10 +207,10 @@ def tally(sharing: Sharing, strategies: Iterable[Told], smallest: int, batch: in
     return Tally(played, opened, leaks)
 
 
-def every_strategy(choices: Mapping[int, Collection[Set]]) -> Iterable[Told]:
+def every_strategy(choices: Mapping[int, Collection[Set]]) -> Iterable[Asked]:
     """Every honest gateway answers for one of its sets, or for none."""
     return itertools.product(*([None, *sorted(choices[i], key=_order)] for i in sorted(choices)))
 
 
-def _order(told: Set | None) -> tuple[int, ...]:
-    return () if told is None else (len(told), *sorted(told))
+def _order(asked: Set | None) -> tuple[int, ...]:
+    return () if asked is None else (len(asked), *sorted(asked))

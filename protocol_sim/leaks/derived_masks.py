@@ -12,19 +12,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from protocol_sim.leaks.ears import Ear
 from protocol_sim.leaks.equations import Equation, small
-from protocol_sim.leaks.heard_masks import (
+from protocol_sim.leaks.names import Agreed, Input, Seen, Unknown
+from protocol_sim.leaks.recorded_masks import (
     Dealt,
     Edge,
     Hidden,
+    Opening,
     Positions,
-    Told,
     answers,
     dealings,
     uploads,
 )
-from protocol_sim.leaks.names import Agreed, Input, Seen, Unknown
+from protocol_sim.leaks.recorder import Recorder
 from secagg.crypto.agreement import agree, public_key
 from secagg.crypto.labels import Label
 from secagg.crypto.prg_fast import MaskAdder
@@ -62,17 +62,19 @@ class Derived:
     key_shares: dict[int, dict[int, bytes]] = field(default_factory=lambda: defaultdict(dict))
 
 
-def read(ear: Ear, colluding: frozenset[str]) -> tuple[list[Equation], list[Agreed]]:
+def read(recorder: Recorder, colluding: frozenset[str]) -> tuple[list[Equation], list[Agreed]]:
     """Equations over the inputs of honest gateways, and the sets that they have answered for.
 
     Args:
-        ear: what the server has heard.
-        colluding: gateways whose keys it has; `Ear.told` under "" are its own.
+        recorder: what the server has sent and received.
+        colluding: gateways whose keys it has; `Recorder.keys` under "" are its own.
     """
-    dealt = dealings(ear)
-    hidden = [each for each in uploads(ear, dealt) if each.dealt.line.gateway not in colluding]
-    told = [each for each in answers(ear, dealt) if each[0].dealt.line.gateway not in colluding]
-    known = derive(ear, colluding, dealt, told)
+    dealt = dealings(recorder)
+    hidden = [each for each in uploads(recorder, dealt) if each.dealt.line.gateway not in colluding]
+    openings = [
+        each for each in answers(recorder, dealt) if each[0].dealt.line.gateway not in colluding
+    ]
+    known = derive(recorder, colluding, dealt, openings)
     equations = [_equation(upload, known) for upload in hidden]
     names = {(each.line.session, each.position): each.line.gateway for each in dealt}
     agreed = [
@@ -82,39 +84,41 @@ def read(ear: Ear, colluding: frozenset[str]) -> tuple[list[Equation], list[Agre
             frozenset(names.get((upload.dealt.line.session, i), f"position {i}") for i in u3),
             upload.dealt.params.thresholds.min_included,
         )
-        for upload, u3, _ in told
+        for upload, u3, _ in openings
     ]
     return equations, agreed
 
 
-def opened(ear: Ear, colluding: frozenset[str], equation: Equation) -> Words:
+def opened(recorder: Recorder, colluding: frozenset[str], equation: Equation) -> Words:
     """The sum itself, computed from the uploads' words and the masks that are known.
 
     Args:
-        ear: what the server has heard.
+        recorder: what the server has sent and received.
         colluding: gateways whose keys it has.
         equation: one of `Knowledge.open`.
 
     Returns:
         Words of all vectors of an upload, mod 2^64.
     """
-    dealt = dealings(ear)
-    told = [each for each in answers(ear, dealt) if each[0].dealt.line.gateway not in colluding]
-    known = derive(ear, colluding, dealt, told)
+    dealt = dealings(recorder)
+    openings = [
+        each for each in answers(recorder, dealt) if each[0].dealt.line.gateway not in colluding
+    ]
+    known = derive(recorder, colluding, dealt, openings)
     total: Words = np.zeros(1, np.uint64)
-    for upload in uploads(ear, dealt):
+    for upload in uploads(recorder, dealt):
         line = upload.dealt.line
         weight = equation.get(Seen(line.session, line.gateway, upload.number), 0)
         if weight:
-            total = total + np.uint64(small(weight) % 2**64) * _bare(ear, upload, known)
+            total = total + np.uint64(small(weight) % 2**64) * _bare(recorder, upload, known)
     return total
 
 
-def _bare(ear: Ear, upload: Hidden, known: Derived) -> Words:
+def _bare(recorder: Recorder, upload: Hidden, known: Derived) -> Words:
     """An upload of one frame for each vector, without the masks that are known."""
     adder = MaskAdder([(-factor, key) for factor, key in _known_masks(upload, known)])
     parts = []
-    frames = ear.frames[upload.dealt.line]
+    frames = recorder.frames[upload.dealt.line]
     for start, words in zip(stream_starts(upload.vectors), frames, strict=False):
         part = words.copy()
         adder.add(part, start)
@@ -153,19 +157,24 @@ def _equation(upload: Hidden, known: Derived) -> Equation:
 
 
 def derive(
-    ear: Ear, colluding: frozenset[str], dealt: Sequence[Dealt], told: Iterable[Told]
+    recorder: Recorder,
+    colluding: frozenset[str],
+    dealt: Sequence[Dealt],
+    openings: Iterable[Opening],
 ) -> Derived:
     """Secrets out of shares, and keys out of secrets.
 
     Args:
-        ear: what the server has heard.
+        recorder: what the server has sent and received.
         colluding: whose keys it has.
         dealt: everybody's shares.
-        told: last answers.
+        openings: last answers.
     """
-    privates = {key: ear.told[name][key] for name in (*colluding, "") for key in ear.told[name]}
+    privates = {
+        key: recorder.keys[name][key] for name in (*colluding, "") for key in recorder.keys[name]
+    }
     known = Derived(privates)
-    for upload, u3, answer in told:
+    for upload, u3, answer in openings:
         _take(upload, u3, answer, dealt, known)
     for at, each in enumerate(dealt):
         for holder, sealed in zip(each.holders, each.message.ciphertexts, strict=True):

@@ -1,4 +1,4 @@
-"""From everything a server has heard to the sums it can compute, and those that it must not.
+"""From everything a server has received to the sums it can compute, and those that it must not.
 
 The agreed sum is the one over the honest members of the set for which gateways have released
 secrets. Anything else that follows is a leak: another sum, two sums, a weighted one, or the agreed
@@ -12,10 +12,10 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Self
 
-from protocol_sim.leaks import derived_masks, heard_additive
-from protocol_sim.leaks.ears import Ear
+from protocol_sim.leaks import derived_masks, recorded_additive
 from protocol_sim.leaks.equations import Equation, basis, small, without
 from protocol_sim.leaks.names import Agreed, Input, Unknown
+from protocol_sim.leaks.recorder import Recorder
 
 LEAST_HONEST = 2
 """With one honest gateway in it, a sum is that gateway's input."""
@@ -59,15 +59,15 @@ class Knowledge:
     colluding: frozenset[str]
 
     @classmethod
-    def of(cls, ear: Ear, colluding: Collection[str]) -> Self:
-        """What follows from everything heard.
+    def of(cls, recorder: Recorder, colluding: Collection[str]) -> Self:
+        """What follows from everything received.
 
         Args:
-            ear: of the server.
+            recorder: of the server.
             colluding: gateways whose secrets the server has.
         """
         allies = frozenset(colluding)
-        parts = [derived_masks.read(ear, allies), heard_additive.read(ear, allies)]
+        parts = [derived_masks.read(recorder, allies), recorded_additive.read(recorder, allies)]
         return cls(
             tuple(equation for equations, _ in parts for equation in equations),
             tuple(agreed for _, sets in parts for agreed in sets),

@@ -2,7 +2,7 @@
 
 The server shows every honest gateway its own transcript (h0), parameters (P), U2 and U3, or
 silence; gateways answer as `Gateways` says, by docs/protocol.md#exchanges-of-masks (`Rules`) or as
-real clients do (`interview`); colluding ones hand over all they hold. What remains is a linear
+real clients do (`gateways`); colluding ones hand over all they hold. What remains is a linear
 system: one row for each honest upload, one unknown for each mask the server lacks.
 """
 

@@ -112,8 +112,12 @@ class Questions:
         self._limits, self._make, self._name = limits, client, name
         self._two_faced, self._journals = min(colluding), journals or {}
         self._policy = policy or Policy(min_colluding=1)
-        self.orchestrator = Identity.generate("orchestrator", entropy("interview", "orchestrator"))
-        self.identities = [Identity.generate(i, entropy("interview", i)) for i in self._everybody]
+        self.orchestrator = Identity.generate(
+            "orchestrator", entropy("real gateways", "orchestrator")
+        )
+        self.identities = [
+            Identity.generate(i, entropy("real gateways", i)) for i in self._everybody
+        ]
         self._roster = Roster.of(1, self.orchestrator, self.identities)
         self.cohort = Cohort.of(self._roster, self._everybody)
         self.params = self._session_params()
@@ -135,7 +139,7 @@ class Questions:
             roster=self._roster,
             policy=self._policy,
             journal=self._journals.get(i) or MemoryJournal(),
-            rng=entropy("interview", "client", self._name, i, face),
+            rng=entropy("real gateways", "client", self._name, i, face),
             verify=VERIFY,
         )
         return self._make(self.params.session, context)
@@ -143,7 +147,7 @@ class Questions:
     # -- what is shown -----------------------------------------------------------------------------
 
     def _session_params(self) -> SessionParams:
-        draw = entropy("interview", "server", self._name)
+        draw = entropy("real gateways", "server", self._name)
         return SessionParams(
             version=VERSION,
             suite=SUITES[0],

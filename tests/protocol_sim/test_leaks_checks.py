@@ -11,7 +11,7 @@ from collections import Counter
 
 import pytest
 
-from protocol_sim.leaks.interview import Interview
+from protocol_sim.leaks.real_gateways import RealGateways
 from protocol_sim.leaks.strategies import tally
 from secagg.errors import BadSignature, SecAggError
 from secagg.protocol import certificate
@@ -74,14 +74,14 @@ SETS = [row for row in masks.ROWS if row.kind == REDUNDANT and not row.check.sta
 def strategies_without(row, worlds):
     """All strategies of all sets that the weaker client accepts."""
     with without(find(row.check) if ":" in row.check else whole(row.check)):
-        interview = Interview(derive(4), frozenset({3}), forge=True)
-        options = [interview.views(i, worlds) for i in range(3)]
+        gateways = RealGateways(derive(4), frozenset({3}), forge=True)
+        options = [gateways.views(i, worlds) for i in range(3)]
         strategies = (((*shown, None), frozenset({3})) for shown in itertools.product(*options))
-        found = tally(interview, strategies)
+        found = tally(gateways, strategies)
 
     assert (0, 0) == (found.leaks, found.broken)
     assert found.opened > 0
-    assert [] == interview.unnamed
+    assert [] == gateways.unnamed
 
 
 def test_without_all_floors_no_strategy_leaks():

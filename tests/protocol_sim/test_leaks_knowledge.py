@@ -13,12 +13,12 @@ from msgspec.structs import replace
 
 from protocol_sim.leaks.additive import Sharing
 from protocol_sim.leaks.derived_masks import opened
-from protocol_sim.leaks.ears import Ear
 from protocol_sim.leaks.equations import basis, without
 from protocol_sim.leaks.knowledge import Knowledge, leaks
 from protocol_sim.leaks.masks import Rules, judge
 from protocol_sim.leaks.names import Input, Unknown
 from protocol_sim.leaks.questions import MODEL, Questions, Upload, asked, zeros
+from protocol_sim.leaks.recorder import Recorder
 from protocol_sim.leaks.strategies import every_strategy, subsets
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
@@ -43,12 +43,12 @@ def any_thresholds(monkeypatch):
     monkeypatch.setattr("secagg.thresholds.verify", lambda _thresholds: None)
 
 
-def overheard(parties, *, vanish=None, ear=None, name="", **options):
+def overheard(parties, *, vanish=None, recorder=None, name="", **options):
     """An honest session and the ear of its server."""
-    ear = ear or Ear()
-    exchange = Exchange(parties, passes=ear.around(), vanish=vanish, name=name, **options)
-    ear.play = exchange
-    return exchange.play(), ear
+    recorder = recorder or Recorder()
+    exchange = Exchange(parties, passes=recorder.around(), vanish=vanish, name=name, **options)
+    recorder.play = exchange
+    return exchange.play(), recorder
 
 
 def open_sets(knowledge):
@@ -67,11 +67,11 @@ def open_sets(knowledge):
 def test_an_honest_session_opens_its_sum_whoever_colludes(scheme, vanish):
     parties = Parties(5, scheme)
     late = "unmasking" if scheme.name == "masks" else "answer"
-    exchange, ear = overheard(
+    exchange, recorder = overheard(
         parties, vanish={"g2": late if vanish == "after" else vanish} if vanish else None
     )
     for colluding in [(), *((name,) for name in parties.ids)]:
-        knowledge = Knowledge.of(ear, colluding)
+        knowledge = Knowledge.of(recorder, colluding)
 
         assert [] == leaks(knowledge)
         assert {frozenset(exchange.included) - {*colluding}} == set(open_sets(knowledge))
@@ -79,22 +79,22 @@ def test_an_honest_session_opens_its_sum_whoever_colludes(scheme, vanish):
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=IDS)
 def test_a_session_without_a_result_opens_nothing(scheme):
-    exchange, ear = overheard(Parties(5, scheme), vanish={"g1": "last", "g2": "last"})
+    exchange, recorder = overheard(Parties(5, scheme), vanish={"g1": "last", "g2": "last"})
 
     assert exchange.aborted is not None
-    assert [] == Knowledge.of(ear, ["g0"]).open()
+    assert [] == Knowledge.of(recorder, ["g0"]).open()
 
 
 @pytest.mark.parametrize("vanish", [None, "half", "unmasking"])
 def test_the_sum_is_computed_from_the_words_that_were_heard(vanish):
     """The equations are not only about names: the masks they cancel are those in the uploads."""
     parties = Parties(5)
-    exchange, ear = overheard(parties, vanish={"g2": vanish} if vanish else None)
+    exchange, recorder = overheard(parties, vanish={"g2": vanish} if vanish else None)
     allies = frozenset({"g0"})
-    [equation] = Knowledge.of(ear, allies).open()
+    [equation] = Knowledge.of(recorder, allies).open()
     params = exchange.server._server.round
     expected = parties.expected(params, sorted({*exchange.included} - allies))
-    found, at = opened(ear, allies, equation), 0
+    found, at = opened(recorder, allies, equation), 0
     for spec, right in zip(params.vectors, expected, strict=True):
         words = found[at : at + spec.words]
         at += spec.words
@@ -105,9 +105,9 @@ def test_the_sum_is_computed_from_the_words_that_were_heard(vanish):
 
 def test_a_circulant_session_opens_its_sum():
     parties = Parties(65)
-    exchange, ear = overheard(parties, vanish={"g9": "last", "g40": "header"})
+    exchange, recorder = overheard(parties, vanish={"g9": "last", "g40": "header"})
     allies = parties.ids[10 : 10 + exchange.settings.thresholds.max_colluding]
-    knowledge = Knowledge.of(ear, allies)
+    knowledge = Knowledge.of(recorder, allies)
 
     assert [] == leaks(knowledge)
     assert [frozenset(exchange.included) - {*allies}] == open_sets(knowledge)
@@ -117,8 +117,8 @@ def test_a_circulant_session_opens_its_sum():
 
 
 def test_control_one_more_colluding_gateway_opens_single_inputs():
-    _, ear = overheard(Parties(4))
-    found = leaks(Knowledge.of(ear, ["g0", "g1"]))
+    _, recorder = overheard(Parties(4))
+    found = leaks(Knowledge.of(recorder, ["g0", "g1"]))
 
     assert {frozenset({"g2"}), frozenset({"g3"})} == {leak.gateways for leak in found}
     assert "round 1: g2: nobody has answered for this set" == str(found[0])
@@ -126,20 +126,20 @@ def test_control_one_more_colluding_gateway_opens_single_inputs():
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=IDS)
 def test_control_the_last_honest_gateway_stands_alone(scheme):
-    _, ear = overheard(Parties(4, scheme))
-    [leak] = leaks(Knowledge.of(ear, ["g0", "g1", "g2"]))
+    _, recorder = overheard(Parties(4, scheme))
+    [leak] = leaks(Knowledge.of(recorder, ["g0", "g1", "g2"]))
 
     assert ({"g3"}, "an input of its own") == (leak.gateways, leak.reason)
 
 
 def again_without(parties, absent, *, forgetful):
     """A round, and "it failed, once more" without one gateway; both are heard."""
-    ear = Ear()
-    overheard(parties, ear=ear)
+    recorder = Recorder()
+    overheard(parties, recorder=recorder)
     if forgetful:
         parties.journals = {name: MemoryJournal() for name in parties.ids}
-    overheard(parties, ear=ear, name="again", vanish={absent: 0})
-    return leaks(Knowledge.of(ear, ()))
+    overheard(parties, recorder=recorder, name="again", vanish={absent: 0})
+    return leaks(Knowledge.of(recorder, ()))
 
 
 @pytest.mark.parametrize("scheme", SCHEMES, ids=IDS)
@@ -157,30 +157,30 @@ def test_control_with_journals_rolled_back_the_difference_of_two_sums_opens(sche
 
 
 def test_two_rounds_are_two_sums():
-    parties, ear = Parties(4), Ear()
-    overheard(parties, ear=ear)
-    overheard(parties, ear=ear, number=2, name="next")
-    knowledge = Knowledge.of(ear, ["g3"])
+    parties, recorder = Parties(4), Recorder()
+    overheard(parties, recorder=recorder)
+    overheard(parties, recorder=recorder, number=2, name="next")
+    knowledge = Knowledge.of(recorder, ["g3"])
 
     assert [] == leaks(knowledge)
     assert 2 == len(knowledge.open())
 
 
 def test_an_ear_takes_no_notice_of_what_is_no_frame():
-    ear = Ear()
-    ear.down("g0", b"no frame")
+    recorder = Recorder()
+    recorder.down("g0", b"no frame")
 
-    assert [] == ear.lines()
+    assert [] == recorder.lines()
 
 
 def test_frames_that_are_repeated_say_nothing_new():
-    ear, parties = Ear(), Parties(4)
-    hook = ear.around(lambda frame: [frame.data] * (1 + (type_of(frame.data) < 60)))
+    recorder, parties = Recorder(), Parties(4)
+    hook = recorder.around(lambda frame: [frame.data] * (1 + (type_of(frame.data) < 60)))
     exchange = Exchange(parties, passes=hook)
-    ear.play = exchange
+    recorder.play = exchange
     exchange.play()
 
-    assert [] == leaks(Knowledge.of(ear, ["g2"]))
+    assert [] == leaks(Knowledge.of(recorder, ["g2"]))
     assert "sum" == exchange.verdict.outcome
 
 
@@ -194,16 +194,16 @@ class Staged:
         self.questions, self.allies, self.quorum = questions, allies, quorum
         self.views = {i: view for i, view in enumerate(shown) if view is not None}
         self.clients = {i: questions.client(i) for i in self.views}
-        self.headers, self.signed, self.ear = {}, {}, Ear()
+        self.headers, self.signed, self.recorder = {}, {}, Recorder()
 
     def ask(self, i, step, request):
         session, client = self.questions.params.session, self.clients[i]
-        self.ear.show(session, str(i), request)
+        self.recorder.add_request(session, str(i), request)
         try:
             signed = client.receive(request)
         except SecAggError:
             return None
-        self.ear.hear(session, str(i), step, signed)
+        self.recorder.add_answer(session, str(i), step, signed)
         return signed
 
     def play(self):
@@ -217,8 +217,8 @@ class Staged:
             self.unmask(i, view)
         for i in self.allies:
             for face in (0, 1):  # of those with one face the second is never shown
-                tell(self.ear, self.questions, i, face)
-        return self.ear
+                tell(self.recorder, self.questions, i, face)
+        return self.recorder
 
     def upload(self, i):
         view, near = self.views[i], self.questions.neighbours[i]
@@ -227,7 +227,7 @@ class Staged:
         question = Upload(*asked(view), near & view.u2 - closed)
         self.headers[i] = self.ask(i, "masked_input", self.questions.request(i, question))
         for frame in self.clients[i].upload(lambda: zeros, MODEL):
-            self.ear.up(str(i), frame)
+            self.recorder.up(str(i), frame)
 
     def sign(self, i, view):
         make, names = self.questions.header, self.questions.identities
@@ -246,10 +246,10 @@ class Staged:
         self.ask(i, "unmasking", UnmaskingRequest(certificate=certificate))
 
 
-def tell(ear, questions, ally, face):
+def tell(recorder, questions, ally, face):
     client = questions.client(ally, face)
     client.receive(questions.announce)
-    ear.tell(str(ally), [client._secrets[name].reveal() for name in ("channel", "mask")])
+    recorder.give_keys(str(ally), [client._secrets[name].reveal() for name in ("channel", "mask")])
 
 
 def agree(limits, strategies, **options):
@@ -257,8 +257,8 @@ def agree(limits, strategies, **options):
     rules, opening, leaking = Rules(limits), 0, 0
     for shown, allies in strategies:
         questions = Questions(limits, allies, **options)
-        ear = Staged(questions, shown, allies, limits.quorum).play()
-        knowledge = Knowledge.of(ear, map(str, allies))
+        recorder = Staged(questions, shown, allies, limits.quorum).play()
+        knowledge = Knowledge.of(recorder, map(str, allies))
         verdict = judge(rules, shown, allies)
         sums = {frozenset(map(str, members)) for members in verdict.sums}
 
@@ -300,23 +300,23 @@ def test_control_messages_leak_where_the_model_does():
 
 def heard_from(stage, strategy, allies):
     """Real members answer, each for its set; the others say nothing."""
-    ear, session = Ear(), stage.announce(FIRST).params.session
+    recorder, session = Recorder(), stage.announce(FIRST).params.session
     for i in range(stage.n):
         told = strategy[i] if i < len(strategy) else None
         client, name = stage.client(i), str(i)
         request = stage.upload_request(FIRST, i)
-        ear.show(session, name, request)
-        ear.hear(session, name, "upload", client.receive(request))
+        recorder.add_request(session, name, request)
+        recorder.add_answer(session, name, "upload", client.receive(request))
         if i in allies:
-            ear.tell(name, [stage.journal(i).prekey(stage.roster.hash(), FIRST.number)])
+            recorder.give_keys(name, [stage.journal(i).prekey(stage.roster.hash(), FIRST.number)])
         if told is None:
             continue
         if i in told:
             stage.upload(client, FIRST)
         question = stage.question(i, told | allies)
-        ear.show(session, name, question)
-        ear.hear(session, name, "answer", client.receive(question))
-    return ear
+        recorder.add_request(session, name, question)
+        recorder.add_answer(session, name, "answer", client.receive(question))
+    return recorder
 
 
 def additive_strategies(n, c, floor):
@@ -368,8 +368,8 @@ def test_control_a_lower_privacy_threshold_leaks():
 def test_control_without_a_floor_one_gateway_is_opened():
     limits = derive_committee(4, max_colluding=1, max_dropouts=1)
     stage = Stage(replace(limits, min_included=1, quorum=1), policy=Floorless(min_colluding=1))
-    ear = heard_from(stage, (frozenset({0}),) * 3, {3})
-    [leak] = leaks(Knowledge.of(ear, ["3"]))
+    recorder = heard_from(stage, (frozenset({0}),) * 3, {3})
+    [leak] = leaks(Knowledge.of(recorder, ["3"]))
 
     assert ({"0"}, "an input of its own") == (leak.gateways, leak.reason)
 

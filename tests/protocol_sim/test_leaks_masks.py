@@ -1,6 +1,6 @@
 """All strategies of a lying server against the real masks client.
 
-What a client answers is found by asking it (`leaks.interview`): a fresh one for each view, out of
+What a client answers is found by asking it (`leaks.real_gateways`): a fresh one for each view, of
 every U2 and every U3 there is. Numbers of strategies and leaks are those of the rules, which
 `tests/rules/test_enumeration.py` derives (docs/protocol.md#lies-enumerated).
 """
@@ -13,8 +13,8 @@ from functools import lru_cache
 import pytest
 from msgspec.structs import replace
 
-from protocol_sim.leaks.interview import Interview
 from protocol_sim.leaks.masks import Rules, Shown, judge
+from protocol_sim.leaks.real_gateways import RealGateways
 from protocol_sim.leaks.strategies import Tally, some_strategies, tally, views
 from protocol_sim.randomness import dice
 from secagg.params import Thresholds
@@ -68,15 +68,15 @@ def allies_of(limits):
 
 
 @lru_cache
-def interview_of(limits):
-    return Interview(limits, allies_of(limits))
+def gateways_of(limits):
+    return RealGateways(limits, allies_of(limits))
 
 
-def every_strategy(interview, worlds, *, absent=False):
+def every_strategy(gateways, worlds, *, absent=False):
     """Of what the clients accept, not of what the rules say that they do."""
-    allies = interview.colluding
-    honest = range(interview.thresholds.gateways - len(allies))
-    options = [interview.views(i, worlds, absent=absent) for i in honest]
+    allies = gateways.colluding
+    honest = range(gateways.thresholds.gateways - len(allies))
+    options = [gateways.views(i, worlds, absent=absent) for i in honest]
     for shown in itertools.product(*options):
         yield shown + (None,) * len(allies), allies
 
@@ -87,9 +87,9 @@ def every_strategy(interview, worlds, *, absent=False):
     ids=["3", "4", "5"],
 )
 def test_a_client_accepts_the_views_of_the_rules_and_no_other(limits):
-    interview, rules = interview_of(limits), Rules(limits)
+    gateways, rules = gateways_of(limits), Rules(limits)
     for i in range(limits.gateways - limits.max_colluding):
-        assert set(views(rules, i, FOUR, absent=True)) == set(interview.views(i, FOUR, absent=True))
+        assert set(views(rules, i, FOUR, absent=True)) == set(gateways.views(i, FOUR, absent=True))
 
 
 # -- zero leaks ------------------------------------------------------------------------------------
@@ -107,13 +107,13 @@ def test_a_client_accepts_the_views_of_the_rules_and_no_other(limits):
     ids=["3", "4", "4-absent", "5", "5-absent"],
 )
 def test_no_strategy_opens_anything_but_the_agreed_sum(limits, absent, expected):
-    interview = interview_of(limits)
+    gateways = gateways_of(limits)
 
-    assert expected == tally(interview, every_strategy(interview, FOUR, absent=absent))
-    assert [] == interview.unnamed
+    assert expected == tally(gateways, every_strategy(gateways, FOUR, absent=absent))
+    assert [] == gateways.unnamed
 
 
-class AllAtOnce(Interview):
+class AllAtOnce(RealGateways):
     """Shows a client all headers of a strategy together."""
 
     def signs(self, i, shown):
@@ -130,9 +130,9 @@ class AllAtOnce(Interview):
     ids=["4-one", "4", "5"],
 )
 def test_headers_shown_together_change_nothing(limits, worlds, expected):
-    interview = AllAtOnce(limits, allies_of(limits))
+    gateways = AllAtOnce(limits, allies_of(limits))
 
-    assert expected == tally(interview, every_strategy(interview, worlds))
+    assert expected == tally(gateways, every_strategy(gateways, worlds))
 
 
 def sampled(limits, count, **options):
@@ -140,7 +140,7 @@ def sampled(limits, count, **options):
     rules, draw = Rules(limits), dice("allies", limits)
     n, c = limits.gateways, limits.max_colluding
     some = {frozenset(draw.sample(range(n), c)) for _ in range(2)}
-    interviews = {allies: Interview(limits, allies, **options) for allies in some}
+    interviews = {allies: RealGateways(limits, allies, **options) for allies in some}
     strategies = some_strategies(rules, 400 * count, 20_240)
     wanted = ((shown, allies) for shown, allies in strategies if allies in interviews)
     for shown, allies in itertools.islice(wanted, count):
@@ -168,8 +168,8 @@ def test_control_a_quorum_one_lower_leaks():
     good = derive(4)
     q = good.quorum - 1
     limits = replace(good, quorum=q, min_included=q, max_dropouts=4 - q)
-    interview = Interview(limits, allies_of(limits), policy=Floorless(min_colluding=1))
-    found = tally(interview, every_strategy(interview, ONE))
+    gateways = RealGateways(limits, allies_of(limits), policy=Floorless(min_colluding=1))
+    found = tally(gateways, every_strategy(gateways, ONE))
 
     assert (17_576, 7_053) == (found.played, found.leaks)
 
@@ -186,9 +186,9 @@ def test_control_a_quorum_one_lower_leaks():
 def test_control_a_share_threshold_of_c_leaks(worlds, expected):
     good = derive(4)
     limits = replace(good, share_threshold=good.max_colluding)
-    interview = Interview(limits, allies_of(limits))
+    gateways = RealGateways(limits, allies_of(limits))
 
-    assert expected == tally(interview, every_strategy(interview, worlds))
+    assert expected == tally(gateways, every_strategy(gateways, worlds))
 
 
 class Unheeding(MasksClient):
@@ -207,7 +207,7 @@ def test_control_without_the_header_check_an_eclipsed_gateway_is_opened(client, 
     whole = Shown(0, 0, everybody, everybody)
     eclipsed = Shown(0, 0, everybody - neighbours(limits, 0), None)
     shown = [None if i in allies else whole if i else eclipsed for i in range(10)]
-    verdict = judge(Interview(limits, allies, client=client), shown, allies)
+    verdict = judge(RealGateways(limits, allies, client=client), shown, allies)
 
     assert opens == (frozenset({0}) in verdict.sums)
     assert opens == verdict.leaks
@@ -233,7 +233,7 @@ def test_control_more_than_d_left_out_cut_the_graph(client, opens):
         None if i in allies else inside._replace(u3=None) if i in near else inside
         for i in range(12)
     ]
-    verdict = judge(Interview(limits, allies, client=client), shown, allies)
+    verdict = judge(RealGateways(limits, allies, client=client), shown, allies)
 
     assert opens == (frozenset({0}) in verdict.sums)
     assert opens == verdict.leaks

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from protocol_sim.leaks.ears import Ear
 from protocol_sim.leaks.knowledge import Knowledge, leaks
+from protocol_sim.leaks.recorder import Recorder
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from secagg.schemes.masks import Masks
@@ -33,36 +33,36 @@ def under_another_roster() -> str:
 
 
 def _twice(parties: Parties, announced: Parties, *, at_once: bool = True) -> list:
-    ear = Ear()
-    first = Exchange(parties, passes=ear.around(), name="first")
+    recorder = Recorder()
+    first = Exchange(parties, passes=recorder.around(), name="first")
     second = Exchange(
         announced,
-        passes=ear.around(),
+        passes=recorder.around(),
         name="second",
         vanish={"g1": 0},
         client=lambda each: parties.client(each, "second"),
     )
     last = None
     for exchange in (first, second) if at_once else ():
-        ear.play = exchange
+        recorder.play = exchange
         exchange.play_until(Masks.steps[2].name)
     for exchange in (first, second):
-        ear.play = last = exchange
+        recorder.play = last = exchange
         exchange.play()
     failed = [error for name in second.cohort if (error := last.failed(name)) is not None]
     if failed:
         raise failed[0]
-    return leaks(Knowledge.of(ear, ["g3"]))
+    return leaks(Knowledge.of(recorder, ["g3"]))
 
 
 class Members:
     """Real members of an additive scheme, all of whose questions and answers are heard."""
 
     def __init__(self) -> None:
-        self.stage, self.ear = Stage(derive_committee(4)), Ear()
+        self.stage, self.recorder = Stage(derive_committee(4)), Recorder()
         self.journals = [self.stage.journal(i) for i in range(4)]
         roster, number = self.stage.roster.hash(), FIRST.number
-        self.ear.tell("3", [self.journals[3].prekey(roster, number)])
+        self.recorder.give_keys("3", [self.journals[3].prekey(roster, number)])
 
     def dealt(self, i: int, view: View = FIRST, *, upload: bool = False):
         client = self.stage.client(i, view, self.journals[i])
@@ -73,13 +73,13 @@ class Members:
 
     def ask(self, client, i: int, step: str, request, view: View = FIRST):
         session = self.stage.announce(view).params.session
-        self.ear.show(session, str(i), request)
-        self.ear.hear(session, str(i), step, signed := client.receive(request))
+        self.recorder.add_request(session, str(i), request)
+        self.recorder.add_answer(session, str(i), step, signed := client.receive(request))
         return signed
 
     @property
     def leaks(self) -> list:
-        return leaks(Knowledge.of(self.ear, ["3"]))
+        return leaks(Knowledge.of(self.recorder, ["3"]))
 
 
 def a_set_below_the_floor() -> str:

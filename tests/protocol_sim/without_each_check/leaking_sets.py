@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from protocol_sim.leaks.ears import Ear
 from protocol_sim.leaks.knowledge import Knowledge, leaks
 from protocol_sim.leaks.masks import Shown
 from protocol_sim.leaks.questions import MODEL, Questions, zeros
+from protocol_sim.leaks.recorder import Recorder
 from protocol_sim.randomness import entropy
 from secagg import encoding
 from secagg.crypto.agreement import public_key
@@ -121,20 +121,20 @@ def keys_of_the_server() -> str:
 
 
 def _keys_of_the_server() -> list:
-    questions, ear = Questions(FOUR, of(3)), Ear()
+    questions, recorder = Questions(FOUR, of(3)), Recorder()
     session, client = questions.params.session, questions.client(0)
     draw = entropy("forged")
 
     def ask(step, request):
-        ear.show(session, "0", request)
-        ear.hear(session, "0", step, signed := client.receive(request))
+        recorder.add_request(session, "0", request)
+        recorder.add_answer(session, "0", step, signed := client.receive(request))
         return signed
 
     honest = encoding.decode(AdvertiseKeys, ask("advertise_keys", questions.announce).body)
     request, adverts = questions.keys(0, 0), []
     for i in (1, 2):
         privates = draw(32), draw(32)
-        ear.tell("", privates)
+        recorder.give_keys("", privates)
         channel, mask = map(public_key, privates)
         forged = replace(honest, position=i, channel_key=channel, mask_key=mask)
         adverts.append(Signed.make(questions.orchestrator.key, Label.SIGN_ADVERTISE, forged))
@@ -147,8 +147,8 @@ def _keys_of_the_server() -> list:
     )
     ask("masked_input", upload)
     for frame in client.upload(lambda: zeros, MODEL):
-        ear.up("0", frame)
-    return leaks(Knowledge.of(ear, ["3"]))
+        recorder.up("0", frame)
+    return leaks(Knowledge.of(recorder, ["3"]))
 
 
 def prekeys_of_the_server() -> str:
@@ -157,17 +157,17 @@ def prekeys_of_the_server() -> str:
 
 
 def _prekeys_of_the_server() -> list:
-    stage, ear = Stage(derive_committee(4)), Ear()
+    stage, recorder = Stage(derive_committee(4)), Recorder()
     request, draw = stage.upload_request(), entropy("forged")
     prekeys = list(request.prekeys)
     for i in (1, 2):
         private = draw(32)
-        ear.tell("", [private])
+        recorder.give_keys("", [private])
         body = replace(encoding.decode(Prekey, prekeys[i].body), key=public_key(private))
         prekeys[i] = Signed.make(stage.orchestrator.key, Label.SIGN_PREKEY, body)
-    ear.tell("3", [stage.journal(3).prekey(stage.roster.hash(), FIRST.number)])
+    recorder.give_keys("3", [stage.journal(3).prekey(stage.roster.hash(), FIRST.number)])
     request = replace(request, prekeys=tuple(prekeys))
     session = stage.announce(FIRST).params.session
-    ear.show(session, "0", request)
-    ear.hear(session, "0", "upload", stage.client(0).receive(request))
-    return leaks(Knowledge.of(ear, ["3"]))
+    recorder.add_request(session, "0", request)
+    recorder.add_answer(session, "0", "upload", stage.client(0).receive(request))
+    return leaks(Knowledge.of(recorder, ["3"]))

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
-from protocol_sim.leaks.ears import CODEC, Ear
-from protocol_sim.leaks.interview import Interview
 from protocol_sim.leaks.knowledge import Knowledge, leaks
 from protocol_sim.leaks.masks import judge
+from protocol_sim.leaks.real_gateways import RealGateways
+from protocol_sim.leaks.recorder import CODEC, Recorder
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from secagg.errors import SecAggError
@@ -27,9 +27,9 @@ replace = msgspec.structs.replace
 LEAK, NO_NAME = "leak", "an error without a name"
 
 
-def ending(exchange: Exchange, ear: Ear, victim: str, allies: tuple[str, ...]) -> str:
+def ending(exchange: Exchange, recorder: Recorder, victim: str, allies: tuple[str, ...]) -> str:
     """How it ended: a leak is worst, then a wrong number; then the victim's error; then the sum."""
-    if leaks(Knowledge.of(ear, allies)):
+    if leaks(Knowledge.of(recorder, allies)):
         return LEAK
     if exchange.verdict.violation:
         return f"wrong: {exchange.verdict.violation}"
@@ -37,15 +37,15 @@ def ending(exchange: Exchange, ear: Ear, victim: str, allies: tuple[str, ...]) -
     return exchange.verdict.outcome if failed is None else type(failed).__name__
 
 
-def play(exchange: Exchange, ear: Ear, victim: str, allies: tuple[str, ...]) -> str:
-    ear.play = exchange
+def play(exchange: Exchange, recorder: Recorder, victim: str, allies: tuple[str, ...]) -> str:
+    recorder.play = exchange
     try:
         exchange.play()
     except Exception as error:
         if isinstance(error, SecAggError):
             raise
         return NO_NAME
-    return ending(exchange, ear, victim, allies)
+    return ending(exchange, recorder, victim, allies)
 
 
 def told(attack: Attack, *, allies: tuple[str, ...] = ("g2",)) -> str:
@@ -56,7 +56,7 @@ def told(attack: Attack, *, allies: tuple[str, ...] = ("g2",)) -> str:
     settings = parties.settings(1, cohort, thresholds=thresholds)
     exchange = Exchange(parties, cohort=cohort, settings=settings, vanish=attack.vanish)
     exchange.clients["g1"] = parties.client("g1", 1, policy=attack.policy)
-    liar, ear = Liar(parties, {}), Ear()
+    liar, recorder = Liar(parties, {}), Recorder()
 
     def passes(frame: Frame) -> list[bytes]:
         if frame.up and type_of(frame.data) != VECTOR:
@@ -68,8 +68,8 @@ def told(attack: Attack, *, allies: tuple[str, ...] = ("g2",)) -> str:
         changed = attack.change(liar, CODEC.decode(frame.data, session=None))
         return [CODEC.encode(changed, exchange.server.session)]
 
-    exchange.passes = ear.around(passes)
-    return play(exchange, ear, "g1", allies)
+    exchange.passes = recorder.around(passes)
+    return play(exchange, recorder, "g1", allies)
 
 
 class Orchestrator:
@@ -92,7 +92,7 @@ def told_additive(
 ) -> str:
     """One kind of request to the victim arrives changed."""
     exchange = Exchange(Parties(gateways, scheme or Lattice()), vanish=vanish)
-    orchestrator, ear = Orchestrator(exchange), Ear()
+    orchestrator, recorder = Orchestrator(exchange), Recorder()
 
     def passes(frame: Frame) -> list[bytes]:
         if frame.up or frame.gateway != victim:
@@ -102,21 +102,21 @@ def told_additive(
             return [frame.data]
         return [CODEC.encode(change(orchestrator, message), exchange.server.session)]
 
-    exchange.passes = ear.around(passes)
-    return play(exchange, ear, victim, ("g0",))
+    exchange.passes = recorder.around(passes)
+    return play(exchange, recorder, victim, ("g0",))
 
 
 def strategy(limits, shown, allies, policy=None, gateways=None) -> str:
     """A strategy of sets against real masks clients."""
     floors = policy or Floorless(min_colluding=1)
-    interview = Interview(limits, allies, forge=True, policy=floors, gateways=gateways)
+    gateways = RealGateways(limits, allies, forge=True, policy=floors, gateways=gateways)
     asked = [i for i, view in enumerate(shown) if view is not None and view.u2 is not None]
     try:
-        accepted = all(interview.uploads(i, shown) for i in asked)
-        verdict = judge(interview, shown, allies) if accepted else None
+        accepted = all(gateways.uploads(i, shown) for i in asked)
+        verdict = judge(gateways, shown, allies) if accepted else None
     except SecAggError as error:  # what the colluding gateways refuse, the others do as well
         return type(error).__name__
-    if interview.unnamed:
+    if gateways.unnamed:
         return NO_NAME
     if verdict is None:
         return "refused"

@@ -1,8 +1,8 @@
-"""Everything a server has shown and heard, over any number of sessions, and what colluders tell it.
+"""Records what reaches gateways and what leaves them, over any number of sessions.
 
-An `Ear` stands between a session and its gateways (`memory.Exchange(passes=ear.around(hook))`), or
-is told by hand. It keeps what really reached a gateway and what really left it, whatever a hook
-makes of a frame in between.
+A `Recorder` stands between a session and its gateways (`passes=recorder.around(hook)`), or is given
+each message by a test. It keeps what really reached a gateway and what really left it, whatever a
+hook makes of a frame in between, and the keys of gateways that collude.
 """
 
 from __future__ import annotations
@@ -45,21 +45,21 @@ class Line(NamedTuple):
     gateway: str
 
 
-class Ear:
-    """What a server has heard.
+class Recorder:
+    """What a server has sent and received.
 
     Attributes:
         shown: requests that reached a gateway, in order.
         said: signed answers that left it, by line and step.
         frames: the words of its upload, frame by frame, with the number of answers before them.
-        told: public X25519 key -> private key, of whoever told it.
+        keys: public X25519 key -> private key, of whoever gave it away.
     """
 
     def __init__(self) -> None:
         self.shown: dict[Line, list[Struct]] = defaultdict(list)
         self.said: dict[Line, list[tuple[str, Signed]]] = defaultdict(list)
         self.frames: dict[Line, list[NDArray[np.uint64]]] = defaultdict(list)
-        self.told: dict[str, dict[bytes, bytes]] = defaultdict(dict)
+        self.keys: dict[str, dict[bytes, bytes]] = defaultdict(dict)
         self.play: Play | None = None
 
     def around(self, passes: Passes = lambda frame: (frame.data,)) -> Passes:
@@ -68,7 +68,7 @@ class Ear:
         def hook(frame: Frame) -> Iterator[bytes]:
             if frame.up:
                 self.up(frame.gateway, frame.data)
-                self._confess(frame.gateway)
+                self._take_keys(frame.gateway)
             for data in passes(frame):
                 if not frame.up:
                     self.down(frame.gateway, data)
@@ -82,9 +82,9 @@ class Ear:
             message = CODEC.decode(data, session=None)
         except SecAggError:  # it reads no more in it than this
             return
-        self.show(session_of(data), gateway, message)
+        self.add_request(session_of(data), gateway, message)
 
-    def show(self, session: bytes, gateway: str, message: Struct) -> None:
+    def add_request(self, session: bytes, gateway: str, message: Struct) -> None:
         """A request reaches a gateway."""
         self.shown[Line(session, gateway)].append(message)
 
@@ -96,21 +96,21 @@ class Ear:
             return
         message = CODEC.decode(data, session=None)
         if isinstance(message, Answer):
-            self.hear(line.session, gateway, message.step, message.signed)
+            self.add_answer(line.session, gateway, message.step, message.signed)
 
-    def hear(self, session: bytes, gateway: str, step: str, signed: Signed) -> None:
+    def add_answer(self, session: bytes, gateway: str, step: str, signed: Signed) -> None:
         """An answer leaves a gateway; a repetition says nothing new."""
         said = self.said[Line(session, gateway)]
         if (step, signed) not in said:
             said.append((step, signed))
 
-    def tell(self, gateway: str, privates: Iterable[bytes]) -> None:
+    def give_keys(self, gateway: str, privates: Iterable[bytes]) -> None:
         """A gateway gives away X25519 keys: what it knows, should it collude."""
-        self.told[gateway].update({public_key(private): private for private in privates})
+        self.keys[gateway].update({public_key(private): private for private in privates})
 
-    def _confess(self, gateway: str) -> None:
+    def _take_keys(self, gateway: str) -> None:
         if self.play is not None:
-            self.tell(gateway, secrets_of(self.play, gateway))
+            self.give_keys(gateway, secrets_of(self.play, gateway))
 
     def lines(self) -> list[Line]:
         """All of them."""

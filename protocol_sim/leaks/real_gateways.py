@@ -24,7 +24,7 @@ Other = tuple[int, World | None, Set]
 """A peer, and under which (h0, P) and U2 it has uploaded, if it has."""
 
 
-class Interview:
+class RealGateways:
     """One session of a lying server with fresh real clients for each question.
 
     Args:

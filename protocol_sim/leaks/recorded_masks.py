@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from protocol_sim.leaks.ears import Ear, Line
+from protocol_sim.leaks.recorder import Line, Recorder
 from secagg import encoding
 from secagg.encoding import members
 from secagg.params import SessionParams, VectorSpec
@@ -86,19 +86,22 @@ class Hidden:
             yield peer, (self.h2, min(mine, peer), max(mine, peer), keys)
 
 
-def dealings(ear: Ear) -> list[Dealt]:
+def dealings(recorder: Recorder) -> list[Dealt]:
     """Everybody's shares."""
-    return [each for line in ear.lines() for each in _dealt(ear, line)]
+    return [each for line in recorder.lines() for each in _dealt(recorder, line)]
 
 
-def _dealt(ear: Ear, line: Line) -> Iterator[Dealt]:
+def _dealt(recorder: Recorder, line: Line) -> Iterator[Dealt]:
     """Each set of shares, with the request that it answers: h0 says which."""
-    announced = {session_hash(each.params): each.params for each in ear.requests(line, Announce)}
-    adverts = {
-        each.session: each.position for each in ear.answers(line, "advertise_keys", AdvertiseKeys)
+    announced = {
+        session_hash(each.params): each.params for each in recorder.requests(line, Announce)
     }
-    for message in ear.answers(line, "share_keys", ShareKeys):
-        for request in ear.requests(line, ShareKeysRequest):
+    adverts = {
+        each.session: each.position
+        for each in recorder.answers(line, "advertise_keys", AdvertiseKeys)
+    }
+    for message in recorder.answers(line, "share_keys", ShareKeys):
+        for request in recorder.requests(line, ShareKeysRequest):
             for k, position in adverts.items():
                 keys = _keys(request, announced[k], position)
                 if keys is not None and _h0(request, announced[k], position) == message.h0:
@@ -128,34 +131,34 @@ def _h0(request: ShareKeysRequest, params: SessionParams, position: int) -> byte
     return keys_hash(session_hash(params), n, hashes | dict(far))
 
 
-def uploads(ear: Ear, dealt: Sequence[Dealt]) -> Iterator[Hidden]:
+def uploads(recorder: Recorder, dealt: Sequence[Dealt]) -> Iterator[Hidden]:
     """Uploads of which the server has a frame at least."""
     for each in dealt:
-        if ear.frames[each.line]:
-            yield from _headers(ear, each)
+        if recorder.frames[each.line]:
+            yield from _headers(recorder, each)
 
 
-def _headers(ear: Ear, dealt: Dealt) -> Iterator[Hidden]:
+def _headers(recorder: Recorder, dealt: Dealt) -> Iterator[Hidden]:
     n = dealt.params.thresholds.gateways
-    headers = ear.answers(dealt.line, "masked_input", UploadHeader)
+    headers = recorder.answers(dealt.line, "masked_input", UploadHeader)
     for number, header in enumerate(headers):
-        for request in ear.requests(dealt.line, MaskedInputRequest):
+        for request in recorder.requests(dealt.line, MaskedInputRequest):
             u2 = members(request.dealers, n)
             if header.h2 == shares_hash(dealt.message.h0, round_hash(request.round.params), n, u2):
                 yield Hidden(dealt, header.h2, u2, request.round.params.vectors, number)
                 break
 
 
-Told = tuple[Hidden, Positions, Unmasking]
+Opening = tuple[Hidden, Positions, Unmasking]
 
 
-def answers(ear: Ear, dealt: Sequence[Dealt]) -> Iterator[Told]:
+def answers(recorder: Recorder, dealt: Sequence[Dealt]) -> Iterator[Opening]:
     """Each last answer with the upload and the U3 that it is about: h3 says which."""
     for each in dealt:
         n = each.params.thresholds.gateways
-        for answer in ear.answers(each.line, "unmasking", Unmasking):
-            for upload in _headers(ear, each):
-                for request in ear.requests(each.line, ConsistencyRequest):
+        for answer in recorder.answers(each.line, "unmasking", Unmasking):
+            for upload in _headers(recorder, each):
+                for request in recorder.requests(each.line, ConsistencyRequest):
                     u3 = members(request.included, n)
                     if answer.h3 == included_hash(each.message.h0, upload.h2, n, u3):
                         yield upload, u3, answer

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from protocol_sim.leaks.additive import Matrix, Sharing
-from protocol_sim.leaks.ears import Ear, Line
 from protocol_sim.leaks.equations import Equation
 from protocol_sim.leaks.names import Agreed, Input, Unknown
+from protocol_sim.leaks.recorder import Line, Recorder
 from secagg import encoding
 from secagg.crypto.reed_solomon import PRIME
 from secagg.encoding import members
@@ -67,15 +67,15 @@ class Dealt:
         return sorted(i for i in self.keys if i < committee and i != self.position)
 
 
-def read(ear: Ear, colluding: frozenset[str]) -> tuple[list[Equation], list[Agreed]]:
+def read(recorder: Recorder, colluding: frozenset[str]) -> tuple[list[Equation], list[Agreed]]:
     """Equations over the keys of honest gateways, and the sets that they have answered for.
 
     Args:
-        ear: what the server has heard.
-        colluding: gateways whose keys it has; `Ear.told` under "" are its own.
+        recorder: what the server has sent and received.
+        colluding: gateways whose keys it has; `Recorder.keys` under "" are its own.
     """
-    privates = {key for name in (*colluding, "") for key in ear.told[name]}
-    dealt = [each for line in ear.lines() for each in _dealt(ear, line)]
+    privates = {key for name in (*colluding, "") for key in recorder.keys[name]}
+    dealt = [each for line in recorder.lines() for each in _dealt(recorder, line)]
     honest = {
         sealed: each
         for each in dealt
@@ -93,7 +93,7 @@ def read(ear: Ear, colluding: frozenset[str]) -> tuple[list[Equation], list[Agre
     agreed = []
     for each in dealt:
         if each.line.gateway not in colluding:
-            for included, summed in _answers(ear, each, honest):
+            for included, summed in _answers(recorder, each, honest):
                 equations.append(_row(each.position, summed))
                 session, limits = each.line.session, each.params.thresholds
                 who = frozenset(names.get((session, i), f"position {i}") for i in included)
@@ -120,11 +120,11 @@ def _matrix(limits: Thresholds) -> Matrix:
     return Sharing(limits.committee, limits.packed, limits.share_threshold, frozenset()).matrix
 
 
-def _dealt(ear: Ear, line: Line) -> Iterator[Dealt]:
+def _dealt(recorder: Recorder, line: Line) -> Iterator[Dealt]:
     """Each dealing with the request that it answers: its h2 says which."""
-    for message in ear.answers(line, "upload", Dealing):
+    for message in recorder.answers(line, "upload", Dealing):
         header = encoding.decode(UploadHeader, message.header.body)
-        for request, params in _shown(ear, line):
+        for request, params in _shown(recorder, line):
             n = params.thresholds.gateways
             h0, keys = _keyring(request, params, header.position)
             keyed = members(request.keyed, n)
@@ -133,10 +133,10 @@ def _dealt(ear: Ear, line: Line) -> Iterator[Dealt]:
                 break
 
 
-def _shown(ear: Ear, line: Line) -> Iterator[tuple[UploadRequest, SessionParams]]:
+def _shown(recorder: Recorder, line: Line) -> Iterator[tuple[UploadRequest, SessionParams]]:
     """Every request with every K: a gateway may have begun with another than comes with it."""
-    announced = [announce.params for announce in ear.requests(line, Announce)]
-    for request in ear.requests(line, UploadRequest):
+    announced = [announce.params for announce in recorder.requests(line, Announce)]
+    for request in recorder.requests(line, UploadRequest):
         for params in dict.fromkeys([request.announce.params, *announced]):
             yield request, params
 
@@ -156,22 +156,22 @@ def _keyring(
 
 
 def _answers(
-    ear: Ear, dealt: Dealt, honest: Mapping[bytes, Dealt]
+    recorder: Recorder, dealt: Dealt, honest: Mapping[bytes, Dealt]
 ) -> Iterator[tuple[Positions, list[Dealt]]]:
     """Each sum that a member has released: over which set, and of which honest dealings."""
     n, line = dealt.params.thresholds.gateways, dealt.line
     for step in ("answer", "answer_again"):
-        for answer in ear.answers(line, step, KeySum):
+        for answer in recorder.answers(line, step, KeySum):
             if not answer.shares:
                 continue
-            for request in ear.requests(line, AnswerRequest):
-                for included in _sets(ear, line, request, n):
+            for request in recorder.requests(line, AnswerRequest):
+                for included in _sets(recorder, line, request, n):
                     if answer.h3 == included_hash(dealt.h0, dealt.h2, n, included):
                         yield included, _summed(dealt, request, included, honest)
 
 
-def _sets(ear: Ear, line: Line, request: AnswerRequest, n: int) -> set[Positions]:
-    again = (each.included for each in ear.requests(line, AnswerAgainRequest))
+def _sets(recorder: Recorder, line: Line, request: AnswerRequest, n: int) -> set[Positions]:
+    again = (each.included for each in recorder.requests(line, AnswerAgainRequest))
     return {members(bits, n) for bits in (request.included, *again)}
 
 
