@@ -28,17 +28,10 @@ RESULT: Final = "Result"
 app = application("fedavg", "Federated averaging, with its one sum made secure.")
 
 
-def _checked(output: Path | None) -> Path | None:
-    """A place that cannot hold files is refused before the work is done."""
-    if output is not None:
-        check_directory(output)
-    return output
-
-
 OutputOption = Annotated[
     Path | None,
     typer.Option(
-        callback=_checked,
+        callback=check_directory,
         help="Directory for the results: report.html to look at, JSON, CSV and audit records. "
         "Files of an earlier run there are replaced.",
         rich_help_panel=RESULT,
@@ -49,7 +42,7 @@ OutputOption = Annotated[
 CompareOutputOption = Annotated[
     Path | None,
     typer.Option(
-        callback=_checked,
+        callback=check_directory,
         help="Directory for compare.html to look at and compare.json; older ones there are "
         "replaced.",
         rich_help_panel=RESULT,

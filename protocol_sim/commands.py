@@ -7,9 +7,9 @@ from typing import Annotated, Final
 
 import typer
 
-from protocol_sim.pictures.files import check
 from secagg.console import application
 from secagg.errors import ConfigurationError
+from secagg.pages.files import check_directory
 
 SMALL_GATEWAYS: Final = 12
 """Up to so many a run takes place in virtual time and has a timeline that can be read."""
@@ -22,17 +22,10 @@ SchemeOption = Annotated[str, typer.Option(help="masks, lattice or ckks.")]
 SeedOption = Annotated[int, typer.Option(help="Decides everything: same seed, same transcript.")]
 
 
-def _checked(output: Path | None) -> Path | None:
-    """The place for the report exists before the work is done."""
-    if output is not None:
-        check(output)
-    return output
-
-
 OutputOption = Annotated[
     Path | None,
     typer.Option(
-        callback=_checked,
+        callback=check_directory,
         help="Directory for report.html and its pictures; older ones there are replaced.",
         show_default="nothing is written",
     ),

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from protocol_sim.pictures.files import Files, save
 from secagg.console import say
+from secagg.pages.files import write as write_file
 
 
 @contextmanager
@@ -43,11 +43,13 @@ def progress(console: Console, what: str, total: int) -> Iterator[Callable[[int,
         yield advance
 
 
-def write(console: Console, directory: Path, files: Files) -> None:
+def write(console: Console, directory: Path, files: Mapping[str, bytes]) -> None:
     """Leave files behind and say so.
 
     Raises:
         OSError: they cannot be written.
     """
-    save(directory, files)
+    directory.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        write_file(directory / name, content)
     say(console, f"written to {directory}: {', '.join(files)}")

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from protocol_sim.dropouts import Rate
-from protocol_sim.liars import BEHAVIOURS, PHASES
+from protocol_sim.liars import BEHAVIOURS
 from protocol_sim.pictures import curves
-from protocol_sim.pictures.canvas import Plot
 from protocol_sim.pictures.curves import Curve, quantity
-from protocol_sim.pictures.files import Files
-from protocol_sim.pictures.markup import (
-    Markup,
-    Text,
-    card,
-    code,
-    figure,
-    markdown,
-    page,
-    pair,
-    table,
-    tag,
-    tiles,
-    verdict,
-)
-from protocol_sim.pictures.matrix import heat_map, squares
+from protocol_sim.pictures.matrix import ending_of, matrices, words
 from protocol_sim.pictures.timeline import timeline
 from protocol_sim.sweep import Tally, command
+from secagg.pages.kit import Tile, code, render, verdict
+from secagg.pages.plots import Plot
+from secagg.pages.tables import Cell as Shown
+from secagg.pages.tables import Section, Table
 
 if TYPE_CHECKING:
     from protocol_sim.liars import Cell
@@ -36,8 +23,16 @@ if TYPE_CHECKING:
     from protocol_sim.scale import Measured
     from protocol_sim.world import Run
 
+Files = dict[str, bytes]
+"""Name -> content."""
 PAGE: Final = "report.html"
 SCENARIO: Final = "scenario.json"
+
+
+def _files(template: str, plots: Sequence[Plot] = (), **content: object) -> Files:
+    """The page, and its pictures as files of their own."""
+    page = render("protocol_sim", template, plots=plots, **content)
+    return {PAGE: page, **{f"{each.name}.svg": each.file for each in plots}}
 
 
 # -- one session -----------------------------------------------------------------------------------
@@ -45,49 +40,36 @@ SCENARIO: Final = "scenario.json"
 
 def session(run: Run) -> Files:
     """A run in virtual time: its timelines, who was dropped, and how to play it again."""
-    rounds = [timeline(run, index) for index in range(len(run.verdicts))]
     scenario = run.scenario
-    body = [
-        tiles(_session_tiles(run)),
-        *(figure(each) for each in rounds),
-        _dropped(run),
-        card(
-            "Play it again",
-            tag("p", f"{SCENARIO} beside this page holds everything that was decided."),
-            code(f"protocol_sim replay {SCENARIO}"),
-            tag("p", f"Same scenario, same transcript: {run.transcript}", cls="value"),
-        ),
-    ]
-    title = f"{scenario.scheme}: {scenario.gateways} gateways, {_count(len(rounds), 'round')}"
-    lead = "Real sessions in virtual time; frames, losses and absences as the seed decided."
-    return {
-        PAGE: page(title, lead, body),
-        SCENARIO: scenario.dumps().encode() + b"\n",
-        **{f"{each.name}.svg": each.file for each in rounds},
-    }
-
-
-def _session_tiles(run: Run) -> Iterator[tuple[str, Text, str]]:
-    last, good = run.verdicts[-1], not run.violation
-    ending = verdict(last.outcome, good=good and last.outcome == "sum")
-    yield "Outcome", ending, run.violation or f"{len(last.included)} gateways in the sum"
-    sent = [each for each in run.moments if each.kind in {"sent up", "sent down"}]
-    yield "Frames", len(sent), quantity(sum(each.size for each in sent), "B")
-    lost = sum(each.kind == "lost" for each in run.moments)
-    yield "Lost on the way", lost, f"{_count(len(last.dropped), 'gateway')} dropped"
-    deadlines = sum(each.kind == "deadline" for each in run.moments)
-    yield "Virtual time", f"{run.clock:.2f} s", _count(deadlines, "deadline")
-
-
-def _dropped(run: Run) -> Markup:
-    rows = [
+    dropped = [
         (str(number), name, phase, reason.lower().replace("_", " "))
         for number, each in enumerate(run.verdicts, 1)
         for name, (phase, reason) in each.dropped.items()
     ]
-    if not rows:
-        return card("Dropped gateways", tag("p", "None."))
-    return card("Dropped gateways", table(("Round", "Gateway", "Phase", "Reason"), rows))
+    files = _files(
+        "session.html",
+        [timeline(run, index) for index in range(len(run.verdicts))],
+        title=f"{scenario.scheme}: {scenario.gateways} gateways, "
+        f"{_count(len(run.verdicts), 'round')}",
+        lead="Real sessions in virtual time; frames, losses and absences as the seed decided.",
+        tiles=list(_session_tiles(run)),
+        dropped=Table("Dropped gateways", ("Round", "Gateway", "Phase", "Reason"), dropped),
+        scenario=SCENARIO,
+        transcript=run.transcript,
+    )
+    return {**files, SCENARIO: scenario.dumps().encode() + b"\n"}
+
+
+def _session_tiles(run: Run) -> Iterator[Tile]:
+    last, good = run.verdicts[-1], not run.violation
+    ending = verdict(last.outcome, good=good and last.outcome == "sum")
+    yield Tile("Outcome", ending, run.violation or f"{len(last.included)} gateways in the sum")
+    sent = [each for each in run.moments if each.kind in {"sent up", "sent down"}]
+    yield Tile("Frames", len(sent), quantity(sum(each.size for each in sent), "B"))
+    lost = sum(each.kind == "lost" for each in run.moments)
+    yield Tile("Lost on the way", lost or "none", f"{_count(len(last.dropped), 'gateway')} dropped")
+    deadlines = sum(each.kind == "deadline" for each in run.moments)
+    yield Tile("Virtual time", f"{run.clock:.2f} s", _count(deadlines, "deadline"))
 
 
 # -- many gateways ---------------------------------------------------------------------------------
@@ -99,48 +81,35 @@ def large(found: Figures) -> Files:
     Args:
         found: the figures.
     """
-    body: list[Markup] = []
     plots: list[Plot] = []
-    title = "Cost model"
-    if found.round is not None:
-        played = found.round
-        body += [tiles(_large_tiles(played)), card("The round", markdown(played.markdown()))]
-        title = f"{played.scheme}: {played.gateways:,} gateways, {played.coordinates:,} coordinates"
-    if found.model is not None:
+    played, model = found.round, found.model
+    if model is not None:
         from protocol_sim.pictures.cost_curves import cost_curves
 
-        plots = cost_curves(found.model)
-        body += [pair(map(figure, plots)), _parts(found.model.markdown())]
-    lead = "Real sessions with real cryptography, all parties in one process."
-    return {PAGE: page(title, lead, body), **{f"{each.name}.svg": each.file for each in plots}}
-
-
-def _parts(text: str) -> Markup:
-    """Markdown, a card for each of its headings."""
-    parts = [part.partition("\n") for part in re.split(r"^## ", text, flags=re.MULTILINE)[1:]]
-    return Markup(
-        "\n".join(
-            card(heading.replace("`", ""), markdown(content)) for heading, _, content in parts
-        )
+        plots = cost_curves(model)
+    return _files(
+        "large.html",
+        plots,
+        title="Cost model"
+        if played is None
+        else f"{played.scheme}: {played.gateways:,} gateways, {played.coordinates:,} coordinates",
+        lead="Real sessions with real cryptography, all parties in one process.",
+        tiles=[] if played is None else list(_large_tiles(played)),
+        sections=[each.section() for each in (played, model) if each is not None],
     )
 
 
-def _large_tiles(measured: Measured) -> Iterator[tuple[str, Text, str]]:
+def _large_tiles(measured: Measured) -> Iterator[Tile]:
     end = measured.verdict
     good = end.outcome == "sum" and not end.violation
     shown = "exact sum" if good else end.violation or end.outcome
-    yield "Outcome", verdict(shown, good=good), f"{len(end.included)} gateways in the sum"
-    yield (
-        "Server",
-        quantity(measured.server, "s"),
-        f"{quantity(measured.plain_server, 's')} in the clear",
-    )
-    yield (
-        "One gateway",
-        quantity(measured.gateway, "s"),
-        f"{quantity(measured.plain_gateway, 's')} in the clear",
-    )
-    yield "Wall time", quantity(measured.wall, "s"), "all parties, one process"
+    yield Tile("Outcome", verdict(shown, good=good), f"{len(end.included)} gateways in the sum")
+    for who, real, plain in (
+        ("Server", measured.server, measured.plain_server),
+        ("One gateway", measured.gateway, measured.plain_gateway),
+    ):
+        yield Tile(who, quantity(real, "s"), f"{quantity(plain, 's')} in the clear")
+    yield Tile("Wall time", quantity(measured.wall, "s"), "all parties, one process")
 
 
 # -- hostile orchestrators -------------------------------------------------------------------------
@@ -155,36 +124,41 @@ def attacks(cells: Sequence[Cell]) -> Files:
     order = {each.name: place for place, each in enumerate(BEHAVIOURS)}
     cells = sorted(cells, key=lambda each: order[each.behaviour])
     names = {each.behaviour for each in cells}
-    picture = heat_map(squares(cells), PHASES)
     bad = sum(not each.fine for each in cells)
     released = sum(each.released for each in cells)
-    body = [
-        tiles(
-            [
-                ("Behaviours", len(names), "of a lying orchestrator"),
-                ("Cells", len(cells), "behaviour, phase and scheme"),
-                ("Not as they must be", verdict(str(bad), good=not bad), "of these cells"),
-                ("Secrets", verdict(f"{released} B", good=not released), "released by the lies"),
-            ]
-        ),
-        figure(picture),
-        card(
-            "Behaviours",
-            table(
-                ("Name", "What it does"),
-                [(each.name, each.sentence) for each in BEHAVIOURS if each.name in names],
+    return _files(
+        "attacks.html",
+        title="Hostile orchestrators",
+        lead="Each lie was told to a real gateway's session; what it answered decides the cell.",
+        tiles=[
+            Tile("Behaviours", len(names), "of a lying orchestrator"),
+            Tile(
+                "Cells of behaviour, phase and scheme",
+                verdict(f"{bad} of {len(cells)}" if bad else f"all {len(cells)}", good=not bad),
+                "NOT as they must be" if bad else "as they must be",
             ),
+            Tile(
+                "Secrets released by the lies",
+                verdict(f"{released} B" if released else "none", good=not released),
+                "MUST be none" if released else "as it must be",
+            ),
+        ],
+        matrices=list(matrices(cells)),
+        ending_of=ending_of,
+        words=words,
+        behaviours=Table(
+            "Behaviours",
+            ("Name", "What it does"),
+            [(each.name, each.sentence) for each in BEHAVIOURS if each.name in names],
         ),
-        card("Every cell", table(_CELL, [_cell(each) for each in cells])),
-    ]
-    lead = "Each lie was told to a real gateway's session; what it answered decides the cell."
-    return {PAGE: page("Hostile orchestrators", lead, body), "matrix.svg": picture.file}
+        cells=Table("Every cell", _CELL, [_cell(each) for each in cells]),
+    )
 
 
 _CELL: Final = ("Behaviour", "Scheme", "Phase", "Ended in", "Noticed in", "Secret bytes", "Wrong")
 
 
-def _cell(cell: Cell) -> tuple[Text, ...]:
+def _cell(cell: Cell) -> tuple[Shown, ...]:
     wrong = cell.violation or ("" if cell.fine else f"expected {cell.expected}")
     return (
         cell.behaviour,
@@ -209,45 +183,38 @@ def swept(tally: Tally, seed: int, seconds: float, rates: Sequence[Rate] = ()) -
         seconds: that they took.
         rates: of rounds under rising dropout.
     """
-    plots = [_outcomes(tally), *_drops(tally), *([dropout_curves(rates)] if rates else [])]
     broken = [*_violations(tally), *_broken(rates)]
-    body = [
-        tiles(
-            [
-                ("Schedules", f"{tally.played:,}", f"seeds {seed:,} on"),
-                ("Violations", verdict(str(len(broken)), good=not broken), "of the oracle"),
-                ("Rounds", f"{sum(tally.outcomes.values()):,}", "one or two a schedule"),
-                (
-                    "Time",
-                    quantity(seconds, "s"),
-                    f"{tally.played / max(seconds, 1e-9):.0f} a second",
-                ),
-            ]
-        ),
-        *(
-            [card("Violations", table(("What happened", "Play it again"), broken))]
-            if broken
-            else []
-        ),
-        pair(map(figure, plots)),
-    ]
-    lead = "Random schedules of up to six gateways: dropouts, faults, hostile parties, all schemes."
-    return {
-        PAGE: page(f"{tally.played:,} random schedules", lead, body),
-        **{f"{each.name}.svg": each.file for each in plots},
-    }
+    pace = f"{tally.played / max(seconds, 1e-9):.0f} a second"
+    return _files(
+        "sweep.html",
+        [_outcomes(tally), *_drops(tally), *([dropout_curves(rates)] if rates else [])],
+        title=f"{tally.played:,} random schedules",
+        lead="Random schedules of up to six gateways: dropouts, faults, hostile parties, all "
+        "schemes.",
+        tiles=[
+            Tile("Schedules", f"{tally.played:,}", f"seeds {seed:,} on"),
+            Tile(
+                "Violations",
+                verdict(len(broken) or "none", good=not broken),
+                "of what must never happen" if broken else "as it must be",
+            ),
+            Tile("Rounds", f"{sum(tally.outcomes.values()):,}", "one or two a schedule"),
+            Tile("Time", quantity(seconds, "s"), pace),
+        ],
+        violations=Table("Violations", ("What happened", "Play it again"), broken),
+    )
 
 
-def _violations(tally: Tally) -> Iterator[tuple[Text, Text]]:
+def _violations(tally: Tally) -> Iterator[tuple[Shown, Shown]]:
     for seed, what in tally.violations:
-        yield what, tag("code", command(seed))
+        yield what, code(command(seed))
 
 
-def _broken(rates: Sequence[Rate]) -> Iterator[tuple[Text, Text]]:
+def _broken(rates: Sequence[Rate]) -> Iterator[tuple[Shown, Shown]]:
     for each in rates:
         for seed, what in each.violations:
             call = f"dropouts.play({each.scheme!r}, {each.gateways}, {each.rate}, {seed})"
-            yield what, tag("code", call)
+            yield what, code(call)
 
 
 def _outcomes(tally: Tally) -> Plot:
@@ -296,14 +263,15 @@ def dropout_curves(rates: Sequence[Rate]) -> Plot:
 # -- papers ----------------------------------------------------------------------------------------
 
 
-def papers(text: str) -> Files:
-    """The tables of the literature beside ours.
-
-    Args:
-        text: Markdown, cut into parts at its headings.
-    """
-    lead = "Formulas of the papers, and the same figures from our own sessions."
-    return {PAGE: page("What the papers say", lead, [_parts(text)])}
+def papers(sections: Sequence[Section]) -> Files:
+    """The tables of the literature beside ours."""
+    return _files(
+        "large.html",
+        title="What the papers say",
+        lead="Formulas of the papers, and the same figures from our own sessions.",
+        tiles=[],
+        sections=sections,
+    )
 
 
 def _count(number: int, what: str) -> str:

@@ -22,6 +22,7 @@ from protocol_sim.crowd import INPUT_BLOCK, Crowd, Crowded, Part, vanishing
 from protocol_sim.oracle import Verdict
 from protocol_sim.parties import VERIFY
 from protocol_sim.schemes import scheme_of
+from secagg.pages.tables import Section, Table
 from secagg.params import Thresholds
 from secagg.schemes.scheme import Scheme
 
@@ -91,9 +92,9 @@ class Measured:
         """Bytes to one gateway."""
         return sum(phase.down for phase in self.phases)
 
-    def markdown(self) -> str:
-        """The figures as text and a table."""
-        return _markdown(self)
+    def section(self) -> Section:
+        """The figures in words and tables."""
+        return _section(self)
 
 
 def play(
@@ -213,26 +214,34 @@ def sharing(limits: Thresholds) -> str:
     return f"k = {limits.degree}, t = {limits.share_threshold}"
 
 
-def _markdown(measured: Measured) -> str:
+def _section(measured: Measured) -> Section:
     limits, verdict = measured.thresholds, measured.verdict
     clear = f"{FLOAT_BYTES * measured.coordinates:,}"
     wrong = f", {verdict.violation}" if verdict.violation else ""
-    return f"""`{measured.scheme}`: n = {measured.gateways}, d = {measured.coordinates:,}, \
-C = {limits.max_colluding}, D = {limits.max_dropouts}, {sharing(limits)}; \
-{len(verdict.dropped)} dropped, {len(verdict.included)} in the sum.
+    heading = ("server s", "one gateway ms", "up, bytes", "down, bytes")
+    plain = (f"{measured.plain_server:.3f}", f"{1e3 * measured.plain_gateway:.2f}", clear, clear)
+    return Section(
+        "The round",
+        f"{measured.scheme}: n = {measured.gateways}, d = {measured.coordinates:,}, "
+        f"C = {limits.max_colluding}, D = {limits.max_dropouts}, {sharing(limits)}; "
+        f"{len(verdict.dropped)} dropped, {len(verdict.included)} in the sum.",
+        f"Outcome: {verdict.outcome}{wrong}. Transcript {measured.transcript[:16]}, "
+        f"sum {measured.sum[:16]}.",
+        Table(
+            "Beside the same round in the clear",
+            ("round", "wall s", *heading),
+            [
+                (measured.scheme, f"{measured.wall:.2f}", *_costs(measured)),
+                ("in the clear, float32", "", *plain),
+            ],
+        ),
+        Table(
+            "Phase by phase",
+            ("phase", *heading),
+            [(phase.phase, *_costs(phase)) for phase in measured.phases],
+        ),
+    )
 
-Outcome: {verdict.outcome}{wrong}. Transcript {measured.transcript[:16]}, sum {measured.sum[:16]}.
 
-| | wall s | server s | one gateway ms | up, bytes | down, bytes |
-|---|---|---|---|---|---|
-| {measured.scheme} | {measured.wall:.2f} | {_costs(measured)} |
-| in the clear, float32 | | {measured.plain_server:.3f} | {1e3 * measured.plain_gateway:.2f} \
-| {clear} | {clear} |
-
-| phase | server s | one gateway ms | up, bytes | down, bytes |
-|---|---|---|---|---|
-""" + "".join(f"| {phase.phase} | {_costs(phase)} |\n" for phase in measured.phases)
-
-
-def _costs(of: Measured | Traffic) -> str:
-    return f"{of.server:.3f} | {1e3 * of.gateway:.1f} | {of.up:,.0f} | {of.down:,.0f}"
+def _costs(of: Measured | Traffic) -> tuple[str, ...]:
+    return f"{of.server:.3f}", f"{1e3 * of.gateway:.1f}", f"{of.up:,.0f}", f"{of.down:,.0f}"

@@ -97,10 +97,10 @@ def figures(
             on_step=status.update,
         )
     if found.round is not None:
-        document.show(console, found.round.markdown())
+        document.show(console, found.round.section())
         say(console, f"transcript {found.round.transcript}")
     if found.model is not None:
-        document.show(console, found.model.markdown())
+        document.show(console, found.model.section())
     if output is not None:
         from protocol_sim import report
 
@@ -254,9 +254,10 @@ def literature(output: Path | None) -> None:
 
     console = Console()
     with console.status("real sessions of all schemes"):
-        text = tables().markdown()
-    document.show(console, text)
+        sections = tables().sections()
+    for each in sections:
+        document.show(console, each)
     if output is not None:
         from protocol_sim import report
 
-        write(console, output, report.papers(text))
+        write(console, output, report.papers(sections))

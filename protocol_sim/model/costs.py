@@ -20,6 +20,7 @@ from protocol_sim.model import units
 from protocol_sim.model.counts import Counts, gateway_counts, server_counts
 from protocol_sim.model.traffic import Shape, exchanged, shape_of, total
 from protocol_sim.scale import Measured
+from secagg.pages.tables import Section, Table
 
 CALIBRATED: Final = (12, 32, 66, 90)
 """Gateways of the rounds that units are fitted to: on both sides of 64, where the graph changes."""
@@ -153,9 +154,9 @@ class Report:
     compared: tuple[Compared, ...]
     curves: tuple[Curve, ...]
 
-    def markdown(self) -> str:
+    def section(self) -> Section:
         """Tables."""
-        return _markdown(self)
+        return _section(self)
 
 
 def calibrate(
@@ -287,35 +288,58 @@ def report(
     return Report(model, coordinates, dropout, compare(model, rounds), curves)
 
 
-def _markdown(found: Report) -> str:
-    text = f"""## Costs of `{found.model.scheme}`, d = {found.coordinates:,}, {found.dropout:.0%} \
-vanishing
+def _section(found: Report) -> Section:
+    parts: list[str | Table] = [
+        (
+            "CPU seconds of one core. A gateway checks every signature itself; in additive schemes "
+            "it is one of the committee. Model against real rounds, with its relative error:"
+        ),
+        Table(
+            "Model against real rounds",
+            (
+                *("n", "server s", "model", "error", "one gateway ms", "model", "error"),
+                *("up error", "down error"),
+            ),
+            [_compared(each) for each in found.compared],
+        ),
+    ]
+    for each in found.curves:
+        parts += [
+            (
+                f"By formula, {each.rule} (above 2,048 gateways no session runs: this is what one "
+                "would cost whose messages, lanes and shares were made for it):"
+            ),
+            Table(
+                f"By formula, {each.rule}",
+                ("n", "server s", "one gateway s", "up, bytes", "down, bytes"),
+                [
+                    (
+                        f"{n:,}",
+                        f"{cost.server:,.2f}",
+                        f"{cost.gateway:,.3f}",
+                        f"{cost.up:,.0f}",
+                        f"{cost.down:,.0f}",
+                    )
+                    for n, cost in zip(each.gateways, each.costs, strict=True)
+                ],
+            ),
+        ]
+    title = (
+        f"Costs of {found.model.scheme}, d = {found.coordinates:,}, {found.dropout:.0%} vanishing"
+    )
+    return Section(title, *parts)
 
-CPU seconds of one core. A gateway checks every signature itself; in additive schemes it is one of
-the committee. Model against real rounds, with its relative error:
 
-| n | server s | model | error | one gateway ms | model | error | up error | down error |
-|---|---|---|---|---|---|---|---|---|
-"""
-    for each in found.compared:
-        real, said = each.measured, each.predicted
-        text += (
-            f"| {each.gateways:,} | {real.server:.3f} | {said.server:.3f} |"
-            f" {each.error('server'):+.0%} | {1e3 * real.gateway:.1f} | {1e3 * said.gateway:.1f} |"
-            f" {each.error('gateway'):+.0%} | {each.error('up'):+.1%} |"
-            f" {each.error('down'):+.1%} |\n"
-        )
-    for curve_ in found.curves:
-        text += f"""
-By formula, {curve_.rule} (above 2,048 gateways no session runs: this is what one would cost whose
-messages, lanes and shares were made for it):
-
-| n | server s | one gateway s | up, bytes | down, bytes |
-|---|---|---|---|---|
-"""
-        for n, cost in zip(curve_.gateways, curve_.costs, strict=True):
-            text += (
-                f"| {n:,} | {cost.server:,.2f} | {cost.gateway:,.3f} | {cost.up:,.0f} |"
-                f" {cost.down:,.0f} |\n"
-            )
-    return text
+def _compared(each: Compared) -> tuple[str, ...]:
+    real, said = each.measured, each.predicted
+    return (
+        f"{each.gateways:,}",
+        f"{real.server:.3f}",
+        f"{said.server:.3f}",
+        f"{each.error('server'):+.0%}",
+        f"{1e3 * real.gateway:.1f}",
+        f"{1e3 * said.gateway:.1f}",
+        f"{each.error('gateway'):+.0%}",
+        f"{each.error('up'):+.1%}",
+        f"{each.error('down'):+.1%}",
+    )

@@ -8,6 +8,7 @@ from typing import Final
 from protocol_sim.graphs import ETA, SIGMA, Graph, random_graph
 from protocol_sim.model.expansion import WIDE, Bonawitz, Expansion, bonawitz, formula, measured
 from protocol_sim.model.traffic import limits_of
+from secagg.pages.tables import Section, Table
 from secagg.params import Thresholds
 from secagg.schemes.additive import Lattice
 from secagg.schemes.masks import Masks
@@ -60,9 +61,9 @@ class Tables:
     formula: tuple[Expansion, ...]
     rows: tuple[Row, ...]
 
-    def markdown(self) -> str:
+    def sections(self) -> tuple[Section, ...]:
         """All tables, with their notes."""
-        return f"{_expansions(self)}\n{_ours(self)}\n{_graphs(self)}"
+        return _expansions(self), _ours(self), _graphs(self)
 
 
 def tables() -> Tables:
@@ -104,74 +105,93 @@ def row(gateways: int) -> Row:
 # -- as text ---------------------------------------------------------------------------------------
 
 
-def _expansions(found: Tables) -> str:
-    text = """## Communication expansion, Bonawitz et al. 2017, inputs of 16 bits
-
-Bytes that one client sends and receives, over 2 bytes an entry. The paper counts public keys,
-shares and the masked vector, and our count of the same parts agrees with what it prints to the last
-digit. The last column adds what it leaves out: tags of sealed shares, and the signatures of its
-protocol against active adversaries.
-
-| clients | entries | keys | shares | vector | expansion | printed | with tags and signatures |
-|---|---|---|---|---|---|---|---|
-"""
-    for paper, printed in zip(found.paper, found.printed, strict=True):
-        text += (
-            f"| {paper.clients:,} | {paper.entries:,} | {paper.keys:,} | {paper.shares:,} |"
-            f" {paper.vector:,.0f} | {paper.expansion:.3f} | {printed:.2f} | {paper.whole:.3f} |\n"
+def _expansions(found: Tables) -> Section:
+    heading = ("clients", "entries", "keys", "shares", "vector", "expansion", "printed")
+    rows = [
+        (
+            f"{paper.clients:,}",
+            f"{paper.entries:,}",
+            f"{paper.keys:,}",
+            f"{paper.shares:,}",
+            f"{paper.vector:,.0f}",
+            f"{paper.expansion:.3f}",
+            f"{printed:.2f}",
+            f"{paper.whole:.3f}",
         )
-    return text
+        for paper, printed in zip(found.paper, found.printed, strict=True)
+    ]
+    return Section(
+        "Communication expansion, Bonawitz et al. 2017, inputs of 16 bits",
+        "Bytes that one client sends and receives, over 2 bytes an entry. The paper counts "
+        "public keys, shares and the masked vector, and our count of the same parts agrees "
+        "with what it prints to the last digit. The last column adds what it leaves out: tags "
+        "of sealed shares, and the signatures of its protocol against active adversaries.",
+        Table("Expansion", (*heading, "with tags and signatures"), rows),
+    )
 
 
-def _ours(found: Tables) -> str:
-    text = f"""## Our schemes, inputs of at least 16 bits
-
-A first round, everybody present, the mean gateway: everything it sends and receives. Real sessions
-are of {REAL[0]} gateways and {REAL[1]:,} coordinates; the formula counts the fields of every
-message and gives the same bytes there, and then those at the paper's sizes (2,048 gateways are the
-most that run; lattice and ckks end at 2,047). The vector dominates: a masked entry takes 4 bytes
-because lanes are 32 bits wide, where the paper packs ceil(log2 R) bits (26 and 30); lattice and
-ckks take 5. With few coordinates, shares of keys dominate in lattice and ckks: 4 KB to each of a
-small committee. Three lanes of 21 bits, the default of masks, would carry 10 bits of 1,024 inputs.
-
-| scheme | n | d | bits of an input | keys and shares | upload | expansion | from |
-|---|---|---|---|---|---|---|---|
-"""
-    for each in (*found.real, *found.formula):
-        text += (
-            f"| {each.scheme} | {each.gateways:,} | {each.coordinates:,} | {each.bits} |"
-            f" {each.keys:,.0f} | {each.upload:,} | {each.expansion:.3f} |"
-            f" {'sessions' if each.measured else 'formula'} |\n"
+def _ours(found: Tables) -> Section:
+    heading = ("scheme", "n", "d", "bits of an input", "keys and shares", "upload", "expansion")
+    rows = [
+        (
+            each.scheme,
+            f"{each.gateways:,}",
+            f"{each.coordinates:,}",
+            each.bits,
+            f"{each.keys:,.0f}",
+            f"{each.upload:,}",
+            f"{each.expansion:.3f}",
+            "sessions" if each.measured else "formula",
         )
-    return text
+        for each in (*found.real, *found.formula)
+    ]
+    return Section(
+        "Our schemes, inputs of at least 16 bits",
+        "A first round, everybody present, the mean gateway: everything it sends and receives. "
+        f"Real sessions are of {REAL[0]} gateways and {REAL[1]:,} coordinates; the formula "
+        "counts the fields of every message and gives the same bytes there, and then those at "
+        "the paper's sizes (2,048 gateways are the most that run; lattice and ckks end at "
+        "2,047). The vector dominates: a masked entry takes 4 bytes because lanes are 32 bits "
+        "wide, where the paper packs ceil(log2 R) bits (26 and 30); lattice and ckks take 5. "
+        "With few coordinates, shares of keys dominate in lattice and ckks: 4 KB to each of a "
+        "small committee. Three lanes of 21 bits, the default of masks, would carry 10 bits of "
+        "1,024 inputs.",
+        Table("Our schemes", (*heading, "from"), rows),
+    )
 
 
-def _graphs(found: Tables) -> str:
-    text = f"""## Who shares with whom
-
-Ours: masks with k neighbours and t shares, additive schemes with m members, R shares and ell values
-in each. Random: a randomly labelled Harary graph (Bell et al. 2020), smallest k and t with sigma =
-{SIGMA}, eta = {ETA}, for a server that follows the protocol / that shows its clients different
-things; - where only the complete graph does. All with the same C and D.
-
-The random graph is not deployed here. Its odds hold if who vanishes does not depend on the graph.
-The server of our promise lies: it sees the graph, or has drawn it, and says afterwards who has
-vanished. A gateway with k <= C + D neighbours is then singled out by calling those vanished that
-are not on its side (last column), and its mask comes off alone. A circulant with k >= C + D + 1
-over all positions leaves nothing to odds, and costs more.
-
-| n | C | D | q | masks k, t | lattice m, R, ell | random k, t | lying k, t | singled out |
-|---|---|---|---|---|---|---|---|---|
-"""
-    for each in found.rows:
-        limits = each.masks
-        text += (
-            f"| {each.gateways:,}{'*' if each.gateways > MAX_GATEWAYS else ''} |"
-            f" {limits.max_colluding:,} | {limits.max_dropouts:,} | {limits.quorum:,} |"
-            f" {limits.degree:,}, {limits.share_threshold:,} | {_committee(each.additive)} |"
-            f" {_pair(each.honest)} | {_pair(each.lying)} | {_cut(each)} |\n"
+def _graphs(found: Tables) -> Section:
+    heading = ("n", "C", "D", "q", "masks k, t", "lattice m, R, ell", "random k, t", "lying k, t")
+    rows = [
+        (
+            f"{each.gateways:,}{'*' if each.gateways > MAX_GATEWAYS else ''}",
+            f"{each.masks.max_colluding:,}",
+            f"{each.masks.max_dropouts:,}",
+            f"{each.masks.quorum:,}",
+            f"{each.masks.degree:,}, {each.masks.share_threshold:,}",
+            _committee(each.additive),
+            _pair(each.honest),
+            _pair(each.lying),
+            _cut(each),
         )
-    return text + "\n\\* by formula: no session takes more than 2,048 gateways.\n"
+        for each in found.rows
+    ]
+    return Section(
+        "Who shares with whom",
+        "Ours: masks with k neighbours and t shares, additive schemes with m members, R shares "
+        "and ell values in each. Random: a randomly labelled Harary graph (Bell et al. 2020), "
+        f"smallest k and t with sigma = {SIGMA}, eta = {ETA}, for a server that follows the "
+        "protocol / that shows its clients different things; - where only the complete graph "
+        "does. All with the same C and D.",
+        "The random graph is not deployed here. Its odds hold if who vanishes does not depend "
+        "on the graph. The server of our promise lies: it sees the graph, or has drawn it, and "
+        "says afterwards who has vanished. A gateway with k <= C + D neighbours is then "
+        "singled out by calling those vanished that are not on its side (last column), and its "
+        "mask comes off alone. A circulant with k >= C + D + 1 over all positions leaves nothing "
+        "to odds, and costs more.",
+        Table("Graphs", (*heading, "singled out"), rows),
+        "* by formula: no session takes more than 2,048 gateways.",
+    )
 
 
 def _committee(limits: Thresholds | None) -> str:

@@ -7,8 +7,8 @@ from typing import Final
 
 from protocol_sim.model.costs import Cost, Report
 from protocol_sim.model.traffic import shape_of
-from protocol_sim.pictures.canvas import Plot
 from protocol_sim.pictures.curves import Curve, costs, rates
+from secagg.pages.plots import Plot
 
 _STEPS: Final = 20
 """Dropout rates of a line."""

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from protocol_sim.pictures.canvas import Plot, plot
-from protocol_sim.pictures.style import BLUE, GREEN, INK, MUTED, ORANGE, PAPER, RED
+from secagg.pages.colours import BLUE, GREEN, INK, MUTED, ORANGE, PAPER, RED
+from secagg.pages.plots import Plot, plot
 
 Points = tuple[tuple[float, float], ...]
 
@@ -74,7 +74,7 @@ def costs(
         title,
         draw,
         alt=f"Lines, both axes logarithmic: {found}.",
-        caption=_CAPTION,
+        caption=f"{_CAPTION} Each step of a grid line is a power of ten, on both axes.",
         height=300,
     )
 
@@ -147,7 +147,6 @@ def _lines(axes: Axes, lines: Sequence[Curve]) -> None:
         line: Any = dashes if each.formula else ""
         mark = _dot(shape) if each.measured else {}
         handles.append(Line2D([], [], color=colour, linestyle=line, label=each.name, **mark))
-    axes.grid(visible=True)
     axes.figure.legend(handles=handles, loc="outside lower center", ncols=2)
     axes.tick_params(length=0, labelcolor=INK)
 
@@ -180,6 +179,7 @@ def bars(name: str, title: str, rows: Sequence[tuple[str, float, str]], *, capti
             axes.text(count + 0.015 * largest, place, f"{count:,.0f}", va="center")
         axes.set_yticks(places, [what for what, _, _ in rows])
         axes.invert_yaxis()
+        axes.grid(visible=False)
         axes.set_xlim(0, 1.2 * largest)
         axes.set_xticks([])
         axes.spines["bottom"].set_visible(False)

@@ -10,8 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from protocol_sim.liars import PHASES
-from protocol_sim.pictures.matrix import Ending, ending_of, folded
+from protocol_sim.pictures.matrix import Ending, ending_of, folded, matrices
 
 if TYPE_CHECKING:
     from protocol_sim.liars import Cell
@@ -37,22 +36,17 @@ def show(console: Console, cells: Sequence[Cell]) -> None:
 
 
 def _tables(cells: Sequence[Cell], *, narrow: bool) -> Iterator[Table]:
-    for scheme, phases in PHASES.items():
-        mine = {(each.behaviour, each.phase): each for each in cells if each.scheme == scheme}
-        columns = [phase for phase in phases if any(phase == at for _, at in mine)]
-        if not mine:
-            continue
+    for matrix in matrices(cells):
         table = Table(
             box=box.SIMPLE_HEAD,
             padding=(0, 1, 0, 0),
-            title=scheme,
+            title=matrix.scheme,
             title_justify="left",
             title_style="bold",
         )
-        for name in ("behaviour", *columns):
+        for name in ("behaviour", *matrix.phases):
             table.add_column(folded(name) if narrow else name)
-        for name in dict.fromkeys(behaviour for behaviour, _ in mine):
-            found = (mine.get((name, phase)) for phase in columns)
+        for name, found in matrix.rows:
             table.add_row(name, *(_shown(each, narrow=narrow) for each in found))
         yield table
 

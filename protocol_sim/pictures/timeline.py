@@ -10,22 +10,14 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 
-from protocol_sim.pictures.canvas import FONT, WIDE, Plot, plot
 from protocol_sim.pictures.messages import Clock, Message, messages, phases, sessions
-from protocol_sim.pictures.style import (
-    BAND,
-    BLUE,
-    GREEN,
-    GRID,
-    INK,
-    MUTED,
-    ORANGE,
-    PAPER,
-    RED,
-)
 from protocol_sim.world import Moment, Run
+from secagg.pages.colours import BAND, BLUE, GREEN, GRID, INK, MUTED, ORANGE, PAPER, RED
+from secagg.pages.plots import FONT, Plot, plot
 
 ORCHESTRATOR: Final = "orchestrator"
+_WIDE: Final = 1100
+"""Points from left to right."""
 _LANE: Final = 74
 """Points from lane to lane."""
 _ROWS: Final = 3
@@ -64,7 +56,7 @@ def timeline(run: Run, round_index: int = -1) -> Plot:
         caption="Time runs from left to right; long waits are cut (//), with the seconds left out. "
         "Each line is a frame and ends in a dot where it was heard; a broken one was lost on its "
         "way (x), or nobody listened.",
-        width=WIDE,
+        width=_WIDE,
         height=110 + _LANE * len(lanes),
     )
 
@@ -95,6 +87,7 @@ class _Drawing:
         self._time(axes)
         axes.set_yticks(range(len(self._lanes)), [name or ORCHESTRATOR for name in self._lanes])
         axes.tick_params(axis="y", length=0, labelcolor=INK)
+        axes.grid(visible=False)
         for side in ("left", "bottom"):
             axes.spines[side].set_visible(False)
         axes.figure.legend(
@@ -108,7 +101,7 @@ class _Drawing:
             if index % 2 == 0:
                 axes.axvspan(begin, end, color=BAND, linewidth=0, zorder=0)
             axes.axvline(end, color=GRID, linewidth=1, zorder=0.5)
-            width = _LETTER * len(phase.name) / (0.9 * WIDE)
+            width = _LETTER * len(phase.name) / (0.9 * _WIDE)
             place = min(max((begin + end) / 2, width / 2), 1 - width / 2)
             row = next((row for row, taken in enumerate(ends) if place - width / 2 > taken), 0)
             ends[row] = place + width / 2 + 0.005
@@ -200,7 +193,7 @@ class _Drawing:
         self, axes: Axes, taken: dict[str, float], lane: str, place: float, text: str, colour: str
     ) -> None:
         """Words below a mark, or above it where words stand below already."""
-        width = _LETTER * len(text) / (0.9 * WIDE)
+        width = _LETTER * len(text) / (0.9 * _WIDE)
         below = place - width / 2 > taken.get(lane, -1.0)
         taken[lane] = place + width / 2
         axes.text(

@@ -13,12 +13,17 @@ _MODE: Final = 0o644
 """mkstemp lets nobody else read; a report is for others too."""
 
 
-def check_directory(directory: Path) -> None:
+def check_directory(directory: Path | None) -> Path | None:
     """Refuse a place that cannot hold files, before the work is done; nothing is left there.
+
+    Returns:
+        The same: a command line calls this for an option that may be left out.
 
     Raises:
         ConfigurationError: it, or a parent of it, is a file, or cannot be written to.
     """
+    if directory is None:
+        return None
     for path in (directory, *directory.parents):
         if path.is_dir():
             break
@@ -32,6 +37,7 @@ def check_directory(directory: Path) -> None:
         raise ConfigurationError(
             f"{path} cannot be written to ({error.strerror}): name another directory"
         ) from None
+    return directory
 
 
 def write(path: Path, content: bytes) -> None:

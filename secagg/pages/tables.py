@@ -1,4 +1,4 @@
-"""Writes tables of words and numbers: for a page, as lines of a terminal, as Markdown."""
+"""Writes words and numbers under a heading: for a page, a terminal, Markdown."""
 
 from __future__ import annotations
 
@@ -46,6 +46,19 @@ class Table:
         """Without the title."""
         lines = [self.heading, ["---"] * len(self.heading), *self.rows]
         return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+class Section:
+    """Paragraphs and tables under a heading.
+
+    Args:
+        title: the heading.
+        parts: in order.
+    """
+
+    def __init__(self, title: str, *parts: str | Table) -> None:
+        self.title = title
+        self.parts = parts
 
 
 def is_number(cell: Cell) -> bool:

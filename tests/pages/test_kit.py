@@ -160,6 +160,6 @@ def test_pages_render_from_the_built_wheel(tmp_path, monkeypatch):
     )
 
     assert "T L" in Page(done.stdout).text
-    for package in ("secagg/pages", "fedavg/report"):
+    for package in ("secagg/pages", "fedavg/report", "protocol_sim"):
         for template in (ROOT / package / "templates").iterdir():
             assert f"{package}/templates/{template.name}" in names

@@ -16,11 +16,10 @@ from protocol_sim.liars import Cell
 from protocol_sim.memory import Exchange
 from protocol_sim.network import Link
 from protocol_sim.parties import Parties
-from protocol_sim.pictures import curves, document, tables, terminal
+from protocol_sim.pictures import curves, tables, terminal
 from protocol_sim.pictures.curves import Curve, quantity
-from protocol_sim.pictures.matrix import Ending, Square, folded, heat_map, squares
+from protocol_sim.pictures.matrix import Ending, ending_of, folded, matrices
 from protocol_sim.pictures.messages import Clock, messages, phases, sessions
-from protocol_sim.pictures.style import DARK, LIGHT
 from protocol_sim.pictures.timeline import timeline
 from protocol_sim.scenario import Plan, Restart, Scenario
 from protocol_sim.world import Moment, run
@@ -37,7 +36,6 @@ EVENTFUL = Scenario(
         "g4": Plan(restarts=(Restart(time=0.1),)),
     },
 )
-PHASES = {"masks": ("first", "second", "third"), "ckks": ("only",)}
 
 
 @pytest.fixture(scope="module")
@@ -157,18 +155,10 @@ def plots(eventful):
     line = Curve("masks", ((10.0, 1e-3), (1e6, 9e3)), ((10.0, 2e-3), (100.0, 0.5)))
     return [
         timeline(eventful),
-        heat_map(MAP, PHASES),
         curves.costs("costs", "Server", "s", [line]),
         curves.shares("rate", "Sums", [line], across="rate", caption="How."),
         curves.bars("bars", "Ends", [("sum", 3.0, "good"), ("<b>", 1.0, "")], caption="How."),
     ]
-
-
-MAP = [
-    Square("own U2", "masks", "second", Ending.NAMED, "HeaderMismatch"),
-    Square("own U2", "masks", "first", Ending.SUM, "sum"),
-    Square("silence", "ckks", "only", Ending.BROKEN, "32 bytes"),
-]
 
 
 def test_no_picture_keeps_a_stand_in_or_an_address(plots):
@@ -178,49 +168,6 @@ def test_no_picture_keeps_a_stand_in_or_an_address(plots):
         assert "prefers-color-scheme: dark" in plot.file.decode()
         assert plot.alt
         assert drawn(plot).get("aria-label") == plot.alt
-
-
-def test_every_colour_of_a_picture_is_defined(plots):
-    for plot in plots:
-        assert set(re.findall(r"var\(--([a-z-]+)\)", plot.svg)) <= set(LIGHT)
-
-
-def _luminance(colour):
-    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
-    linear = [
-        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
-    ]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-
-
-def contrast(one, other):
-    low, high = sorted((_luminance(one), _luminance(other)))
-    return (high + 0.05) / (low + 0.05)
-
-
-@pytest.mark.parametrize("palette", [LIGHT, DARK])
-def test_letters_and_lines_stand_out(palette):
-    """WCAG 2.1: 4.5 for letters."""
-    for ground in ("card", "page", "band"):
-        for ink in ("ink", "muted", "blue", "orange", "green", "red"):
-            assert contrast(palette[ink], palette[ground]) >= 4.5, (ink, ground)
-    for ground in ("pale-blue", "pale-green", "pale-red"):
-        assert contrast(palette["ink"], palette[ground]) >= 4.5
-
-
-def test_contrast_tells_grey_from_grey():
-    assert 21 == pytest.approx(contrast("#000000", "#ffffff"))
-    assert contrast("#888888", "#999999") < 4.5
-
-
-def test_a_heat_map_counts_what_it_shows():
-    plot = heat_map(MAP, PHASES)
-
-    assert {"masks", "ckks", "own U2", "silence", "sum", "32 bytes"} <= texts(plot)
-    assert "third" not in texts(plot)
-    assert plot.alt.endswith(
-        "1 ended in a named error; 1 ended in the exact sum; 1 ended as it must not."
-    )
 
 
 def cell(**changes):
@@ -250,9 +197,16 @@ def cell(**changes):
     ],
 )
 def test_a_cell_is_broken_whenever_it_is_not_fine(changes, ending):
-    (square,) = squares([cell(**changes)])
+    assert ending is ending_of(cell(**changes))
 
-    assert ending is square.ending
+
+def test_a_matrix_has_the_phases_and_behaviours_that_were_played():
+    own, silence = cell(), cell(behaviour="silence", phase="unmasking")
+    other = cell(scheme="ckks", phase="upload")
+    masks, ckks = matrices([own, silence, other])
+
+    assert (("masked_input", "unmasking"), ("upload",)) == (masks.phases, ckks.phases)
+    assert (("own U2", (own, None)), ("silence", (None, silence))) == masks.rows
 
 
 @pytest.mark.parametrize(
@@ -327,29 +281,6 @@ def test_the_matrix_of_a_pipe_is_not_folded():
     tables.show(console, [cell(phase=phase) for phase in STEPS["masks"]])
 
     assert 5 == console.file.getvalue().count("HeaderMismatch, BelowThreshold")
-
-
-TABLE = """## Heading
-
-| name | n | bytes |
-|---|---|---|
-| `masks` | 3 | 16,777,216 |
-| in the clear | 10,000\\* | - |
-
-\\* by formula
-"""
-
-
-def test_tables_are_aligned_and_never_cut():
-    console = screen(20)
-    document.show(console, TABLE)
-    lines = console.file.getvalue().splitlines()
-
-    assert "Heading" == lines[0]
-    assert "name                n       bytes" == lines[2]
-    assert "masks               3  16,777,216" == lines[3]
-    assert "in the clear  10,000*           -" == lines[4]
-    assert "* by formula" in lines
 
 
 # -- rounds under rising dropout -------------------------------------------------------------------

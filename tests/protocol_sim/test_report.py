@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
-from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 
@@ -16,44 +13,14 @@ from protocol_sim.liars import Cell
 from protocol_sim.model import costs
 from protocol_sim.model.costs import Compared, Cost, Model
 from protocol_sim.model.measuring import Figures, figures
-from protocol_sim.pictures.files import check, save
-from protocol_sim.pictures.markup import markdown, tag
 from protocol_sim.scenario import Scenario
 from protocol_sim.sweep import Tally, sweep
 from protocol_sim.world import run
 from secagg.errors import ConfigurationError
+from secagg.pages.tables import Section, Table
+from tests.reading import Page
 
 HOSTILE = '<script>alert("x")</script>'
-VOID = {"meta", "br", "hr", "img", "link"}
-
-
-class Page(HTMLParser):
-    """Elements that are closed in order; text; ids; what would be loaded."""
-
-    def __init__(self, content):
-        super().__init__()
-        self.text, self.ids, self.loads, self._open, self.tags = "", [], [], [], []
-        self.feed(content.decode())
-        assert not self._open
-
-    def handle_starttag(self, name, attributes):
-        found = dict(attributes)
-        self.tags.append(name)
-        self.ids += [found["id"]] if "id" in found else []
-        self.loads += [value for key, value in attributes if key in {"src", "href", "xlink:href"}]
-        if name not in VOID:
-            self._open.append(name)
-
-    def handle_startendtag(self, name, attributes):
-        self.handle_starttag(name, attributes)
-        if name not in VOID:
-            self._open.pop()
-
-    def handle_endtag(self, name):
-        assert self._open.pop() == name
-
-    def handle_data(self, data):
-        self.text += data
 
 
 @pytest.fixture(scope="module")
@@ -115,20 +82,10 @@ def pages(played, tally, model):
             [cell(), cell(scheme="ckks", phase="upload", outcome="sum", expected="sum")]
         ),
         "swept": report.swept(tally, 0, 1.5, RATES),
-        "papers": report.papers("## One\n\nA `word`.\n\n| a | b |\n|---|---|\n| x | 1 |\n"),
+        "papers": report.papers(
+            [Section("One", "A word.", Table("Of it", ("a", "b"), [("x", 1)]))]
+        ),
     }
-
-
-def test_every_page_is_whole_by_itself(pages):
-    for files in pages.values():
-        page = Page(files["report.html"])
-
-        assert "script" not in page.tags
-        assert all(each.startswith("#") for each in page.loads)
-        assert len(page.ids) == len(set(page.ids))
-        assert {each[1:] for each in page.loads} <= set(page.ids)
-        assert b"prefers-color-scheme: dark" in files["report.html"]
-        assert b'name="viewport"' in files["report.html"]
 
 
 def test_every_picture_is_a_file_too(pages):
@@ -156,11 +113,10 @@ def test_a_session_says_how_it_ended_and_how_to_play_it_again(played, pages):
 
 def test_a_violation_cannot_be_overlooked(played):
     broken = replace(played.verdicts[0], violation=f"off by 3 units {HOSTILE}")
-    content = report.session(replace(played, verdicts=(broken, broken)))["report.html"]
+    page = Page(report.session(replace(played, verdicts=(broken, broken)))["report.html"])
 
-    assert HOSTILE not in content.decode()
-    assert "off by 3 units" in Page(content).text
-    assert re.search(r'class="bad">sum<', content.decode())
+    assert f"off by 3 units {HOSTILE}" in page.text
+    assert 'class="bad">sum<' in page.html
 
 
 def test_dropped_gateways_are_listed():
@@ -197,10 +153,21 @@ def test_the_model_draws_costs_against_gateways_and_dropout(pages):
     ],
 )
 def test_a_cell_that_is_not_fine_is_told(changes, said):
-    content = report.attacks([cell(), cell(phase="unmasking", **changes)])["report.html"]
+    page = Page(report.attacks([cell(), cell(phase="unmasking", **changes)])["report.html"])
 
-    assert said in Page(content).text
-    assert 'class="bad">1<' in content.decode()
+    assert said in page.text
+    assert "1 of 2 NOT as they must be" in page.text
+    assert 1 == page.html.count('<td class="broken">')
+
+
+def test_a_matrix_says_what_is_good(pages):
+    page = Page(pages["attacks"]["report.html"])
+
+    assert "all 2 as they must be" in page.text
+    assert "none as it must be" in page.text
+    assert "own set Header Mismatch" in page.text
+    assert "own set sum" in page.text
+    assert "unmasking" not in page.text
 
 
 def test_what_a_behaviour_does_is_explained(pages):
@@ -212,72 +179,20 @@ def test_what_a_behaviour_does_is_explained(pages):
 def test_a_sweep_names_the_command_for_each_violation(tally):
     broken = Tally(tally.played, tally.outcomes, tally.drops, [(4, f"off {HOSTILE}")])
     rate = replace(RATES[0], violations=(((0, 7), "BelowThreshold although 1 of 8 vanished"),))
-    content = report.swept(broken, 0, 1.5, (rate, RATES[1]))["report.html"]
-    text = Page(content).text
+    text = Page(report.swept(broken, 0, 1.5, (rate, RATES[1]))["report.html"]).text
 
-    assert HOSTILE not in content.decode()
+    assert f"off {HOSTILE}" in text
     assert "protocol_sim replay 4" in text
     assert "dropouts.play('masks', 8, 0.1, (0, 7))" in text
-    assert 'class="bad">2<' in content.decode()
+    assert "Violations 2 of what must never happen" in text
 
 
-def test_a_sweep_without_violations_says_zero(tally, pages):
-    content = pages["swept"]["report.html"].decode()
+def test_a_sweep_without_violations_says_so(tally, pages):
+    text = Page(pages["swept"]["report.html"]).text
 
     assert not tally.violations
-    assert 'class="good">0<' in content
-    assert "Play it again" not in content
-
-
-def test_markdown_becomes_what_it_means():
-    found = markdown("# A\n\nb `c` <d>\ne\n\n- f\n- g\n\n| h | i |\n|---|---|\n| j | +1% |\n")
-
-    assert "<h3>A</h3>" in found
-    assert "<p>b <code>c</code> &lt;d&gt; e</p>" in found
-    assert 2 == found.count("<li>")
-    assert '<td class="number">+1%</td>' in found
-
-
-def test_text_is_escaped_once():
-    assert "<p>&lt;b&gt;</p>" == tag("p", "<b>")
-    assert "<p><b>&lt;i&gt;</b></p>" == tag("p", tag("b", "<i>"))
-
-
-# -- files -----------------------------------------------------------------------------------------
-
-
-def test_files_replace_older_ones_and_leave_nothing_else(tmp_path):
-    place = tmp_path / "a" / "b"
-    check(place)
-    for content in (b"old", b"new"):
-        save(place, {"report.html": content})
-
-    assert [place / "report.html"] == list(place.iterdir())
-    assert b"new" == (place / "report.html").read_bytes()
-    assert 0o644 == (place / "report.html").stat().st_mode & 0o777
-
-
-def test_a_write_that_fails_leaves_the_older_file(tmp_path, monkeypatch):
-    save(tmp_path, {"report.html": b"old"})
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(Path, "replace", full)
-    with pytest.raises(OSError, match="No space"):
-        save(tmp_path, {"report.html": b"new"})
-
-    assert [tmp_path / "report.html"] == list(tmp_path.iterdir())
-    assert b"old" == (tmp_path / "report.html").read_bytes()
-
-
-def test_a_file_is_no_place_for_a_report(tmp_path):
-    (tmp_path / "file").write_bytes(b"")
-
-    with pytest.raises(ConfigurationError, match="name another directory"):
-        check(tmp_path / "file")
-    with pytest.raises(ConfigurationError, match="name another directory"):
-        check(tmp_path / "file" / "below")
+    assert "Violations none as it must be" in text
+    assert "Play it again" not in text
 
 
 # -- the figures behind a large round --------------------------------------------------------------

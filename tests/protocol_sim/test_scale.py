@@ -188,13 +188,13 @@ def test_every_point_is_drawn():
 def test_figures_of_a_round():
     measured = scale.play(7, 300, 1 / 7, "masks", seed=2)
 
-    text = measured.markdown()
+    *_, beside, phases = measured.section().parts
 
     assert [phase.phase for phase in measured.phases] == [step.name for step in Masks.steps]
     assert min(measured.server, measured.gateway, measured.everybody, measured.wall) > 0
     assert measured.up > 8 * 100 > 0 < measured.plain_server
-    assert f"| in the clear, float32 | | {measured.plain_server:.3f} |" in text
-    assert all(f"| {step.name} | " in text for step in Masks.steps)
+    assert f"{measured.plain_server:.3f}" == beside.rows[1][2]
+    assert [step.name for step in Masks.steps] == [name for name, *_ in phases.rows]
 
 
 # -- shards ----------------------------------------------------------------------------------------
