@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any, Final
 
 from protocol_sim.attendance import Attendance
-from protocol_sim.cheats import CHEATS, Cheat, look, random_cheat
+from protocol_sim.cheats import CHEATS, Cheat, judge_run, random_cheat
 from protocol_sim.liars import Liar, behaviour_of
 from protocol_sim.memory import points
 from protocol_sim.network import Link, Way
@@ -166,7 +166,7 @@ class World:
 
     def _judge(self) -> Verdict:
         """What must come of it, and if gateways cheat, who may be blamed for it."""
-        outcome = look(self.play, self._cast)
+        outcome = judge_run(self.play, self._cast)
         return replace(outcome.verdict, violation=outcome.violation)
 
     def _cheaters(self) -> dict[str, Cheat]:

@@ -8,7 +8,7 @@ dropped and the exact sum of the others, or an error that names it.
 
 from protocol_sim.cheats.catalogue import CHEATS
 from protocol_sim.cheats.cheat import Cheat, Expect
-from protocol_sim.cheats.playing import Outcome, look, markdown, play, stage, surprise
+from protocol_sim.cheats.judging import Outcome, judge_run, markdown, play, play_cast, surprise
 from protocol_sim.cheats.random_answers import random_cheat
 
 __all__ = [
@@ -16,10 +16,10 @@ __all__ = [
     "Cheat",
     "Expect",
     "Outcome",
-    "look",
+    "judge_run",
     "markdown",
     "play",
+    "play_cast",
     "random_cheat",
-    "stage",
     "surprise",
 ]

@@ -24,7 +24,7 @@ from protocol_sim.cheats.cheat import (
     field,
     next_position,
 )
-from protocol_sim.cheats.hand import Hand
+from protocol_sim.cheats.cheater import Cheater
 from secagg import encoding
 from secagg.crypto.agreement import public_key
 from secagg.crypto.labels import Label
@@ -45,8 +45,8 @@ _row = partial(altered, ADDITIVE)
 # -- prekeys ---------------------------------------------------------------------------------------
 
 
-def _orchestrators_key(body: Prekey, hand: Hand) -> Any:
-    return replace(body, key=hand.params.orchestrator_key)
+def _orchestrators_key(body: Prekey, cheater: Cheater) -> Any:
+    return replace(body, key=cheater.params.orchestrator_key)
 
 
 PREKEYS: Final = (
@@ -66,57 +66,57 @@ PREKEYS: Final = (
 def _header(**fields: Any) -> Change:
     """The header inside says something else."""
 
-    def change(body: Dealing, hand: Hand) -> Any:
+    def change(body: Dealing, cheater: Cheater) -> Any:
         header = encoding.decode(UploadHeader, body.header.body)
-        return replace(body, header=hand.signed(Label.SIGN_HEADER, replace(header, **fields)))
+        return replace(body, header=cheater.signed(Label.SIGN_HEADER, replace(header, **fields)))
 
     return change
 
 
-def _unsigned_header(body: Dealing, _hand: Hand) -> Any:
+def _unsigned_header(body: Dealing, _cheater: Cheater) -> Any:
     return replace(body, header=Signed(body=body.header.body, signature=bytes(64)))
 
 
-def _complaining_header(body: Dealing, hand: Hand) -> Any:
-    return _header(complaints=hand.cohort.bits([0]))(body, hand)
+def _complaining_header(body: Dealing, cheater: Cheater) -> Any:
+    return _header(complaints=cheater.cohort.bits([0]))(body, cheater)
 
 
-def _short_salt(body: Dealing, _hand: Hand) -> Any:
+def _short_salt(body: Dealing, _cheater: Cheater) -> Any:
     return replace(body, salt=body.salt[1:])
 
 
-def _share_less(body: Dealing, _hand: Hand) -> Any:
+def _share_less(body: Dealing, _cheater: Cheater) -> Any:
     return replace(body, ciphertexts=body.ciphertexts[1:])
 
 
-def _shares_twice(body: Dealing, _hand: Hand) -> Any:
+def _shares_twice(body: Dealing, _cheater: Cheater) -> Any:
     return replace(body, ciphertexts=body.ciphertexts * 2)
 
 
-def _longer_share(body: Dealing, _hand: Hand) -> Any:
+def _longer_share(body: Dealing, _cheater: Cheater) -> Any:
     first, *others = body.ciphertexts
     return replace(body, ciphertexts=(first + b"\0", *others))
 
 
-def _short_proof(body: Dealing, _hand: Hand) -> Any:
+def _short_proof(body: Dealing, _cheater: Cheater) -> Any:
     return replace(body, proof=body.proof[2:])
 
 
-def _proof_beyond(body: Dealing, _hand: Hand) -> Any:
+def _proof_beyond(body: Dealing, _cheater: Cheater) -> Any:
     return replace(body, proof=b"\xff" * len(body.proof))
 
 
 def _next_prekey(*, ahead: int) -> Change:
     """Another key of its own, for a round so many after this one."""
 
-    def change(body: Any, hand: Hand) -> Any:
+    def change(body: Any, cheater: Cheater) -> Any:
         prekey = Prekey(
-            roster=hand.params.roster,
-            round=hand.params.round + ahead,
-            member=hand.name,
+            roster=cheater.params.roster,
+            round=cheater.params.round + ahead,
+            member=cheater.name,
             key=public_key(ONE),
         )
-        return replace(body, next_prekey=hand.signed(Label.SIGN_PREKEY, prekey))
+        return replace(body, next_prekey=cheater.signed(Label.SIGN_PREKEY, prekey))
 
     return change
 
@@ -146,7 +146,7 @@ FORMS: Final = (
 def _added(amount: int, columns: slice = slice(None)) -> Change:
     """A sum of shares that is wrong by an amount."""
 
-    def change(body: KeySum, _hand: Hand) -> Any:
+    def change(body: KeySum, _cheater: Cheater) -> Any:
         sums = np.frombuffer(body.shares, "<u2").astype(np.int64)
         sums[columns] = (sums[columns] + amount) % PRIME
         return replace(body, shares=sums.astype("<u2").tobytes())
@@ -154,13 +154,13 @@ def _added(amount: int, columns: slice = slice(None)) -> Change:
     return change
 
 
-def _agreed(body: KeySum, hand: Hand) -> Any:
+def _agreed(body: KeySum, cheater: Cheater) -> Any:
     """A sum that lies on one polynomial with other liars' and with R - 1 honest ones.
 
     It differs from the right sum by a polynomial of degree R - 1 that is zero at the last R - 1
     members. To the code, two liars who do that are right, and the honest gateway that is left lies.
     """
-    packing = packing_of(hand.limits)
+    packing = packing_of(cheater.limits)
     roots = packing.points[-(packing.threshold - 1) :].tolist()
 
     def value(point: int) -> int:
@@ -171,34 +171,34 @@ def _agreed(body: KeySum, hand: Hand) -> Any:
 
     # the key comes out one off in one coefficient, which looks like any small key
     scale = pow(value(int(packing.slots[0])), -1, PRIME)
-    amount = scale * value(int(packing.points[hand.position])) % PRIME
-    return _added(amount, slice(0, 1))(body, hand)
+    amount = scale * value(int(packing.points[cheater.position])) % PRIME
+    return _added(amount, slice(0, 1))(body, cheater)
 
 
-def _complains(count: Callable[[Hand], int]) -> Change:
+def _complains(count: Callable[[Cheater], int]) -> Change:
     """About the last so many others, whatever they have dealt, instead of a sum."""
 
-    def change(body: KeySum, hand: Hand) -> Any:
-        complaints = hand.cohort.bits(hand.others(count(hand)))
+    def change(body: KeySum, cheater: Cheater) -> Any:
+        complaints = cheater.cohort.bits(cheater.others(count(cheater)))
         return replace(body, complaints=complaints, shares=b"", consistency=b"")
 
     return change
 
 
-def _complains_besides(body: KeySum, hand: Hand) -> Any:
-    return replace(body, complaints=hand.cohort.bits(hand.others(1)))
+def _complains_besides(body: KeySum, cheater: Cheater) -> Any:
+    return replace(body, complaints=cheater.cohort.bits(cheater.others(1)))
 
 
-def _complains_about_itself(body: KeySum, hand: Hand) -> Any:
-    bits = hand.cohort.bits([hand.position])
+def _complains_about_itself(body: KeySum, cheater: Cheater) -> Any:
+    bits = cheater.cohort.bits([cheater.position])
     return replace(body, complaints=bits, shares=b"", consistency=b"")
 
 
-def _short(body: KeySum, _hand: Hand) -> Any:
+def _short(body: KeySum, _cheater: Cheater) -> Any:
     return replace(body, shares=body.shares[2:])
 
 
-def _beyond(body: KeySum, _hand: Hand) -> Any:
+def _beyond(body: KeySum, _cheater: Cheater) -> Any:
     return replace(body, shares=b"\xff" * len(body.shares))
 
 
@@ -263,21 +263,21 @@ SUMS: Final = (
         ANSWER,
         "C complaints",
         "Rejects C good shares.",
-        _complains(lambda hand: hand.most),
+        _complains(lambda cheater: cheater.most),
         DISPUTED,
     ),
     _row(
         ANSWER,
         "more complaints",
         "Rejects C + 1.",
-        _complains(lambda hand: hand.most + 1),
+        _complains(lambda cheater: cheater.most + 1),
         drops("BAD_HOLDER"),
     ),
     _row(
         ANSWER,
         "all complaints",
         "Rejects all.",
-        _complains(lambda hand: len(hand.cohort)),
+        _complains(lambda cheater: len(cheater.cohort)),
         drops("BAD_HOLDER"),
     ),
     _row(

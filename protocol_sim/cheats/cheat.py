@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from protocol_sim.cheats.hand import Hand
+from protocol_sim.cheats.cheater import Cheater
 from protocol_sim.play import Play
 from secagg.protocol.messages import Answer
 from secagg.session.loopback import Frame, Passes
@@ -24,9 +24,9 @@ LARGE: Final = 65
 
 Make = Callable[[Play, str], Passes]
 """Takes the session, before it starts, and the cheater; gives what becomes of its frames."""
-Say = Callable[[Hand, bytes, Answer], Iterable[bytes]]
-"""Takes the means of a cheater, an honest frame and the answer in it; gives what leaves instead."""
-Change = Callable[[Any, Hand], Any]
+Say = Callable[[Cheater, bytes, Answer], Iterable[bytes]]
+"""Takes the cheater, an honest frame and the answer in it; gives what leaves instead."""
+Change = Callable[[Any, Cheater], Any]
 """Takes the honest body of an answer; gives the one (a struct) that is signed instead."""
 
 
@@ -158,10 +158,10 @@ def altered(
 
 def field(**fields: Any) -> Change:
     """Some fields are something else."""
-    return lambda body, _hand: replace(body, **fields)
+    return lambda body, _cheater: replace(body, **fields)
 
 
-def next_position(body: Any, _hand: Hand) -> Any:
+def next_position(body: Any, _cheater: Cheater) -> Any:
     """As if it were the next gateway."""
     return replace(body, position=body.position + 1)
 
@@ -169,17 +169,17 @@ def next_position(body: Any, _hand: Hand) -> Any:
 # -- hooks -----------------------------------------------------------------------------------------
 
 
-def answering(step: str, say: Say) -> Make:
+def on_answer(step: str, say: Say) -> Make:
     """A cheater that says something else in the place of its answer to one step."""
 
-    def make(play: Play, cheater: str) -> Passes:
-        hand = Hand(play, cheater)
+    def make(play: Play, name: str) -> Passes:
+        cheater = Cheater(play, name)
 
         def hook(frame: Frame) -> Iterable[bytes]:
-            answer = hand.answer(frame)
+            answer = cheater.answer(frame)
             if answer is None or answer.step != step:
                 return (frame.data,)
-            return say(hand, frame.data, answer)
+            return say(cheater, frame.data, answer)
 
         return hook
 
@@ -189,33 +189,33 @@ def answering(step: str, say: Say) -> Make:
 def altering(step: str, change: Change) -> Make:
     """A cheater that changes the body of its answer to one step, and signs that."""
 
-    def say(hand: Hand, data: bytes, answer: Answer) -> Iterable[bytes]:
-        body = hand.body(answer)
-        return (data,) if body is None else (hand.sign(step, change(body, hand)),)
+    def say(cheater: Cheater, data: bytes, answer: Answer) -> Iterable[bytes]:
+        body = cheater.body(answer)
+        return (data,) if body is None else (cheater.sign(step, change(body, cheater)),)
 
-    return answering(step, say)
+    return on_answer(step, say)
 
 
-def framing(say: Callable[[Hand, bytes, int], Iterable[bytes]]) -> Make:
+def on_frames(say: Callable[[Cheater, bytes, int], Iterable[bytes]]) -> Make:
     """A cheater that sends other vector frames.
 
     Args:
-        say: takes its means, an honest frame and its number; gives what leaves instead.
+        say: takes the cheater, an honest frame and its number; gives what leaves instead.
     """
 
-    def make(play: Play, cheater: str) -> Passes:
-        hand = Hand(play, cheater)
+    def make(play: Play, name: str) -> Passes:
+        cheater = Cheater(play, name)
 
         def hook(frame: Frame) -> Iterable[bytes]:
-            number = hand.number(frame)
-            return (frame.data,) if number is None else say(hand, frame.data, number)
+            number = cheater.number(frame)
+            return (frame.data,) if number is None else say(cheater, frame.data, number)
 
         return hook
 
     return make
 
 
-def being(kind: type, make: Make | None = None) -> Make:
+def with_machine(kind: type, make: Make | None = None) -> Make:
     """A cheater whose machine is another kind of client.
 
     Args:
@@ -223,9 +223,9 @@ def being(kind: type, make: Make | None = None) -> Make:
         make: what it does besides.
     """
 
-    def both(play: Play, cheater: str) -> Passes:
-        Hand(play, cheater).become(kind)
-        return make(play, cheater) if make is not None else honestly
+    def both(play: Play, name: str) -> Passes:
+        Cheater(play, name).become(kind)
+        return make(play, name) if make is not None else honestly
 
     return both
 
@@ -238,8 +238,8 @@ def honestly(frame: Frame) -> Iterable[bytes]:
 def then(first: Make, second: Make) -> Make:
     """A cheater that does both: what the first says passes through the second."""
 
-    def make(play: Play, cheater: str) -> Passes:
-        one, other = first(play, cheater), second(play, cheater)
+    def make(play: Play, name: str) -> Passes:
+        one, other = first(play, name), second(play, name)
 
         def hook(frame: Frame) -> Iterable[bytes]:
             for data in one(frame):

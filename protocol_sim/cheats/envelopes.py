@@ -17,10 +17,10 @@ from protocol_sim.cheats.cheat import (
     Expect,
     Make,
     Say,
-    answering,
     drops,
+    on_answer,
 )
-from protocol_sim.cheats.hand import Hand
+from protocol_sim.cheats.cheater import Cheater
 from protocol_sim.play import Play
 from secagg.crypto.labels import Label
 from secagg.crypto.signing import SigningKey
@@ -75,111 +75,113 @@ PLACES: Final = (
 # -- what is no answer -----------------------------------------------------------------------------
 
 
-def _no_frame(_hand: Hand, _data: bytes, _answer: Answer) -> Iterable[bytes]:
+def _no_frame(_cheater: Cheater, _data: bytes, _answer: Answer) -> Iterable[bytes]:
     return (b"?",)
 
 
-def _truncated(_hand: Hand, data: bytes, _answer: Answer) -> Iterable[bytes]:
+def _truncated(_cheater: Cheater, data: bytes, _answer: Answer) -> Iterable[bytes]:
     return (data[:-1],)
 
 
-def _oversize(_hand: Hand, data: bytes, _answer: Answer) -> Iterable[bytes]:
+def _oversize(_cheater: Cheater, data: bytes, _answer: Answer) -> Iterable[bytes]:
     padded = data + bytes(MAX_FRAME)
     length = struct.pack("<I", len(padded) - 32)  # the length stands at 24 of 32 bytes
     return (padded[:24] + length + padded[28:],)
 
 
-def _a_request(hand: Hand, _data: bytes, _answer: Answer) -> Iterable[bytes]:
-    return (hand.codec.encode(Abort(session=hand.session, reason="as if I led"), hand.session),)
+def _a_request(cheater: Cheater, _data: bytes, _answer: Answer) -> Iterable[bytes]:
+    return (
+        cheater.codec.encode(Abort(session=cheater.session, reason="as if I led"), cheater.session),
+    )
 
 
-def _no_body(hand: Hand, _data: bytes, answer: Answer) -> Iterable[bytes]:
-    return (hand.sign(answer.step, b"\x90"),)
+def _no_body(cheater: Cheater, _data: bytes, answer: Answer) -> Iterable[bytes]:
+    return (cheater.sign(answer.step, b"\x90"),)
 
 
-def _body_and_more(hand: Hand, _data: bytes, answer: Answer) -> Iterable[bytes]:
-    return (hand.sign(answer.step, answer.signed.body + b"\0"),)
+def _body_and_more(cheater: Cheater, _data: bytes, answer: Answer) -> Iterable[bytes]:
+    return (cheater.sign(answer.step, answer.signed.body + b"\0"),)
 
 
-def _unsigned(hand: Hand, _data: bytes, answer: Answer) -> Iterable[bytes]:
-    return (hand.say(answer.step, Signed(body=answer.signed.body, signature=bytes(64))),)
+def _unsigned(cheater: Cheater, _data: bytes, answer: Answer) -> Iterable[bytes]:
+    return (cheater.say(answer.step, Signed(body=answer.signed.body, signature=bytes(64))),)
 
 
-def _other_label(hand: Hand, _data: bytes, answer: Answer) -> Iterable[bytes]:
-    return (hand.say(answer.step, hand.signed(Label.SIGN_ROUND, answer.signed.body)),)
+def _other_label(cheater: Cheater, _data: bytes, answer: Answer) -> Iterable[bytes]:
+    return (cheater.say(answer.step, cheater.signed(Label.SIGN_ROUND, answer.signed.body)),)
 
 
-def _other_key(hand: Hand, _data: bytes, answer: Answer) -> Iterable[bytes]:
-    label, key = hand.steps[answer.step].label, SigningKey(bytes(range(32)))
+def _other_key(cheater: Cheater, _data: bytes, answer: Answer) -> Iterable[bytes]:
+    label, key = cheater.steps[answer.step].label, SigningKey(bytes(range(32)))
     body = answer.signed.body
-    return (hand.say(answer.step, Signed(body=body, signature=key.sign(label, body))),)
+    return (cheater.say(answer.step, Signed(body=body, signature=key.sign(label, body))),)
 
 
-def _unknown_step(hand: Hand, _data: bytes, answer: Answer) -> Iterable[bytes]:
-    return (hand.say("no such step", answer.signed),)
+def _unknown_step(cheater: Cheater, _data: bytes, answer: Answer) -> Iterable[bytes]:
+    return (cheater.say("no such step", answer.signed),)
 
 
-def _next_step(hand: Hand, _data: bytes, answer: Answer) -> Iterable[bytes]:
-    names = list(hand.steps)
-    return (hand.say(names[names.index(answer.step) + 1], answer.signed),)
+def _next_step(cheater: Cheater, _data: bytes, answer: Answer) -> Iterable[bytes]:
+    names = list(cheater.steps)
+    return (cheater.say(names[names.index(answer.step) + 1], answer.signed),)
 
 
-def _farewell(hand: Hand, _data: bytes, _answer: Answer) -> Iterable[bytes]:
-    body = encode(Abort(session=hand.session, reason="no more"))
-    return (hand.say(ABORT, hand.signed(Label.SIGN_ABORT, body)),)
+def _farewell(cheater: Cheater, _data: bytes, _answer: Answer) -> Iterable[bytes]:
+    body = encode(Abort(session=cheater.session, reason="no more"))
+    return (cheater.say(ABORT, cheater.signed(Label.SIGN_ABORT, body)),)
 
 
-def _foreign_farewell(hand: Hand, _data: bytes, _answer: Answer) -> Iterable[bytes]:
+def _foreign_farewell(cheater: Cheater, _data: bytes, _answer: Answer) -> Iterable[bytes]:
     """Under the wrong label, so that nobody else's message becomes a farewell."""
-    body = encode(Abort(session=hand.session, reason="no more"))
-    return (hand.say(ABORT, hand.signed(Label.SIGN_ADVERTISE, body)),)
+    body = encode(Abort(session=cheater.session, reason="no more"))
+    return (cheater.say(ABORT, cheater.signed(Label.SIGN_ADVERTISE, body)),)
 
 
-def _foreign_frame(_hand: Hand, data: bytes, _answer: Answer) -> Iterable[bytes]:
+def _foreign_frame(_cheater: Cheater, data: bytes, _answer: Answer) -> Iterable[bytes]:
     return (data[:8] + bytes(16) + data[24:],)  # the session stands at 8
 
 
 # -- what was said elsewhere or before -------------------------------------------------------------
 
 
-def _beside(hand: Hand, _data: bytes, answer: Answer) -> Iterable[bytes]:
-    return (hand.say(answer.step, hand.elsewhere(answer.step)),)
+def _beside(cheater: Cheater, _data: bytes, answer: Answer) -> Iterable[bytes]:
+    return (cheater.say(answer.step, cheater.elsewhere(answer.step)),)
 
 
-def _of_another_round(hand: Hand, _data: bytes, answer: Answer) -> Iterable[bytes]:
+def _of_another_round(cheater: Cheater, _data: bytes, answer: Answer) -> Iterable[bytes]:
     # the round before, if there was one
-    number = hand.play.number - 1 or hand.play.number + 1
-    return (hand.say(answer.step, hand.elsewhere(answer.step, number=number)),)
+    number = cheater.play.number - 1 or cheater.play.number + 1
+    return (cheater.say(answer.step, cheater.elsewhere(answer.step, number=number)),)
 
 
-def _twice(_hand: Hand, data: bytes, _answer: Answer) -> Iterable[bytes]:
+def _twice(_cheater: Cheater, data: bytes, _answer: Answer) -> Iterable[bytes]:
     return data, data
 
 
-def _in_two_ways(hand: Hand, data: bytes, answer: Answer) -> Iterable[bytes]:
-    return data, hand.sign(answer.step, b"\x90")
+def _in_two_ways(cheater: Cheater, data: bytes, answer: Answer) -> Iterable[bytes]:
+    return data, cheater.sign(answer.step, b"\x90")
 
 
 def _in_another_way_later(step: str) -> Make:
     """Another answer to a step, when the next one is answered."""
 
-    def make(play: Play, cheater: str) -> Passes:
-        hand = Hand(play, cheater)
+    def make(play: Play, name: str) -> Passes:
+        cheater = Cheater(play, name)
 
         def hook(frame: Frame) -> Iterable[bytes]:
-            answer = hand.answer(frame)
+            answer = cheater.answer(frame)
             if answer is None or answer.step != step:
                 return (frame.data,)
-            return hand.sign(_before(hand, step), b"\x90"), frame.data
+            return cheater.sign(_before(cheater, step), b"\x90"), frame.data
 
         return hook
 
     return make
 
 
-def _before(hand: Hand, step: str) -> str:
+def _before(cheater: Cheater, step: str) -> str:
     """The last step that was answered before this one, for certain."""
-    names = [name for name, each in hand.steps.items() if not each.optional or name == step]
+    names = [name for name, each in cheater.steps.items() if not each.optional or name == step]
     if step == "upload":
         return "set_up"
     return names[names.index(step) - 1]
@@ -191,14 +193,14 @@ def _before(hand: Hand, step: str) -> str:
 def silent_from(step: str) -> Make:
     """A cheater that says nothing from its answer to a step on."""
 
-    def make(play: Play, cheater: str) -> Passes:
-        hand, over = Hand(play, cheater), False
+    def make(play: Play, name: str) -> Passes:
+        cheater, over = Cheater(play, name), False
 
         def hook(frame: Frame) -> Iterable[bytes]:
             nonlocal over
-            answer = hand.answer(frame)
+            answer = cheater.answer(frame)
             over = over or (answer is not None and answer.step == step)
-            mine = frame.up and frame.gateway == cheater
+            mine = frame.up and frame.gateway == name
             return () if over and mine else (frame.data,)
 
         return hook
@@ -234,15 +236,15 @@ def _words() -> Iterator[Cheat]:
                 continue
             # frames of an upload follow, and no header has come
             due = "BAD_FRAME" if what == "foreign frame" and place.uploads else reason
-            yield _cheat(place, what, sentence, answering(place.step, say), drops(due))
+            yield _cheat(place, what, sentence, on_answer(place.step, say), drops(due))
 
 
 def _repetitions() -> Iterator[Cheat]:
     for place in PLACES:
         second = drops("EQUIVOCATED") if place.uploads else EXACT
-        make = answering(place.step, _twice)
+        make = on_answer(place.step, _twice)
         yield _cheat(place, "twice", "Sends its answer twice.", make, EXACT)
-        make = answering(place.step, _in_two_ways)
+        make = on_answer(place.step, _in_two_ways)
         yield _cheat(place, "two answers", "Sends another answer at once.", make, second)
         # large sessions take their time, and where they differ is their own step
         if place.gateways == SMALL:
@@ -250,10 +252,10 @@ def _repetitions() -> Iterator[Cheat]:
 
 
 def _replays(place: Place) -> Iterator[Cheat]:
-    make = answering(place.step, _beside)
+    make = on_answer(place.step, _beside)
     beside = _BESIDE.get(place.step, drops("FOREIGN"))
     yield _cheat(place, "said beside", "Repeats its answer of a session beside.", make, beside)
-    make = answering(place.step, _of_another_round)
+    make = on_answer(place.step, _of_another_round)
     old = drops("BAD_KEY") if place.step == "set_up" else drops("FOREIGN")
     yield _cheat(place, "said before", "Repeats its answer of another round.", make, old)
     first = place.step in {"advertise_keys", "set_up"}

@@ -24,7 +24,7 @@ from protocol_sim.cheats.cheat import (
     field,
     next_position,
 )
-from protocol_sim.cheats.hand import Hand
+from protocol_sim.cheats.cheater import Cheater
 from secagg.crypto.shamir import SHARE_BYTES
 
 K, R1, R2, R3, R4 = "advertise_keys", "share_keys", "masked_input", "consistency", "unmasking"
@@ -33,12 +33,12 @@ K, R1, R2, R3, R4 = "advertise_keys", "share_keys", "masked_input", "consistency
 _row = partial(altered, MASKS)
 
 
-def _same_key(body: Any, _hand: Hand) -> Any:
+def _same_key(body: Any, _cheater: Cheater) -> Any:
     return replace(body, mask_key=body.channel_key)
 
 
-def _orchestrators_key(body: Any, hand: Hand) -> Any:
-    return replace(body, channel_key=hand.params.orchestrator_key)
+def _orchestrators_key(body: Any, cheater: Cheater) -> Any:
+    return replace(body, channel_key=cheater.params.orchestrator_key)
 
 
 BAD_DEALER: Final = drops("BAD_DEALER", R2)
@@ -69,21 +69,21 @@ def _swapped(items: Sequence[Any], place: int, item: Any) -> tuple[Any, ...]:
 
 
 def _one_less(name: str) -> Change:
-    return lambda body, _hand: replace(body, **{name: getattr(body, name)[1:]})
+    return lambda body, _cheater: replace(body, **{name: getattr(body, name)[1:]})
 
 
 def _one_more(name: str) -> Change:
-    return lambda body, _hand: replace(body, **{name: (*getattr(body, name), b"")})
+    return lambda body, _cheater: replace(body, **{name: (*getattr(body, name), b"")})
 
 
-def _oversize(body: Any, _hand: Hand) -> Any:
+def _oversize(body: Any, _cheater: Cheater) -> Any:
     return replace(body, ciphertexts=_swapped(body.ciphertexts, 0, bytes(2**17)))
 
 
 def garbled(count: int) -> Change:
     """The ciphertexts for the last so many neighbours do not open."""
 
-    def change(body: Any, _hand: Hand) -> Any:
+    def change(body: Any, _cheater: Cheater) -> Any:
         kept = max(0, len(body.ciphertexts) - count)
         garbage = tuple(bytes(len(each)) for each in body.ciphertexts[kept:])
         return replace(body, ciphertexts=(*body.ciphertexts[:kept], *garbage))
@@ -91,12 +91,12 @@ def garbled(count: int) -> Change:
     return change
 
 
-def _rolled(body: Any, _hand: Hand) -> Any:
+def _rolled(body: Any, _cheater: Cheater) -> Any:
     first, *others = body.ciphertexts
     return replace(body, ciphertexts=(*others, first))
 
 
-def _no_commitments(body: Any, _hand: Hand) -> Any:
+def _no_commitments(body: Any, _cheater: Cheater) -> Any:
     return replace(body, commitments=((ONE, ONE),) * len(body.commitments))
 
 
@@ -132,13 +132,15 @@ SHARES: Final = (
 # -- headers ---------------------------------------------------------------------------------------
 
 
-def _complains(count: Callable[[Hand], int]) -> Change:
+def _complains(count: Callable[[Cheater], int]) -> Change:
     """About the last so many others, whatever they have dealt."""
-    return lambda body, hand: replace(body, complaints=hand.cohort.bits(hand.others(count(hand))))
+    return lambda body, cheater: replace(
+        body, complaints=cheater.cohort.bits(cheater.others(count(cheater)))
+    )
 
 
-def _complains_about_itself(body: Any, hand: Hand) -> Any:
-    return replace(body, complaints=hand.cohort.bits([hand.position]))
+def _complains_about_itself(body: Any, cheater: Cheater) -> Any:
+    return replace(body, complaints=cheater.cohort.bits([cheater.position]))
 
 
 BAD_HOLDER: Final = drops("BAD_HOLDER")
@@ -161,21 +163,21 @@ HEADERS: Final = (
         R2,
         "C complaints",
         "Rejects the good shares of C dealers.",
-        _complains(lambda hand: hand.most),
+        _complains(lambda cheater: cheater.most),
         DISPUTED,
     ),
     _row(
         R2,
         "more than C complaints",
         "Rejects C + 1 dealers' shares.",
-        _complains(lambda hand: hand.most + 1),
+        _complains(lambda cheater: cheater.most + 1),
         BAD_HOLDER,
     ),
     _row(
         R2,
         "all complaints",
         "Rejects everybody's shares.",
-        _complains(lambda hand: len(hand.cohort)),
+        _complains(lambda cheater: len(cheater.cohort)),
         BAD_HOLDER,
     ),
     _row(
@@ -202,7 +204,7 @@ HEADERS: Final = (
 
 
 def _all(name: str, item: bytes) -> Change:
-    return lambda body, _hand: replace(body, **{name: (item,) * len(getattr(body, name))})
+    return lambda body, _cheater: replace(body, **{name: (item,) * len(getattr(body, name))})
 
 
 GARBAGE: Final = bytes(SHARE_BYTES)

@@ -14,11 +14,11 @@ from protocol_sim.cheats.cheat import (
     Expect,
     Make,
     altering,
-    being,
     cheat,
     drops,
     ends,
     then,
+    with_machine,
 )
 from protocol_sim.cheats.dealers import Pair, masks_dealer
 from protocol_sim.cheats.envelopes import silent_from
@@ -54,10 +54,10 @@ SILENT_UPLOAD: Final = silent_after(0)
 SILENT: Final = ends("InconsistentAnswers", blamed=True, dropped="SILENT", phase=R4)
 DEAD: Final = ends("InconsistentAnswers", blamed=True, dropped="VANISHED", phase=R2)
 PROVED: Final = ends("InconsistentAnswers", blamed=True, dropped="BAD_DEALER", phase=R2)
-OTHER_SEED: Final = being(masks_dealer(secrets=_other_seed))
-OTHER_SEED_SILENT: Final = being(masks_dealer(secrets=_other_seed), SILENT_AT_LAST)
-NOTHING_SILENT: Final = being(masks_dealer(shares=_nothing), SILENT_AT_LAST)
-OTHER_KEY_DEAD: Final = being(masks_dealer(secrets=_other_key), SILENT_UPLOAD)
+OTHER_SEED: Final = with_machine(masks_dealer(secrets=_other_seed))
+OTHER_SEED_SILENT: Final = with_machine(masks_dealer(secrets=_other_seed), SILENT_AT_LAST)
+NOTHING_SILENT: Final = with_machine(masks_dealer(shares=_nothing), SILENT_AT_LAST)
+OTHER_KEY_DEAD: Final = with_machine(masks_dealer(secrets=_other_key), SILENT_UPLOAD)
 
 MASKS_DEALINGS: Final = (
     _deals("other seed", "Shares a seed that is not its own.", OTHER_SEED, EXACT),

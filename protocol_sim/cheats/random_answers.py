@@ -8,7 +8,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from protocol_sim.cheats.cheat import Cheat, Make, altering
-from protocol_sim.cheats.hand import Hand
+from protocol_sim.cheats.cheater import Cheater
 from protocol_sim.randomness import dice
 from protocol_sim.schemes import scheme_of
 from secagg.params import Struct
@@ -39,9 +39,9 @@ def random_cheat(seed: object, scheme: str) -> Cheat:
 
 
 def _changing(step: str, field: str, seed: float) -> Make:
-    def change(body: Any, hand: Hand) -> Struct:
+    def change(body: Any, cheater: Cheater) -> Struct:
         # the same change whenever the same answer is given
-        rng = dice("change", seed, hand.name)
+        rng = dice("change", seed, cheater.name)
         changed: Struct = replace(body, **{field: _other(getattr(body, field), rng)})
         return changed
 

@@ -12,15 +12,15 @@ from protocol_sim.cheats.cheat import (
     Cheat,
     Expect,
     Make,
-    answering,
-    being,
     cheat,
     drops,
     ends,
-    framing,
+    on_answer,
+    on_frames,
+    with_machine,
 )
+from protocol_sim.cheats.cheater import Cheater
 from protocol_sim.cheats.dealers import additive_uploader, masks_uploader
-from protocol_sim.cheats.hand import Hand
 from protocol_sim.play import Play
 from secagg.protocol.messages import Answer
 from secagg.session.loopback import Frame, Passes
@@ -32,8 +32,8 @@ WHERE: Final = {"first": 0, "middle": 2, "last": -1}
 """Frames of an upload; it has four or more."""
 
 
-FrameChange = Callable[[Hand, bytes], Iterable[bytes]]
-"""Takes the means of a cheater and an honest frame; gives what leaves instead."""
+FrameChange = Callable[[Cheater, bytes], Iterable[bytes]]
+"""Takes the cheater and an honest frame; gives what leaves instead."""
 
 
 def at(where: str, change: FrameChange) -> Make:
@@ -44,59 +44,59 @@ def at(where: str, change: FrameChange) -> Make:
         change: what becomes of it.
     """
 
-    def say(hand: Hand, data: bytes, number: int) -> Iterable[bytes]:
-        return change(hand, data) if number == WHERE[where] % hand.frames else (data,)
+    def say(cheater: Cheater, data: bytes, number: int) -> Iterable[bytes]:
+        return change(cheater, data) if number == WHERE[where] % cheater.frames else (data,)
 
-    return framing(say)
+    return on_frames(say)
 
 
-def _truncated(_hand: Hand, data: bytes) -> Iterable[bytes]:
+def _truncated(_cheater: Cheater, data: bytes) -> Iterable[bytes]:
     return (data[:-1],)
 
 
-def _forged_tag(_hand: Hand, data: bytes) -> Iterable[bytes]:
+def _forged_tag(_cheater: Cheater, data: bytes) -> Iterable[bytes]:
     return (data[:-1] + bytes([data[-1] ^ 1]),)
 
 
-def _forged_words(_hand: Hand, data: bytes) -> Iterable[bytes]:
+def _forged_words(_cheater: Cheater, data: bytes) -> Iterable[bytes]:
     return (data[:40] + bytes([data[40] ^ 1]) + data[41:],)  # words begin at 40
 
 
-def _forged_number(_hand: Hand, data: bytes) -> Iterable[bytes]:
+def _forged_number(_cheater: Cheater, data: bytes) -> Iterable[bytes]:
     return (data[:32] + bytes([data[32] ^ 64]) + data[33:],)  # the number stands at 32
 
 
-def _left_out(_hand: Hand, _data: bytes) -> Iterable[bytes]:
+def _left_out(_cheater: Cheater, _data: bytes) -> Iterable[bytes]:
     return ()
 
 
-def _longer(hand: Hand, data: bytes) -> Iterable[bytes]:
+def _longer(cheater: Cheater, data: bytes) -> Iterable[bytes]:
     parts = vector_frame_parts(data)
-    return (hand.frame(parts.sequence, len(parts.words) + 1),)
+    return (cheater.frame(parts.sequence, len(parts.words) + 1),)
 
 
-def _shorter(hand: Hand, data: bytes) -> Iterable[bytes]:
+def _shorter(cheater: Cheater, data: bytes) -> Iterable[bytes]:
     parts = vector_frame_parts(data)
     words = len(parts.words)
     # one word is the least that a frame holds: such a vector can only be too long
-    return (hand.frame(parts.sequence, words - 1 if words > 1 else 2),)
+    return (cheater.frame(parts.sequence, words - 1 if words > 1 else 2),)
 
 
-def _far(hand: Hand, data: bytes) -> Iterable[bytes]:
-    return hand.frame(2**31, len(vector_frame_parts(data).words)), data
+def _far(cheater: Cheater, data: bytes) -> Iterable[bytes]:
+    return cheater.frame(2**31, len(vector_frame_parts(data).words)), data
 
 
-def _again(_hand: Hand, data: bytes) -> Iterable[bytes]:
+def _again(_cheater: Cheater, data: bytes) -> Iterable[bytes]:
     return data, data
 
 
-def _otherwise_again(hand: Hand, data: bytes) -> Iterable[bytes]:
-    return data, hand.filled(data, GARBAGE)
+def _otherwise_again(cheater: Cheater, data: bytes) -> Iterable[bytes]:
+    return data, cheater.filled(data, GARBAGE)
 
 
-def _beside(hand: Hand, data: bytes) -> Iterable[bytes]:
+def _beside(cheater: Cheater, data: bytes) -> Iterable[bytes]:
     number = vector_frame_parts(data).sequence
-    elsewhere = hand.frames_elsewhere()[number]
+    elsewhere = cheater.frames_elsewhere()[number]
     # its session would have a router pass it by
     return (data[:24] + elsewhere[24:],)
 
@@ -135,65 +135,65 @@ def _broken(schemes: tuple[str, ...], step: str) -> Iterator[Cheat]:
 # -- whole uploads ---------------------------------------------------------------------------------
 
 
-def swapped(play: Play, cheater: str) -> Passes:
+def swapped(play: Play, name: str) -> Passes:
     """Sends the second frame before the first."""
     held: list[bytes] = []
 
-    def say(_hand: Hand, data: bytes, number: int) -> Iterable[bytes]:
+    def say(_cheater: Cheater, data: bytes, number: int) -> Iterable[bytes]:
         if number == 0:
             held[:] = [data]
             return ()
         return (data, *held) if number == 1 else (data,)
 
-    return framing(say)(play, cheater)
+    return on_frames(say)(play, name)
 
 
-def twice(play: Play, cheater: str) -> Passes:
+def twice(play: Play, name: str) -> Passes:
     """Sends the whole upload again once it is complete."""
     sent: list[bytes] = []
 
-    def say(hand: Hand, data: bytes, number: int) -> Iterable[bytes]:
+    def say(cheater: Cheater, data: bytes, number: int) -> Iterable[bytes]:
         sent.append(data)
-        return (data,) if number < hand.frames - 1 else (data, *sent)
+        return (data,) if number < cheater.frames - 1 else (data, *sent)
 
-    return framing(say)(play, cheater)
+    return on_frames(say)(play, name)
 
 
-def another(play: Play, cheater: str) -> Passes:
+def another(play: Play, name: str) -> Passes:
     """Begins a second upload half way through the first."""
 
-    def say(hand: Hand, data: bytes, number: int) -> Iterable[bytes]:
+    def say(cheater: Cheater, data: bytes, number: int) -> Iterable[bytes]:
         words = len(vector_frame_parts(data).words)
-        return (data, hand.frame(0, words)) if number == 2 else (data,)
+        return (data, cheater.frame(0, words)) if number == 2 else (data,)
 
-    return framing(say)(play, cheater)
+    return on_frames(say)(play, name)
 
 
 def garbage(*, spared: int) -> Make:
     """Sends authentic frames of words that no encoder makes, but for the last so many."""
 
-    def say(hand: Hand, data: bytes, number: int) -> Iterable[bytes]:
-        return (hand.filled(data, GARBAGE) if number < hand.frames - spared else data,)
+    def say(cheater: Cheater, data: bytes, number: int) -> Iterable[bytes]:
+        return (cheater.filled(data, GARBAGE) if number < cheater.frames - spared else data,)
 
-    return framing(say)
+    return on_frames(say)
 
 
-def no_residues(play: Play, cheater: str) -> Passes:
+def no_residues(play: Play, name: str) -> Passes:
     """Sends authentic frames of numbers that are no residues where those have a prime."""
-    return framing(lambda hand, data, _number: (hand.filled(data, 2**64 - 1),))(play, cheater)
+    return on_frames(lambda cheater, data, _number: (cheater.filled(data, 2**64 - 1),))(play, name)
 
 
 def silent_after(number: int) -> Make:
     """Sends the header and so many frames, then nothing."""
 
-    def make(play: Play, cheater: str) -> Passes:
-        hand, over = Hand(play, cheater), False
+    def make(play: Play, name: str) -> Passes:
+        cheater, over = Cheater(play, name), False
 
         def hook(frame: Frame) -> Iterable[bytes]:
             nonlocal over
-            at = hand.number(frame)
+            at = cheater.number(frame)
             over = over or (at is not None and at >= number)
-            return () if over and frame.up and frame.gateway == cheater else (frame.data,)
+            return () if over and frame.up and frame.gateway == name else (frame.data,)
 
         return hook
 
@@ -203,10 +203,10 @@ def silent_after(number: int) -> Make:
 def without_header(step: str) -> Make:
     """Sends the frames of an upload, not its header."""
 
-    def say(_hand: Hand, _data: bytes, _answer: Answer) -> Iterable[bytes]:
+    def say(_cheater: Cheater, _data: bytes, _answer: Answer) -> Iterable[bytes]:
         return ()
 
-    return answering(step, say)
+    return on_answer(step, say)
 
 
 def _whole(schemes: tuple[str, ...], step: str) -> Iterator[Cheat]:
@@ -246,7 +246,7 @@ def _numbers(schemes: tuple[str, ...], step: str) -> Iterator[Cheat]:
     """Well-made uploads of numbers that no encoder makes."""
     uploader = masks_uploader if schemes == MASKS else additive_uploader
     for what, sentence, vector, word in NUMBERS:
-        make, found = being(uploader(vector, word)), ends("AggregateOutOfRange")
+        make, found = with_machine(uploader(vector, word)), ends("AggregateOutOfRange")
         yield cheat(schemes, step, what, sentence, make, found, unnamed=True)
 
 

@@ -14,11 +14,11 @@ from protocol_sim.cheats import (
     CHEATS,
     Cheat,
     Expect,
-    look,
+    judge_run,
     markdown,
     play,
+    play_cast,
     random_cheat,
-    stage,
     surprise,
 )
 from protocol_sim.cheats.cheat import LARGE, SMALL
@@ -138,7 +138,7 @@ def mixed(seed: int, scheme: str) -> Any:
     }
     where = list(points(scheme_of(scheme), limits, 4))
     missing = [rng.choice(where) for _ in range(rng.randint(0, limits.max_dropouts))]
-    return stage(
+    return play_cast(
         cast,
         scheme,
         gateways=gateways,
@@ -174,7 +174,7 @@ def test_random_cheats_above_64_gateways(scheme, seed):
     names = rng.sample(range(LARGE), scheme_of(scheme).thresholds(LARGE).max_colluding)
     cast = {f"g{place}": cheat for place in names}
 
-    assert "" == stage(cast, scheme, gateways=LARGE).violation
+    assert "" == play_cast(cast, scheme, gateways=LARGE).violation
 
 
 def test_the_same_seed_is_the_same_session():
@@ -320,7 +320,7 @@ def untold(cheat: Cheat, cast: dict[str, Cheat] | None = None) -> str:
     exchange = Exchange(Parties(SMALL), 2)
     hook = cheat.make(exchange, "g1")
     exchange.passes = lambda frame: hook(frame) if frame.gateway == "g1" else (frame.data,)
-    return look(exchange.play(), cast or {}).violation
+    return judge_run(exchange.play(), cast or {}).violation
 
 
 @pytest.mark.parametrize(

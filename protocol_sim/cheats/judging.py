@@ -73,7 +73,7 @@ def play(
     cast = dict.fromkeys(cheaters, cheat)
     if cheat.accomplice:
         cast[list(cheaters)[-1]] = CHEATS[cheat.accomplice]
-    return stage(
+    return play_cast(
         cast,
         scheme,
         gateways=gateways or cheat.gateways,
@@ -83,7 +83,7 @@ def play(
     )
 
 
-def stage(
+def play_cast(
     cast: Mapping[str, Cheat],
     scheme: str,
     *,
@@ -114,7 +114,7 @@ def stage(
         return (frame.data,) if hook is None else hook(frame)
 
     exchange.passes = passes
-    return look(exchange.play(), cast, vanished=vanish)
+    return judge_run(exchange.play(), cast, vanished=vanish)
 
 
 def _kept(scheme: str) -> Scheme:
@@ -125,7 +125,7 @@ def _kept(scheme: str) -> Scheme:
 # -- judging ---------------------------------------------------------------------------------------
 
 
-def look(play: Play, cast: Mapping[str, Cheat], *, vanished: Collection[str] = ()) -> Outcome:
+def judge_run(play: Play, cast: Mapping[str, Cheat], *, vanished: Collection[str] = ()) -> Outcome:
     """Judge a session that has ended.
 
     Args:
@@ -238,10 +238,10 @@ def surprise(outcome: Outcome, cheat: Cheat) -> str:
     """How an outcome differs from what must come of a cheat; "" if it does not."""
     if outcome.violation:
         return outcome.violation
-    liars = outcome.cheaters[:-1] if cheat.accomplice else outcome.cheaters
-    expect = cheat.expected(len(liars))
-    found = _found(outcome, liars)
-    wanted = _wanted(expect, cheat, liars)
+    cheaters = outcome.cheaters[:-1] if cheat.accomplice else outcome.cheaters
+    expect = cheat.expected(len(cheaters))
+    found = _found(outcome, cheaters)
+    wanted = _wanted(expect, cheat, cheaters)
     differing = [
         f"{name}: {found[name]}, not {wanted[name]}"
         for name in wanted
@@ -250,21 +250,21 @@ def surprise(outcome: Outcome, cheat: Cheat) -> str:
     return "; ".join(differing)
 
 
-def _found(outcome: Outcome, liars: tuple[str, ...]) -> dict[str, object]:
+def _found(outcome: Outcome, cheaters: tuple[str, ...]) -> dict[str, object]:
     return {
         "outcome": outcome.verdict.outcome,
-        "dropped": {name: outcome.named[name] for name in liars if name in outcome.named},
+        "dropped": {name: outcome.named[name] for name in cheaters if name in outcome.named},
         "blamed": bool(outcome.blamed),
         "disputed": bool(outcome.disputes),
         "wronged": outcome.wronged,
     }
 
 
-def _wanted(expect: Expect, cheat: Cheat, liars: tuple[str, ...]) -> dict[str, object]:
+def _wanted(expect: Expect, cheat: Cheat, cheaters: tuple[str, ...]) -> dict[str, object]:
     drop = expect.phase or cheat.step, expect.dropped
     return {
         "outcome": expect.outcome,
-        "dropped": dict.fromkeys(liars, drop) if expect.dropped else {},
+        "dropped": dict.fromkeys(cheaters, drop) if expect.dropped else {},
         "blamed": expect.blamed,
         # an accomplice's disputes are its own
         "disputed": expect.disputed or bool(cheat.accomplice),

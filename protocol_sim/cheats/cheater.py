@@ -1,4 +1,4 @@
-"""What a cheating gateway has to work with: its keys, its place, and its own machine's state."""
+"""A gateway that cheats in one session: its keys, its place in the cohort, its own machine."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ SHADOWS: Final = 64
 """Sessions beside the one that is played, kept: many cheaters repeat what was said in them."""
 
 
-class Hand:
-    """One cheater in one session.
+class Cheater:
+    """A gateway that cheats in one session: it reads its own answers and signs others.
 
     Args:
         play: the session.
