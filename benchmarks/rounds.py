@@ -23,8 +23,7 @@ from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import MemoryJournal
 from secagg.protocol.messages import Signed
 from secagg.protocol.policy import Policy
-from secagg.schemes.additive import Ckks, Lattice
-from secagg.schemes.masks import Masks
+from secagg.schemes import scheme_of
 from secagg.schemes.scheme import Scheme
 from secagg.session import ClientSession, Encoding, Model, ServerSession, SessionSettings
 from secagg.session.loopback import Frame, Loopback, Observer, Upload
@@ -38,7 +37,6 @@ LAYERS = 8
 TIMED = 10
 """Gateways that verify every signature themselves, and whose time is measured. The others, who in
 one process would verify the same ones again for minutes, look the result up."""
-SCHEMES: Mapping[str, Callable[[], Scheme]] = {"masks": Masks, "lattice": Lattice, "ckks": Ckks}
 LATE = {"consistency", "unmasking", "answer", "answer_again"}
 """Phases after the uploads, in which who did not upload is silent."""
 Vector = NDArray[np.float32]
@@ -59,7 +57,7 @@ class Case:
         repeats: rounds of each kind; the best counts.
         colluding: C, None for the default.
         dropouts: D, None for the default.
-        scheme: "masks", "lattice" or "ckks".
+        scheme: its name.
         share_threshold: t of masks, None for the default.
         degree: k of masks, None for the default.
         committee: m of the additive schemes, None for the default.
@@ -130,7 +128,7 @@ class World:
         self.updates = {name: _update(random, case.coordinates) for name in self.survivors}
         self.base = Model(tree(_update(random, case.coordinates), case.layers))
         self.template = tree(self.updates[self.survivors[0]], case.layers)
-        self.scheme: Scheme = SCHEMES[case.scheme]()
+        self.scheme: Scheme = scheme_of(case.scheme)
         self.setup: Mapping[GatewayId, Signed] = {}
         self._rounds = 0
 

@@ -15,6 +15,7 @@ from fedavg.options import settings_of, with_settings
 from secagg.console import application, say
 from secagg.errors import SecAggError
 from secagg.pages.files import check_directory
+from secagg.schemes import BY_NAME
 
 if TYPE_CHECKING:
     from fedavg.experiment import Settings
@@ -158,7 +159,7 @@ def compare(
     ] = None,
     schemes: Annotated[
         str | None,
-        typer.Option(help="Values for --scheme, as in masks,lattice,ckks.", rich_help_panel=VARY),
+        typer.Option(help=f"Values for --scheme, as in {','.join(BY_NAME)}.", rich_help_panel=VARY),
     ] = None,
     losses: Annotated[
         str | None,

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final, NamedTuple, get_type_hints
 import typer
 
 from secagg.errors import ConfigurationError
+from secagg.schemes import choices
 
 FEDERATION: Final = "Federation"
 TRAINING: Final = "Training at the gateways"
@@ -131,8 +132,7 @@ CHOICES: Final = {
         str,
         "masks",
         PROTECTION,
-        "masks (few gateways), lattice (many) or ckks (where CKKS is required; takes TenSEAL), "
-        "auto (masks or lattice, and says why) or plain (no protection, to compare with).",
+        f"{choices()}, auto (chooses, and says why) or plain (no protection, to compare with).",
     ),
     "max_colluding": Choice(
         int | None,

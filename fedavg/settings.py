@@ -12,12 +12,11 @@ from fedavg.phases import PHASES, absent_from
 from fedavg.tasks import TASKS
 from secagg.errors import ConfigurationError
 from secagg.params import GatewayId, Thresholds
-from secagg.schemes.additive import Ckks, Lattice
+from secagg.schemes import BY_NAME, scheme_of
 from secagg.schemes.auto import Choice, choose
-from secagg.schemes.masks import Masks
 from secagg.thresholds import usual_colluding
 
-SCHEMES: Final = ("masks", "lattice", "ckks", "auto", "plain")
+SCHEMES: Final = (*BY_NAME, "auto", "plain")
 MAX_ROUNDS: Final = 10_000
 _WHOLE: Final = (
     "gateways", "rounds", "vanish", "seed", "sample", "max_colluding", "max_dropouts",
@@ -159,19 +158,15 @@ def choice_of(settings: Settings) -> Choice | None:
     match settings.scheme:
         case "plain":
             return None
-        case "masks":
-            return Choice(Masks())
-        case "lattice":
-            return Choice(Lattice())
-        case "ckks":
-            return Choice(Ckks())
-        case _:
+        case "auto":
             return choose(
                 asked_of(settings),
                 0,  # the choice is that of a model of any size
                 max_colluding=max_colluding(settings),
                 max_dropouts=settings.max_dropouts,
             )
+        case name:
+            return Choice(scheme_of(name))
 
 
 def thresholds_of(settings: Settings) -> Thresholds | None:

@@ -10,6 +10,7 @@ import typer
 from secagg.console import application
 from secagg.errors import ConfigurationError
 from secagg.pages.files import check_directory
+from secagg.schemes import choices
 
 SMALL_GATEWAYS: Final = 12
 """Up to so many a run takes place in virtual time and has a timeline that can be read."""
@@ -18,7 +19,7 @@ _NETWORK: Final = "Network, for up to 12 gateways and 10,000 coordinates"
 
 HELP: Final = "Play secure aggregation with vanishing, slow and hostile parties, from a seed."
 app = application("protocol_sim", HELP)
-SchemeOption = Annotated[str, typer.Option(help="masks, lattice or ckks.")]
+SchemeOption = Annotated[str, typer.Option(help=f"{choices()}.")]
 SeedOption = Annotated[int, typer.Option(help="Decides everything: same seed, same transcript.")]
 
 
@@ -178,7 +179,7 @@ def attack(
     behaviour: Annotated[
         str | None, typer.Option(help="One of them; its name is in the first column.")
     ] = None,
-    scheme: Annotated[str | None, typer.Option(help="masks, lattice or ckks.")] = None,
+    scheme: Annotated[str | None, typer.Option(help=f"{choices()}.")] = None,
     phase: Annotated[str | None, typer.Option(help="One of them, as in masked_input.")] = None,
     seed: SeedOption = 0,
     output: OutputOption = None,

@@ -11,8 +11,8 @@ from protocol_sim.liars import BEHAVIOURS, phases_of
 from protocol_sim.network import Link
 from protocol_sim.randomness import dice
 from protocol_sim.scenario import Lie, Plan, Restart, Scenario
-from protocol_sim.schemes import scheme_of
 from protocol_sim.traces import TRACES
+from secagg.schemes import BY_NAME, scheme_of
 
 
 def draw(seed: int) -> Scenario:
@@ -27,7 +27,7 @@ def draw(seed: int) -> Scenario:
     deadline = rng.choice([2.0, 10.0])
     rounds = rng.choice([1, 1, 2])
     faulty = rng.random() < 0.5
-    scheme = rng.choice(["masks", "masks", "lattice", "ckks"])
+    scheme = rng.choice(["masks", *BY_NAME])
     links = {name: _link(rng, faulty=faulty) for name in names}
     if faulty and rng.random() < 0.3:
         name, begin = rng.choice(names), rng.uniform(0, deadline)

@@ -9,7 +9,7 @@ from typing import Final
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from protocol_sim.randomness import dice
-from protocol_sim.schemes import scheme_of
+from secagg.schemes import scheme_of
 
 RATES: Final = tuple(step / 10 for step in range(1, 10))
 """Probabilities that a gateway falls silent somewhere in a round."""

@@ -21,9 +21,9 @@ from protocol_sim.books import Books, Traffic
 from protocol_sim.crowd import INPUT_BLOCK, Crowd, Crowded, Part, vanishing
 from protocol_sim.oracle import Verdict
 from protocol_sim.parties import VERIFY
-from protocol_sim.schemes import scheme_of
 from secagg.pages.tables import Section, Table
 from secagg.params import Thresholds
+from secagg.schemes import scheme_of
 from secagg.schemes.scheme import Scheme
 
 WATCHED: Final = 3

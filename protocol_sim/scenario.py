@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from protocol_sim.network import Link
-from protocol_sim.schemes import scheme_of
 from secagg.errors import ConfigurationError
+from secagg.schemes import scheme_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

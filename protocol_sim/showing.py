@@ -167,12 +167,12 @@ def _tell(console: Console, tally: Tally, seconds: float) -> None:
 
 def _rates(console: Console, seed: int) -> list[Rate]:
     from protocol_sim import dropouts
-    from protocol_sim.schemes import SCHEMES
+    from secagg.schemes import BY_NAME
 
-    with progress(console, "dropout rates", len(SCHEMES) * len(dropouts.RATES)) as advance:
+    with progress(console, "dropout rates", len(BY_NAME) * len(dropouts.RATES)) as advance:
         steps = itertools.count(1)
         return dropouts.measure(
-            list(SCHEMES), seed=seed, on_progress=lambda: advance(next(steps), "real sessions")
+            list(BY_NAME), seed=seed, on_progress=lambda: advance(next(steps), "real sessions")
         )
 
 
@@ -218,7 +218,7 @@ def _cells(
     console: Console, behaviour: str | None, scheme: str | None, phase: str | None, seed: int
 ) -> list[Cell]:
     from protocol_sim import liars
-    from protocol_sim.schemes import scheme_of
+    from secagg.schemes import scheme_of
 
     rows = liars.BEHAVIOURS if behaviour is None else (liars.behaviour_of(behaviour),)
     schemes = tuple(liars.PHASES) if scheme is None else (scheme_of(scheme).name,)

@@ -6,9 +6,9 @@ from protocol_sim.crowd import vanishing
 from protocol_sim.network import Link
 from protocol_sim.randomness import dice
 from protocol_sim.scenario import Plan, Scenario
-from protocol_sim.schemes import scheme_of
 from protocol_sim.traces import DAY, TRACES, Intervals
 from secagg.errors import ConfigurationError
+from secagg.schemes import scheme_of
 
 
 def stage(

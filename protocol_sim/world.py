@@ -21,10 +21,10 @@ from protocol_sim.parties import Parties
 from protocol_sim.play import Play
 from protocol_sim.randomness import dice
 from protocol_sim.scenario import Plan, Scenario
-from protocol_sim.schemes import scheme_of
 from secagg.errors import SecAggError
 from secagg.protocol.events import Aborted, Completed, GatewayDropped, PhaseClosed
 from secagg.protocol.journal import Journal
+from secagg.schemes import scheme_of
 from secagg.session.loopback import Frame, Passes
 
 MAX_EVENTS: Final = 200_000

@@ -16,11 +16,8 @@ from secagg.params import GatewayId, Thresholds
 from secagg.protocol.audit import AuditRecord, Inspection, inspect_record
 from secagg.protocol.audit_file import MAX_BYTES, load_record, load_roster
 from secagg.protocol.identity import Cohort, Roster
-from secagg.schemes.additive import Ckks, Lattice
-from secagg.schemes.masks import Masks
-from secagg.schemes.scheme import Scheme
+from secagg.schemes import choices, scheme_of
 
-SCHEMES: dict[str, Scheme] = {each.name: each for each in (Masks(), Lattice(), Ckks())}
 ROSTER_FILE = "roster.json"
 ROUND_FILES = "round-*.json"
 NOT_PROVED = (
@@ -35,7 +32,7 @@ app = application("secagg", "Secure aggregation for federated learning.")
 @app.command()
 def plan(
     gateways: Annotated[
-        int, typer.Option(help="gateways in the cohort, 3 to 2048 (2047 in lattice and ckks)")
+        int, typer.Option(help="gateways in the cohort, 3 to 2048 (2047 with a committee)")
     ],
     coordinates: Annotated[int, typer.Option(min=1, help="coordinates of the model")],
     clip: Annotated[float, typer.Option(help="bound of |coordinate| of an update")] = 1.0,
@@ -43,13 +40,11 @@ def plan(
     precision: Annotated[float, typer.Option(help="rms error relative to clip")] = 2.0**-12,
     max_colluding: Annotated[int | None, typer.Option(help="C; default by n")] = None,
     max_dropouts: Annotated[int | None, typer.Option(help="D; default by n")] = None,
-    scheme: Annotated[str, typer.Option(help="masks, lattice or ckks")] = "masks",
+    scheme: Annotated[str, typer.Option(help=choices())] = "masks",
 ) -> None:
     """Print thresholds, layout, bytes and errors of a round; nothing is sent."""
-    if scheme not in SCHEMES:
-        raise ConfigurationError(f"scheme is {scheme!r}: use one of {', '.join(SCHEMES)}")
     average = SecureAverage(
-        scheme=SCHEMES[scheme],
+        scheme=scheme_of(scheme),
         clip=clip,
         max_weight=max_weight,
         precision=precision,

@@ -74,7 +74,7 @@ class SessionParams(Struct, frozen=True):
     Attributes:
         version: protocol version, `VERSION`.
         suite: cipher suite, one of `SUITES`.
-        scheme: name of the scheme: "masks", "lattice" or "ckks".
+        scheme: name of the scheme, of `secagg.schemes.BY_NAME`.
         session: 16 random bytes that name the session.
         round: number of the round; a gateway uploads at most once per roster and round.
         roster: 32-byte hash of the pinned roster.

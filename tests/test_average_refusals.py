@@ -272,7 +272,7 @@ def test_bad_rounds_cost_their_number_only() -> None:
         ({"select": ["w", 3]}, "use patterns of keys"),
         (
             {"scheme": "masks"},
-            "use an object such as Masks(), Lattice() or Ckks(), or 'auto'",
+            "use an object such as Masks(), Lattice(), Ckks(), or 'auto'",
         ),
         ({"scheme": Ckks}, "use an object such as Masks"),
         ({"scheme": 42}, "use an object such as Masks"),

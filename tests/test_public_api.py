@@ -21,6 +21,7 @@ from protocol_sim.randomness import entropy
 from secagg.crypto.secret import Secret
 from secagg.errors import LocalProtocolError
 from secagg.params import Entropy
+from secagg.schemes import BY_NAME
 from secagg.schemes.masks import Masks
 
 PUBLIC = ("secagg", "secagg.average", "secagg.session", "secagg.fixed_point", "secagg.pytree")
@@ -52,6 +53,13 @@ def test_every_public_method_is_documented(name: str) -> None:
         ):
             continue
         assert member.__doc__, f"{name}.{attribute} has no docstring"
+
+
+def test_every_registered_scheme_is_public() -> None:
+    for name, scheme in BY_NAME.items():
+        assert name == scheme.name
+        assert scheme is getattr(secagg, scheme.__name__)
+        assert scheme.best_for
 
 
 def test_nothing_of_the_core_is_reached_by_a_private_name() -> None:

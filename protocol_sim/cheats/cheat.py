@@ -12,10 +12,11 @@ from msgspec.structs import replace
 from protocol_sim.cheats.cheater import Cheater
 from protocol_sim.play import Play
 from secagg.protocol.messages import Answer
+from secagg.schemes import BY_NAME
 from secagg.session.loopback import Frame, Passes
 
-MASKS: Final = ("masks",)
-ADDITIVE: Final = ("lattice", "ckks")
+MASKS: Final = tuple(name for name, each in BY_NAME.items() if each.family == "masks")
+ADDITIVE: Final = tuple(name for name, each in BY_NAME.items() if each.family == "additive")
 EVERY: Final = MASKS + ADDITIVE
 SMALL: Final = 7
 """Gateways of most cells: C = D = 2 in every scheme; t = 3 in masks, R = 5 in the others."""

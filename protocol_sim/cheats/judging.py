@@ -12,7 +12,6 @@ from protocol_sim.memory import Exchange
 from protocol_sim.oracle import Verdict, judge
 from protocol_sim.parties import Parties
 from protocol_sim.play import Play
-from protocol_sim.schemes import scheme_of
 from secagg.errors import (
     AbortedByPeer,
     AggregateOutOfRange,
@@ -22,7 +21,8 @@ from secagg.errors import (
 )
 from secagg.protocol.events import SharesDisputed
 from secagg.protocol.messages import DropReason
-from secagg.schemes.additive import Ckks, Lattice
+from secagg.schemes import scheme_of
+from secagg.schemes.additive.scheme import Additive
 from secagg.schemes.scheme import Scheme
 from secagg.session.loopback import Frame
 from secagg.thresholds import MAX_COMPLETE
@@ -118,8 +118,8 @@ def play_cast(
 
 
 def _kept(scheme: str) -> Scheme:
-    kinds = {"lattice": Lattice, "ckks": Ckks}
-    return kinds[scheme](keep_uploads=True) if scheme in kinds else scheme_of(scheme)
+    chosen = scheme_of(scheme)
+    return replace(chosen, keep_uploads=True) if isinstance(chosen, Additive) else chosen
 
 
 # -- judging ---------------------------------------------------------------------------------------

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from protocol_sim.cheats.cheat import Cheat, Make, altering
 from protocol_sim.cheats.cheater import Cheater
 from protocol_sim.randomness import dice
-from protocol_sim.schemes import scheme_of
 from secagg.params import Struct
 from secagg.protocol.messages import Signed
+from secagg.schemes import scheme_of
 
 UNNAMED: Final = frozenset({"answer", "answer_again"})
 """Where more liars than the code corrects are found and not named."""

@@ -13,13 +13,13 @@ from protocol_sim.liars.liar import Liar, Lie, attempt
 from protocol_sim.liars.told import Told, protected_bytes, secret_bytes
 from protocol_sim.oracle import named
 from protocol_sim.parties import Parties
-from protocol_sim.schemes import scheme_of
 from secagg.crypto.labels import Label
 from secagg.encoding import decode
 from secagg.errors import LocalProtocolError
 from secagg.protocol.messages import Answer, Signed
-from secagg.schemes.additive import Ckks, Lattice
+from secagg.schemes import scheme_of
 from secagg.schemes.additive.messages import Dealing
+from secagg.schemes.additive.scheme import Additive
 from secagg.schemes.scheme import Scheme
 from secagg.session import ClientSession
 from secagg.session.loopback import Frame
@@ -87,7 +87,7 @@ def play_cell(
 
 def _parties(stage: Stage, scheme: str, seed: object) -> Parties:
     chosen = scheme_of(scheme)
-    if stage.spoiled and isinstance(chosen, Lattice | Ckks):
+    if stage.spoiled and isinstance(chosen, Additive):
         chosen = replace(chosen, keep_uploads=True)
     return Parties(stage.gateways, chosen, seed=seed)
 

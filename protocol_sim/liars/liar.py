@@ -21,13 +21,14 @@ from secagg.protocol.messages import (
     sign_round,
     sign_session,
 )
+from secagg.schemes import BY_NAME
 from secagg.session.loopback import Frame, Passes
 from secagg.wire import VECTOR, Codec, MessageTable, type_of
 
 Lie = Passes
 """From a frame that passes by to the bytes that arrive in its place."""
 
-FAMILIES: Final = {"masks": "masks", "lattice": "additive", "ckks": "additive"}
+FAMILIES: Final = {name: each.family for name, each in BY_NAME.items()}
 """Schemes that send the same messages."""
 replace: Final = msgspec.structs.replace
 
@@ -78,7 +79,7 @@ class Liar:
         self.then: Callable[[], object] = lambda: None
         self._own: set[tuple[str, bytes]] = set()
         scheme = play.settings.scheme
-        self.family = FAMILIES[scheme.name]
+        self.family = scheme.family
         self.steps = tuple(step.name for step in scheme.steps)
         self.limits = play.settings.thresholds
         self._codec = Codec(MessageTable(dict(COMMON) | dict(scheme.messages)))

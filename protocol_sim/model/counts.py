@@ -12,6 +12,7 @@ from typing import Final
 
 from protocol_sim.model.traffic import Shape
 from secagg.crypto.shamir import LIMBS
+from secagg.schemes import BY_NAME
 from secagg.thresholds import PROOF_COLUMNS
 
 Counts = Mapping[str, float]
@@ -58,7 +59,7 @@ def survivors(scheme: str, dropout: float) -> Survivors:
         scheme: name.
         dropout: share of the gateways that vanish.
     """
-    if scheme == "masks":
+    if BY_NAME[scheme].family == "masks":
         lost = dropout / MASKS_POINTS
         return Survivors(1 - 2 * lost, 1 - 6 * lost, 1 - 8 * lost)
     lost = dropout / ADDITIVE_POINTS
@@ -68,7 +69,7 @@ def survivors(scheme: str, dropout: float) -> Survivors:
 def gateway_counts(shape: Shape, dropout: float = 0.0) -> Counts:
     """Of one gateway that takes part to the end, in additive schemes a member of the committee."""
     left = survivors(shape.scheme, dropout)
-    if shape.scheme == "masks":
+    if not shape.limits.committee:
         return _masks_gateway(shape, left)
     return _additive_gateway(shape, left)
 
@@ -76,7 +77,7 @@ def gateway_counts(shape: Shape, dropout: float = 0.0) -> Counts:
 def server_counts(shape: Shape, dropout: float = 0.0) -> Counts:
     """Of the server, from its first message until the sum is open."""
     left = survivors(shape.scheme, dropout)
-    if shape.scheme == "masks":
+    if not shape.limits.committee:
         return _masks_server(shape, left)
     return _additive_server(shape, left)
 

@@ -74,7 +74,7 @@ def tables() -> Tables:
         formula(variant, n, d)
         for n, d in SIZES
         for variant in WIDE
-        if variant.name == "masks" or n <= MAX_KEYS
+        if variant.family == "masks" or n <= MAX_KEYS
     ]
     return Tables(
         PRINTED,

@@ -30,7 +30,7 @@ Work = tuple[float, Callable[[], object]]
 
 def works(shape: Shape) -> dict[str, Work]:
     """What handles `RECORDS` records, and as many entries, of a round of this shape."""
-    if shape.scheme == "masks":
+    if not shape.limits.committee:
         return {"record": (RECORDS, _masks(shape))}
     return {"record": (RECORDS, _answers), "entry": (RECORDS, _hashes(shape))}
 

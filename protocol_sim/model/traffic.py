@@ -26,7 +26,6 @@ from protocol_sim.model.sizes import (
     mean_number,
     signed,
 )
-from protocol_sim.schemes import scheme_of
 from secagg import wire
 from secagg.crypto.shamir import SHARE_BYTES
 from secagg.encoding import encode
@@ -41,6 +40,7 @@ from secagg.params import (
     Thresholds,
 )
 from secagg.protocol.messages import Announce
+from secagg.schemes import scheme_of
 from secagg.schemes.additive.scheme import Additive
 from secagg.schemes.scheme import Scheme
 from secagg.session import Encoding, SessionSettings
@@ -178,7 +178,7 @@ def limits_of(
     c = usual_colluding(gateways) if colluding is None else colluding
     d = gateways // 10 if dropouts is None else dropouts
     q = quorum(gateways, c)
-    if scheme.name == "masks":
+    if scheme.family == "masks":
         k = 2 * (-(-(c + d + 1) // 2))
         return _limits(gateways, c, d, share_threshold=max(c + 1, k - d - c + 1), q=q, degree=k)
     # a share holds no more than a whole key: beyond that a larger committee only costs
@@ -204,7 +204,7 @@ def _limits(n: int, c: int, d: int, *, share_threshold: int, q: int, **others: i
 
 def exchanged(shape: Shape) -> tuple[Exchanged, ...]:
     """Every phase of a first round in which everybody is there."""
-    return tuple(_masks(shape) if shape.scheme == "masks" else _additive(shape))
+    return tuple(_masks(shape) if not shape.limits.committee else _additive(shape))
 
 
 def total(phases: Iterable[Exchanged], *, up: bool) -> float:

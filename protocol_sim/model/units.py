@@ -14,7 +14,6 @@ from protocol_sim.model import relayed
 from protocol_sim.model.relayed import Work
 from protocol_sim.model.traffic import Shape, shape_of
 from protocol_sim.randomness import entropy
-from protocol_sim.schemes import scheme_of
 from secagg import wire
 from secagg.crypto.agreement import agree, public_key
 from secagg.crypto.kdf import digest
@@ -28,6 +27,7 @@ from secagg.crypto.signing import SigningKey, verify
 from secagg.encoding import decode, encode
 from secagg.errors import ConfigurationError
 from secagg.protocol.transcript import keys_hash
+from secagg.schemes import BY_NAME, scheme_of
 from secagg.schemes.additive.scheme import Additive
 from secagg.schemes.base import Words
 from secagg.schemes.masks.messages import ShareKeysRequest
@@ -55,7 +55,7 @@ def measure(scheme: str, repeats: int = 3) -> Units:
         repeats: of each measurement, of which the median counts.
     """
     works = {**_public_key(), **_bulk(scheme), **_entries()}
-    works |= _masks() if scheme == "masks" else _additive(scheme)
+    works |= _masks() if BY_NAME[scheme].family == "masks" else _additive(scheme)
     return {name: _typical(work, repeats) / count for name, (count, work) in works.items()}
 
 

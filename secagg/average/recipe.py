@@ -24,6 +24,7 @@ from secagg.protocol.journal import Journal, MemoryJournal
 from secagg.protocol.messages import Signed, Verify
 from secagg.protocol.policy import Policy
 from secagg.pytree import Select, tree_spec
+from secagg.schemes import BY_NAME
 from secagg.schemes.auto import Choice, choose
 from secagg.schemes.masks import Masks
 from secagg.schemes.scheme import Scheme
@@ -88,9 +89,9 @@ class SecureAverage:
         )
         chosen: object = Masks() if scheme is None else scheme
         if chosen != "auto" and (isinstance(chosen, type) or not hasattr(chosen, "plan_update")):
+            named = ", ".join(f"{each.__name__}()" for each in BY_NAME.values())
             raise ConfigurationError(
-                f"scheme is {scheme!r}: use an object such as Masks(), Lattice() or Ckks(), or"
-                " 'auto'"
+                f"scheme is {scheme!r}: use an object such as {named}, or 'auto'"
             )
         self._scheme: Scheme | Literal["auto"] = Masks() if scheme is None else scheme
         self._max_colluding = max_colluding

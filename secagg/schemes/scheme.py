@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Protocol
+from typing import ClassVar
 
 from secagg.params import RoundParams, SessionParams, Struct, Thresholds
 from secagg.protocol.machine import Step
@@ -13,21 +14,34 @@ from secagg.schemes.server import Server
 from secagg.wire import Span
 
 
-class Scheme(Protocol):
-    """A way to open a sum and nothing else."""
+class Scheme(ABC):
+    """A way to open a sum and nothing else.
+
+    Attributes:
+        name: in K, and for users.
+        family: the protocol it speaks; schemes of one family share steps and messages.
+        best_for: when to take it, in a few words.
+        steps: exchanges in order.
+        messages: wire code -> type of message.
+    """
+
+    __slots__ = ()
 
     name: ClassVar[str]
+    family: ClassVar[str]
+    best_for: ClassVar[str]
     steps: ClassVar[tuple[Step, ...]]
     messages: ClassVar[Mapping[int, type[Struct]]]
 
+    @abstractmethod
     def plan_update(self, gateways: int, max_weight: float, precision: float) -> UpdatePlan:
         """The leanest layout that reaches `precision` (`fixed_point.choose_lanes`)."""
-        ...
 
+    @abstractmethod
     def spans(self, params: RoundParams, gateways: int) -> tuple[Span, ...]:
         """The frames of an upload, vector by vector."""
-        ...
 
+    @abstractmethod
     def thresholds(
         self,
         gateways: int,
@@ -36,11 +50,12 @@ class Scheme(Protocol):
         max_dropouts: int | None = None,
     ) -> Thresholds:
         """n, C, D and what follows from them; None leaves C or D to the scheme."""
-        ...
 
+    @abstractmethod
     def client(self, session: bytes, context: ClientContext) -> Client:
         """A gateway's machine, ready for the announcement (or, restarted, for a repetition)."""
 
+    @abstractmethod
     def server(
         self,
         params: Callable[[bytes], SessionParams],
@@ -49,5 +64,6 @@ class Scheme(Protocol):
     ) -> Server:
         """A machine ready to start; `params` takes the 32-byte X25519 key of the session."""
 
+    @abstractmethod
     def guarantees(self, thresholds: Thresholds) -> Guarantees:
         """What this scheme promises."""

@@ -26,16 +26,15 @@ from secagg.protocol.machine import ABORT
 from secagg.protocol.messages import COMMON, Abort, Announce, Answer, Signed, Verify
 from secagg.protocol.policy import Policy
 from secagg.pytree import Select
-from secagg.schemes.additive import Ckks, Lattice
+from secagg.schemes import BY_NAME
 from secagg.schemes.base import ClientContext
 from secagg.schemes.client import Client
-from secagg.schemes.masks import Masks
 from secagg.schemes.scheme import Scheme
 from secagg.session.update import Model, Update, rounding_key
 from secagg.wire import Codec, MessageTable, session_of
 from secagg.workers import SERIAL, Workers
 
-SCHEMES: tuple[Scheme, ...] = (Masks(), Lattice(), Ckks())
+SCHEMES: tuple[Scheme, ...] = tuple(scheme() for scheme in BY_NAME.values())
 """What a gateway speaks when its caller does not say."""
 
 

@@ -25,11 +25,11 @@ from protocol_sim.cheats.cheat import LARGE, SMALL
 from protocol_sim.memory import Exchange, points
 from protocol_sim.parties import Parties
 from protocol_sim.randomness import dice
-from protocol_sim.schemes import scheme_of
 from secagg.crypto.sealing import FrameMac
 from secagg.encoding import decode
 from secagg.protocol.prekeys import Prekey
 from secagg.protocol.sharing import Verdict
+from secagg.schemes import scheme_of
 from secagg.schemes.additive import recovery, shares
 from secagg.schemes.additive import server as additive_server
 from secagg.schemes.additive.ckks.residues import PrimeResidues

@@ -268,7 +268,7 @@ def test_every_command_explains_itself(name):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("run", "--scheme", "x"), "scheme is 'x': use masks, lattice, ckks"),
+        (("run", "--scheme", "x"), "scheme is 'x': use one of masks, lattice, ckks"),
         (("run", "--gateways", "2"), "gateways"),
         (("run", "--deadline", "0"), "deadline"),
         (("run", "--dropout", "0.9"), "may vanish"),

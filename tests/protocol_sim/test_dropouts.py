@@ -10,9 +10,9 @@ from protocol_sim.memory import Exchange
 from protocol_sim.oracle import judge
 from protocol_sim.parties import Parties
 from protocol_sim.randomness import dice
-from protocol_sim.schemes import scheme_of
 from secagg.errors import BelowThreshold
 from secagg.protocol.events import Aborted
+from secagg.schemes import scheme_of
 
 NAMES = ("masks", "lattice", "ckks")
 

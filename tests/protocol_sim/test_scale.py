@@ -13,15 +13,15 @@ import pytest
 from protocol_sim import scale, shards
 from protocol_sim.crowd import INPUT_BLOCK, TOP, Crowd, Crowded, Part, vanishing
 from protocol_sim.model.traffic import shape_of
-from protocol_sim.schemes import SCHEMES, scheme_of
 from secagg.errors import ConfigurationError
 from secagg.fixed_point.encode import work_dtype
 from secagg.fixed_point.layout import fraction_bits
 from secagg.fixed_point.reference import unpack
+from secagg.schemes import BY_NAME, scheme_of
 from secagg.schemes.masks import Masks
 from secagg.session.update import Update
 
-NAMES = tuple(SCHEMES)
+NAMES = tuple(BY_NAME)
 
 
 def crowded(scheme="masks", gateways=6, coordinates=20, **options):

@@ -11,12 +11,12 @@ from protocol_sim.network import Link, Way
 from protocol_sim.parties import Parties
 from protocol_sim.randomness import dice, entropy
 from protocol_sim.scenario import Lie, Plan, Restart, Scenario
-from protocol_sim.schemes import SCHEMES, scheme_of
 from protocol_sim.sweep import command, sweep
 from protocol_sim.traces import DAY, TRACES
 from protocol_sim.world import run
 from secagg.errors import BelowThreshold, ConfigurationError
 from secagg.protocol.machine import ServerMachine
+from secagg.schemes import BY_NAME, scheme_of
 
 NAMES = ("masks", "lattice", "ckks")
 
@@ -272,7 +272,7 @@ def test_a_sweep_finds_nothing():
     assert [] == tally.violations
     assert [50, 60] == told
     assert 60 <= sum(tally.outcomes.values())
-    assert {scheme for scheme, _ in tally.outcomes} == set(SCHEMES)
+    assert {scheme for scheme, _ in tally.outcomes} == set(BY_NAME)
     assert any(outcome == "sum" for _, outcome in tally.outcomes)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -25,12 +24,13 @@ from secagg.schemes.base import (
     hides,
     survives,
 )
+from secagg.schemes.scheme import Scheme
 from secagg.thresholds import derive_committee
 from secagg.wire import Span, frame_spans
 
 
 @dataclass(frozen=True, slots=True)
-class Additive(ABC):
+class Additive(Scheme):
     """What the additive schemes have in common: all but the ring.
 
     Attributes:
@@ -41,7 +41,7 @@ class Additive(ABC):
             dealers that R or more members reject. Otherwise such a round ends in `BadDealing`.
     """
 
-    name: ClassVar[str]
+    family: ClassVar[str] = "additive"
     encoding: ClassVar[EncodingOf]
     precision: ClassVar[str]
     steps: ClassVar[tuple[Step, ...]] = STEPS
@@ -49,14 +49,6 @@ class Additive(ABC):
 
     committee: int | None = field(default=None, kw_only=True)
     keep_uploads: bool = field(default=False, kw_only=True)
-
-    @abstractmethod
-    def plan_update(self, gateways: int, max_weight: float, precision: float) -> UpdatePlan:
-        """The leanest ring that reaches the precision.
-
-        Raises:
-            ConfigurationError: none does; names the nearest possible.
-        """
 
     def spans(self, params: RoundParams, gateways: int) -> tuple[Span, ...]:
         """The frames of an upload.
@@ -128,6 +120,7 @@ class Lattice(Additive):
     """
 
     name: ClassVar[str] = "lattice"
+    best_for: ClassVar[str] = "many gateways or dropouts, slow links"
     encoding: ClassVar[EncodingOf] = LatticeEncoding
     precision: ClassVar[str] = (
         "Sums are exact where the plan says so, and within its stated bound otherwise."
@@ -168,6 +161,7 @@ class Ckks(Additive):
     """
 
     name: ClassVar[str] = "ckks"
+    best_for: ClassVar[str] = "where CKKS is required; takes TenSEAL"
     encoding: ClassVar[EncodingOf] = CkksEncoding
     precision: ClassVar[str] = (
         "Sums of updates are within the plan's stated bound, not exact; weights, integers and"

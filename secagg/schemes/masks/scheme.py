@@ -22,12 +22,13 @@ from secagg.schemes.base import (
 from secagg.schemes.masks.client import MasksClient
 from secagg.schemes.masks.messages import MESSAGES, STEPS
 from secagg.schemes.masks.server import MasksServer
+from secagg.schemes.scheme import Scheme
 from secagg.thresholds import derive
 from secagg.wire import Span, frame_spans
 
 
 @dataclass(frozen=True, slots=True)
-class Masks:
+class Masks(Scheme):
     """Pairwise masks: exact sums, the smallest upload, best with few neighbours or dropouts.
 
     Attributes:
@@ -41,6 +42,8 @@ class Masks:
     """
 
     name: ClassVar[str] = "masks"
+    family: ClassVar[str] = "masks"
+    best_for: ClassVar[str] = "few gateways, exact sums, small uploads"
     steps: ClassVar[tuple[Step, ...]] = STEPS
     messages: ClassVar[Mapping[int, type[Struct]]] = MESSAGES
 
