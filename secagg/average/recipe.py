@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any, Literal
 
 from secagg.average.costs import Clock, Costs
+from secagg.average.inputs import Provider, Update, check_ids, check_updates, check_vanish
 from secagg.average.outcome import PhaseCost, Plan, Report, Result
-from secagg.average.provider import Provider, Update
 from secagg.crypto.signing import verify as verify_signature
-from secagg.errors import ConfigurationError, EncodingError
+from secagg.errors import ConfigurationError
 from secagg.params import GatewayId
 from secagg.protocol.events import Event
 from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import Journal, MemoryJournal
-from secagg.protocol.messages import Signed, Verify
+from secagg.protocol.messages import Verify
 from secagg.protocol.policy import Policy
 from secagg.pytree import Select, tree_spec
 from secagg.schemes import BY_NAME
@@ -29,6 +29,7 @@ from secagg.schemes.auto import Choice, choose
 from secagg.schemes.masks import Masks
 from secagg.schemes.scheme import Scheme
 from secagg.session.client import ClientSession
+from secagg.session.federation import Federation
 from secagg.session.loopback import Key, Loopback, Upload
 from secagg.session.server import ServerSession
 from secagg.session.settings import METRIC_BOUND, Encoding, SessionSettings
@@ -101,9 +102,7 @@ class SecureAverage:
         self._clock = clock
         self._orchestrator = Identity.generate("orchestrator", os.urandom)
         self._gateways: dict[GatewayId, tuple[Identity, Journal]] = {}
-        self._setup: Mapping[GatewayId, Signed] = {}
-        self._epoch = 0
-        self._round = 0
+        self._federation = Federation(roster=Roster.of(0, self._orchestrator, ()))
 
     def enroll(self, gateways: Sequence[GatewayId]) -> Roster:
         """Give gateways identities before their first round.
@@ -114,7 +113,7 @@ class SecureAverage:
         Raises:
             ConfigurationError: an id that is neither str nor int.
         """
-        _check_ids(gateways)
+        check_ids(gateways)
         return self._roster(gateways)
 
     def plan(self, template: Any, gateways: int, metrics: Sequence[str] = ()) -> Plan:
@@ -220,24 +219,24 @@ class SecureAverage:
             EncodingError: an update, weight or metric that cannot be encoded; names the gateway.
             SessionAborted: too few gateways were left, or an upload was garbage.
         """
-        _check_updates(updates, weights, metrics)
+        check_updates(updates, weights, metrics)
         ids = tuple(updates)
         names = tuple(metrics[ids[0]]) if metrics else ()
         provider = Provider(updates)
         model = Model(base)
         template = base if base is not None else provider.peek(ids[0])
         choice = self._choice(template, len(ids))
-        _check_vanish(vanish or {}, updates, choice.scheme)
-        settings = self._settings(choice.scheme, ids, template, model, names, self._round + 1)
+        check_vanish(vanish or {}, updates, choice.scheme)
+        number = self._federation.next_round
+        settings = self._settings(choice.scheme, ids, template, model, names, number)
         roster = self._roster(ids)
-        self._round += 1
         verify = lru_cache(maxsize=None)(verify_signature)
         server = ServerSession(
             settings,
             roster,
             self._orchestrator,
             workers=self._workers,
-            setup=self._setup,
+            setup=self._federation.setup,
             verify=verify,
         )
         clients = {name: self._client(name, roster, choice.scheme, verify) for name in ids}
@@ -260,7 +259,7 @@ class SecureAverage:
         try:
             loop.run()
         finally:
-            self._setup = server.setup
+            self._federation = self._federation.after(server)
             for name in ids:  # nobody restarts here, so nobody will ask again
                 self._gateways[name][1].forget(server.session)
         if loop.aborted is not None:
@@ -313,11 +312,13 @@ class SecureAverage:
             for name in ids
             if name not in self._gateways
         }
-        gateways, epoch = self._gateways | new, self._epoch + bool(new)
-        members = [identity for identity, _ in gateways.values()]
-        roster = Roster.of(epoch, self._orchestrator, members)
-        roster.hash()  # an id without canonical bytes must not stay in later rosters
-        self._gateways, self._epoch = gateways, epoch
+        roster = self._federation.roster
+        if new:
+            gateways = self._gateways | new
+            members = [identity for identity, _ in gateways.values()]
+            roster = Roster.of(roster.epoch + 1, self._orchestrator, members)
+            roster.hash()  # an id without canonical bytes must not stay in later rosters
+            self._gateways, self._federation = gateways, self._federation.under(roster)
         return roster
 
     def _client(
@@ -335,31 +336,6 @@ class SecureAverage:
         )
 
 
-def _check_updates(
-    updates: Mapping[Key, Update],
-    weights: Mapping[GatewayId, float] | None,
-    metrics: Mapping[GatewayId, Mapping[str, float]] | None,
-) -> None:
-    if not updates:
-        raise ConfigurationError("no updates: secure aggregation takes 3 gateways or more")
-    _check_ids(updates)
-    for what, table in (("weights", weights), ("metrics", metrics)):
-        missing = [name for name in updates if table is not None and name not in table]
-        if missing:
-            raise EncodingError(f"{what} lack gateways: {missing[:3]}")
-
-
-def _check_vanish(
-    vanish: Mapping[GatewayId, str], updates: Mapping[Key, Update], scheme: Scheme
-) -> None:
-    phases = [step.name for step in scheme.steps]
-    for name, phase in vanish.items():
-        if name not in updates or phase not in phases:
-            raise ConfigurationError(
-                f"vanish has {name!r}: {phase!r}: use an id of updates and one of {phases}"
-            )
-
-
 def _vanishing(
     server: ServerSession, vanish: Mapping[GatewayId, str]
 ) -> Callable[[GatewayId], bool]:
@@ -367,12 +343,6 @@ def _vanishing(
     phases = [step.name for step in server.params.scheme.steps]
     gone = {name: phases[phases.index(phase) :] for name, phase in vanish.items()}
     return lambda name: server.phase in gone.get(name, ())
-
-
-def _check_ids(ids: Iterable[object]) -> None:
-    for name in ids:
-        if isinstance(name, bool) or not isinstance(name, (str, int)):
-            raise ConfigurationError(f"gateway id {name!r} is a {type(name)}: use str or int")
 
 
 def _ignore(_event: Event) -> None:

@@ -1,4 +1,4 @@
-"""Writes and reads audit records and rosters as JSON files that have one spelling each.
+"""Writes and reads public structs as JSON files: named fields, hex bytes, one spelling for a value.
 
 The format is described in docs/audit.md. What is hashed and signed is not this text but the
 canonical bytes of the structs behind it, so a file that loads is exactly one record.
@@ -27,7 +27,7 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 def dump_record(record: AuditRecord) -> bytes:
     """The file of one round's record."""
-    return _dump(RECORD, record)
+    return dump(RECORD, record)
 
 
 def load_record(data: bytes) -> AuditRecord:
@@ -36,12 +36,12 @@ def load_record(data: bytes) -> AuditRecord:
     Raises:
         WireError: not a record, or not exactly as `dump_record` writes it; names the field.
     """
-    return _load(RECORD, AuditRecord, data)
+    return load(RECORD, AuditRecord, data)
 
 
 def dump_roster(roster: Roster) -> bytes:
     """The file of a roster."""
-    return _dump(ROSTER, roster)
+    return dump(ROSTER, roster)
 
 
 def load_roster(data: bytes) -> Roster:
@@ -50,10 +50,16 @@ def load_roster(data: bytes) -> Roster:
     Raises:
         WireError: as for `load_record`.
     """
-    return _load(ROSTER, Roster, data)
+    return load(ROSTER, Roster, data)
 
 
-def _dump(name: str, value: msgspec.Struct) -> bytes:
+def dump(name: str, value: msgspec.Struct) -> bytes:
+    """The file of a struct.
+
+    Args:
+        name: what the file says it is.
+        value: of structs, tuples, bytes, str, numbers and None.
+    """
     content = {"format": name, "version": FORMAT_VERSION} | _plain(value)
     return msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n"
 
@@ -66,7 +72,17 @@ def _plain(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else value
 
 
-def _load(name: str, kind: type[T], data: bytes) -> T:
+def load(name: str, kind: type[T], data: bytes) -> T:
+    """The struct of a file.
+
+    Args:
+        name: what the file must say it is.
+        kind: of the struct.
+        data: the whole file.
+
+    Raises:
+        WireError: as for `load_record`.
+    """
     if len(data) > MAX_BYTES:
         raise WireError(f"more than {MAX_BYTES} bytes: no {name} is as long")
     try:
@@ -79,7 +95,7 @@ def _load(name: str, kind: type[T], data: bytes) -> T:
     if (version := _typed(content.pop("version", None), int, "version")) != FORMAT_VERSION:
         raise WireError(f"version {version} of the format: this is version {FORMAT_VERSION}")
     value: T = _read(kinds.type_info(kind), content, "")
-    if (written := _dump(name, value)) != data:
+    if (written := dump(name, value)) != data:
         raise WireError(f"this {name} is not spelt as it is written: {_differs(text, written)}")
     return value
 

@@ -1,6 +1,7 @@
 """Sessions take frames and give events; the caller owns the network, the clock and the threads."""
 
 from secagg.session.client import ClientSession
+from secagg.session.federation import Federation
 from secagg.session.result import Aggregate
 from secagg.session.server import ServerSession
 from secagg.session.settings import Encoding, SessionSettings
@@ -11,6 +12,7 @@ __all__ = [
     "Aggregate",
     "ClientSession",
     "Encoding",
+    "Federation",
     "Model",
     "ServerSession",
     "SessionSettings",

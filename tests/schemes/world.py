@@ -16,13 +16,15 @@ from secagg.params import Entropy, Thresholds
 from secagg.protocol.events import GatewayDropped, PhaseClosed
 from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import Journal, MemoryJournal
-from secagg.protocol.messages import UploadHeader
+from secagg.protocol.messages import Signed, UploadHeader
 from secagg.protocol.policy import Policy
+from secagg.protocol.uploads import Spool
 from secagg.schemes.additive.messages import Dealing
 from secagg.schemes.masks import Masks
 from secagg.schemes.scheme import Scheme
 from secagg.session import ClientSession, Encoding, ServerSession, SessionSettings
 from secagg.session.loopback import Frame, Loopback, Passes, Upload, unchanged
+from secagg.session.server import temporary_file
 from secagg.session.update import Update, rounding_key
 from secagg.thresholds import derive
 from secagg.wire import VECTOR, type_of, vector_frame_parts
@@ -46,7 +48,8 @@ class World(Loopback):
     """Gateways 0 .. n - 1, at positions of the same numbers.
 
     `vanish` maps a gateway to the phase from which on it is silent, or to the number of frames that
-    it sends before it falls silent. The seed names the parties, the session what they draw.
+    it sends before it falls silent. The seed names the parties, the session what they draw. `setup`
+    and `spool` are the orchestrator's.
     """
 
     scheme: Scheme
@@ -61,6 +64,8 @@ class World(Loopback):
     round: int = 1
     session: str = ""
     journals: Mapping[int, Journal] | None = None
+    setup: Mapping[int, Signed] = field(default_factory=dict)
+    spool: Spool = temporary_file
     passes: Passes = unchanged
     shared: Any = None
     log: list[Frame] = field(default_factory=list)
@@ -81,6 +86,8 @@ class World(Loopback):
             rng=self.entropy("server"),
             workers=self.workers,
             max_in_flight=self.max_in_flight,
+            spool=self.spool,
+            setup=self.setup,
             verify=VERIFY,
         )
         clients = {i: self.client(i) for i in self.ids}

@@ -12,9 +12,8 @@ from secagg.protocol.events import PhaseClosed
 from secagg.protocol.journal import MemoryJournal, SQLiteJournal
 from secagg.protocol.messages import Signed
 from secagg.protocol.prekeys import Prekey
-from secagg.session import ServerSession
 from tests.schemes.contract import assert_right
-from tests.schemes.world import VERIFY, World
+from tests.schemes.world import World
 
 GATEWAYS = 4
 
@@ -28,14 +27,7 @@ def played(number, journals, setup, vanish=None, scheme=None, gateways=GATEWAYS,
         session=f"round {number} {at}",
         journals=journals,
         vanish=vanish or {},
-    )
-    world.server = ServerSession(
-        world.settings,
-        world.roster,
-        world.orchestrator,
-        rng=world.entropy("server"),
         setup=setup,
-        verify=VERIFY,
     )
     return world.play()
 

@@ -18,18 +18,16 @@ from secagg.crypto.packed import PRIME
 from secagg.params import GatewayId, Struct
 from secagg.protocol.events import PhaseClosed, SharesDisputed
 from secagg.protocol.messages import COMMON, Answer, Signed
-from secagg.protocol.uploads import Spool
 from secagg.schemes.additive import Lattice
 from secagg.schemes.additive import client as module
 from secagg.schemes.additive.client import AdditiveClient
 from secagg.schemes.additive.lattice import LatticeEncoding
 from secagg.schemes.additive.messages import MESSAGES, STEPS, Dealing, KeySum
 from secagg.schemes.additive.shares import Channels
-from secagg.session import ClientSession, ServerSession
+from secagg.session import ClientSession
 from secagg.session.loopback import Frame
-from secagg.session.server import temporary_file
 from secagg.wire import VECTOR, Codec, MessageTable, type_of
-from tests.schemes.world import VERIFY, World
+from tests.schemes.world import World
 
 CODEC = Codec(MessageTable(dict(COMMON) | dict(MESSAGES)))
 LABELS = {step.name: (step.answer, step.label) for step in STEPS}
@@ -114,28 +112,14 @@ class Cheats(World):
     Attributes:
         kinds: clients of another kind.
         lies: (gateway, step) -> what it says instead, signed with its own key.
-        setup: prekeys that the orchestrator begins with.
-        spool: opens the orchestrator's temporary files.
     """
 
     kinds: Mapping[int, type[AdditiveClient]] = field(default_factory=dict)
     lies: Mapping[tuple[int, str], Callable[[Any], Struct]] = field(default_factory=dict)
-    setup: Mapping[GatewayId, Signed] = field(default_factory=dict)
-    spool: Spool = temporary_file
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.passes = self.lie
-        self.server = ServerSession(
-            self.settings,
-            self.roster,
-            self.orchestrator,
-            rng=self.entropy("server"),
-            max_in_flight=self.max_in_flight,
-            spool=self.spool,
-            setup=self.setup,
-            verify=VERIFY,
-        )
 
     def client(self, i: int) -> ClientSession:
         if i not in self.kinds:

@@ -29,11 +29,10 @@ from secagg.schemes.additive.messages import (
     IncludedRequest,
     UploadRequest,
 )
-from secagg.session import ServerSession
 from secagg.session.loopback import Frame
 from secagg.thresholds import derive
 from secagg.wire import VECTOR, Codec, MessageTable, type_of
-from tests.schemes.world import VERIFY, World
+from tests.schemes.world import World
 
 CODEC = Codec(MessageTable(dict(COMMON) | dict(MESSAGES)))
 VICTIM = 2
@@ -259,16 +258,8 @@ def test_thresholds_of_masks():
     """The first request after a set-up of the round before is the first sight of K."""
     journals = {i: MemoryJournal() for i in range(4)}
     setup = World(Lattice(), 4, journals=journals).play().server.setup
-    world = Lied(Lattice(), 4, round=2, session="2", journals=journals, change=masks_thresholds)
-    world.server = ServerSession(
-        world.settings,
-        world.roster,
-        world.orchestrator,
-        rng=world.entropy("server"),
-        setup=setup,
-        verify=VERIFY,
-    )
-    refused(world, errors.ThresholdMismatch)
+    again = {"round": 2, "session": "2", "journals": journals, "setup": setup}
+    refused(Lied(Lattice(), 4, change=masks_thresholds, **again), errors.ThresholdMismatch)
 
 
 def test_too_few_prekeys():
