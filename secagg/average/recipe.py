@@ -21,7 +21,6 @@ from secagg.params import GatewayId
 from secagg.protocol.events import Event
 from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import Journal, MemoryJournal
-from secagg.protocol.messages import Verify
 from secagg.protocol.policy import Policy
 from secagg.pytree import Select, tree_spec
 from secagg.schemes import BY_NAME
@@ -222,24 +221,13 @@ class SecureAverage:
         check_updates(updates, weights, metrics)
         ids = tuple(updates)
         names = tuple(metrics[ids[0]]) if metrics else ()
-        provider = Provider(updates)
-        model = Model(base)
+        provider, model = Provider(updates), Model(base)
         template = base if base is not None else provider.peek(ids[0])
         choice = self._choice(template, len(ids))
         check_vanish(vanish or {}, updates, choice.scheme)
         number = self._federation.next_round
         settings = self._settings(choice.scheme, ids, template, model, names, number)
-        roster = self._roster(ids)
-        verify = lru_cache(maxsize=None)(verify_signature)
-        server = ServerSession(
-            settings,
-            roster,
-            self._orchestrator,
-            workers=self._workers,
-            setup=self._federation.setup,
-            verify=verify,
-        )
-        clients = {name: self._client(name, roster, choice.scheme, verify) for name in ids}
+        server, clients = self._parties(settings)
         costs = Costs(server, self._on_event, self._clock)
 
         def prepare(name: GatewayId) -> Upload:
@@ -253,9 +241,8 @@ class SecureAverage:
                 select=self._encoding.select,
             )
 
-        loop = Loopback(
-            server, clients, prepare, silent=_vanishing(server, vanish or {}), observer=costs
-        )
+        silent = _vanishing(server, vanish or {})
+        loop = Loopback(server, clients, prepare, silent=silent, observer=costs)
         try:
             loop.run()
         finally:
@@ -264,7 +251,7 @@ class SecureAverage:
                 self._gateways[name][1].forget(server.session)
         if loop.aborted is not None:
             raise loop.aborted
-        return self._result(server, costs, choice, template, base, roster)
+        return self._result(server, costs, choice, template, base)
 
     def _result(
         self,
@@ -273,7 +260,6 @@ class SecureAverage:
         choice: Choice,
         template: Any,
         base: Any,
-        roster: Roster,
     ) -> Result:
         aggregate = server.result
         start = self._clock()
@@ -301,7 +287,7 @@ class SecureAverage:
                 bytes_down=max(costs.bytes_down.values()),
                 phases=(*costs.phases, decoding),
                 audit=server.audit,
-                roster=roster,
+                roster=self._federation.roster,
             ),
             _aggregate=aggregate,
         )
@@ -321,19 +307,32 @@ class SecureAverage:
             self._gateways, self._federation = gateways, self._federation.under(roster)
         return roster
 
-    def _client(
-        self, name: GatewayId, roster: Roster, scheme: Scheme, verify: Verify
-    ) -> ClientSession:
-        identity, journal = self._gateways[name]
-        return ClientSession(
-            identity,
+    def _parties(
+        self, settings: SessionSettings
+    ) -> tuple[ServerSession, dict[GatewayId, ClientSession]]:
+        roster = self._roster(settings.cohort)
+        verify = lru_cache(maxsize=None)(verify_signature)
+        server = ServerSession(
+            settings,
             roster,
-            Policy(min_colluding=1),  # this process plays the orchestrator too
-            journal,
+            self._orchestrator,
             workers=self._workers,
-            schemes=(scheme,),
+            setup=self._federation.setup,
             verify=verify,
         )
+        clients = {
+            name: ClientSession(
+                self._gateways[name][0],
+                roster,
+                Policy(min_colluding=1),  # this process plays the orchestrator too
+                self._gateways[name][1],
+                workers=self._workers,
+                schemes=(settings.scheme,),
+                verify=verify,
+            )
+            for name in settings.cohort
+        }
+        return server, clients
 
 
 def _vanishing(
