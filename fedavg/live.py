@@ -15,7 +15,7 @@ from rich.text import Text
 
 from fedavg.orchestrator import Round
 from fedavg.phases import PHASES
-from fedavg.report.totals import Totals, amount, vanished
+from fedavg.report.totals import Totals, amount, dropped
 from fedavg.variants import Variant
 from secagg import Event, GatewayDropped, PhaseClosed
 from secagg.console import in_terminal
@@ -33,7 +33,7 @@ COLUMNS: Final = {
 }
 """Heading and width: 79 characters with two blanks between, so that 80 columns hold them."""
 _BESIDE: Final = 40
-"""Columns that must be left over for the vanished to stand in the row and not below it."""
+"""Columns that must be left over for the dropped to stand in the row and not below it."""
 
 
 def _row(cells: list[str]) -> str:
@@ -43,7 +43,7 @@ def _row(cells: list[str]) -> str:
 class Rows:
     """One row per round as it ends, under a heading that waits for the first.
 
-    In a narrow terminal the vanished stand below their row; without a terminal every round is one
+    In a narrow terminal the dropped stand below their row; without a terminal every round is one
     line, so that what comes after a pipe reads lines.
     """
 
@@ -55,11 +55,11 @@ class Rows:
         """Print the row of a round that ended."""
         if each.number == 1:
             heading = Text(_row(list(COLUMNS)), "bold")
-            self._line(heading.append("  vanished") if self._beside else heading)
+            self._line(heading.append("  dropped") if self._beside else heading)
         totals = Totals.of(each)
         cells = [
             str(each.number),
-            str(len(each.asked) - len(each.vanished)),
+            str(len(each.asked) - len(each.dropped)),
             str(len(each.included)),
             f"{each.accuracy:.3f}",
             amount(totals.up / 1e6),
@@ -68,16 +68,16 @@ class Rows:
             amount(totals.gateway_ms),
             str(each.clipped),
         ]
-        self._with_vanished(Text(_row(cells)), vanished(each))
+        self._with_dropped(Text(_row(cells)), dropped(each))
 
-    def _with_vanished(self, row: Text, who: str) -> None:
+    def _with_dropped(self, row: Text, who: str) -> None:
         if not who:
             self._line(row)
         elif self._beside and self._fits(row, who):
             self._line(row.append("  ").append(who, "dim"))
         else:
             self._line(row)
-            self._console.print(Padding(Text(f"vanished: {who}", "dim"), (0, 0, 0, 7)))
+            self._console.print(Padding(Text(f"dropped: {who}", "dim"), (0, 0, 0, 7)))
 
     def _fits(self, row: Text, who: str) -> bool:
         room = self._console.width - row.cell_len - 2
@@ -184,8 +184,8 @@ class Bar:
                     self._begins, self._closed = phase, True
                 opened = self._after(phase)
                 self._say(self._status(opened, f"{len(answered)} answered {phase}"))
-            case GatewayDropped(gateway, phase, reason):
-                self._say(self._status(phase, f"{gateway} dropped ({reason.name.lower()})"))
+            case GatewayDropped(phase=phase):
+                self._say(self._status(phase, f"dropped: {event}"))
             case _:
                 pass
 

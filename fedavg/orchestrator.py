@@ -17,6 +17,7 @@ from secagg.average import PhaseCost
 from secagg.errors import ConfigurationError
 from secagg.params import GatewayId
 from secagg.protocol.audit import AuditRecord
+from secagg.protocol.events import GatewayDropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +28,7 @@ class Round:
         number: counts from 1.
         asked: ids of the gateways that were asked to train, in the order of the federation.
         included: ids whose updates are in the mean.
-        vanished: id -> (phase, reason) of who stopped answering.
+        dropped: who was dropped, in which phase and why; who had uploaded still counts.
         accuracy: share of the holdout set that the new model gets right.
         loss: its mean loss there, of the kind the gateways minimise.
         training_accuracy: share of the included gateways' data that the model they received
@@ -43,7 +44,7 @@ class Round:
     number: int
     asked: tuple[GatewayId, ...]
     included: tuple[GatewayId, ...]
-    vanished: dict[GatewayId, tuple[str, str]]
+    dropped: dict[GatewayId, GatewayDropped]
     accuracy: float
     loss: float
     training_accuracy: float
@@ -150,7 +151,7 @@ class Orchestrator:
                 number=len(self.history) + 1,
                 asked=tuple(updates),
                 included=result.included,
-                vanished=dict(result.vanished),
+                dropped=dict(result.dropped),
                 accuracy=holdout["correct"] / holdout["samples"],
                 loss=holdout["loss"] / holdout["samples"],
                 training_accuracy=result.metrics["correct"] / result.metrics["samples"],

@@ -15,6 +15,8 @@ from fedavg.phases import BEFORE
 from secagg.average import PhaseCost
 from secagg.errors import BelowThreshold
 from secagg.params import GatewayId
+from secagg.protocol.events import GatewayDropped
+from secagg.protocol.messages import DropReason
 
 Update = State | Callable[[], State]
 """A state, or a function that trains one when it is called."""
@@ -42,7 +44,7 @@ class PlainResult:
     sum: dict[str, NDArray[np.float64]]
     total_weight: float
     included: tuple[GatewayId, ...]
-    vanished: dict[GatewayId, tuple[str, str]]
+    dropped: dict[GatewayId, GatewayDropped]
     metrics: dict[str, float]
     report: PlainReport
 
@@ -116,8 +118,13 @@ class PlainAverage:
         del rounding_seed
         vanish = vanish or {}
         included = tuple(name for name in updates if vanish.get(name) not in BEFORE)
+        dropped = {
+            name: GatewayDropped(name, phase, DropReason.SILENT) for name, phase in vanish.items()
+        }
         if not included:
-            raise BelowThreshold(0, 1, BEFORE[-1])
+            error = BelowThreshold(0, 1, BEFORE[-1], asked=len(updates))
+            error.dropped = dropped
+            raise error
         weights = weights or dict.fromkeys(updates, 1.0)
         total = sum(weights[name] for name in included)
         sums, dtypes = _sums({name: updates[name] for name in included}, weights, base)
@@ -128,7 +135,7 @@ class PlainAverage:
             sum={key: value.cpu().numpy() for key, value in sums.items()},
             total_weight=total,
             included=included,
-            vanished={name: (phase, "silent") for name, phase in vanish.items()},
+            dropped=dropped,
             metrics=_summed([metrics[name] for name in included]) if metrics else {},
             report=PlainReport(bytes_up=size),
         )

@@ -10,8 +10,8 @@ import numpy as np
 import typer
 
 from secagg.average import Plan, SecureAverage
-from secagg.console import application, printable
-from secagg.errors import ConfigurationError, WireError
+from secagg.console import application
+from secagg.errors import ConfigurationError, WireError, printable
 from secagg.params import GatewayId, Thresholds
 from secagg.protocol.audit import AuditRecord, Inspection, inspect_record
 from secagg.protocol.audit_file import MAX_BYTES, load_record, load_roster

@@ -10,7 +10,7 @@ from rich.text import Text
 from typer.core import TyperGroup
 
 from secagg import __version__
-from secagg.errors import ConfigurationError, EncodingError, SecAggError
+from secagg.errors import ConfigurationError, EncodingError, SecAggError, printable
 
 INTERRUPTED: Final = 130
 """What a shell expects of a program that Ctrl-C ended: 128 and the number of the signal."""
@@ -70,11 +70,6 @@ def application(program: str, about: str) -> typer.Typer:
             typer.echo(context.get_help())
 
     return app
-
-
-def printable(line: str) -> str:
-    """A text as one line: what a file says can neither begin another nor move the cursor."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in line)
 
 
 def complain(reason: str) -> None:

@@ -14,6 +14,17 @@ bug of this library. No message contains a secret: messages name parties, fields
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any, Final
+
+_NAMED: Final = 3
+"""Gateways that the text of an error names; all others are counted."""
+
+
+def printable(text: str) -> str:
+    """A text as one line: what others say can neither begin another nor move the cursor."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
 
 def install_hint(extra: str) -> str:
     """What brings an extra: from a clone, for no package index has this distribution."""
@@ -155,17 +166,28 @@ class BelowThreshold(SessionAborted):
         answered: how many did.
         needed: how many the thresholds ask for.
         phase: where the round ended.
+        asked: how many there are, if everybody is asked.
+
+    Attributes:
+        dropped: id -> `GatewayDropped` of everybody whom the session went on without.
     """
 
-    def __init__(self, answered: int, needed: int, phase: str = "") -> None:
+    def __init__(self, answered: int, needed: int, phase: str = "", *, asked: int = 0) -> None:
         super().__init__(answered, needed, phase)
         self.answered = answered
         self.needed = needed
         self.phase = phase
+        self.asked = asked
+        self.dropped: Mapping[str | int, Any] = {}
 
     def __str__(self) -> str:
+        who = f"{self.answered} of {self.asked}" if self.asked else f"{self.answered} gateways"
         where = f" in phase {self.phase}" if self.phase else ""
-        return f"{self.answered} gateways answered{where}, {self.needed} are needed"
+        # who said why stands before who was silent
+        lost = sorted(self.dropped.values(), key=lambda each: not each.detail)
+        why = [f"{each.id}: {each.detail or each.reason.name.lower()}" for each in lost[:_NAMED]]
+        more = [f"{len(lost) - _NAMED} more"] if len(lost) > _NAMED else []
+        return "; ".join([f"{who} answered{where}, {self.needed} are needed", *why, *more])
 
 
 class AbortedByPeer(SessionAborted):

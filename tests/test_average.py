@@ -19,6 +19,7 @@ from secagg.average.outcome import Result
 from secagg.errors import BelowThreshold, ConfigurationError
 from secagg.protocol.audit import verify_record
 from secagg.protocol.events import Completed, GatewayDropped, PhaseClosed
+from secagg.protocol.messages import DropReason
 from secagg.pytree import flatten
 from secagg.session import ClientSession, ServerSession
 
@@ -74,7 +75,7 @@ def test_the_numbers_of_a_weighted_mean() -> None:
     result = SecureAverage(clip=1.0, max_weight=8).run(trees(), WEIGHTS)
 
     assert IDS == result.included
-    assert {} == result.vanished
+    assert {} == result.dropped
     assert_mean(result, trees(), WEIGHTS)
     assert type(tree(0)["head"]) is type(result.mean["head"])
     assert isinstance(result.mean["layers"][1], tuple)
@@ -252,14 +253,14 @@ def test_whoever_vanishes_before_the_set_is_agreed_does_not_count(phase: str, na
     result = SecureAverage(clip=1.0, max_weight=8).run(trees(), WEIGHTS, vanish={name: phase})
     gone = phase in STEPS[:3]
 
-    assert {name: (phase, "silent")} == result.vanished
+    assert {name: GatewayDropped(name, phase, DropReason.SILENT)} == result.dropped
     assert tuple(i for i in IDS if i != name or not gone) == result.included
     assert_mean(result, trees(), WEIGHTS)
 
 
 def test_too_many_vanished_is_an_error_and_the_next_round_is_good() -> None:
     average = SecureAverage(clip=1.0)
-    with pytest.raises(BelowThreshold, match="3 gateways answered in phase masked_input, 4 are"):
+    with pytest.raises(BelowThreshold, match="3 of 5 answered in phase masked_input, 4 are"):
         average.run(trees(), vanish={7: "masked_input", -1: "masked_input"})
 
     assert_mean(average.run(trees()), trees(), dict.fromkeys(IDS, 1.0))

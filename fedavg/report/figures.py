@@ -25,7 +25,7 @@ from secagg.pages.plots import FONT, Plot, name_lines, plot
 
 _GRID_GATEWAYS: Final = 20
 _GRID_ROUNDS: Final = 40
-"""Up to here every gateway and round has its own dot; beyond, the vanished are counted."""
+"""Up to here every gateway and round has its own dot; beyond, the dropped are counted."""
 _MARKS: Final = ("o", "s", "^", "D", "v")
 """One for each phase of a scheme: shapes tell apart what colours may not."""
 _PLACES: Final = {phase: place for place, phase in enumerate(PHASES)} | {
@@ -42,7 +42,7 @@ def plots(report: Report) -> Iterator[Plot]:
     yield traffic(report)
     if any(each.phases for each in report.rounds):
         yield seconds(report)
-    if any(each.vanished for each in report.rounds):
+    if any(each.dropped for each in report.rounds):
         yield absences(report)
 
 
@@ -207,10 +207,10 @@ def seconds(report: Report) -> Plot:
 
 
 def absences(report: Report) -> Plot:
-    """Who vanished when, or how many where there are too many to show."""
+    """Who was dropped when, or how many where there are too many to show."""
     names = sorted({name for each in report.rounds for name in each.asked}, key=str)
     few = len(names) <= _GRID_GATEWAYS and len(report.rounds) <= _GRID_ROUNDS
-    total = sum(len(each.vanished) for each in report.rounds)
+    total = sum(len(each.dropped) for each in report.rounds)
     present = sorted(set(_phases(report.rounds)), key=_PLACES.__getitem__)
 
     def draw(axes: Axes) -> None:
@@ -229,19 +229,19 @@ def absences(report: Report) -> Plot:
 
     return plot(
         "absences",
-        "Who vanished, and in which phase",
+        "Who was dropped, and in which phase",
         draw,
-        alt=f"{total} times a gateway vanished in {len(report.rounds)} rounds.",
-        caption="Filled: left out of the mean. Hollow: vanished after its upload and still counts. "
+        alt=f"{total} times a gateway was dropped in {len(report.rounds)} rounds.",
+        caption="Filled: left out of the mean. Hollow: dropped after its upload and still counts. "
         "Small dots took part."
         if few
-        else "Gateways that vanished in each round, by phase.",
+        else "Gateways that were dropped in each round, by phase.",
         height=(95 + 19 * len(names) if few else 240) + FONT * 1.6 * ((len(present) + 1) // 2),
     )
 
 
 def _phases(rounds: tuple[Round, ...]) -> Iterator[str]:
-    return (phase for each in rounds for phase, _ in each.vanished.values())
+    return (gone.phase for each in rounds for gone in each.dropped.values())
 
 
 def _mark(phase: str, *, hollow: bool, shape: str = "") -> Line2D:
@@ -263,8 +263,8 @@ def _dots(axes: Axes, rounds: tuple[Round, ...], names: list[str]) -> None:
     for each in rounds:
         for name in each.asked:
             height = names.index(str(name))
-            if name in each.vanished:
-                mark = _mark(each.vanished[name][0], hollow=name in each.included)
+            if name in each.dropped:
+                mark = _mark(each.dropped[name].phase, hollow=name in each.included)
                 mark.set_data([each.number], [height])
                 axes.add_line(mark)
             else:
@@ -279,7 +279,7 @@ def _counts(axes: Axes, rounds: tuple[Round, ...], present: list[str]) -> None:
     numbers = [each.number for each in rounds]
     below = [0] * len(rounds)
     for phase in present:
-        here = [sum(at == phase for at, _ in each.vanished.values()) for each in rounds]
+        here = [sum(gone.phase == phase for gone in each.dropped.values()) for each in rounds]
         axes.bar(numbers, here, bottom=below, width=0.9, color=SERIES[_PLACES[phase]])
         below = [low + more for low, more in zip(below, here, strict=True)]
     axes.set_title("gateways")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from fedavg.experiment import Report
 from fedavg.orchestrator import Round
-from fedavg.report.totals import Totals, vanished
+from fedavg.report.totals import Totals, dropped
 
 Cell = str | int | float | None
 
@@ -39,9 +39,9 @@ def _row(each: Round) -> dict[str, Cell]:
     return {
         "round": each.number,
         "asked": len(each.asked),
-        "alive": len(each.asked) - len(each.vanished),
+        "alive": len(each.asked) - len(each.dropped),
         "in_mean": len(each.included),
-        "vanished": vanished(each),
+        "dropped": dropped(each),
         "accuracy": each.accuracy,
         "loss": each.loss,
         "training_accuracy": each.training_accuracy,

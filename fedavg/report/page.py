@@ -11,7 +11,7 @@ from fedavg.options import CHOICES
 from fedavg.phases import ADDITIVE
 from fedavg.report import words
 from fedavg.report.figures import plots
-from fedavg.report.totals import Totals, amount, vanished
+from fedavg.report.totals import Totals, amount, dropped
 from secagg.pages.kit import Tile, render, unset, verdict
 from secagg.pages.tables import Table
 
@@ -72,9 +72,9 @@ def _tiles(report: Report) -> Iterator[Tile]:
     busiest = max(each.bytes_up for each in rounds)
     down = max(each.bytes_down for each in rounds)
     yield Tile("Sent per gateway and round", size(busiest), f"{size(down)} received")
-    gone = sum(len(each.vanished) for each in rounds)
+    gone = sum(len(each.dropped) for each in rounds)
     asked = sum(len(each.asked) for each in rounds)
-    yield Tile("Vanished", gone or "nobody", f"of {asked} times that a gateway was asked")
+    yield Tile("Dropped", gone or "nobody", f"of {asked} times that a gateway was asked")
 
 
 def size(count: float) -> str:
@@ -89,7 +89,7 @@ def _rounds(report: Report) -> Table:
     compared = report.comparison
     heading = (
         *("Round", "Alive", "In mean", "Accuracy", "In the clear", "Loss", "Error of mean"),
-        *("Bound", "MB up", "MB down", "Server ms", "Gateway ms", "Clipped", "Vanished"),
+        *("Bound", "MB up", "MB down", "Server ms", "Gateway ms", "Clipped", "Dropped"),
     )
     rows = []
     for each, plain, off in zip(report.rounds, compared.history, compared.deviations, strict=True):
@@ -97,7 +97,7 @@ def _rounds(report: Report) -> Table:
         rows.append(
             (
                 each.number,
-                len(each.asked) - len(each.vanished),
+                len(each.asked) - len(each.dropped),
                 len(each.included),
                 f"{each.accuracy:.3f}",
                 f"{plain:.3f}",
@@ -109,7 +109,7 @@ def _rounds(report: Report) -> Table:
                 amount(totals.server_ms),
                 amount(totals.gateway_ms),
                 each.clipped,
-                vanished(each) or "nobody",
+                dropped(each) or "nobody",
             )
         )
     return Table("Round by round", heading, rows)

@@ -37,11 +37,9 @@ class Totals:
         )
 
 
-def vanished(each: Round) -> str:
-    """Who stopped answering, in which phase and why; empty if nobody did."""
-    return ", ".join(
-        f"{name} in {phase} ({reason})" for name, (phase, reason) in each.vanished.items()
-    )
+def dropped(each: Round) -> str:
+    """Who was dropped, in which phase and why; empty if nobody was."""
+    return ", ".join(map(str, each.dropped.values()))
 
 
 def amount(value: float | None) -> str:

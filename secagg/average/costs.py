@@ -1,4 +1,4 @@
-"""Counts bytes, seconds and drops of a session, by phase."""
+"""Counts bytes and seconds of a session, by phase."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from secagg.average.outcome import PhaseCost
 from secagg.params import GatewayId
-from secagg.protocol.events import Event, GatewayDropped, PhaseClosed
+from secagg.protocol.events import Event, PhaseClosed
 from secagg.session.loopback import Frame, Observer
 from secagg.session.server import ServerSession
 
@@ -26,7 +26,6 @@ class Costs(Observer):
         clock: read around every call of a party.
 
     Attributes:
-        vanished: gateway -> (phase, reason).
         bytes_up: of each gateway, to the server.
         bytes_down: to each gateway.
     """
@@ -39,7 +38,6 @@ class Costs(Observer):
         self._on_event = on_event
         self._clock = clock
         self._costs: dict[str, _Cost] = {}
-        self.vanished: dict[GatewayId, tuple[str, str]] = {}
         self.bytes_up = dict.fromkeys(server.params.cohort, 0)
         self.bytes_down = dict.fromkeys(server.params.cohort, 0)
 
@@ -82,12 +80,10 @@ class Costs(Observer):
             cost.down += size
 
     def event(self, event: Event) -> None:
-        """Note who has answered and who was dropped, and pass the event on."""
+        """Note how many have answered, and pass the event on."""
         self._on_event(event)
         if isinstance(event, PhaseClosed):
             self._cost(event.phase).answered = len(event.answered)
-        if isinstance(event, GatewayDropped):
-            self.vanished[event.id] = event.phase, event.reason.name.lower()
 
     def _cost(self, phase: str) -> _Cost:
         if phase not in self._phases:  # what comes after the end is nobody's

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from secagg.errors import AbortedByPeer, printable
 from secagg.fixed_point import Noise, mean_error
 from secagg.fixed_point.layout import USUAL_WEIGHT
 from secagg.params import GatewayId, Ring, Thresholds, VectorSpec
 from secagg.protocol.audit import AuditRecord
+from secagg.protocol.events import Aborted, GatewayDropped
 from secagg.protocol.identity import Roster
+from secagg.protocol.messages import DropReason
 from secagg.schemes.base import Guarantees
+from secagg.session.loopback import Loopback
 from secagg.session.result import Aggregate
 from secagg.session.settings import SessionSettings
 from secagg.thresholds import share_bytes
 from secagg.wire import frame_bytes
+
+_TELLS_LITTLE: Final = (DropReason.SILENT, DropReason.VANISHED, DropReason.ABORTED)
+"""A farewell may be lost, and tells the server nothing about the gateway's own machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,8 +159,8 @@ class Result:
         mean: tree like the updates: base + weighted mean of (update - base).
         total_weight: sum of the included weights, each rounded to 2^-16.
         included: ids in the mean, in the order of the cohort.
-        vanished: id -> (phase, reason) of everybody who stopped answering; who vanished after the
-            set was agreed still counts.
+        dropped: id -> phase, reason and detail of everybody whom the round went on without; who
+            was dropped after the set was agreed still counts.
         metrics: sums over the included gateways by name.
         report: costs, bounds, audit record.
     """
@@ -161,7 +168,7 @@ class Result:
     mean: Any
     total_weight: float
     included: tuple[GatewayId, ...]
-    vanished: dict[GatewayId, tuple[str, str]]
+    dropped: dict[GatewayId, GatewayDropped]
     metrics: dict[str, float]
     report: Report
     _aggregate: Aggregate = field(repr=False)
@@ -170,3 +177,18 @@ class Result:
     def sum(self) -> dict[str, NDArray[np.float64]]:
         """Weighted sums of (update - base) by key, float64: for an aggregation of your own."""
         return self._aggregate.sum()
+
+
+def dropped_of(loop: Loopback) -> dict[GatewayId, GatewayDropped]:
+    """Whom the server dropped; of a gateway that ended the session itself, all that it knows."""
+    dropped = loop.server.dropped
+    for name, events in loop.client_events.items():
+        reason = next((event.reason for event in events if isinstance(event, Aborted)), None)
+        known = dropped.get(name)
+        if reason is None or isinstance(reason, AbortedByPeer):
+            continue
+        if known is None or known.reason in _TELLS_LITTLE:
+            phase = loop.server.phase if known is None else known.phase
+            detail = printable(f"{type(reason).__name__}: {reason}")
+            dropped[name] = GatewayDropped(name, phase, DropReason.ABORTED, detail)
+    return dropped

@@ -14,9 +14,9 @@ from typing import Any, Literal
 
 from secagg.average.costs import Clock, Costs
 from secagg.average.inputs import Provider, Update, check_ids, check_updates, check_vanish
-from secagg.average.outcome import PhaseCost, Plan, Report, Result
+from secagg.average.outcome import PhaseCost, Plan, Report, Result, dropped_of
 from secagg.crypto.signing import verify as verify_signature
-from secagg.errors import ConfigurationError
+from secagg.errors import BelowThreshold, ConfigurationError
 from secagg.params import GatewayId
 from secagg.protocol.events import Event
 from secagg.protocol.identity import Identity, Roster
@@ -216,7 +216,8 @@ class SecureAverage:
         Raises:
             ConfigurationError: too few gateways, infeasible thresholds, unknown ids or phases.
             EncodingError: an update, weight or metric that cannot be encoded; names the gateway.
-            SessionAborted: too few gateways were left, or an upload was garbage.
+            BelowThreshold: too few gateways were left; names them and says why.
+            SessionAborted: an upload was garbage, or the dealing of a key.
         """
         check_updates(updates, weights, metrics)
         ids = tuple(updates)
@@ -249,19 +250,21 @@ class SecureAverage:
             self._federation = self._federation.after(server)
             for name in ids:  # nobody restarts here, so nobody will ask again
                 self._gateways[name][1].forget(server.session)
+        if isinstance(loop.aborted, BelowThreshold):
+            loop.aborted.dropped = dropped_of(loop)
         if loop.aborted is not None:
             raise loop.aborted
-        return self._result(server, costs, choice, template, base)
+        return self._result(loop, costs, choice, template, base)
 
     def _result(
         self,
-        server: ServerSession,
+        loop: Loopback,
         costs: Costs,
         choice: Choice,
         template: Any,
         base: Any,
     ) -> Result:
-        aggregate = server.result
+        server, aggregate = loop.server, loop.server.result
         start = self._clock()
         mean = aggregate.mean(template, base)
         decoding = PhaseCost(
@@ -276,7 +279,7 @@ class SecureAverage:
             mean=mean,
             total_weight=aggregate.total_weight,
             included=aggregate.included,
-            vanished=costs.vanished,
+            dropped=dropped_of(loop),
             metrics=aggregate.metrics,
             report=Report(
                 plan=Plan.of(server.params, choice.reason),

@@ -43,13 +43,18 @@ class GatewayDropped:
         id: which.
         phase: in which phase.
         reason: why.
-        detail: what exactly; never contains a secret.
+        detail: what exactly, in one line; never contains a secret. Of a gateway that ended the
+            session itself these are its own words, quoted and not believed.
     """
 
     id: GatewayId
     phase: str
     reason: DropReason
     detail: str = ""
+
+    def __str__(self) -> str:
+        why = self.reason.name.lower() + (f": {self.detail}" if self.detail else "")
+        return f"{self.id} in {self.phase} ({why})"
 
 
 @dataclass(frozen=True, slots=True)

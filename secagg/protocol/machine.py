@@ -25,6 +25,7 @@ from secagg.errors import (
     StateLost,
     UnexpectedMessage,
     WireError,
+    printable,
 )
 from secagg.params import Struct
 from secagg.protocol.events import Event, GatewayDropped, PhaseClosed
@@ -296,7 +297,7 @@ class ServerMachine:
         key = self._cohort.key(position)
         if name == ABORT:
             abort = signed.open(Abort, key, Label.SIGN_ABORT, self._verify)
-            raise Dropped(DropReason.ABORTED, abort.reason[:200])
+            raise Dropped(DropReason.ABORTED, printable(abort.reason[:200]))
         step = self._steps[self._phase.index]
         if name != step.name:
             raise Dropped(DropReason.UNEXPECTED, f"{name[:40]!r} in phase {step.name}")
@@ -350,6 +351,8 @@ class ServerMachine:
 
     def abort(self, reason: SessionAborted) -> None:
         """End the session without a result."""
+        if isinstance(reason, BelowThreshold):
+            reason.dropped = {event.id: event for event in self.dropped.values()}
         self._over = reason
         self._phase.waiting.clear()
         self.requests = {}
@@ -372,7 +375,8 @@ class ServerMachine:
 
     def _need(self, needed: int) -> None:
         if len(self._phase.answered) < needed:
-            raise BelowThreshold(len(self._phase.answered), needed, self.phase)
+            answered, asked = len(self._phase.answered), len(self._cohort)
+            raise BelowThreshold(answered, needed, self.phase, asked=asked)
 
     def _open(self, index: int, requests: Mapping[int, Struct]) -> None:
         self._phase = _Phase(index, set(requests))

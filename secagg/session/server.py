@@ -20,7 +20,7 @@ from secagg.params import (
     Struct,
 )
 from secagg.protocol.audit import AuditRecord
-from secagg.protocol.events import Aborted, Completed, Event, Send
+from secagg.protocol.events import Aborted, Completed, Event, GatewayDropped, Send
 from secagg.protocol.identity import Cohort, Identity, Roster
 from secagg.protocol.messages import COMMON, Abort, Answer, DropReason, Signed, Verify
 from secagg.protocol.uploads import Spool
@@ -130,6 +130,11 @@ class ServerSession:
     def waiting_for(self) -> tuple[GatewayId, ...]:
         """Gateways that owe an answer in the open phase."""
         return tuple(self._cohort.ids[place] for place in sorted(self._machine.waiting_for))
+
+    @property
+    def dropped(self) -> dict[GatewayId, GatewayDropped]:
+        """Whom the session goes on without, and why; who answered the upload still counts."""
+        return {event.id: event for event in self._machine.dropped.values()}
 
     @property
     def headers_missing(self) -> tuple[GatewayId, ...]:

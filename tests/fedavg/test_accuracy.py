@@ -27,7 +27,7 @@ def test_threshold_is_learnt_by_three_gateways(threshold_runs):
 
 def test_digits_are_learnt_with_two_of_ten_vanishing_in_every_round(digits_runs):
     worst = min(report.rounds[-1].accuracy for report in digits_runs)
-    vanished = [len(each.vanished) for report in digits_runs for each in report.rounds]
+    vanished = [len(each.dropped) for report in digits_runs for each in report.rounds]
 
     assert worst >= 0.95
     assert [2] * 50 == vanished
@@ -36,11 +36,11 @@ def test_digits_are_learnt_with_two_of_ten_vanishing_in_every_round(digits_runs)
 def test_gateways_vanish_on_both_sides_of_the_agreement(digits_runs):
     rounds = [each for report in digits_runs for each in report.rounds]
     sides = {
-        (phase in AFTER, name in each.included)
+        (gone.phase in AFTER, name in each.included)
         for each in rounds
-        for name, (phase, _) in each.vanished.items()
+        for name, gone in each.dropped.items()
     }
-    phases = {phase for each in rounds for phase, _ in each.vanished.values()}
+    phases = {gone.phase for each in rounds for gone in each.dropped.values()}
 
     assert {(False, False), (True, True)} == sides
     assert set(BEFORE + AFTER) == phases

@@ -11,6 +11,7 @@ from fedavg.experiment import Settings, absences, run
 from fedavg.phases import ADDITIVE, BEFORE, COUNTERPARTS, PHASES
 from secagg import Ckks, Lattice, PhaseClosed
 from secagg.protocol.audit import verify_record
+from secagg.protocol.messages import DropReason
 from secagg.session.result import Aggregate
 from secagg.thresholds import derive_committee
 
@@ -48,7 +49,7 @@ def test_additive_schemes_take_the_same_gateways_into_the_mean(masked, encrypted
 
     assert all(one.asked == other.asked for one, other in pairs)
     assert all(one.included == other.included for one, other in pairs)
-    assert all(one.vanished.keys() == other.vanished.keys() for one, other in pairs)
+    assert all(one.dropped.keys() == other.dropped.keys() for one, other in pairs)
     assert masked.comparison.history == report.comparison.history
     assert masked.comparison.accuracy == pytest.approx(report.comparison.accuracy, abs=0.01)
     assert report.comparison.within_bounds
@@ -71,7 +72,7 @@ def test_rounds_of_additive_schemes_have_their_phases_and_records(encrypted):
     report, told = encrypted
     closed = [each.phase for kind, each in told if kind == "event" and hasattr(each, "answered")]
     # other gateways are asked in each round: some of them have sent no key ahead
-    known = {phase for each in report.rounds for phase, _ in each.vanished.values()}
+    known = {gone.phase for each in report.rounds for gone in each.dropped.values()}
 
     assert 3 * ["set_up", "upload", "answer"] == closed
     assert {"set_up", "upload", "answer"} >= known
@@ -121,7 +122,7 @@ def test_noise_is_all_that_differs_between_equal_runs_with_ckks():
 
     for one, other in zip(first.rounds, second.rounds, strict=True):
         assert one.included == other.included
-        assert one.vanished == other.vanished
+        assert one.dropped == other.dropped
         assert one.accuracy == pytest.approx(other.accuracy, abs=0.01)
     for report in (first, second):
         assert not report.exact
@@ -146,9 +147,10 @@ def test_a_mean_beyond_its_bound_is_noticed(monkeypatch):
 def test_gateways_vanish_in_every_phase_of_ckks():
     settings = replace(SAMPLED, rounds=6, vanish=2, seed=2, steps=5, scheme="ckks")
     report = _run(settings)  # others are asked in each round, so that every round has a set-up
-    lost = [found for each in report.rounds for found in each.vanished.values()]
+    lost = [gone for each in report.rounds for gone in each.dropped.values()]
 
-    assert {("set_up", "silent"), ("upload", "silent"), ("answer", "silent")} == set(lost)
+    assert {"set_up", "upload", "answer"} == {gone.phase for gone in lost}
+    assert {DropReason.SILENT} == {gone.reason for gone in lost}
     assert 12 == len(lost)
     assert report.comparison.within_bounds
 
@@ -166,4 +168,4 @@ def test_above_64_gateways_a_quorum_certifies_and_auto_takes_the_lattice(asked, 
     assert (asked == "auto") == ("keystreams for 66 gateways" in report.reason)
     assert ["set_up", "upload", "consistency", "answer"] == closed[:4]
     assert report.comparison.within_bounds
-    assert 6 == len(report.rounds[0].vanished)
+    assert 6 == len(report.rounds[0].dropped)

@@ -36,7 +36,7 @@ def _invoke(*arguments):
 
 def _numbers(done):
     return [
-        (each.accuracy, each.included, each.vanished, each.error_bound) for each in done.rounds
+        (each.accuracy, each.included, each.dropped, each.error_bound) for each in done.rounds
     ], done.comparison
 
 

@@ -73,8 +73,8 @@ def test_rounds_ask_their_cohorts(sampled):
     assert [cohort(SAMPLED, names, n) for n in (1, 2, 3)] == [each.asked for each in report.rounds]
     assert len({each.asked for each in report.rounds}) > 1
     for each in report.rounds:
-        missing = {n for n, (phase, _) in each.vanished.items() if phase in BEFORE}
-        assert absences(SAMPLED, each.asked, each.number).keys() == each.vanished.keys()
+        missing = {n for n, gone in each.dropped.items() if gone.phase in BEFORE}
+        assert absences(SAMPLED, each.asked, each.number).keys() == each.dropped.keys()
         assert set(each.asked) - missing == set(each.included)
 
 

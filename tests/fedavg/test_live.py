@@ -50,7 +50,7 @@ def test_no_row_is_folded(width, rounds):
         table.show(each)
     lines = [line for line in plain(screen.file.getvalue()).splitlines() if line.strip()]
     rows = [line for line in lines if re.match(r"\s+[12]\s", line)]
-    names = [name for each in rounds for name in each.vanished]
+    names = [name for each in rounds for name in each.dropped]
 
     assert 2 == len(rows)
     assert all(len(line) <= width for line in lines)
@@ -60,8 +60,11 @@ def test_no_row_is_folded(width, rounds):
 
 def test_a_crowd_of_the_vanished_keeps_its_indent(rounds):
     screen = console(80)
-    crowd = {f"g{number:02}": ("masked_input", "silent") for number in range(10, 30)}
-    Rows(screen).show(replace(rounds[0], vanished=crowd))
+    crowd = {
+        name: GatewayDropped(name, "masked_input", DropReason.SILENT)
+        for name in (f"g{number:02}" for number in range(10, 30))
+    }
+    Rows(screen).show(replace(rounds[0], dropped=crowd))
     below = plain(screen.file.getvalue()).splitlines()[2:]
 
     assert 5 < len(below)
@@ -77,7 +80,7 @@ def test_without_a_terminal_a_round_is_one_line(rounds):
 
     assert 3 == len(lines)
     assert "\x1b" not in screen.file.getvalue()
-    assert all(name in lines[1] for name in rounds[0].vanished)
+    assert all(name in lines[1] for name in rounds[0].dropped)
 
 
 def test_columns_are_stable(rounds):
@@ -185,6 +188,15 @@ def test_the_bar_counts_rounds(rounds):
         bar.round(rounds[0])
 
     assert "1/2" in plain(screen.file.getvalue())
+
+
+def test_the_bar_says_who_left_and_why(rounds):
+    screen = console(120)
+    refused = "PolicyViolation: clip"
+    with Bar(screen, 2) as bar:
+        bar.event(GatewayDropped("g03", "upload", DropReason.ABORTED, refused))
+
+    assert f"dropped: g03 in upload (aborted: {refused})" in plain(screen.file.getvalue())
 
 
 def test_the_bar_says_what_comes_after_the_last_round(rounds):

@@ -94,7 +94,7 @@ def test_history_and_metrics():
     assert [first, second] == orchestrator.history
     assert (1, 2) == (first.number, second.number)
     assert tuple(gateway.name for gateway in included) == first.included
-    assert vanish == {name: phase for name, (phase, _) in first.vanished.items()}
+    assert vanish == {name: gone.phase for name, gone in first.dropped.items()}
     assert {"training", "aggregation", "evaluation"} == set(first.seconds)
     expected = sum(m["correct"] for m in metrics) / sum(m["samples"] for m in metrics)
     assert expected == pytest.approx(first.training_accuracy, abs=1e-9)

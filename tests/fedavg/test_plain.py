@@ -8,6 +8,8 @@ import torch
 from fedavg.phases import AFTER, BEFORE
 from fedavg.plain import PlainAverage, weighted_mean
 from secagg.errors import BelowThreshold
+from secagg.protocol.events import GatewayDropped
+from secagg.protocol.messages import DropReason
 
 WEIGHTS = {"a": 1, "b": 2, "c": 5}
 
@@ -72,7 +74,7 @@ def test_who_vanishes_after_the_agreement_still_counts(phase):
     assert exact["w"].tolist() == result.mean["w"].tolist()
     assert sum(WEIGHTS[name] for name in included) == result.total_weight
     assert {"correct": result.total_weight} == result.metrics
-    assert {"b": (phase, "silent")} == result.vanished
+    assert {"b": GatewayDropped("b", phase, DropReason.SILENT)} == result.dropped
     assert ["w", "steps"] == list(result.sum)
     for key, total in result.sum.items():
         shares = [WEIGHTS[n] * (STATES[n][key].double() - BASE[key].double()) for n in included]

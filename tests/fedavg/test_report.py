@@ -194,7 +194,7 @@ def test_crowds_are_counted_instead_of_drawn(written):
     crowd = tuple(replace(each, asked=names) for each in report.rounds)
     page = Page(report_html(replace(report, rounds=crowd)))
 
-    assert "Gateways that vanished in each round, by phase." in page.text
+    assert "Gateways that were dropped in each round, by phase." in page.text
     assert "Hollow" not in page.text
 
 

@@ -11,6 +11,8 @@ import pytest
 from fedavg.experiment import Settings, run
 from secagg import Ckks
 from secagg.protocol.audit_file import dump_record, dump_roster
+from secagg.protocol.events import GatewayDropped
+from secagg.protocol.messages import DropReason
 from secagg.schemes.additive.ckks import encoding
 from secagg.schemes.seal import SealMissing
 from secagg.session import ClientSession
@@ -97,6 +99,7 @@ def test_a_gateway_without_the_extra_is_dropped_and_the_others_are_averaged(monk
     )
     [done] = report.rounds
 
-    assert {"g03": ("upload", "aborted")} == done.vanished
+    gone = GatewayDropped("g03", "upload", DropReason.ABORTED, "SealMissing: not here")
+    assert {"g03": gone} == done.dropped
     assert ("g01", "g02", "g04", "g05") == done.included
     assert report.comparison.within_bounds

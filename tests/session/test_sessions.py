@@ -284,7 +284,7 @@ def test_another_model_ends_the_session_before_anything_leaves() -> None:
 def test_a_gateway_may_leave(step: str) -> None:
     exchange = Exchange(Parties(4)).play_until(step)
     client = exchange.clients["g3"]
-    for event in client.abort("battery low"):
+    for event in client.abort("battery\x1b[2J\nlow"):
         if isinstance(event, Send):
             exchange.send([Frame("g3", True, exchange.server.phase, event.frame)])
     exchange.play()
@@ -292,7 +292,7 @@ def test_a_gateway_may_leave(step: str) -> None:
 
     assert exchange.verdict.summed
     assert (("g3", step, DropReason.ABORTED)) == (drop.id, drop.phase, drop.reason)
-    assert "battery low" in drop.detail
+    assert r"LocalProtocolError: battery\x1b[2J\nlow" == drop.detail  # in one line
     with pytest.raises(LocalProtocolError, match="no session to leave"):
         client.abort("again")
 

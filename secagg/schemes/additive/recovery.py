@@ -58,7 +58,7 @@ def too_few(
 ) -> BadDealing | BelowThreshold:
     """Why the round ends when fewer than R members have given a sum."""
     if not found.disputes:
-        return BelowThreshold(answered, limits.share_threshold, "answer")
+        return BelowThreshold(answered, limits.share_threshold, "answer", asked=limits.committee)
     return BadDealing(
         tuple(ids[dealer] for dealer in sorted(found.dealers)),
         tuple((ids[member], ids[dealer]) for member, dealer in found.disputes),

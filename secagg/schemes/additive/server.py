@@ -157,7 +157,9 @@ class AdditiveServer(Server):
         prekeys = {place: self._prekeys[place][0] for place in sorted(self._prekeys)}
         committee = sorted(self._members & prekeys.keys())
         if len(committee) < self._limits.share_threshold:
-            raise BelowThreshold(len(committee), self._limits.share_threshold, "set_up")
+            raise BelowThreshold(
+                len(committee), self._limits.share_threshold, "set_up", asked=len(self._members)
+            )
         self._fix_keys({place: advert_hash(each) for place, each in prekeys.items()})
         self._fix_dealers(self._u1)
         self._use_encoding()
@@ -237,7 +239,12 @@ class AdditiveServer(Server):
     def _ask_answers(self, live: frozenset[int]) -> Mapping[int, Struct]:
         members = sorted(live & self._members)
         if len(members) < self._limits.share_threshold:
-            raise BelowThreshold(len(members), self._limits.share_threshold, self.machine.phase)
+            raise BelowThreshold(
+                len(members),
+                self._limits.share_threshold,
+                self.machine.phase,
+                asked=len(self._members),
+            )
         return answer_requests(
             members,
             h2=self._h2,
@@ -306,7 +313,12 @@ class AdditiveServer(Server):
 
     def _close_again(self, _answered: frozenset[int]) -> Mapping[int, Struct]:
         if len(self._sums) < self._limits.share_threshold:
-            raise BelowThreshold(len(self._sums), self._limits.share_threshold, "answer_again")
+            raise BelowThreshold(
+                len(self._sums),
+                self._limits.share_threshold,
+                "answer_again",
+                asked=len(self._members),
+            )
         self._open()
         return {}
 
