@@ -14,7 +14,7 @@ from rich.console import Console
 from fedavg.options import settings_of, with_settings
 from secagg.console import application, say
 from secagg.errors import SecAggError
-from secagg.pages.files import check_directory
+from secagg.files import check_directory
 from secagg.schemes import BY_NAME
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import typer
 
 from secagg.console import application
 from secagg.errors import ConfigurationError
-from secagg.pages.files import check_directory
+from secagg.files import check_directory
 from secagg.schemes import choices
 
 SMALL_GATEWAYS: Final = 12

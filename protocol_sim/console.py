@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from secagg.console import say
-from secagg.pages.files import write as write_file
+from secagg.files import write as write_file
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from fedavg.orchestrator import Round
 from fedavg.report.files import append, document, line
 from fedavg.report.history import history_csv
 from fedavg.report.page import report_html
-from secagg.pages.files import write
+from secagg.files import write
 from secagg.protocol.audit import AuditRecord
 from secagg.protocol.audit_file import dump_record, dump_roster
 from secagg.protocol.identity import Roster

@@ -12,8 +12,8 @@ from fedavg.report.figures import bottom_of, in_percent, markers, over_rounds
 from fedavg.report.files import document
 from fedavg.report.page import settings_table, size
 from fedavg.variants import AXES, SideBySide
+from secagg.files import write
 from secagg.pages.colours import MUTED, SERIES
-from secagg.pages.files import write
 from secagg.pages.kit import Tile, render
 from secagg.pages.plots import FONT, HEIGHT, Plot, name_lines, plot
 from secagg.pages.tables import Table

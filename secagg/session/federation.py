@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Self
 
 from secagg.crypto.signing import verify
 from secagg.errors import ConfigurationError
+from secagg.files import write
 from secagg.params import GatewayId, Struct
 from secagg.protocol.audit_file import dump, load
 from secagg.protocol.identity import Cohort, Roster
@@ -129,13 +128,4 @@ class Federation(Struct, frozen=True):
         Raises:
             OSError: it cannot be written.
         """
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(self.dump())
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write(path, self.dump())

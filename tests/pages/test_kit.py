@@ -1,4 +1,4 @@
-"""The page kit: text stays text, tables fit a phone, files are whole or not there."""
+"""The page kit: text stays text, tables fit a phone."""
 
 from __future__ import annotations
 
@@ -10,10 +10,7 @@ from pathlib import Path
 import pytest
 from setuptools import build_meta
 
-from secagg.errors import ConfigurationError
-from secagg.pages import files
 from secagg.pages.colours import PALETTE
-from secagg.pages.files import check_directory, write
 from secagg.pages.kit import render, verdict
 from secagg.pages.tables import Table, is_number
 from tests.reading import Page
@@ -84,44 +81,6 @@ def test_letters_and_lines_stand_out(ground):
 def test_contrast_tells_grey_from_grey():
     assert 21 == pytest.approx(contrast("#000000", "#ffffff"))
     assert contrast("#888888", "#999999") < 4.5
-
-
-# -- files -----------------------------------------------------------------------------------------
-
-
-def test_a_file_replaces_an_older_one_and_leaves_nothing_else(tmp_path):
-    for content in (b"old", b"new"):
-        write(tmp_path / "report.html", content)
-
-    assert [tmp_path / "report.html"] == list(tmp_path.iterdir())
-    assert b"new" == (tmp_path / "report.html").read_bytes()
-    assert 0o644 == (tmp_path / "report.html").stat().st_mode & 0o777
-
-
-def test_a_write_that_fails_leaves_the_older_file(tmp_path, monkeypatch):
-    write(tmp_path / "report.html", b"old")
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(files.os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        write(tmp_path / "report.html", b"new")
-
-    assert [tmp_path / "report.html"] == list(tmp_path.iterdir())
-    assert b"old" == (tmp_path / "report.html").read_bytes()
-
-
-def test_a_place_that_cannot_be_written_is_refused(tmp_path):
-    loose, file = tmp_path / "loose", tmp_path / "file"
-    loose.symlink_to(tmp_path / "nowhere")
-    file.write_bytes(b"")
-    for place in (Path("/proc/sys/run"), Path("/dev/null"), loose, file, file / "below"):
-        with pytest.raises(ConfigurationError, match=r"name (another|a) directory"):
-            check_directory(place)
-    check_directory(tmp_path / "deep" / "er")
-
-    assert {loose, file} == set(tmp_path.iterdir())
 
 
 # -- the package -----------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -199,26 +198,6 @@ def test_no_changed_byte_goes_unnoticed(federation: Federation):
         changed[at] ^= 1
         with pytest.raises(SecAggError):
             Federation.load(bytes(changed))
-
-
-# -- the file --------------------------------------------------------------------------------------
-
-
-def test_a_write_that_fails_leaves_the_old_file(
-    federation: Federation, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    def full(_handle: int) -> None:
-        raise OSError("no space left")
-
-    path = tmp_path / "federation.json"
-    Federation(roster=federation.roster).save(path)
-    before = path.read_bytes()
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="no space left"):
-        federation.save(path)
-
-    assert before == path.read_bytes()
-    assert [path] == [*tmp_path.iterdir()]
 
 
 def test_there_is_no_field_for_a_secret():
