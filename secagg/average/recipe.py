@@ -250,20 +250,16 @@ class SecureAverage:
             self._federation = self._federation.after(server)
             for name in ids:  # nobody restarts here, so nobody will ask again
                 self._gateways[name][1].forget(server.session)
-        if isinstance(loop.aborted, BelowThreshold):
-            loop.aborted.dropped = dropped_of(loop)
-        if loop.aborted is not None:
-            raise loop.aborted
         return self._result(loop, costs, choice, template, base)
 
     def _result(
-        self,
-        loop: Loopback,
-        costs: Costs,
-        choice: Choice,
-        template: Any,
-        base: Any,
+        self, loop: Loopback, costs: Costs, choice: Choice, template: Any, base: Any
     ) -> Result:
+        dropped = dropped_of(loop)
+        if isinstance(loop.aborted, BelowThreshold):
+            loop.aborted.dropped = dropped
+        if loop.aborted is not None:
+            raise loop.aborted
         server, aggregate = loop.server, loop.server.result
         start = self._clock()
         mean = aggregate.mean(template, base)
@@ -279,7 +275,7 @@ class SecureAverage:
             mean=mean,
             total_weight=aggregate.total_weight,
             included=aggregate.included,
-            dropped=dropped_of(loop),
+            dropped=dropped,
             metrics=aggregate.metrics,
             report=Report(
                 plan=Plan.of(server.params, choice.reason),
