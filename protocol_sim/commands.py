@@ -176,7 +176,7 @@ def sweep(
 @app.command()
 def attack(
     *,
-    behaviour: Annotated[
+    name: Annotated[
         str | None, typer.Option(help="One of them; its name is in the first column.")
     ] = None,
     scheme: Annotated[str | None, typer.Option(help=f"{choices()}.")] = None,
@@ -184,14 +184,14 @@ def attack(
     seed: SeedOption = 0,
     output: OutputOption = None,
 ) -> None:
-    """Tell every lie of the catalogue in every phase to a gateway of every scheme.
+    """Play every attack of the catalogue in every phase on a gateway of every scheme.
 
     Prints the error that the gateway named, or how the round ended. Exit code: 0 if every cell ends
     as it must and no secret was released, 1 if one does not.
     """
     from protocol_sim import showing
 
-    if showing.lies(behaviour, scheme, phase, seed, output):
+    if showing.attack_cells(name, scheme, phase, seed, output):
         raise typer.Exit(1)
 
 

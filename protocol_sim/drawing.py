@@ -6,11 +6,11 @@ import random
 from dataclasses import replace
 from typing import Any
 
+from protocol_sim.attacks import ATTACKS, phases_of
 from protocol_sim.cheats import CHEATS
-from protocol_sim.liars import BEHAVIOURS, phases_of
 from protocol_sim.network import Link
 from protocol_sim.randomness import dice
-from protocol_sim.scenario import Lie, Plan, Restart, Scenario
+from protocol_sim.scenario import Plan, PlannedAttack, Restart, Scenario
 from protocol_sim.traces import TRACES
 from secagg.schemes import BY_NAME, scheme_of
 
@@ -34,9 +34,9 @@ def draw(seed: int) -> Scenario:
         cut = (begin, begin + rng.uniform(0, deadline))
         links[name] = replace(links[name], partitions=(cut,))
     plans = {name: _plan(rng, deadline * rounds) for name in names if rng.random() < 0.4}
-    lie = None
+    attack = None
     if rng.random() < 0.2:
-        lie = _lie(rng, scheme, names)
+        attack = _attack(rng, scheme, names)
     elif rng.random() < 0.25:
         colluding = scheme_of(scheme).thresholds(n).max_colluding
         for name in rng.sample(names, rng.randint(1, colluding)):
@@ -53,16 +53,16 @@ def draw(seed: int) -> Scenario:
         deadline=deadline,
         links=links,
         plans=plans,
-        lie=lie,
+        attack=attack,
     )
 
 
-def _lie(rng: random.Random, scheme: str, names: list[str]) -> Lie | None:
-    behaviour = rng.choice([each for each in BEHAVIOURS if not each.sessions])
-    phases = list(phases_of(behaviour.name, scheme))
+def _attack(rng: random.Random, scheme: str, names: list[str]) -> PlannedAttack | None:
+    attack = rng.choice([each for each in ATTACKS if not each.sessions])
+    phases = list(phases_of(attack.name, scheme))
     if not phases:
         return None
-    return Lie(behaviour=behaviour.name, phase=rng.choice(phases), victim=rng.choice(names))
+    return PlannedAttack(name=attack.name, phase=rng.choice(phases), victim=rng.choice(names))
 
 
 def _cheat(rng: random.Random, scheme: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+from protocol_sim.attacks import ATTACKS
 from protocol_sim.dropouts import Rate
-from protocol_sim.liars import BEHAVIOURS
 from protocol_sim.pictures import curves
 from protocol_sim.pictures.curves import Curve, quantity
 from protocol_sim.pictures.matrix import ending_of, matrices, words
@@ -18,7 +18,7 @@ from secagg.pages.tables import Cell as Shown
 from secagg.pages.tables import Section, Table
 
 if TYPE_CHECKING:
-    from protocol_sim.liars import Cell
+    from protocol_sim.attacks import Cell
     from protocol_sim.model.measuring import Figures
     from protocol_sim.scale import Measured
     from protocol_sim.world import Run
@@ -116,29 +116,29 @@ def _large_tiles(measured: Measured) -> Iterator[Tile]:
 
 
 def attacks(cells: Sequence[Cell]) -> Files:
-    """Behaviours x phases.
+    """Attacks x phases.
 
     Args:
         cells: that were played, at least one.
     """
-    order = {each.name: place for place, each in enumerate(BEHAVIOURS)}
-    cells = sorted(cells, key=lambda each: order[each.behaviour])
-    names = {each.behaviour for each in cells}
+    order = {each.name: place for place, each in enumerate(ATTACKS)}
+    cells = sorted(cells, key=lambda each: order[each.attack])
+    names = {each.attack for each in cells}
     bad = sum(not each.fine for each in cells)
     released = sum(each.released for each in cells)
     return _files(
         "attacks.html",
         title="Hostile orchestrators",
-        lead="Each lie was told to a real gateway's session; what it answered decides the cell.",
+        lead="Each attack was played on real gateways; what its victim answered decides the cell.",
         tiles=[
-            Tile("Behaviours", len(names), "of a lying orchestrator"),
+            Tile("Attacks", len(names), "of a lying orchestrator"),
             Tile(
-                "Cells of behaviour, phase and scheme",
+                "Cells of attack, phase and scheme",
                 verdict(f"{bad} of {len(cells)}" if bad else f"all {len(cells)}", good=not bad),
                 "NOT as they must be" if bad else "as they must be",
             ),
             Tile(
-                "Secrets released by the lies",
+                "Secrets released by the attacks",
                 verdict(f"{released} B" if released else "none", good=not released),
                 "MUST be none" if released else "as it must be",
             ),
@@ -146,22 +146,22 @@ def attacks(cells: Sequence[Cell]) -> Files:
         matrices=list(matrices(cells)),
         ending_of=ending_of,
         words=words,
-        behaviours=Table(
-            "Behaviours",
+        attacks=Table(
+            "Attacks",
             ("Name", "What it does"),
-            [(each.name, each.sentence) for each in BEHAVIOURS if each.name in names],
+            [(each.name, each.sentence) for each in ATTACKS if each.name in names],
         ),
         cells=Table("Every cell", _CELL, [_cell(each) for each in cells]),
     )
 
 
-_CELL: Final = ("Behaviour", "Scheme", "Phase", "Ended in", "Noticed in", "Secret bytes", "Wrong")
+_CELL: Final = ("Attack", "Scheme", "Phase", "Ended in", "Noticed in", "Secret bytes", "Wrong")
 
 
 def _cell(cell: Cell) -> tuple[Shown, ...]:
     wrong = cell.violation or ("" if cell.fine else f"expected {cell.expected}")
     return (
-        cell.behaviour,
+        cell.attack,
         cell.scheme,
         cell.phase,
         cell.outcome,

@@ -1,4 +1,4 @@
-"""What a run is: parties, network, who vanishes, who lies. One seed decides the rest."""
+"""What a run is: parties, network, who vanishes, who attacks. One seed decides the rest."""
 
 from __future__ import annotations
 
@@ -47,16 +47,16 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lie:
+class PlannedAttack:
     """What the orchestrator does wrong.
 
     Attributes:
-        behaviour: name, of `liars.BEHAVIOURS`.
+        name: of `attacks.ATTACKS`.
         phase: in which it does it.
         victim: gateway to which it does it.
     """
 
-    behaviour: str
+    name: str
     phase: str
     victim: str
 
@@ -74,7 +74,7 @@ class Scenario:
         deadline: seconds that the orchestrator waits in each phase.
         links: by gateway; what is not there is a `Link()`.
         plans: by gateway; what is not there does as it should.
-        lie: what the orchestrator does wrong in the last round.
+        attack: what the orchestrator does wrong in the last round.
 
     Raises:
         ConfigurationError: no such scheme, too few gateways, no deadline.
@@ -88,7 +88,7 @@ class Scenario:
     deadline: float = 10.0
     links: Mapping[str, Link] = field(default_factory=dict)
     plans: Mapping[str, Plan] = field(default_factory=dict)
-    lie: Lie | None = None
+    attack: PlannedAttack | None = None
 
     def __post_init__(self) -> None:
         scheme_of(self.scheme).thresholds(self.gateways)

@@ -14,8 +14,8 @@ from secagg.console import say
 from secagg.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from protocol_sim.attacks import Cell
     from protocol_sim.dropouts import Rate
-    from protocol_sim.liars import Cell
     from protocol_sim.scenario import Scenario
     from protocol_sim.sweep import Tally
 
@@ -176,13 +176,13 @@ def _rates(console: Console, seed: int) -> list[Rate]:
         )
 
 
-def lies(
-    behaviour: str | None, scheme: str | None, phase: str | None, seed: int, output: Path | None
+def attack_cells(
+    attack: str | None, scheme: str | None, phase: str | None, seed: int, output: Path | None
 ) -> bool:
     """Play the matrix, or a part of it, and print it.
 
     Args:
-        behaviour: name; all of them by default.
+        attack: name; all of them by default.
         scheme: likewise.
         phase: likewise.
         seed: of every cell.
@@ -197,14 +197,14 @@ def lies(
     from protocol_sim.pictures import tables
 
     console = Console()
-    cells = _cells(console, behaviour, scheme, phase, seed)
+    cells = _cells(console, attack, scheme, phase, seed)
     tables.show(console, cells)
     bad = [cell for cell in cells if not cell.fine]
     ended = f"{len(cells)} cells, {len(bad)} not as they must be, "
     ended += f"{sum(cell.released for cell in cells)} secret bytes released"
     say(console, ended, "bold red" if bad else "bold green")
     for cell in bad:
-        place = f"--behaviour {cell.behaviour!r} --scheme {cell.scheme} --phase {cell.phase}"
+        place = f"--name {cell.attack!r} --scheme {cell.scheme} --phase {cell.phase}"
         say(console, f"{cell.outcome} instead of {cell.expected} {cell.violation}", "red")
         say(console, f"  protocol_sim attack {place} --seed {seed}")
     if output is not None:
@@ -215,31 +215,31 @@ def lies(
 
 
 def _cells(
-    console: Console, behaviour: str | None, scheme: str | None, phase: str | None, seed: int
+    console: Console, attack: str | None, scheme: str | None, phase: str | None, seed: int
 ) -> list[Cell]:
-    from protocol_sim import liars
+    from protocol_sim import attacks
     from secagg.schemes import scheme_of
 
-    rows = liars.BEHAVIOURS if behaviour is None else (liars.behaviour_of(behaviour),)
-    schemes = tuple(liars.PHASES) if scheme is None else (scheme_of(scheme).name,)
+    rows = attacks.ATTACKS if attack is None else (attacks.attack_of(attack),)
+    schemes = tuple(attacks.PHASES) if scheme is None else (scheme_of(scheme).name,)
     wanted = [
         at
         for name in schemes
         for each in rows
-        for at in liars.phases_of(each.name, name)
+        for at in attacks.phases_of(each.name, name)
         if phase in {None, at}
     ]
     if not wanted:
-        known = ", ".join(dict.fromkeys(at for name in schemes for at in liars.PHASES[name]))
-        raise ConfigurationError(f"nothing to lie about there: phases are {known}")
+        known = ", ".join(dict.fromkeys(at for name in schemes for at in attacks.PHASES[name]))
+        raise ConfigurationError(f"nothing to attack there: phases are {known}")
     with progress(console, "cells", len(wanted)) as advance:
         steps = itertools.count(1)
-        return liars.matrix(
+        return attacks.matrix(
             rows,
             schemes,
             wanted,
             seed=seed,
-            on_cell=lambda cell: advance(next(steps), f"{cell.behaviour}, {cell.scheme}"),
+            on_cell=lambda cell: advance(next(steps), f"{cell.attack}, {cell.scheme}"),
         )
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Final
 
+from protocol_sim.attacks import Attacker, attack_of
 from protocol_sim.attendance import Attendance
 from protocol_sim.cheats import CHEATS, Cheat, judge_run, random_cheat
-from protocol_sim.liars import Liar, behaviour_of
 from protocol_sim.memory import points
 from protocol_sim.network import Link, Way
 from protocol_sim.oracle import Verdict
@@ -182,10 +182,12 @@ class World:
     def _hostile(self) -> list[Passes]:
         """What happens to frames before they are sent."""
         hooks = [cheat.make(self.play, name) for name, cheat in self._cast.items()]
-        lie = self.scenario.lie
-        if lie is not None:
-            liar = Liar(self.play, phase=lie.phase, victim=lie.victim, send=self._emit)
-            hooks.append(liar.hook(behaviour_of(lie.behaviour).make(liar)))
+        attack = self.scenario.attack
+        if attack is not None:
+            attacker = Attacker(
+                self.play, phase=attack.phase, victim=attack.victim, send=self._emit
+            )
+            hooks.append(attacker.around(attack_of(attack.name).make(attacker)))
         return hooks
 
     def _silences(self) -> dict[str, int]:

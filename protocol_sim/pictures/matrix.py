@@ -1,4 +1,4 @@
-"""Behaviours x phases: what each lie led to."""
+"""Attacks x phases: what each attack led to."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from protocol_sim.liars.cells import Cell
-from protocol_sim.liars.expected import PHASES
+from protocol_sim.attacks.cells import Cell
+from protocol_sim.attacks.expected import PHASES
 
 
 class Ending(Enum):
-    """What became of a lie."""
+    """What became of an attack."""
 
     NAMED = "named"
     SUM = "sum"
@@ -33,7 +33,7 @@ class Matrix:
     Attributes:
         scheme: name.
         phases: its columns in order; those without a cell are left out.
-        rows: behaviour, and a cell for each column; None where there is nothing to lie about.
+        rows: attack, and a cell for each column; None where there is nothing to attack.
     """
 
     scheme: str
@@ -44,9 +44,9 @@ class Matrix:
 def matrices(cells: Sequence[Cell]) -> Iterator[Matrix]:
     """One for each scheme that was played; rows in the order they first appear."""
     for scheme, all_phases in PHASES.items():
-        mine = {(each.behaviour, each.phase): each for each in cells if each.scheme == scheme}
+        mine = {(each.attack, each.phase): each for each in cells if each.scheme == scheme}
         phases = tuple(phase for phase in all_phases if any(phase == at for _, at in mine))
-        names = dict.fromkeys(behaviour for behaviour, _ in mine)
+        names = dict.fromkeys(attack for attack, _ in mine)
         rows = tuple((name, tuple(mine.get((name, phase)) for phase in phases)) for name in names)
         if rows:
             yield Matrix(scheme, phases, rows)

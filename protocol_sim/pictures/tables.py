@@ -1,4 +1,4 @@
-"""Behaviours x phases in a terminal."""
+"""Attacks x phases in a terminal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.text import Text
 from protocol_sim.pictures.matrix import Ending, ending_of, folded, matrices
 
 if TYPE_CHECKING:
-    from protocol_sim.liars import Cell
+    from protocol_sim.attacks import Cell
 
 _STYLES: Final = {Ending.NAMED: "", Ending.SUM: "green", Ending.BROKEN: "bold white on red"}
 _WIDE: Final = 150
@@ -44,7 +44,7 @@ def _tables(cells: Sequence[Cell], *, narrow: bool) -> Iterator[Table]:
             title_justify="left",
             title_style="bold",
         )
-        for name in ("behaviour", *matrix.phases):
+        for name in ("attack", *matrix.phases):
             table.add_column(folded(name) if narrow else name)
         for name, found in matrix.rows:
             table.add_row(name, *(_shown(each, narrow=narrow) for each in found))

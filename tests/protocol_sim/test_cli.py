@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from protocol_sim import console, dropouts, liars, showing, world
+from protocol_sim import attacks, console, dropouts, showing, world
 from protocol_sim import sweep as sweeping
 from protocol_sim.commands import app
 from protocol_sim.drawing import draw
@@ -198,8 +198,8 @@ def test_a_bar_moves_in_a_terminal_and_is_silent_elsewhere():
 # -- attack ----------------------------------------------------------------------------------------
 
 
-def test_one_behaviour_against_every_scheme_that_has_the_phase(tmp_path):
-    done = invoke("attack", "--behaviour", "left out", "--phase", "answer", "--output", tmp_path)
+def test_one_attack_against_every_scheme_that_has_the_phase(tmp_path):
+    done = invoke("attack", "--name", "left out", "--phase", "answer", "--output", tmp_path)
 
     assert 0 == done.exit_code, done.output
     assert 2 == len(re.findall(r"^ left out .*SelfMissing", done.stdout, re.MULTILINE))
@@ -208,7 +208,7 @@ def test_one_behaviour_against_every_scheme_that_has_the_phase(tmp_path):
 
 
 def test_one_cell():
-    done = invoke("attack", "--behaviour", "thinned", "--scheme", "masks", "--phase", "consistency")
+    done = invoke("attack", "--name", "thinned", "--scheme", "masks", "--phase", "consistency")
 
     assert 0 == done.exit_code, done.output
     assert "1 cells, 0 not as they must be" in done.stdout
@@ -216,19 +216,19 @@ def test_one_cell():
 
 
 def test_a_cell_that_is_not_as_it_must_be_is_named(monkeypatch):
-    real = liars.matrix
+    real = attacks.matrix
 
     def broken(*arguments, **options):
         cells = real(*arguments, **options)
         return [type(cell)(**{**_fields(cell), "expected": "sum"}) for cell in cells]
 
-    monkeypatch.setattr(liars, "matrix", broken)
-    done = invoke("attack", "--behaviour", "thinned", "--scheme", "masks", "--phase", "consistency")
+    monkeypatch.setattr(attacks, "matrix", broken)
+    done = invoke("attack", "--name", "thinned", "--scheme", "masks", "--phase", "consistency")
 
     assert 1 == done.exit_code
     assert "BelowFloor instead of sum" in done.stdout
     assert (
-        "  protocol_sim attack --behaviour 'thinned' --scheme masks --phase consistency --seed 0\n"
+        "  protocol_sim attack --name 'thinned' --scheme masks --phase consistency --seed 0\n"
         in done.stdout
     )
 
@@ -277,7 +277,7 @@ def test_every_command_explains_itself(name):
         (("run", "--gateways", "3000"), "--cost-model says"),
         (("run", "--bogus"), "--bogus"),
         (("sweep", "0"), "0 is not in the range x>=1"),
-        (("attack", "--behaviour", "x"), "behaviour is 'x': use own set"),
+        (("attack", "--name", "x"), "name is 'x': use own set"),
         (("attack", "--scheme", "masks", "--phase", "upload"), "phases are advertise_keys"),
         (("replay", "-1"), "No such option"),
         (("bogus",), "No such command 'bogus'"),

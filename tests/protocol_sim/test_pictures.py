@@ -10,9 +10,9 @@ from xml.etree import ElementTree as ET
 import pytest
 from rich.console import Console
 
+from protocol_sim.attacks import PHASES as STEPS
+from protocol_sim.attacks import Cell
 from protocol_sim.dropouts import RATES, judged, measure, play
-from protocol_sim.liars import PHASES as STEPS
-from protocol_sim.liars import Cell
 from protocol_sim.memory import Exchange
 from protocol_sim.network import Link
 from protocol_sim.parties import Parties
@@ -172,7 +172,7 @@ def test_no_picture_keeps_a_stand_in_or_an_address(plots):
 
 def cell(**changes):
     fields = {
-        "behaviour": "own U2",
+        "attack": "own U2",
         "scheme": "masks",
         "phase": "masked_input",
         "outcome": "HeaderMismatch, BelowThreshold",
@@ -200,8 +200,8 @@ def test_a_cell_is_broken_whenever_it_is_not_fine(changes, ending):
     assert ending is ending_of(cell(**changes))
 
 
-def test_a_matrix_has_the_phases_and_behaviours_that_were_played():
-    own, silence = cell(), cell(behaviour="silence", phase="unmasking")
+def test_a_matrix_has_the_phases_and_attacks_that_were_played():
+    own, silence = cell(), cell(attack="silence", phase="unmasking")
     other = cell(scheme="ckks", phase="upload")
     masks, ckks = matrices([own, silence, other])
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from protocol_sim import report
+from protocol_sim.attacks import Cell
 from protocol_sim.drawing import draw
 from protocol_sim.dropouts import Rate
-from protocol_sim.liars import Cell
 from protocol_sim.model import costs
 from protocol_sim.model.costs import Compared, Cost, Model
 from protocol_sim.model.measuring import Figures, figures
@@ -35,7 +35,7 @@ def tally():
 
 def cell(**changes):
     fields = {
-        "behaviour": "own set",
+        "attack": "own set",
         "scheme": "masks",
         "phase": "masked_input",
         "outcome": "HeaderMismatch",
@@ -170,10 +170,10 @@ def test_a_matrix_says_what_is_good(pages):
     assert "unmasking" not in page.text
 
 
-def test_what_a_behaviour_does_is_explained(pages):
-    from protocol_sim.liars import behaviour_of
+def test_what_a_attack_does_is_explained(pages):
+    from protocol_sim.attacks import attack_of
 
-    assert behaviour_of("own set").sentence in Page(pages["attacks"]["report.html"]).text
+    assert attack_of("own set").sentence in Page(pages["attacks"]["report.html"]).text
 
 
 def test_a_sweep_names_the_command_for_each_violation(tally):

@@ -10,7 +10,7 @@ from protocol_sim.drawing import draw
 from protocol_sim.network import Link, Way
 from protocol_sim.parties import Parties
 from protocol_sim.randomness import dice, entropy
-from protocol_sim.scenario import Lie, Plan, Restart, Scenario
+from protocol_sim.scenario import Plan, PlannedAttack, Restart, Scenario
 from protocol_sim.sweep import command, sweep
 from protocol_sim.traces import DAY, TRACES
 from protocol_sim.world import run
@@ -67,7 +67,7 @@ def test_draws_are_of_every_kind():
     assert any(restart.stale for plan in plans for restart in plan.restarts)
     for fault in ("loss", "duplication", "reordering", "truncation", "flips", "partitions"):
         assert any(getattr(link, fault) for link in links)
-    assert any(scenario.lie for scenario in drawn)
+    assert any(scenario.attack for scenario in drawn)
     assert any(plan.cheat for plan in plans)
 
 
@@ -305,7 +305,10 @@ def test_a_server_that_never_opens_a_sum_is_seen_wherever_one_is_due(monkeypatch
         ({"plans": {"g0": Plan(restarts=(Restart(time=0.3),))}}, "g0 (its process died)"),
         ({"plans": {"g0": Plan(cheat="advertise_keys: low order")}}, "g0 (its frames"),
         ({"plans": {"g0": Plan(slow=3.0)}}, ""),
-        ({"lie": Lie(behaviour="silence", phase="share_keys", victim="g0")}, "g0 (late in "),
+        (
+            {"attack": PlannedAttack(name="silence", phase="share_keys", victim="g0")},
+            "g0 (late in ",
+        ),
     ],
 )
 def test_who_counts_as_absent(scenario, why):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from protocol_sim.liars.liar import CannotLie, Liar, replace
+from protocol_sim.attacks.attacker import Attacker, CannotAttack, replace
 from secagg.encoding import bitmap, members
 from secagg.params import HASH_BYTES, Struct
 from secagg.protocol.messages import Signed
@@ -58,92 +58,92 @@ def field_of(message: Any) -> str:
     """The field of a request that holds its set.
 
     Raises:
-        CannotLie: it is about no set.
+        CannotAttack: it is about no set.
     """
     if type(message) not in _SET:
-        raise CannotLie(f"{type(message).__name__} is about no set")
+        raise CannotAttack(f"{type(message).__name__} is about no set")
     return _SET[type(message)]
 
 
-def set_of(liar: Liar, message: Any) -> frozenset[int]:
+def set_of(attacker: Attacker, message: Any) -> frozenset[int]:
     """The positions that a request is about.
 
     Raises:
-        WireError: of no set, since another lie has been at it.
+        WireError: of no set, since another attack has been at it.
     """
-    return members(getattr(message, field_of(message)), len(liar.everybody))
+    return members(getattr(message, field_of(message)), len(attacker.everybody))
 
 
-def bits(liar: Liar, positions: Iterable[int]) -> bytes:
+def bits(attacker: Attacker, positions: Iterable[int]) -> bytes:
     """Bitmap of positions."""
-    return bitmap(positions, len(liar.everybody))
+    return bitmap(positions, len(attacker.everybody))
 
 
-def lists(liar: Liar, message: Any, positions: frozenset[int]) -> dict[str, list[int]]:
+def lists(attacker: Attacker, message: Any, positions: frozenset[int]) -> dict[str, list[int]]:
     """Over which positions the lists of a request to the victim go, if it is about this set."""
-    me = liar.me
+    me = attacker.me
     match message:
         case ShareKeysRequest():
-            near = positions & (neighbours(liar.limits, me) | {me})
+            near = positions & (neighbours(attacker.limits, me) | {me})
             return {"adverts": sorted(near), "hashes": sorted(positions - near)}
         case MaskedInputRequest():
-            return {"shares": sorted(positions & neighbours(liar.limits, me))}
+            return {"shares": sorted(positions & neighbours(attacker.limits, me))}
         case ConsistencyRequest():
-            return {"headers": sorted(positions & neighbours(liar.limits, me))}
+            return {"headers": sorted(positions & neighbours(attacker.limits, me))}
         case UploadRequest():
-            shown = positions & ({*range(liar.limits.committee), me})
+            shown = positions & ({*range(attacker.limits.committee), me})
             return {"prekeys": sorted(shown), "hashes": sorted(positions - shown)}
         case AnswerRequest():
             dealers = sorted(positions - {me})
-            outside = [dealer for dealer in dealers if dealer >= liar.limits.committee]
+            outside = [dealer for dealer in dealers if dealer >= attacker.limits.committee]
             return {"shares": dealers, "prekeys": outside}
         case _:
             return {}
 
 
-def items(liar: Liar, message: Any, name: str) -> dict[int, Any]:
+def items(attacker: Attacker, message: Any, name: str) -> dict[int, Any]:
     """One of these lists, by position.
 
     Raises:
-        CannotLie: it has not one entry for each, since another lie has been at it.
+        CannotAttack: it has not one entry for each, since another attack has been at it.
     """
-    places = lists(liar, message, set_of(liar, message))[name]
+    places = lists(attacker, message, set_of(attacker, message))[name]
     if len(places) != len(getattr(message, name)):
-        raise CannotLie(f"not one of {name} for each of {len(places)} gateways")
+        raise CannotAttack(f"not one of {name} for each of {len(places)} gateways")
     return dict(zip(places, getattr(message, name), strict=True))
 
 
-def about(liar: Liar, message: Any, positions: Iterable[int]) -> Struct:
+def about(attacker: Attacker, message: Any, positions: Iterable[int]) -> Struct:
     """The same request about another set; what is not known of a gateway is made up.
 
     Args:
-        liar: who lies.
+        attacker: who attacks.
         message: request to the victim.
         positions: the set.
     """
     chosen = frozenset(positions)
-    changes: dict[str, Any] = {field_of(message): bits(liar, chosen)}
-    for name, places in lists(liar, message, chosen).items():
-        known, nothing = items(liar, message, name), _NOTHING[type(message), name]
+    changes: dict[str, Any] = {field_of(message): bits(attacker, chosen)}
+    for name, places in lists(attacker, message, chosen).items():
+        known, nothing = items(attacker, message, name), _NOTHING[type(message), name]
         changes[name] = tuple(known.get(place, nothing) for place in places)
     request: Struct = replace(message, **changes)
     return request
 
 
-def swapped(liar: Liar, message: Any, name: str, changes: Mapping[int, Any]) -> Struct:
+def swapped(attacker: Attacker, message: Any, name: str, changes: Mapping[int, Any]) -> Struct:
     """The same request with other entries in one of its lists.
 
     Args:
-        liar: who lies.
+        attacker: who attacks.
         message: request to the victim.
         name: of the list.
         changes: position -> entry.
 
     Raises:
-        CannotLie: the list has no entry at such a position.
+        CannotAttack: the list has no entry at such a position.
     """
-    known = items(liar, message, name)
+    known = items(attacker, message, name)
     if not changes.keys() <= known.keys():
-        raise CannotLie(f"{name} has nothing of {sorted(changes.keys() - known.keys())}")
+        raise CannotAttack(f"{name} has nothing of {sorted(changes.keys() - known.keys())}")
     request: Struct = replace(message, **{name: tuple({**known, **changes}.values())})
     return request

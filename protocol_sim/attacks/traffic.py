@@ -1,13 +1,13 @@
-"""Lies of order and form: replays, skips, silence, other rounds, bytes that are no message."""
+"""Attacks of order and form: replays, skips, silence, other rounds, bytes that are no message."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, Final
 
-from protocol_sim.liars.behaviour import Behaviour, Change, after, before
-from protocol_sim.liars.liar import CannotLie, Liar, Lie
-from protocol_sim.liars.requests import UNSIGNED, bits
+from protocol_sim.attacks.attack import Attack, Change, after, before
+from protocol_sim.attacks.attacker import Attacker, CannotAttack, Hook
+from protocol_sim.attacks.requests import UNSIGNED, bits
 from secagg.params import Struct
 from secagg.protocol.certificate import Certificate
 from secagg.protocol.messages import Abort, Announce, Answer, sign_round
@@ -29,34 +29,36 @@ from secagg.wire import MAX_FRAME, TAG_BYTES
 # -- order -----------------------------------------------------------------------------------------
 
 
-def _replayed(liar: Liar) -> Lie:
+def _replayed(attacker: Attacker) -> Hook:
     """Everything the victim was asked so far, again and backwards."""
     frames: list[bytes] = []
 
-    def lie(frame: Frame) -> list[bytes]:
-        if frame.up or frame.gateway != liar.victim:
+    def hook(frame: Frame) -> list[bytes]:
+        if frame.up or frame.gateway != attacker.victim:
             return [frame.data]
         frames.append(frame.data)
-        return [frame.data, *reversed(frames)] if frame.step == liar.phase else [frame.data]
+        return [frame.data, *reversed(frames)] if frame.step == attacker.phase else [frame.data]
 
-    return lie
+    return hook
 
 
-def _next(liar: Liar, message: Any) -> Struct:
+def _next(attacker: Attacker, message: Any) -> Struct:
     """The request of the step after this one, made of what is known."""
     match message:
-        case Announce() if liar.family == "masks":
-            return ShareKeysRequest(present=bits(liar, liar.everybody), adverts=(), hashes=())
+        case Announce() if attacker.family == "masks":
+            return ShareKeysRequest(
+                present=bits(attacker, attacker.everybody), adverts=(), hashes=()
+            )
         case Announce():
-            return _early_upload(liar, message)
+            return _early_upload(attacker, message)
         case ShareKeysRequest():
-            params = liar.play.settings.round_params(_announced(liar))
-            signed = sign_round(liar.play.parties.orchestrator.key, params)
+            params = attacker.play.settings.round_params(_announced(attacker))
+            signed = sign_round(attacker.play.parties.orchestrator.key, params)
             return MaskedInputRequest(round=signed, dealers=message.present, shares=())
         case MaskedInputRequest():
             return ConsistencyRequest(included=message.dealers, headers=())
         case ConsistencyRequest():
-            nobody = Certificate(signers=bits(liar, ()), signatures=())
+            nobody = Certificate(signers=bits(attacker, ()), signatures=())
             return UnmaskingRequest(certificate=nobody)
         case UploadRequest():
             return _answer(message.keyed)
@@ -65,21 +67,25 @@ def _next(liar: Liar, message: Any) -> Struct:
         case AnswerRequest():
             return AnswerAgainRequest(included=message.included)
         case _:
-            raise CannotLie("nothing comes after this")
+            raise CannotAttack("nothing comes after this")
 
 
-def _announced(liar: Liar) -> Any:
-    first = liar.asked.get((liar.victim, liar.steps[0]))
+def _announced(attacker: Attacker) -> Any:
+    first = attacker.asked.get((attacker.victim, attacker.steps[0]))
     if not isinstance(first, Announce):
-        raise CannotLie("no announcement")
+        raise CannotAttack("no announcement")
     return first.params
 
 
-def _early_upload(liar: Liar, announce: Announce) -> Struct:
-    params = liar.play.settings.round_params(announce.params)
-    signed = sign_round(liar.play.parties.orchestrator.key, params)
+def _early_upload(attacker: Attacker, announce: Announce) -> Struct:
+    params = attacker.play.settings.round_params(announce.params)
+    signed = sign_round(attacker.play.parties.orchestrator.key, params)
     return UploadRequest(
-        announce=announce, round=signed, keyed=bits(liar, liar.everybody), prekeys=(), hashes=()
+        announce=announce,
+        round=signed,
+        keyed=bits(attacker, attacker.everybody),
+        prekeys=(),
+        hashes=(),
     )
 
 
@@ -87,44 +93,44 @@ def _answer(included: bytes) -> Struct:
     return AnswerRequest(included=included, certificate=None, prekeys=(), shares=())
 
 
-def _too_early(liar: Liar, message: Any) -> Struct:
+def _too_early(attacker: Attacker, message: Any) -> Struct:
     """The included set is asked about once P is accepted, and before the upload has left."""
     if not isinstance(message, MaskedInputRequest | UploadRequest):
-        raise CannotLie("no upload is asked for")
-    return _next(liar, message)
+        raise CannotAttack("no upload is asked for")
+    return _next(attacker, message)
 
 
-def _silence(liar: Liar) -> Lie:
+def _silence(attacker: Attacker) -> Hook:
     """From the phase on, nothing reaches the victim."""
-    return _unheard(liar, lambda name: name == liar.victim)
+    return _unheard(attacker, lambda name: name == attacker.victim)
 
 
-def _silence_to_most(liar: Liar) -> Lie:
+def _silence_to_most(attacker: Attacker) -> Hook:
     """From the phase on, only the victim and the colluding gateway hear anything."""
-    return _unheard(liar, lambda name: name not in {liar.victim, liar.colluder})
+    return _unheard(attacker, lambda name: name not in {attacker.victim, attacker.colluder})
 
 
-def _unheard(liar: Liar, silenced: Callable[[str], bool]) -> Lie:
-    late = liar.steps[liar.steps.index(liar.phase) :]
+def _unheard(attacker: Attacker, silenced: Callable[[str], bool]) -> Hook:
+    late = attacker.steps[attacker.steps.index(attacker.phase) :]
 
-    def lie(frame: Frame) -> list[bytes]:
+    def hook(frame: Frame) -> list[bytes]:
         if frame.up or frame.step not in late or not silenced(frame.gateway):
             return [frame.data]
         return []
 
-    return lie
+    return hook
 
 
-def farewell(liar: Liar, _message: Any) -> Struct:
+def farewell(attacker: Attacker, _message: Any) -> Struct:
     """The orchestrator says that the session is over."""
-    return Abort(session=liar.play.server.session, reason="it failed")
+    return Abort(session=attacker.play.server.session, reason="it failed")
 
 
 # -- bytes -----------------------------------------------------------------------------------------
 
 
 def _changed(change: Callable[[bytes], bytes]) -> Change:
-    return lambda liar, message: change(liar.frame(message))
+    return lambda attacker, message: change(attacker.frame(message))
 
 
 def _oversize(data: bytes) -> bytes:
@@ -140,43 +146,43 @@ def _respelled(data: bytes) -> bytes:
     return head[:24] + len(longer).to_bytes(4, "little") + head[28:] + longer
 
 
-def _other_role(liar: Liar, _message: Any) -> Struct:
+def _other_role(attacker: Attacker, _message: Any) -> Struct:
     """An answer, as a gateway sends it."""
-    return Answer(step=liar.phase, signed=UNSIGNED)
+    return Answer(step=attacker.phase, signed=UNSIGNED)
 
 
 TRAFFIC: Final = (
-    Behaviour(
+    Attack(
         "replayed", "Everything the victim was asked so far is asked again, backwards.", _replayed
     ),
-    Behaviour("reordered", "The request of the next step comes before this one.", before(_next)),
-    Behaviour(
+    Attack("reordered", "The request of the next step comes before this one.", before(_next)),
+    Attack(
         "too early",
         "The included set is asked about before the upload has left.",
         after(_too_early),
     ),
-    Behaviour("silence", "From this phase on, nothing reaches the victim.", _silence),
-    Behaviour(
+    Attack("silence", "From this phase on, nothing reaches the victim.", _silence),
+    Attack(
         "silence to most",
         "From this phase on, only the victim and the colluding gateway hear anything.",
         _silence_to_most,
     ),
-    Behaviour("farewell", "The victim is told that the session has failed.", before(farewell)),
-    Behaviour("oversize", "A frame of more bytes than any frame has.", before(_changed(_oversize))),
-    Behaviour(
+    Attack("farewell", "The victim is told that the session has failed.", before(farewell)),
+    Attack("oversize", "A frame of more bytes than any frame has.", before(_changed(_oversize))),
+    Attack(
         "truncated",
         "The last byte of the request is missing.",
         before(_changed(lambda data: data[:-1])),
     ),
-    Behaviour(
+    Attack(
         "garbage",
         "The request is followed by bytes that do not belong to it.",
         before(_changed(lambda data: data + bytes(TAG_BYTES))),
     ),
-    Behaviour(
+    Attack(
         "second spelling",
         "The request is spelled in another way than the canonical one.",
         before(_changed(_respelled)),
     ),
-    Behaviour("other role", "The victim is sent what gateways send.", before(_other_role)),
+    Attack("other role", "The victim is sent what gateways send.", before(_other_role)),
 )

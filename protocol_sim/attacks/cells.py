@@ -1,4 +1,4 @@
-"""One behaviour in one phase of one scheme, played to its end; and all of them."""
+"""One attack in one phase of one scheme, played to its end; and all of them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from protocol_sim.liars.behaviour import Behaviour, Stage
-from protocol_sim.liars.catalogue import BEHAVIOURS
-from protocol_sim.liars.expected import PHASES, expected, phases_of
-from protocol_sim.liars.liar import Liar, Lie, attempt
-from protocol_sim.liars.told import Told, protected_bytes, secret_bytes
+from protocol_sim.attacks.attack import Attack, Stage
+from protocol_sim.attacks.attacker import Attacker, Hook, attempt
+from protocol_sim.attacks.catalogue import ATTACKS
+from protocol_sim.attacks.expected import PHASES, expected, phases_of
+from protocol_sim.attacks.ledger import AnswerLedger, protected_bytes, secret_bytes
 from protocol_sim.oracle import named
 from protocol_sim.parties import Parties
 from secagg.crypto.labels import Label
@@ -27,21 +27,21 @@ from secagg.session.loopback import Frame
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What became of one behaviour in one phase of one scheme.
+    """What became of one attack in one phase of one scheme.
 
     Attributes:
-        behaviour, scheme, phase: names.
+        attack, scheme, phase: names.
         outcome: error that the victim named, or "sum" where it named none; behind it, where the
             round did not end in the exact sum, how it did.
         expected: what it must be.
         noticed: the step whose request made the victim name it; "" without an error.
-        released: secret bytes that the lie has got (`told.secret_bytes`).
-        protected: sealed and masked bytes that it has got (`told.protected_bytes`).
+        released: secret bytes that the attack has got (`ledger.secret_bytes`).
+        protected: sealed and masked bytes that it has got (`ledger.protected_bytes`).
         verdicts: of the oracle, on each session of the round.
         violation: what must never happen and did; "" else.
     """
 
-    behaviour: str
+    attack: str
     scheme: str
     phase: str
     outcome: str
@@ -59,30 +59,30 @@ class Cell:
 
 
 def play_cell(
-    behaviour: Behaviour, scheme: str, phase: str, *, seed: int = 0, speaks: Scheme | None = None
+    attack: Attack, scheme: str, phase: str, *, seed: int = 0, speaks: Scheme | None = None
 ) -> Cell:
-    """Play one round against a liar.
+    """Play one round against an attacker.
 
     Args:
-        behaviour: what it does.
+        attack: what it does.
         scheme: name of the scheme.
         phase: in which it does it.
         seed: of keys and of all randomness but TenSEAL's.
         speaks: what the gateways speak instead of the scheme; a test may take checks away.
     """
-    stage = behaviour.stage_of(scheme, phase)
-    parties = _parties(stage, scheme, ("liars", seed))
+    stage = attack.stage_of(scheme, phase)
+    parties = _parties(stage, scheme, ("attacks", seed))
     victim = parties.ids[stage.victim]
     past = _session(parties, stage, 1, speaks).play() if stage.past or stage.carried else None
     number = 1 if past is None else 2
     setup = past.server.setup if past is not None and stage.carried else {}
     play = _session(parties, stage, number, speaks, setup=setup)
-    liar = Liar(play, phase=phase, victim=victim, send=play.lie, past=past)
-    lie = behaviour.make(liar)
-    play.use(liar.hook(_spoiling(liar, lie) if stage.spoiled else lie)).play()
-    liar.then()
-    sessions = [play, *(each for each in liar.sessions if isinstance(each, Told))]
-    return _cell(behaviour, scheme, liar, sessions)
+    attacker = Attacker(play, phase=phase, victim=victim, send=play.inject, past=past)
+    hook = attack.make(attacker)
+    play.use(attacker.around(_spoiling(attacker, hook) if stage.spoiled else hook)).play()
+    attacker.then()
+    sessions = [play, *(each for each in attacker.sessions if isinstance(each, AnswerLedger))]
+    return _cell(attack, scheme, attacker, sessions)
 
 
 def _parties(stage: Stage, scheme: str, seed: object) -> Parties:
@@ -94,7 +94,7 @@ def _parties(stage: Stage, scheme: str, seed: object) -> Parties:
 
 def _session(
     parties: Parties, stage: Stage, number: int, speaks: Scheme | None, **options: Any
-) -> Told:
+) -> AnswerLedger:
     victim = parties.ids[stage.victim]
 
     def client(name: str) -> ClientSession:
@@ -104,25 +104,27 @@ def _session(
 
     vanish = {parties.ids[0]: 0} if stage.absent else {}
     settings = parties.settings(number, limits=stage.limits)
-    return Told(parties, number, settings=settings, client=client, vanish=vanish, **options)
+    return AnswerLedger(parties, number, settings=settings, client=client, vanish=vanish, **options)
 
 
-def _spoiling(liar: Liar, lie: Lie) -> Lie:
+def _spoiling(attacker: Attacker, hook: Hook) -> Hook:
     """The colluding gateway deals shares that do not open, so that there is a second question."""
 
     def spoiled(frame: Frame) -> list[bytes]:
-        message = liar.open(frame.data) if frame.up and frame.gateway == liar.colluder else None
+        message = (
+            attacker.open(frame.data) if frame.up and frame.gateway == attacker.colluder else None
+        )
         if isinstance(message, Answer) and message.step == "upload":
             dealing = decode(Dealing, message.signed.body)
             garbage = tuple(bytes(len(each)) for each in dealing.ciphertexts)
-            signed = _dealt(liar, dealing, garbage)
-            return [liar.frame(Answer(step="upload", signed=signed))]
-        return attempt(lie, frame)
+            signed = _dealt(attacker, dealing, garbage)
+            return [attacker.frame(Answer(step="upload", signed=signed))]
+        return attempt(hook, frame)
 
     return spoiled
 
 
-def _dealt(liar: Liar, dealing: Dealing, ciphertexts: tuple[bytes, ...]) -> Signed:
+def _dealt(attacker: Attacker, dealing: Dealing, ciphertexts: tuple[bytes, ...]) -> Signed:
     other = Dealing(
         header=dealing.header,
         salt=dealing.salt,
@@ -130,32 +132,34 @@ def _dealt(liar: Liar, dealing: Dealing, ciphertexts: tuple[bytes, ...]) -> Sign
         proof=dealing.proof,
         next_prekey=dealing.next_prekey,
     )
-    return liar.by_colluder(Label.SIGN_DEALING, other)
+    return attacker.by_colluder(Label.SIGN_DEALING, other)
 
 
 # -- what became of it -----------------------------------------------------------------------------
 
 
-def _cell(behaviour: Behaviour, scheme: str, liar: Liar, sessions: Sequence[Told]) -> Cell:
-    honest = [name for name in liar.play.cohort if name != liar.colluder]
+def _cell(
+    attack: Attack, scheme: str, attacker: Attacker, sessions: Sequence[AnswerLedger]
+) -> Cell:
+    honest = [name for name in attacker.play.cohort if name != attacker.colluder]
     ends = [session.verdict.outcome for session in sessions]
-    error, noticed = _named(liar.victim, liar.phase, sessions)
+    error, noticed = _named(attacker.victim, attacker.phase, sessions)
     return Cell(
-        behaviour=behaviour.name,
+        attack=attack.name,
         scheme=scheme,
-        phase=liar.phase,
+        phase=attacker.phase,
         outcome=_outcome(error, ends),
-        expected=expected(behaviour.name, scheme, liar.phase),
+        expected=expected(attack.name, scheme, attacker.phase),
         noticed=noticed,
         released=secret_bytes(sessions, honest),
         protected=protected_bytes(sessions, honest),
         verdicts=tuple(ends),
-        violation=_violation(liar.victim, honest, sessions),
+        violation=_violation(attacker.victim, honest, sessions),
     )
 
 
-def _violation(victim: str, honest: Sequence[str], sessions: Sequence[Told]) -> str:
-    """What the oracle says, two sums of one round, or a lie to one that ended another's session."""
+def _violation(victim: str, honest: Sequence[str], sessions: Sequence[AnswerLedger]) -> str:
+    """What the oracle says, two sums of one round, or an attack that ended another's session."""
     sums = [session for session in sessions if session.verdict.outcome == "sum"]
     if len(sums) > 1:
         return "two sums of one round"
@@ -166,12 +170,12 @@ def _violation(victim: str, honest: Sequence[str], sessions: Sequence[Told]) -> 
     return next((each.verdict.violation for each in sessions if each.verdict.violation), "")
 
 
-def _named(victim: str, phase: str, sessions: Sequence[Told]) -> tuple[str, str]:
+def _named(victim: str, phase: str, sessions: Sequence[AnswerLedger]) -> tuple[str, str]:
     """The victim's error and where it noticed; that it was told of an end is none."""
     for session in sessions:
         error = named(session.failed(victim))
-        told = error == "AbortedByPeer" and (len(sessions) > 1 or session.aborted is not None)
-        if error and not told:
+        was_told = error == "AbortedByPeer" and (len(sessions) > 1 or session.aborted is not None)
+        if error and not was_told:
             return error, session.noticed.get(victim, "")
     for name, refusal in sessions[0].refused:
         if name == victim and not isinstance(refusal, LocalProtocolError):
@@ -187,28 +191,28 @@ def _outcome(error: str, ends: Sequence[str]) -> str:
 
 
 def matrix(
-    behaviours: Iterable[Behaviour] = BEHAVIOURS,
+    attacks: Iterable[Attack] = ATTACKS,
     schemes: Iterable[str] = tuple(PHASES),
     phases: Iterable[str] | None = None,
     *,
     seed: int = 0,
     on_cell: Callable[[Cell], object] = lambda _cell: None,
 ) -> list[Cell]:
-    """Play every cell of these behaviours, schemes and phases.
+    """Play every cell of these attacks, schemes and phases.
 
     Args:
-        behaviours: rows.
+        attacks: rows.
         schemes: names.
         phases: names; all by default.
         seed: of every cell.
         on_cell: is told each cell as it has ended.
     """
-    chosen, rows = None if phases is None else frozenset(phases), list(behaviours)
+    chosen, rows = None if phases is None else frozenset(phases), list(attacks)
     cells = []
     for scheme in schemes:
-        for behaviour in rows:
-            for phase in phases_of(behaviour.name, scheme):
+        for attack in rows:
+            for phase in phases_of(attack.name, scheme):
                 if chosen is None or phase in chosen:
-                    cells.append(play_cell(behaviour, scheme, phase, seed=seed))
+                    cells.append(play_cell(attack, scheme, phase, seed=seed))
                     on_cell(cells[-1])
     return cells

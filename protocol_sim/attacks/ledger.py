@@ -1,4 +1,4 @@
-"""A session in which is told apart what gateways answer to the server, and what to its lies."""
+"""A session that keeps apart what gateways answer to the server and what to an attacker."""
 
 from __future__ import annotations
 
@@ -24,41 +24,41 @@ UPLOADING = "uploading"
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class Answered:
     """An answer of a gateway, the first time it gives it.
 
     Attributes:
         gateway: who.
         step: the step.
         body: the message inside.
-        lied: the request was not made by the server's session.
+        injected: the request was not made by the server's session.
         asked: gateways in the set that was asked about, 0 where there is none.
     """
 
     gateway: str
     step: str
     body: bytes
-    lied: bool
+    injected: bool
     asked: int
 
 
-class Told(Exchange):
+class AnswerLedger(Exchange):
     """An exchange that keeps account of answers.
 
     Attributes:
         said: distinct answers of all gateways.
         frames: bytes of vector frames that each gateway has sent.
-        lured: gateways whose upload a lie has asked for.
+        lured: gateways whose upload an attack has asked for.
         noticed: gateway -> step whose request ended its session with an error.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
-        self.said: list[Said] = []
+        self.said: list[Answered] = []
         self.frames: Counter[str] = Counter()
         self.lured: set[str] = set()
         self.noticed: dict[str, str] = {}
         self._honest: defaultdict[str, set[bytes]] = defaultdict(set)
-        self._lies: set[tuple[str, bytes]] = set()
+        self._injected: set[tuple[str, bytes]] = set()
         self._hook: Passes = lambda frame: (frame.data,)
         super().__init__(*arguments, passes=self._pass, **options)
         table = dict(COMMON) | dict(self.settings.scheme.messages)
@@ -69,29 +69,29 @@ class Told(Exchange):
         self._hook = hook
         return self
 
-    def lie(self, frames: Iterable[Frame]) -> None:
+    def inject(self, frames: Iterable[Frame]) -> None:
         """Put frames under way that the server knows nothing of; they arrive before others."""
         made = list(frames)
         first = itertools.takewhile(
-            lambda frame: (frame.gateway, frame.data) in self._lies, self.pending
+            lambda frame: (frame.gateway, frame.data) in self._injected, self.pending
         )
         place = len(list(first))
         self.pending[place:place] = made
-        self._lies.update((frame.gateway, frame.data) for frame in made)
+        self._injected.update((frame.gateway, frame.data) for frame in made)
 
     def _pass(self, frame: Frame) -> Iterable[bytes]:
-        if not frame.up and (frame.gateway, frame.data) not in self._lies:
+        if not frame.up and (frame.gateway, frame.data) not in self._injected:
             self._honest[frame.gateway].add(frame.data)
         return self._hook(frame)
 
     def arrive(self, name: str, data: bytes) -> list[Frame]:
         """Bytes reach a gateway; what it answers is put to its account."""
         request, due = self._message(data), name in self.uploads
-        lied = data not in self._honest[name]
+        injected = data not in self._honest[name]
         answers = super().arrive(name, data)
         for answer in answers:
-            self._note(name, self._message(answer.data), lied, request)
-        if lied and not due and name in self.uploads:
+            self._note(name, self._message(answer.data), request, injected=injected)
+        if injected and not due and name in self.uploads:
             self.lured.add(name)
         if self.failed(name) is not None:
             self.noticed.setdefault(name, self._step_of(request))
@@ -124,7 +124,9 @@ class Told(Exchange):
         steps = self.settings.scheme.steps
         return next((step.name for step in steps if step.request is type(request)), "")
 
-    def _note(self, name: str, answer: Struct | None, lied: bool, request: Struct | None) -> None:  # noqa: FBT001
+    def _note(
+        self, name: str, answer: Struct | None, request: Struct | None, *, injected: bool
+    ) -> None:
         if not isinstance(answer, Answer):
             return
         before = [each for each in self.said if (each.gateway, each.step) == (name, answer.step)]
@@ -133,13 +135,13 @@ class Told(Exchange):
         asked = 0
         if isinstance(request, AnswerRequest | AnswerAgainRequest):
             asked = int.from_bytes(request.included).bit_count()
-        self.said.append(Said(name, answer.step, answer.signed.body, lied, asked))
+        self.said.append(Answered(name, answer.step, answer.signed.body, injected, asked))
 
 
 # -- what that was worth ---------------------------------------------------------------------------
 
 
-def secret_bytes(sessions: Iterable[Told], gateways: Iterable[str]) -> int:
+def secret_bytes(sessions: Iterable[AnswerLedger], gateways: Iterable[str]) -> int:
     """Bytes that the server got and that the rules do not give it.
 
     These are: seeds, shares and edge secrets, given for a request that no honest session made; a
@@ -158,11 +160,11 @@ def secret_bytes(sessions: Iterable[Told], gateways: Iterable[str]) -> int:
             for said in session.said:
                 if said.gateway != name:
                     continue
-                if said.step == "unmasking" and said.lied:
+                if said.step == "unmasking" and said.injected:
                     total += _opened(decode(Unmasking, said.body))
                 if said.step in {"answer", "answer_again"}:
                     shares = decode(KeySum, said.body).shares
-                    small = said.lied and said.asked < floor
+                    small = said.injected and said.asked < floor
                     total += len(shares) if sums or small else 0
                     sums += bool(shares)
             if session.frames[name]:
@@ -176,8 +178,8 @@ def _opened(answer: Unmasking) -> int:
     return len(answer.seed) + sum(map(len, shares))
 
 
-def protected_bytes(sessions: Iterable[Told], gateways: Iterable[str]) -> int:
-    """Bytes of sealed shares and masked words that lies have got: useless while nothing opens them.
+def protected_bytes(sessions: Iterable[AnswerLedger], gateways: Iterable[str]) -> int:
+    """Bytes of sealed shares and masked words that attacks have got: useless while sealed.
 
     Args:
         sessions: of one round.
@@ -188,7 +190,7 @@ def protected_bytes(sessions: Iterable[Told], gateways: Iterable[str]) -> int:
     for session in sessions:
         total += sum(session.frames[name] for name in session.lured & names)
         for said in session.said:
-            if not said.lied or said.gateway not in names:
+            if not said.injected or said.gateway not in names:
                 continue
             if said.step == "share_keys":
                 total += sum(map(len, decode(ShareKeys, said.body).ciphertexts))

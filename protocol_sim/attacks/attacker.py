@@ -25,7 +25,7 @@ from secagg.schemes import BY_NAME
 from secagg.session.loopback import Frame, Passes
 from secagg.wire import VECTOR, Codec, MessageTable, type_of
 
-Lie = Passes
+Hook = Passes
 """From a frame that passes by to the bytes that arrive in its place."""
 
 FAMILIES: Final = {name: each.family for name, each in BY_NAME.items()}
@@ -33,17 +33,17 @@ FAMILIES: Final = {name: each.family for name, each in BY_NAME.items()}
 replace: Final = msgspec.structs.replace
 
 
-class CannotLie(Exception):
-    """What this lie would be made of has not passed by, or is not what it looks for."""
+class CannotAttack(Exception):
+    """What this attack would be made of has not passed by, or is not what it looks for."""
 
 
-class Liar:
+class Attacker:
     """The orchestrator's dishonest half: it sits between an honest session and its gateways.
 
     Args:
         play: the session.
-        phase: whose requests it lies in.
-        victim: gateway that it lies to.
+        phase: whose requests it changes.
+        victim: gateway that it attacks.
         send: puts frames of its own under way.
         past: a session of an earlier round of the same parties.
 
@@ -106,14 +106,14 @@ class Liar:
 
     # -- messages ----------------------------------------------------------------------------------
 
-    def hook(self, lie: Lie) -> Passes:
-        """A lie as a hook of a network: notes what passes by, leaves its own frames alone."""
+    def around(self, hook: Hook) -> Passes:
+        """An attack as a hook of a network: notes what passes by, leaves its own frames alone."""
 
         def passes(frame: Frame) -> Iterable[bytes]:
             if not frame.up and (frame.gateway, frame.data) in self._own:
                 return (frame.data,)
             self._note(frame)
-            return attempt(lie, frame)
+            return attempt(hook, frame)
 
         return passes
 
@@ -133,12 +133,12 @@ class Liar:
         """A message of this session.
 
         Raises:
-            CannotLie: it is none.
+            CannotAttack: it is none.
         """
         try:
             return self._codec.decode(data, session=self.play.server.session)
         except (WireError, ForeignSession) as error:
-            raise CannotLie(str(error)) from None
+            raise CannotAttack(str(error)) from None
 
     def frame(self, message: Struct) -> bytes:
         """The bytes of a message."""
@@ -150,27 +150,27 @@ class Liar:
         self._own.add((self.victim, data))
         self._send([Frame(self.victim, False, self.play.server.phase, data)])
 
-    def heard(self, name: str, step: str) -> Signed:
+    def answer_of(self, name: str, step: str) -> Signed:
         """A gateway's answer to a step.
 
         Raises:
-            CannotLie: it has not passed by.
+            CannotAttack: it has not passed by.
         """
         if (name, step) not in self.said:
-            raise CannotLie(f"{name} has not answered {step}")
+            raise CannotAttack(f"{name} has not answered {step}")
         return self.said[name, step]
 
     def from_past(self, step: str) -> bytes:
         """The frame that the victim was asked this with in the earlier round.
 
         Raises:
-            CannotLie: it was not.
+            CannotAttack: it was not.
         """
         log = self.past.log if self.past else []
         for frame in log:
             if (frame.gateway, frame.up, frame.step) == (self.victim, False, step):
                 return frame.data
-        raise CannotLie(f"no {step} of an earlier round")
+        raise CannotAttack(f"no {step} of an earlier round")
 
     def old(self, step: str) -> Any:
         """The message in it."""
@@ -186,12 +186,12 @@ class Liar:
         """A request with another K, signed anew.
 
         Raises:
-            CannotLie: there is no K in it.
+            CannotAttack: there is no K in it.
         """
         if isinstance(message, Announce):
             return self.announce(replace(message.params, **changes))
         if not hasattr(message, "announce"):
-            raise CannotLie("no K in this request")
+            raise CannotAttack("no K in this request")
         announce = self.with_session(message.announce, **changes)
         request: Struct = replace(message, announce=announce)
         return request
@@ -200,10 +200,10 @@ class Liar:
         """A request with another P, signed anew.
 
         Raises:
-            CannotLie: there is no P in it.
+            CannotAttack: there is no P in it.
         """
         if not hasattr(message, "round"):
-            raise CannotLie("no P in this request")
+            raise CannotAttack("no P in this request")
         params = replace(message.round.params, **changes)
         signed = sign_round(self.play.parties.orchestrator.key, params)
         request: Struct = replace(message, round=signed)
@@ -214,10 +214,10 @@ class Liar:
         return Signed.make(self.play.parties.identities[self.colluder].key, label, message)
 
 
-def attempt(lie: Lie, frame: Frame) -> list[bytes]:
-    """What arrives: the frame itself where the lie cannot be told."""
+def attempt(hook: Hook, frame: Frame) -> list[bytes]:
+    """What arrives: the frame itself where the attack cannot be told."""
     try:
-        return list(lie(frame))
-    except (CannotLie, WireError, LookupError):
-        # another lie has left no message to change, or somebody it takes for granted has vanished
+        return list(hook(frame))
+    except (CannotAttack, WireError, LookupError):
+        # another attack has left no message to change, or somebody it needs has vanished
         return [frame.data]

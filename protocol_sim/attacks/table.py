@@ -1,25 +1,25 @@
-"""The matrix of behaviours and phases as the tables of docs/attacks.md."""
+"""The matrix of attacks and phases as the tables of docs/attacks.md."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple, Protocol
 
-from protocol_sim.liars.catalogue import BEHAVIOURS
-from protocol_sim.liars.expected import PHASES, expected, phases_of
-from protocol_sim.liars.liar import FAMILIES
+from protocol_sim.attacks.attacker import FAMILIES
+from protocol_sim.attacks.catalogue import ATTACKS
+from protocol_sim.attacks.expected import PHASES, expected, phases_of
 from secagg.errors import ConfigurationError
 
-BEGIN: Final = "<!-- liars -->"
-END: Final = "<!-- /liars -->"
+BEGIN: Final = "<!-- attacks -->"
+END: Final = "<!-- /attacks -->"
 
 
 class Ended(Protocol):
     """What a table needs of a cell."""
 
     @property
-    def behaviour(self) -> str:
-        """Name of the behaviour."""
+    def attack(self) -> str:
+        """Name of the attack."""
 
     @property
     def scheme(self) -> str:
@@ -37,7 +37,7 @@ class Ended(Protocol):
 class Promised(NamedTuple):
     """A cell of which only is known how it must end."""
 
-    behaviour: str
+    attack: str
     scheme: str
     phase: str
     outcome: str
@@ -48,7 +48,7 @@ def promised() -> list[Promised]:
     return [
         Promised(each.name, scheme, phase, expected(each.name, scheme, phase))
         for scheme in PHASES
-        for each in BEHAVIOURS
+        for each in ATTACKS
         for phase in phases_of(each.name, scheme)
     ]
 
@@ -60,20 +60,20 @@ def markdown(cells: Iterable[Ended]) -> str:
     the cell.
 
     Args:
-        cells: played or promised, of any behaviours and schemes.
+        cells: played or promised, of any attacks and schemes.
     """
     found: dict[tuple[str, str, str], list[str]] = {}
     schemes: dict[str, list[str]] = {}
     for cell in cells:
         family = FAMILIES[cell.scheme]
-        outcomes = found.setdefault((family, cell.behaviour, cell.phase), [])
+        outcomes = found.setdefault((family, cell.attack, cell.phase), [])
         if cell.outcome not in outcomes:
             outcomes.append(cell.outcome)
         spoken = schemes.setdefault(family, [])
         if cell.scheme not in spoken:
             spoken.append(cell.scheme)
     names = {name for _, name, _ in found}
-    rows = [each for each in BEHAVIOURS if each.name in names]
+    rows = [each for each in ATTACKS if each.name in names]
     parts = [BEGIN]
     for family, spoken in schemes.items():
         parts += ["", *_table(family, spoken, [each.name for each in rows], found)]
@@ -84,13 +84,13 @@ def markdown(cells: Iterable[Ended]) -> str:
 def _table(
     family: str,
     schemes: list[str],
-    behaviours: list[str],
+    attacks: list[str],
     found: dict[tuple[str, str, str], list[str]],
 ) -> Iterator[str]:
     phases = PHASES[schemes[0]]
     yield _line([" and ".join(schemes), *phases])
     yield _line(["---"] * (len(phases) + 1))
-    for name in behaviours:
+    for name in attacks:
         outcomes = [" or ".join(found.get((family, name, phase), [])) for phase in phases]
         if any(outcomes):
             yield _line([name, *(f"`{each}`" if each[:1].isupper() else each for each in outcomes)])

@@ -1,4 +1,4 @@
-"""Hostile orchestrators: every behaviour in every phase ends as the table says, and can fail."""
+"""Hostile orchestrators: every attack in every phase ends as the table says, and can fail."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from protocol_sim.liars import (
-    BEHAVIOURS,
+from protocol_sim.attacks import (
+    ATTACKS,
     PHASES,
-    Behaviour,
-    behaviour_of,
+    Attack,
+    attack_of,
     compose,
     expected,
     inserted,
@@ -21,9 +21,9 @@ from protocol_sim.liars import (
     play_cell,
     promised,
 )
-from protocol_sim.liars.behaviour import LARGE
-from protocol_sim.liars.expected import TABLE
-from protocol_sim.liars.table import BEGIN, END, Promised
+from protocol_sim.attacks.attack import LARGE
+from protocol_sim.attacks.expected import TABLE
+from protocol_sim.attacks.table import BEGIN, END, Promised
 from protocol_sim.randomness import dice
 from secagg.errors import ConfigurationError
 from secagg.protocol.journal import MemoryJournal
@@ -33,7 +33,7 @@ from secagg.schemes.additive.client import AdditiveClient
 from secagg.schemes.masks import Masks
 from secagg.schemes.masks.client import MasksClient
 
-ATTACKS = Path(__file__).parents[2] / "docs" / "attacks.md"
+PAGE = Path(__file__).parents[2] / "docs" / "attacks.md"
 SAMPLE = {"own set", "own P", "second key", "crafted degree", "crafted modulus", "crafted step"}
 """What is played with ckks by default: its machines are those of lattice, its ring is not."""
 LARGE_PHASE = ("lattice", "consistency")
@@ -42,11 +42,11 @@ LARGE_SAMPLE = {("own set", "consistency")}
 
 
 def cells():
-    for behaviour in BEHAVIOURS:
+    for attack in ATTACKS:
         for scheme in PHASES:
-            for phase in phases_of(behaviour.name, scheme):
-                name = behaviour.name
-                large = behaviour.stage_of(scheme, phase).gateways == LARGE
+            for phase in phases_of(attack.name, scheme):
+                name = attack.name
+                large = attack.stage_of(scheme, phase).gateways == LARGE
                 daily = {
                     "masks": True,
                     "lattice": not large or (name, phase) in LARGE_SAMPLE,
@@ -54,13 +54,13 @@ def cells():
                 }
                 marks = () if daily[scheme] else (pytest.mark.deep,)
                 yield pytest.param(
-                    behaviour, scheme, phase, id=f"{name}-{scheme}-{phase}", marks=marks
+                    attack, scheme, phase, id=f"{name}-{scheme}-{phase}", marks=marks
                 )
 
 
-@pytest.mark.parametrize(("behaviour", "scheme", "phase"), list(cells()))
-def test_it_ends_in_its_named_error_or_in_the_exact_sum(behaviour, scheme, phase):
-    cell = play_cell(behaviour, scheme, phase)
+@pytest.mark.parametrize(("attack", "scheme", "phase"), list(cells()))
+def test_it_ends_in_its_named_error_or_in_the_exact_sum(attack, scheme, phase):
+    cell = play_cell(attack, scheme, phase)
 
     assert "" == cell.violation
     assert cell.expected == cell.outcome
@@ -71,18 +71,18 @@ def test_it_ends_in_its_named_error_or_in_the_exact_sum(behaviour, scheme, phase
 
 
 def sparse():
-    for behaviour in BEHAVIOURS:
-        for phase in phases_of(behaviour.name, "masks"):
-            if not (behaviour.sessions or behaviour.large):
-                yield pytest.param(behaviour, phase, id=f"{behaviour.name}-{phase}")
+    for attack in ATTACKS:
+        for phase in phases_of(attack.name, "masks"):
+            if not (attack.sessions or attack.large):
+                yield pytest.param(attack, phase, id=f"{attack.name}-{phase}")
 
 
 @pytest.mark.deep
-@pytest.mark.parametrize(("behaviour", "phase"), list(sparse()))
-def test_masks_on_a_sparse_graph_end_alike(behaviour, phase):
-    cell = play_cell(replace(behaviour, large=frozenset({"masks"})), "masks", phase)
+@pytest.mark.parametrize(("attack", "phase"), list(sparse()))
+def test_masks_on_a_sparse_graph_end_alike(attack, phase):
+    cell = play_cell(replace(attack, large=frozenset({"masks"})), "masks", phase)
     # up to 64 gateways everybody is shown the same keys, above only those of its neighbours
-    crossed = (behaviour.name, phase) == ("crossed request", "share_keys")
+    crossed = (attack.name, phase) == ("crossed request", "share_keys")
 
     assert ("BadSignature" if crossed else cell.expected) == cell.outcome
     assert ("", 0) == (cell.violation, cell.released)
@@ -91,19 +91,19 @@ def test_masks_on_a_sparse_graph_end_alike(behaviour, phase):
 # -- the catalogue ---------------------------------------------------------------------------------
 
 
-def test_the_table_and_the_catalogue_have_the_same_behaviours():
-    assert list(TABLE) == [behaviour.name for behaviour in BEHAVIOURS]
+def test_the_table_and_the_catalogue_have_the_same_attacks():
+    assert list(TABLE) == [attack.name for attack in ATTACKS]
 
 
 @pytest.mark.parametrize("scheme", PHASES)
-def test_every_phase_sees_at_least_14_behaviours(scheme):
+def test_every_phase_sees_at_least_14_attacks(scheme):
     for phase in PHASES[scheme]:
-        assert 14 <= sum(bool(expected(each.name, scheme, phase)) for each in BEHAVIOURS)
+        assert 14 <= sum(bool(expected(each.name, scheme, phase)) for each in ATTACKS)
 
 
-def test_an_unknown_behaviour_is_refused():
+def test_an_unknown_attack_is_refused():
     with pytest.raises(ConfigurationError, match="own set"):
-        behaviour_of("kindness")
+        attack_of("kindness")
 
 
 def test_no_cell_is_expected_where_there_is_no_such_phase():
@@ -113,18 +113,18 @@ def test_no_cell_is_expected_where_there_is_no_such_phase():
 
 
 def test_the_same_seed_gives_the_same_cell():
-    first, again = (play_cell(behaviour_of("own set"), "masks", "share_keys") for _ in range(2))
+    first, again = (play_cell(attack_of("own set"), "masks", "share_keys") for _ in range(2))
 
     assert first == again
 
 
 def test_a_matrix_is_its_cells():
-    rows = [behaviour_of("thinned"), behaviour_of("left out")]
+    rows = [attack_of("thinned"), attack_of("left out")]
     seen = []
     found = matrix(rows, ["masks"], ["consistency", "unmasking"], on_cell=seen.append)
 
     assert [("thinned", "consistency"), ("left out", "consistency")] == [
-        (cell.behaviour, cell.phase) for cell in found
+        (cell.attack, cell.phase) for cell in found
     ]
     assert seen == found
     assert all(cell.fine for cell in found)
@@ -134,15 +134,15 @@ def test_a_matrix_is_its_cells():
 
 
 def test_what_one_lie_withholds_another_cannot_change():
-    both = compose(behaviour_of("silence"), behaviour_of("lowered t"))
+    both = compose(attack_of("silence"), attack_of("lowered t"))
     cell = play_cell(both, "masks", "advertise_keys")
 
-    assert "silence + lowered t" == cell.behaviour
+    assert "silence + lowered t" == cell.attack
     assert "sum" == cell.outcome
 
 
 def test_the_second_lie_sees_what_the_first_has_left():
-    both = compose(behaviour_of("thinned"), behaviour_of("truncated"))
+    both = compose(attack_of("thinned"), attack_of("truncated"))
     cell = play_cell(both, "masks", "consistency")
 
     # both frames of the first arrive twice: without their last byte, and as they are
@@ -156,7 +156,7 @@ def test_two_lies_at_once_open_nothing(case):
     phase = rng.choice(
         [each for each in PHASES[scheme] if scheme == "masks" or each != "consistency"]
     )
-    alone = [each for each in BEHAVIOURS if not (each.sessions or each.large)]
+    alone = [each for each in ATTACKS if not (each.sessions or each.large)]
     first, second = rng.sample(alone, 2)
     cell = play_cell(compose(first, second), scheme, phase, seed=case)
 
@@ -168,8 +168,8 @@ def test_two_lies_at_once_open_nothing(case):
 
 
 def test_control_an_honest_orchestrator_gets_the_sum():
-    honest = Behaviour(
-        name="honest", sentence="Nothing.", make=lambda _liar: lambda frame: (frame.data,)
+    honest = Attack(
+        name="honest", sentence="Nothing.", make=lambda _attacker: lambda frame: (frame.data,)
     )
     cell = play_cell(honest, "masks", "unmasking")
 
@@ -178,15 +178,15 @@ def test_control_an_honest_orchestrator_gets_the_sum():
 
 
 def test_control_a_gateway_that_is_not_the_victim_must_not_be_lied_to():
-    def make(liar):
-        def lie(frame):
-            if frame.up or (frame.gateway, frame.step) != (liar.spare, liar.phase):
+    def make(attacker):
+        def attack(frame):
+            if frame.up or (frame.gateway, frame.step) != (attacker.spare, attacker.phase):
                 return (frame.data,)
-            return (liar.frame(Abort(session=liar.play.server.session, reason="")),)
+            return (attacker.frame(Abort(session=attacker.play.server.session, reason="")),)
 
-        return lie
+        return attack
 
-    cell = play_cell(Behaviour(name="x", sentence="", make=make), "masks", "share_keys")
+    cell = play_cell(Attack(name="x", sentence="", make=make), "masks", "share_keys")
 
     assert "g0 was told nothing wrong and named AbortedByPeer" == cell.violation
 
@@ -230,14 +230,14 @@ class FloorlessClient(AdditiveClient):
     ],
 )
 def test_control_without_a_check_the_error_is_another(name, phase, speaks, outcome):
-    cell = play_cell(behaviour_of(name), "masks", phase, speaks=speaks)
+    cell = play_cell(attack_of(name), "masks", phase, speaks=speaks)
 
     assert outcome == cell.outcome
     assert not cell.fine
 
 
 def test_control_without_the_floor_a_sum_of_shares_over_three_is_released():
-    cell = play_cell(behaviour_of("thinned"), "lattice", "answer", speaks=Floorless())
+    cell = play_cell(attack_of("thinned"), "lattice", "answer", speaks=Floorless())
 
     assert 4096 == cell.released  # a share of 2048 coefficients
     assert not cell.fine
@@ -245,7 +245,7 @@ def test_control_without_the_floor_a_sum_of_shares_over_three_is_released():
 
 def test_control_without_the_certificate_seeds_and_shares_are_released(monkeypatch):
     monkeypatch.setattr("secagg.schemes.masks.client.verify_certificate", lambda *_, **__: None)
-    cell = play_cell(behaviour_of("below the quorum"), "masks", "unmasking")
+    cell = play_cell(attack_of("below the quorum"), "masks", "unmasking")
 
     assert 32 + 5 * 39 == cell.released  # the seed, and a share of each other gateway's
     assert not cell.fine
@@ -253,7 +253,7 @@ def test_control_without_the_certificate_seeds_and_shares_are_released(monkeypat
 
 def test_control_without_the_journal_a_round_is_uploaded_in_twice(monkeypatch):
     monkeypatch.setattr(MemoryJournal, "last_round", lambda *_: 0)
-    cell = play_cell(behaviour_of("once more"), "masks", "consistency")
+    cell = play_cell(attack_of("once more"), "masks", "consistency")
 
     assert ("sum", ("BelowThreshold", "sum")) == (cell.outcome, cell.verdicts)
     assert cell.released > 0
@@ -263,19 +263,19 @@ def test_control_without_the_journal_a_round_is_uploaded_in_twice(monkeypatch):
 # -- the tables of docs/attacks.md -----------------------------------------------------------------
 
 
-def test_the_table_has_a_row_for_each_behaviour_and_a_column_for_each_phase():
+def test_the_table_has_a_row_for_each_attack_and_a_column_for_each_phase():
     lines = markdown(promised()).splitlines()
 
     assert [BEGIN, END] == [lines[0], lines[-1]]
     assert f"| masks | {' | '.join(PHASES['masks'])} |" in lines
     assert f"| lattice and ckks | {' | '.join(PHASES['ckks'])} |" in lines
-    for behaviour in BEHAVIOURS:
-        assert any(line.startswith(f"| {behaviour.name} |") for line in lines)
-        assert f"- **{behaviour.name}**: {behaviour.sentence}" in lines
+    for attack in ATTACKS:
+        assert any(line.startswith(f"| {attack.name} |") for line in lines)
+        assert f"- **{attack.name}**: {attack.sentence}" in lines
 
 
 def test_the_table_is_the_same_out_of_played_cells():
-    played = matrix([behaviour_of("thinned")], ["masks"])
+    played = matrix([attack_of("thinned")], ["masks"])
     row = "| thinned |  | `BelowFloor` | `BelowFloor` | `BelowFloor` |  |"
 
     assert row in markdown(played).splitlines()
@@ -302,6 +302,6 @@ def test_a_page_without_its_markers_is_refused(page):
 
 
 def test_the_page_has_the_table_of_now():
-    page = ATTACKS.read_text()
+    page = PAGE.read_text()
 
     assert inserted(page, markdown(promised())) == page

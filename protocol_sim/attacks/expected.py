@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from protocol_sim.liars.liar import FAMILIES
+from protocol_sim.attacks.attacker import FAMILIES
 
 MASKS: Final = ("advertise_keys", "share_keys", "masked_input", "consistency", "unmasking")
 ADDITIVE: Final = ("set_up", "upload", "consistency", "answer", "answer_again")
@@ -177,28 +177,28 @@ TABLE: Final[Mapping[str, tuple[Row, Row]]] = {
         (_STALE, "StateLost", _STALE, _STALE, _STALE),
     ),
 }
-"""Behaviour -> what it ends in by phase, in masks and in the additive schemes; "" where there is
-nothing to lie about: the set of an announcement, say."""
+"""Attack -> what it ends in by phase, in masks and in the additive schemes; "" where there is
+nothing to attack: the set of an announcement, say."""
 
 
-def expected(behaviour: str, scheme: str, phase: str) -> str:
+def expected(attack: str, scheme: str, phase: str) -> str:
     """What a cell must end in.
 
     Args:
-        behaviour: its name.
+        attack: its name.
         scheme: its name.
-        phase: in which it lies.
+        phase: of the attack.
 
     Returns:
         "" for a cell that does not exist.
     """
-    masks, additive = TABLE.get(behaviour, (NONE, NONE))
+    masks, additive = TABLE.get(attack, (NONE, NONE))
     if phase not in PHASES[scheme]:
         return ""
     place = PHASES[scheme].index(phase)
     return (masks if FAMILIES[scheme] == "masks" else additive)[place]
 
 
-def phases_of(behaviour: str, scheme: str) -> tuple[str, ...]:
-    """Phases of a scheme in which a behaviour has something to lie about."""
-    return tuple(phase for phase in PHASES[scheme] if expected(behaviour, scheme, phase))
+def phases_of(attack: str, scheme: str) -> tuple[str, ...]:
+    """Phases of a scheme in which an attack has something to attack."""
+    return tuple(phase for phase in PHASES[scheme] if expected(attack, scheme, phase))

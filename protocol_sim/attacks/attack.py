@@ -1,4 +1,4 @@
-"""A behaviour: one thing that an orchestrator does wrong, in whatever phase it is told to."""
+"""An attack: one thing that an orchestrator does wrong, in whatever phase it is told to."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from protocol_sim.liars.liar import FAMILIES, Liar, Lie, attempt
+from protocol_sim.attacks.attacker import FAMILIES, Attacker, Hook, attempt
 from secagg.params import Struct
 from secagg.protocol.policy import Policy
 from secagg.session.loopback import Frame
 
-Change = Callable[[Liar, Any], Struct | bytes]
+Change = Callable[[Attacker, Any], Struct | bytes]
 """From an honest request to what is asked instead."""
 
 LARGE: Final = 65
@@ -20,7 +20,7 @@ LARGE: Final = 65
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """What a behaviour is played on.
+    """What an attack is played on.
 
     Attributes:
         gateways: n.
@@ -49,13 +49,13 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class Behaviour:
+class Attack:
     """One thing that an orchestrator does wrong.
 
     Attributes:
         name: of it.
         sentence: what it does.
-        make: the lie of one liar.
+        make: the attack of one attacker.
         stage: what it is played on.
         large: families of schemes in which it is played above 64 gateways.
         sessions: plays sessions of its own: in `memory` only.
@@ -63,7 +63,7 @@ class Behaviour:
 
     name: str
     sentence: str
-    make: Callable[[Liar], Lie]
+    make: Callable[[Attacker], Hook]
     stage: Stage = field(default_factory=Stage)
     large: frozenset[str] = frozenset()
     sessions: bool = False
@@ -73,7 +73,7 @@ class Behaviour:
 
         Args:
             scheme: its name.
-            phase: of the lie.
+            phase: of the attack.
         """
         family, stage = FAMILIES[scheme], self.stage
         if family in self.large or (family, phase) == ("additive", "consistency"):
@@ -87,7 +87,7 @@ class Behaviour:
         )
 
 
-def compose(first: Behaviour, second: Behaviour) -> Behaviour:
+def compose(first: Attack, second: Attack) -> Attack:
     """Both at once: what arrives for the first is what the second begins with.
 
     Args:
@@ -95,14 +95,14 @@ def compose(first: Behaviour, second: Behaviour) -> Behaviour:
         second: sees what is left.
     """
 
-    def make(liar: Liar) -> Lie:
-        one, two = first.make(liar), second.make(liar)
+    def make(attacker: Attacker) -> Hook:
+        one, two = first.make(attacker), second.make(attacker)
 
-        def lie(frame: Frame) -> list[bytes]:
+        def hook(frame: Frame) -> list[bytes]:
             passed = attempt(one, frame)
             return [data for each in passed for data in attempt(two, frame._replace(data=each))]
 
-        return lie
+        return hook
 
     return replace(
         first,
@@ -114,49 +114,49 @@ def compose(first: Behaviour, second: Behaviour) -> Behaviour:
     )
 
 
-def _asked(liar: Liar, frame: Frame) -> bool:
-    """Whether this is the request to lie in."""
-    return not frame.up and (frame.gateway, frame.step) == (liar.victim, liar.phase)
+def _asked(attacker: Attacker, frame: Frame) -> bool:
+    """Whether this is the request to change."""
+    return not frame.up and (frame.gateway, frame.step) == (attacker.victim, attacker.phase)
 
 
-def _bytes(liar: Liar, made: Struct | bytes) -> bytes:
-    return made if isinstance(made, bytes) else liar.frame(made)
+def _bytes(attacker: Attacker, made: Struct | bytes) -> bytes:
+    return made if isinstance(made, bytes) else attacker.frame(made)
 
 
-def told(change: Change, order: str) -> Callable[[Liar], Lie]:
-    """A lie that changes the victim's request.
+def changing(change: Change, order: str) -> Callable[[Attacker], Hook]:
+    """An attack that changes the victim's request.
 
     Args:
         change: what is asked.
         order: "instead" of the honest request, "before" it or "after" it.
     """
 
-    def make(liar: Liar) -> Lie:
-        def lie(frame: Frame) -> list[bytes]:
-            if not _asked(liar, frame):
+    def make(attacker: Attacker) -> Hook:
+        def hook(frame: Frame) -> list[bytes]:
+            if not _asked(attacker, frame):
                 return [frame.data]
-            changed = _bytes(liar, change(liar, liar.open(frame.data)))
+            changed = _bytes(attacker, change(attacker, attacker.open(frame.data)))
             return {
                 "instead": [changed],
                 "before": [changed, frame.data],
                 "after": [frame.data, changed],
             }[order]
 
-        return lie
+        return hook
 
     return make
 
 
-def before(change: Change) -> Callable[[Liar], Lie]:
-    """The changed request first; the honest one comes after it, in vain if the lie was noticed."""
-    return told(change, "before")
+def before(change: Change) -> Callable[[Attacker], Hook]:
+    """The changed request first; the honest one comes after it, in vain if this was noticed."""
+    return changing(change, "before")
 
 
-def after(change: Change) -> Callable[[Liar], Lie]:
+def after(change: Change) -> Callable[[Attacker], Hook]:
     """The honest request, and then another one."""
-    return told(change, "after")
+    return changing(change, "after")
 
 
-def instead(change: Change) -> Callable[[Liar], Lie]:
+def instead(change: Change) -> Callable[[Attacker], Hook]:
     """The changed request alone."""
-    return told(change, "instead")
+    return changing(change, "instead")
