@@ -12,7 +12,7 @@ import pytest
 
 from protocol_sim.parties import Parties
 from secagg.errors import BelowThreshold, EncodingError
-from secagg.protocol.events import Aborted, Completed, Event, PhaseClosed
+from secagg.protocol.events import Aborted, Completed, Event
 from secagg.session import ServerSession
 from secagg.session.loopback import Frame, Loopback, Observer, Upload
 
@@ -90,18 +90,6 @@ def test_one_update_is_alive_at_a_time():
     assert len(trained) == 4
 
 
-def test_whoever_is_silent_costs_a_deadline():
-    loop = looped(silent=lambda name: name == "g2" and loop.server.phase == "share_keys")
-    loop.run()
-    closed = {
-        event.phase: event.answered for event in loop.events if isinstance(event, PhaseClosed)
-    }
-
-    assert ("g0", "g1", "g3") == loop.server.result.included
-    assert ("g0", "g1", "g2", "g3") == closed["advertise_keys"]
-    assert ("g0", "g1", "g3") == closed["share_keys"]
-
-
 @pytest.mark.parametrize("waits", [False, True])
 def test_a_deadline_before_the_uploads(*, waits: bool):
     """By default missing headers are given up before an upload has to be staged for them."""
@@ -121,18 +109,6 @@ def test_a_deadline_before_the_uploads(*, waits: bool):
     assert [waits] * 3 == staged
 
 
-def test_frames_may_be_replaced():
-    def passes(frame: Frame) -> tuple[bytes, ...]:
-        late = (frame.gateway, frame.up, frame.step) == ("g3", True, "consistency")
-        return () if late else (frame.data, frame.data)
-
-    loop = looped(passes=passes)
-    loop.run()
-
-    assert ("g0", "g1", "g2", "g3") == loop.server.result.included
-    assert {"g3"} == {event.id for event in loop.events if hasattr(event, "reason")}
-
-
 def test_an_abort_is_told_and_reaches_the_gateways():
     loop = looped(silent=lambda n: n in {"g0", "g1"} and loop.server.phase == "share_keys")
     loop.run()
@@ -149,13 +125,3 @@ def test_what_a_client_raises_comes_out():
 
     with pytest.raises(EncodingError, match="gateway 'g0'"):
         looped(prepare).run()
-
-
-def test_until_a_phase_is_open():
-    loop = looped()
-    loop.run(until="consistency")
-
-    assert "consistency" == loop.server.phase
-    assert ["g0", "g1", "g2", "g3"] == [frame.gateway for frame in loop.pending]
-    loop.run()
-    assert not loop.running
