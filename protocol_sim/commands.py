@@ -83,13 +83,13 @@ def run(
     Up to 12 gateways and 10,000 coordinates the network has latency, losses and deadlines. Above
     that frames arrive at once, and seconds and bytes stand beside the same round in the clear.
     """
-    from protocol_sim import showing
+    from protocol_sim import command_runs
 
     small = gateways <= SMALL_GATEWAYS and dimension <= SMALL_DIMENSION
     if small and shards == 1 and not (cost_model or ray):
-        from protocol_sim.stage import stage
+        from protocol_sim.scenarios import of_figures
 
-        scenario = stage(
+        scenario = of_figures(
             scheme=scheme,
             gateways=gateways,
             coordinates=dimension,
@@ -101,14 +101,14 @@ def run(
             loss=loss,
             trace=trace,
         )
-        wrong = showing.scenario(scenario, output)
+        wrong = command_runs.scenario(scenario, output)
     else:
         if (rounds, deadline, latency, loss, trace) != (1, 10.0, 0.05, 0.0, ""):
             raise ConfigurationError(
                 f"--rounds, --deadline, --latency, --loss and --trace: {_NETWORK.lower()},"
                 " without --cost-model and --shards"
             )
-        wrong = showing.figures(
+        wrong = command_runs.figures(
             gateways,
             dimension,
             dropout,
@@ -135,15 +135,15 @@ def replay(
     output: OutputOption = None,
 ) -> None:
     """Play one schedule again and print its timeline."""
-    from protocol_sim import showing
-    from protocol_sim.drawing import draw
+    from protocol_sim import command_runs
     from protocol_sim.scenario import Scenario
+    from protocol_sim.scenarios import draw
 
     if what.isdecimal():
         scenario = draw(int(what))
     else:
         scenario = Scenario.loads(Path(what).read_text(encoding="utf-8"))
-    if showing.scenario(scenario, output):
+    if command_runs.scenario(scenario, output):
         raise typer.Exit(1)
 
 
@@ -164,9 +164,9 @@ def sweep(
     the scheme. Exit code: 0 without a violation, 1 with one; it prints the command that plays it
     again.
     """
-    from protocol_sim import showing
+    from protocol_sim import command_runs
 
-    if showing.schedules(count, seed, processes, output):
+    if command_runs.schedules(count, seed, processes, output):
         raise typer.Exit(1)
 
 
@@ -189,9 +189,9 @@ def attack(
     Prints the error that the gateway named, or how the round ended. Exit code: 0 if every cell ends
     as it must and no secret was released, 1 if one does not.
     """
-    from protocol_sim import showing
+    from protocol_sim import command_runs
 
-    if showing.attack_cells(name, scheme, phase, seed, output):
+    if command_runs.attack_cells(name, scheme, phase, seed, output):
         raise typer.Exit(1)
 
 
@@ -205,6 +205,6 @@ def papers(*, output: OutputOption = None) -> None:
     The papers' figures come from their formulas, ours from real sessions, and above the largest
     cohort from the formula too, which the table says.
     """
-    from protocol_sim import showing
+    from protocol_sim import command_runs
 
-    showing.literature(output)
+    command_runs.literature(output)

@@ -17,10 +17,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol_sim.books import Books, Traffic
-from protocol_sim.crowd import INPUT_BLOCK, Crowd, Crowded, Part, vanishing
+from protocol_sim.large_parties import INPUT_BLOCK, LargeParties, MeasuredExchange, Part, vanishing
 from protocol_sim.oracle import Verdict
 from protocol_sim.parties import VERIFY
+from protocol_sim.phase_costs import PhaseCosts, Traffic
 from secagg.pages.tables import Section, Table
 from secagg.params import Thresholds
 from secagg.schemes import scheme_of
@@ -122,14 +122,14 @@ def play(
         ConfigurationError: numbers that cannot work.
     """
     spoken = variant or scheme_of(scheme)
-    crowd = Crowd(gateways, spoken, seed=seed, coordinates=coordinates, part=part)
-    settings = crowd.settings(crowd.part.number)
+    parties = LargeParties(gateways, spoken, seed=seed, coordinates=coordinates, part=part)
+    settings = parties.settings(parties.part.number)
     vanish = vanishing(gateways, dropout, spoken, seed, settings.thresholds)
-    watched = [name for name in crowd.ids if name not in vanish][:WATCHED]
+    watched = [name for name in parties.ids if name not in vanish][:WATCHED]
     VERIFY.cache_clear()  # an earlier round of the same seed would make this one cheaper
-    session = Crowded(
-        crowd,
-        number=crowd.part.number,
+    session = MeasuredExchange(
+        parties,
+        number=parties.part.number,
         watched=watched,
         vanish=vanish,
         settings=settings,
@@ -138,18 +138,18 @@ def play(
     )
     wall = _wall(session)
     verdict = session.verdict
-    plain_server, plain_gateway = _plain(crowd, verdict.included)
+    plain_server, plain_gateway = _plain(parties, verdict.included)
     return Measured(
         scheme=scheme,
         gateways=gateways,
-        coordinates=crowd.coordinates,
+        coordinates=parties.coordinates,
         dropout=dropout,
         seed=seed,
         thresholds=settings.thresholds,
         verdict=verdict,
         wall=wall,
-        phases=session.books.traffic(len(watched)),
-        everybody=session.books.everybody,
+        phases=session.costs.traffic(len(watched)),
+        everybody=session.costs.everybody,
         plain_server=plain_server,
         plain_gateway=plain_gateway,
         transcript=session.transcript.hexdigest(),
@@ -157,7 +157,7 @@ def play(
     )
 
 
-def _wall(session: Crowded) -> float:
+def _wall(session: MeasuredExchange) -> float:
     """Play, and say how long it took.
 
     Cyclic garbage is left alone meanwhile: a collection looks at the objects of all parties, a
@@ -174,29 +174,29 @@ def _wall(session: Crowded) -> float:
     return time.perf_counter() - began
 
 
-def _plain(crowd: Crowd, included: Iterable[str]) -> tuple[float, float]:
+def _plain(parties: LargeParties, included: Iterable[str]) -> tuple[float, float]:
     """CPU seconds of the weighted mean in float32: of the server, and of one gateway."""
-    total, weights, count = np.zeros(crowd.coordinates, np.float32), 0.0, 0
-    books = Books()
+    total, weights, count = np.zeros(parties.coordinates, np.float32), 0.0, 0
+    costs = PhaseCosts()
 
     def add(data: bytes) -> None:
         np.add(total, np.frombuffer(data, np.float32), out=total)
 
     for name in included:
-        update, weight = crowd.update(name)["w"], np.float32(crowd.weight(name))
-        data = books.timed("", "gateway", partial(_weighted, update, weight))
-        books.timed("", "server", partial(add, data))
+        update, weight = parties.update(name)["w"], np.float32(parties.weight(name))
+        data = costs.timed("", "gateway", partial(_weighted, update, weight))
+        costs.timed("", "server", partial(add, data))
         weights += float(weight)
         count += 1
-    books.timed("", "server", lambda: np.divide(total, np.float32(weights or 1), out=total))
-    return books.seconds["", "server"], books.seconds.get(("", "gateway"), 0.0) / max(count, 1)
+    costs.timed("", "server", lambda: np.divide(total, np.float32(weights or 1), out=total))
+    return costs.seconds["", "server"], costs.seconds.get(("", "gateway"), 0.0) / max(count, 1)
 
 
 def _weighted(update: NDArray[np.float32], weight: np.float32) -> bytes:
     return (update * weight).tobytes()
 
 
-def _digests(session: Crowded) -> tuple[str, ...]:
+def _digests(session: MeasuredExchange) -> tuple[str, ...]:
     """SHA-256 over the opened update, block by block, as int64."""
     opened = session.opened[0].astype("<i8")
     blocks = range(0, len(opened), INPUT_BLOCK)

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from protocol_sim import scale
-from protocol_sim.books import Traffic
-from protocol_sim.crowd import INPUT_BLOCK, Part
+from protocol_sim.large_parties import INPUT_BLOCK, Part
 from protocol_sim.oracle import Verdict
+from protocol_sim.phase_costs import Traffic
 from protocol_sim.scale import Measured
 from secagg.errors import ConfigurationError
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from typing import Final
 
-from protocol_sim.drawing import draw
 from protocol_sim.scenario import Scenario
+from protocol_sim.scenarios import draw
 from protocol_sim.world import run
 
 CHUNK: Final = 50

@@ -12,13 +12,12 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from protocol_sim import attacks, console, dropouts, showing, world
+from protocol_sim import attacks, command_runs, console, dropouts, world
 from protocol_sim import sweep as sweeping
 from protocol_sim.commands import app
-from protocol_sim.drawing import draw
 from protocol_sim.dropouts import Rate
 from protocol_sim.scenario import Scenario
-from protocol_sim.stage import stage
+from protocol_sim.scenarios import draw, of_figures
 
 COMMANDS = ("run", "replay", "sweep", "attack", "papers")
 NETWORK = {"rounds": 1, "deadline": 10.0, "latency": 0.05, "loss": 0.0}
@@ -34,7 +33,7 @@ def transcript(done):
 
 def staged(**changes):
     shape = {"scheme": "masks", "gateways": 6, "coordinates": 5, "dropout": 0.0, "seed": 0}
-    return stage(**{**shape, **NETWORK, **changes})
+    return of_figures(**{**shape, **NETWORK, **changes})
 
 
 # -- run and replay --------------------------------------------------------------------------------
@@ -301,7 +300,7 @@ def test_a_file_that_is_no_scenario_is_refused(tmp_path):
 
 def test_a_place_that_cannot_hold_a_report_is_refused_before_the_work(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
-    monkeypatch.setattr(showing, "scenario", lambda *_: pytest.fail("too late"))
+    monkeypatch.setattr(command_runs, "scenario", lambda *_: pytest.fail("too late"))
     done = invoke("run", "--output", tmp_path / "file")
 
     assert 2 == done.exit_code
@@ -312,7 +311,7 @@ def test_an_interrupted_run_ends_like_one(monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(showing, "scenario", interrupted)
+    monkeypatch.setattr(command_runs, "scenario", interrupted)
     done = invoke("run")
 
     assert 128 + signal.SIGINT == done.exit_code

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from protocol_sim import books, scale
-from protocol_sim.crowd import vanishing
+from protocol_sim import phase_costs, scale
+from protocol_sim.large_parties import vanishing
 from protocol_sim.model import costs, sizes, traffic, units
 from protocol_sim.model.costs import Cost, Model
 from protocol_sim.model.counts import gateway_counts, server_counts, survivors
@@ -38,14 +38,14 @@ of one frame and of several."""
 def played(variant, gateways, coordinates):
     """A round in which everybody is there, and the public-key operations of its parties."""
     profiles = {"watched": Profile(), "server": Profile()}
-    timed = books.Books.timed
+    timed = phase_costs.PhaseCosts.timed
 
     def profiling(self, phase, who, work):
         called = partial(profiles[who].runcall, work) if who in profiles else work
         return timed(self, phase, who, called)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(books.Books, "timed", profiling)
+        patch.setattr(phase_costs.PhaseCosts, "timed", profiling)
         measured = scale.play(gateways, coordinates, 0.0, variant.name, seed=2, variant=variant)
     return measured, {who: operations(profile) for who, profile in profiles.items()}
 

@@ -8,12 +8,12 @@ import pytest
 
 from protocol_sim import report
 from protocol_sim.attacks import Cell
-from protocol_sim.drawing import draw
 from protocol_sim.dropouts import Rate
 from protocol_sim.model import costs
 from protocol_sim.model.costs import Compared, Cost, Model
 from protocol_sim.model.measuring import Figures, figures
 from protocol_sim.scenario import Scenario
+from protocol_sim.scenarios import draw
 from protocol_sim.sweep import Tally, sweep
 from protocol_sim.world import run
 from secagg.errors import ConfigurationError

@@ -11,7 +11,14 @@ import numpy as np
 import pytest
 
 from protocol_sim import scale, shards
-from protocol_sim.crowd import INPUT_BLOCK, TOP, Crowd, Crowded, Part, vanishing
+from protocol_sim.large_parties import (
+    INPUT_BLOCK,
+    TOP,
+    LargeParties,
+    MeasuredExchange,
+    Part,
+    vanishing,
+)
 from protocol_sim.model.traffic import shape_of
 from secagg.errors import ConfigurationError
 from secagg.fixed_point.encode import work_dtype
@@ -25,9 +32,9 @@ NAMES = tuple(BY_NAME)
 
 
 def crowded(scheme="masks", gateways=6, coordinates=20, **options):
-    crowd = Crowd(gateways, scheme_of(scheme), seed=3, coordinates=coordinates)
-    settings = crowd.settings()
-    return Crowded(crowd, watched=["g0"], settings=settings, **options)
+    parties = LargeParties(gateways, scheme_of(scheme), seed=3, coordinates=coordinates)
+    settings = parties.settings()
+    return MeasuredExchange(parties, watched=["g0"], settings=settings, **options)
 
 
 @pytest.mark.parametrize(
@@ -79,41 +86,41 @@ def test_the_oracle_sees_one_unit_of_one_gateway():
 @pytest.mark.parametrize("gateways", [3, 100])
 @pytest.mark.parametrize("packing", [1, 2, 3])
 def test_rounding_decides_nothing_about_the_inputs(packing, gateways):
-    crowd = Crowd(gateways, Masks(packing=packing), seed=0, coordinates=999)
-    settings = crowd.settings()
+    parties = LargeParties(gateways, Masks(packing=packing), seed=0, coordinates=999)
+    settings = parties.settings()
 
     for name in ("g0", "g1", "g2"):
-        lanes = {tuple(encoded(crowd, settings, name, bytes([seed]) * 32)) for seed in range(3)}
+        lanes = {tuple(encoded(parties, settings, name, bytes([seed]) * 32)) for seed in range(3)}
 
-        assert lanes == {tuple(crowd.units(name).tolist())}
-        assert 1 < np.abs(crowd.units(name)).max() <= min(TOP, settings.vectors[0].limit)
+        assert lanes == {tuple(parties.units(name).tolist())}
+        assert 1 < np.abs(parties.units(name)).max() <= min(TOP, settings.vectors[0].limit)
 
 
 @pytest.mark.parametrize("gateways", [3, 10, 64, 65, 300, 1000, 2000])
 @pytest.mark.parametrize("packing", [1, 2, 3])
 def test_inputs_lie_in_the_middle_of_their_step(packing, gateways):
     spec = shape_of("masks", gateways, 9, variant=Masks(packing=packing)).round.vectors[0]
-    crowd = Crowd(7, Masks(packing=packing), seed=0, coordinates=9)
-    crowd.settings()
-    crowd._grid, crowd.units = spec, lambda _name: np.arange(-TOP, TOP + 1)
+    parties = LargeParties(7, Masks(packing=packing), seed=0, coordinates=9)
+    parties.settings()
+    parties._grid, parties.units = spec, lambda _name: np.arange(-TOP, TOP + 1)
     dtype, steps = work_dtype(spec), 2 ** fraction_bits(spec)
 
-    for name in crowd.ids:
-        scaled = crowd.update(name)["w"].astype(dtype) * dtype(
-            crowd.weight(name) * spec.scale * steps
+    for name in parties.ids:
+        scaled = parties.update(name)["w"].astype(dtype) * dtype(
+            parties.weight(name) * spec.scale * steps
         )
 
-        assert (scaled.astype(np.int64) == steps * crowd.units(name)).all()
+        assert (scaled.astype(np.int64) == steps * parties.units(name)).all()
 
 
-def encoded(crowd, settings, name, rounding):
+def encoded(parties, settings, name, rounding):
     params = settings.round_params(None)
     fill = Update(
         params,
-        crowd.update(name),
-        weight=crowd.weight(name),
+        parties.update(name),
+        weight=parties.weight(name),
         base=None,
-        metrics=crowd.metrics(name),
+        metrics=parties.metrics(name),
         rounding=rounding,
     ).source()
     words = np.empty(params.vectors[0].words, np.uint64)
@@ -122,13 +129,13 @@ def encoded(crowd, settings, name, rounding):
 
 
 def test_inputs_off_the_grid_would_be_rounded():
-    crowd = Crowd(5, Masks(), seed=0, coordinates=999)
-    settings = crowd.settings()
-    step = 1 / (settings.vectors[0].scale * crowd.weight("g1"))
-    values = crowd.update("g1")
-    crowd.update = lambda _name: values | {"w": values["w"] + np.float32(step / 2)}
+    parties = LargeParties(5, Masks(), seed=0, coordinates=999)
+    settings = parties.settings()
+    step = 1 / (settings.vectors[0].scale * parties.weight("g1"))
+    values = parties.update("g1")
+    parties.update = lambda _name: values | {"w": values["w"] + np.float32(step / 2)}
 
-    lanes = {tuple(encoded(crowd, settings, "g1", bytes([seed]) * 32)) for seed in range(3)}
+    lanes = {tuple(encoded(parties, settings, "g1", bytes([seed]) * 32)) for seed in range(3)}
 
     assert len(lanes) == 3
 
@@ -139,7 +146,7 @@ def test_updates_are_made_when_they_are_due(scheme):
     made, alive = [], []
 
     def update(name):
-        tree = Crowd.update(session.parties, name)
+        tree = LargeParties.update(session.parties, name)
         made.append(weakref.ref(tree["w"]))
         alive.append(sum(each() is not None for each in made))
         return tree
@@ -253,10 +260,10 @@ def test_parts_cover_the_coordinates():
 
 
 def test_inputs_of_a_part_are_those_of_the_whole():
-    whole = Crowd(4, Masks(), seed=0, coordinates=D)
-    part = Crowd(4, Masks(), seed=0, coordinates=D, part=Part(2, INPUT_BLOCK, D - 9))
-    for crowd in (whole, part):
-        crowd.settings()
+    whole = LargeParties(4, Masks(), seed=0, coordinates=D)
+    part = LargeParties(4, Masks(), seed=0, coordinates=D, part=Part(2, INPUT_BLOCK, D - 9))
+    for parties in (whole, part):
+        parties.settings()
 
     assert np.array_equal(part.units("g2"), whole.units("g2")[INPUT_BLOCK : D - 9])
 

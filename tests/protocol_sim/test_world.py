@@ -6,11 +6,11 @@ import math
 
 import pytest
 
-from protocol_sim.drawing import draw
 from protocol_sim.network import Link, Way
 from protocol_sim.parties import Parties
 from protocol_sim.randomness import dice, entropy
 from protocol_sim.scenario import Plan, PlannedAttack, Restart, Scenario
+from protocol_sim.scenarios import draw
 from protocol_sim.sweep import command, sweep
 from protocol_sim.traces import DAY, TRACES
 from protocol_sim.world import run

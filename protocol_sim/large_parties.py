@@ -10,9 +10,9 @@ from typing import Any, Final, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol_sim.books import Books
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import MAX_WEIGHT, VERIFY, Parties
+from protocol_sim.phase_costs import PhaseCosts
 from protocol_sim.randomness import dice, entropy
 from secagg.crypto.signing import verify
 from secagg.errors import ConfigurationError
@@ -47,7 +47,7 @@ class Part:
     stop: int
 
 
-class Crowd(Parties):
+class LargeParties(Parties):
     """Many gateways, whose updates are multiples of a lane's unit: their sum is known in integers.
 
     Args:
@@ -123,12 +123,12 @@ class Crowd(Parties):
         return list(sums.values())
 
 
-class Crowded(Exchange, Observer):
-    """A session that keeps books; arguments as of `Exchange`, and who checks signatures itself."""
+class MeasuredExchange(Exchange, Observer):
+    """A session that is measured; arguments as of `Exchange`, and who checks signatures itself."""
 
-    def __init__(self, parties: Crowd, *, watched: Iterable[str], **options: Any) -> None:
+    def __init__(self, parties: LargeParties, *, watched: Iterable[str], **options: Any) -> None:
         self.watched = frozenset(watched)
-        self.books = Books()
+        self.costs = PhaseCosts()
         self.transcript = hashlib.sha256()
         super().__init__(
             parties,
@@ -156,7 +156,7 @@ class Crowded(Exchange, Observer):
         """Do the work of one party, and keep the time it takes."""
         who = "watched" if party in self.watched else "others"
         first = self.settings.scheme.steps[0].name
-        return self.books.timed(
+        return self.costs.timed(
             first if phase == "ready" else phase, "server" if party is None else who, work
         )
 
@@ -164,7 +164,7 @@ class Crowded(Exchange, Observer):
         """Keep the size of a frame that arrives, and hash it."""
         self.transcript.update(f"{frame.gateway} {frame.up} {len(frame.data)} ".encode())
         self.transcript.update(frame.data)
-        self.books.frame(frame.step, frame)
+        self.costs.frame(frame.step, frame)
 
     def upload(self, name: str) -> Iterator[Send]:
         """The frames of a gateway's upload; its update lives as long as they are made."""

@@ -32,7 +32,7 @@ class Traffic:
 
 
 @dataclass(slots=True)
-class Books:
+class PhaseCosts:
     """Bytes and seconds as they come.
 
     Attributes:
