@@ -20,8 +20,8 @@ from secagg.pages.tables import Section, Table
 if TYPE_CHECKING:
     from protocol_sim.attacks import Cell
     from protocol_sim.model.measuring import Figures
+    from protocol_sim.moments import Run
     from protocol_sim.scale import Measured
-    from protocol_sim.world import Run
 
 Files = dict[str, bytes]
 """Name -> content."""

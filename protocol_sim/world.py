@@ -7,7 +7,7 @@ import heapq
 import itertools
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -15,6 +15,7 @@ from protocol_sim.attacks import Attacker, attack_of
 from protocol_sim.attendance import Attendance
 from protocol_sim.cheats import CHEATS, Cheat, judge_run, random_cheat
 from protocol_sim.memory import points
+from protocol_sim.moments import Moment, Run
 from protocol_sim.network import Link, Way
 from protocol_sim.oracle import Verdict
 from protocol_sim.parties import Parties
@@ -29,52 +30,6 @@ from secagg.session.loopback import Frame, Passes
 
 MAX_EVENTS: Final = 200_000
 """Of one run: enough for every scenario, and an end for one that would go on for ever."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """Something that happened.
-
-    Attributes:
-        time: seconds from the beginning of the run.
-        kind: "sent up", "sent down", "arrived up", "arrived down", "lost", "phase closed",
-            "deadline", "dropped", "vanished", "restarted", "completed" or "aborted".
-        gateway: whom it concerns; "" for the orchestrator.
-        step: the phase.
-        size: bytes of a frame, 0 else.
-        detail: number of the frame, where it was sent and where it arrived; a reason else.
-    """
-
-    time: float
-    kind: str
-    gateway: str
-    step: str
-    size: int = 0
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What became of a scenario.
-
-    Attributes:
-        scenario: that was run.
-        verdicts: of each round.
-        transcript: SHA-256 of every frame that arrived, when and where, and of the verdicts.
-        moments: in order.
-        clock: seconds of virtual time.
-    """
-
-    scenario: Scenario
-    verdicts: tuple[Verdict, ...]
-    transcript: str
-    moments: tuple[Moment, ...]
-    clock: float
-
-    @property
-    def violation(self) -> str:
-        """What must never happen and did; "" else."""
-        return next((verdict.violation for verdict in self.verdicts if verdict.violation), "")
 
 
 def run(scenario: Scenario, *, on_moment: Callable[[Moment], object] | None = None) -> Run:

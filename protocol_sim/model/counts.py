@@ -34,7 +34,7 @@ Counts = Mapping[str, float]
 
 MASKS_POINTS: Final = 8
 ADDITIVE_POINTS: Final = 6
-"""Places where `large_parties.vanishing` lets gateways vanish: steps, and three inside the upload."""
+"""Places where `large_parties.vanishing` lets gateways vanish: steps, three inside the upload."""
 
 
 @dataclass(frozen=True, slots=True)

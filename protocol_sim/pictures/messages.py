@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from protocol_sim.world import Moment, Run
+from protocol_sim.moments import Moment, Run
 
 ENDS: Final = frozenset({"completed", "aborted"})
 _OVER: Final = frozenset({"", "done", "aborted"})

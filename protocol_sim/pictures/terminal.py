@@ -8,8 +8,8 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
+from protocol_sim.moments import Moment, Run
 from protocol_sim.pictures.messages import Clock, phases, sessions
-from protocol_sim.world import Moment, Run
 
 SIGNS: Final = {
     "sent up": ("^", "yellow"),

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from matplotlib.lines import Line2D
 
+from protocol_sim.moments import Moment, Run
 from protocol_sim.pictures.messages import Clock, Message, messages, phases, sessions
-from protocol_sim.world import Moment, Run
 from secagg.pages.colours import BAND, BLUE, GREEN, GRID, INK, MUTED, ORANGE, PAPER, RED
 from secagg.pages.plots import FONT, Plot, plot
 

@@ -14,6 +14,7 @@ from protocol_sim.attacks import PHASES as STEPS
 from protocol_sim.attacks import Cell
 from protocol_sim.dropouts import RATES, judged, measure, play
 from protocol_sim.memory import Exchange
+from protocol_sim.moments import Moment
 from protocol_sim.network import Link
 from protocol_sim.parties import Parties
 from protocol_sim.pictures import curves, tables, terminal
@@ -22,7 +23,7 @@ from protocol_sim.pictures.matrix import Ending, ending_of, folded, matrices
 from protocol_sim.pictures.messages import Clock, messages, phases, sessions
 from protocol_sim.pictures.timeline import timeline
 from protocol_sim.scenario import Plan, Restart, Scenario
-from protocol_sim.world import Moment, run
+from protocol_sim.world import run
 
 EVENTFUL = Scenario(
     gateways=6,
