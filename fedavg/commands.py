@@ -86,9 +86,9 @@ def _one_thread() -> None:
 
 
 def _phases(plan: Plan | None) -> tuple[str, ...]:
-    from fedavg.phases import phases_of
+    from fedavg.phases import PHASES
 
-    return phases_of("plain", None) if plan is None else phases_of(plan.scheme, plan.thresholds)
+    return PHASES if plan is None else plan.phases
 
 
 def _train(settings: Settings, plan: Plan | None, directory: Path | None) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 from fedavg.aggregation import server_optimiser
 from fedavg.comparison import Comparison, Deviation, compare, deviation
 from fedavg.orchestrator import Orchestrator, Round
+from fedavg.phases import steps_of
 from fedavg.plain import PlainAverage, weighted_mean
 from fedavg.settings import (
     MAX_ROUNDS,
@@ -98,6 +99,7 @@ def run(
     """
     task, average, plan = _prepared(settings, clock, on_event)
     scheme = plan.scheme if plan else "plain"
+    steps = steps_of(scheme, plan.thresholds if plan else None)
     orchestrator = _orchestrator(settings, task, average, clock)
     deviations: list[Deviation] = []
     for number in range(1, settings.rounds + 1):
@@ -105,7 +107,7 @@ def run(
         before, updates = orchestrator.state, orchestrator.updates(asked)
         done = orchestrator.round(
             asked=asked,
-            vanish=absences(settings, asked, number, scheme),
+            vanish=absences(settings, asked, number, steps),
             rounding_seed=sha256(f"{settings.seed}/{number}".encode()).digest(),
         )
         # The same promises train again, in the clear: what should this mean have been?

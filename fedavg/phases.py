@@ -1,49 +1,49 @@
-"""The phases of a round, by scheme: when a gateway can vanish, and whether it still counts."""
+"""When a gateway can vanish in a round, and whether it still counts: by the steps of its scheme."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from secagg.params import Thresholds
-from secagg.thresholds import MAX_COMPLETE
+from secagg.protocol.machine import Step, upload_index
+from secagg.schemes import scheme_of
+from secagg.schemes.masks import Masks
 
-BEFORE: Final = ("advertise_keys", "share_keys", "masked_input")
-"""Phases of a round with masks until the included set is agreed: who vanishes here is left out."""
-AFTER: Final = ("consistency", "unmasking")
-"""Phases after it: who vanishes here has uploaded and still counts."""
+
+def sides(steps: Sequence[Step]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The phases before and after the included set is fixed.
+
+    Who vanishes in one of the first is left out of the mean; who vanishes later has uploaded and
+    still counts.
+    """
+    names = tuple(step.name for step in steps)
+    after = upload_index(steps) + 1
+    return names[:after], names[after:]
+
+
+def steps_of(scheme: str, thresholds: Thresholds | None) -> tuple[Step, ...]:
+    """The steps of a round; in the clear, without thresholds, gateways vanish as with masks."""
+    return Masks.steps if thresholds is None else scheme_of(scheme).steps_for(thresholds)
+
+
+BEFORE, AFTER = sides(Masks.steps)
 PHASES: Final = BEFORE + AFTER
-
-ADDITIVE: Final = ("lattice", "ckks")
-"""Schemes of one protocol: gateways encrypt, a committee opens the sum of their keys."""
-COUNTERPARTS: Final = {
-    "advertise_keys": "set_up",
-    "share_keys": "upload",
-    "masked_input": "upload",
-    "consistency": "consistency",
-    "unmasking": "answer",
-}
-"""Where a gateway that would vanish in a phase of masks vanishes in a round of an additive scheme:
-left out of the mean in both or in neither, so that equal seeds give equal included sets."""
+"""The moments at which gateways vanish, equally likely, are the phases of masks."""
 
 
-def absent_from(phase: str, scheme: str) -> str:
-    """The phase of a scheme from which on a gateway drawn to vanish in `phase` is silent.
+def absent_from(moment: str, steps: Sequence[Step]) -> str:
+    """The phase from which on a gateway that is drawn to vanish at a moment is silent.
+
+    It lies on the same side, so that equal seeds give equal included sets with every scheme.
 
     Args:
-        phase: one of `PHASES`.
-        scheme: name of the scheme; in the clear the phases are those of masks.
+        moment: one of `PHASES`.
+        steps: of the round.
     """
-    return COUNTERPARTS[phase] if scheme in ADDITIVE else phase
-
-
-def phases_of(scheme: str, thresholds: Thresholds | None) -> tuple[str, ...]:
-    """The phases of a round in order; an additive scheme skips its first if nobody needs a new key.
-
-    Args:
-        scheme: name of the scheme.
-        thresholds: of its rounds; None in the clear.
-    """
-    if scheme not in ADDITIVE or thresholds is None:
-        return PHASES
-    certified = ("consistency",) if thresholds.gateways > MAX_COMPLETE else ()
-    return ("set_up", "upload", *certified, "answer")
+    moments, phases = next(
+        (here, there)
+        for here, there in zip((BEFORE, AFTER), sides(steps), strict=True)
+        if moment in here
+    )
+    return phases[-(-(moments.index(moment) + 1) * len(phases) // len(moments)) - 1]

@@ -12,8 +12,10 @@ from fedavg.phases import PHASES, absent_from
 from fedavg.tasks import TASKS
 from secagg.errors import ConfigurationError
 from secagg.params import GatewayId, Thresholds
+from secagg.protocol.machine import Step
 from secagg.schemes import BY_NAME, scheme_of
 from secagg.schemes.auto import Choice, choose
+from secagg.schemes.masks import Masks
 from secagg.thresholds import usual_colluding
 
 SCHEMES: Final = (*BY_NAME, "auto", "plain")
@@ -85,15 +87,18 @@ def cohort(settings: Settings, names: Sequence[GatewayId], number: int) -> tuple
 
 
 def absences(
-    settings: Settings, names: Sequence[GatewayId], number: int, scheme: str = "masks"
+    settings: Settings,
+    names: Sequence[GatewayId],
+    number: int,
+    steps: Sequence[Step] = Masks.steps,
 ) -> dict[GatewayId, str]:
     """Who of `names` stops answering in round `number`, and from which phase on: from the seed.
 
-    Whoever counts in spite of it counts with every `scheme`.
+    Whoever counts in spite of it counts with the steps of every scheme.
     """
     draw = random.Random(f"{settings.seed}/{number}")
     return {
-        name: absent_from(draw.choice(PHASES), scheme)
+        name: absent_from(draw.choice(PHASES), steps)
         for name in sorted(draw.sample(names, settings.vanish))
     }
 

@@ -9,10 +9,10 @@ from protocol_sim.oracle import Verdict, judge
 from protocol_sim.parties import Parties
 from protocol_sim.play import Play
 from secagg.params import Thresholds
+from secagg.protocol.machine import upload_index
 from secagg.schemes.scheme import Scheme
 from secagg.session import ServerSession
 from secagg.session.loopback import Frame, Passes, unchanged
-from secagg.thresholds import MAX_COMPLETE
 
 
 def points(scheme: Scheme, limits: Thresholds, frames: int) -> dict[str, int]:
@@ -26,8 +26,8 @@ def points(scheme: Scheme, limits: Thresholds, frames: int) -> dict[str, int]:
         limits: of the round.
         frames: of an upload, besides its header.
     """
-    steps = [step.name for step in scheme.steps if step.name not in _skipped(limits)]
-    upload = steps.index(next(step for step in steps if step in {"masked_input", "upload"}))
+    taken = scheme.steps_for(limits)
+    steps, upload = [step.name for step in taken], upload_index(taken)
     before = {step: at for at, step in enumerate(steps[: upload + 1])}
     inside = {
         "header": upload + 1,
@@ -36,14 +36,6 @@ def points(scheme: Scheme, limits: Thresholds, frames: int) -> dict[str, int]:
     }
     after = {step: upload + 1 + frames + at for at, step in enumerate(steps[upload + 1 :])}
     return before | inside | after
-
-
-def _skipped(limits: Thresholds) -> frozenset[str]:
-    """Optional steps that an undisturbed round of these thresholds leaves out."""
-    if not limits.committee:
-        return frozenset()
-    certified = limits.gateways > MAX_COMPLETE
-    return frozenset({"answer_again"} | (set() if certified else {"consistency"}))
 
 
 class Exchange(Play):

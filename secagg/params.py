@@ -40,6 +40,10 @@ class Struct(
     """Base of everything that is encoded: field order is the wire order."""
 
 
+MAX_COMPLETE: Final = 64
+"""Largest cohort in which everybody shares with everybody: above, neighbours or a committee do."""
+
+
 class Thresholds(Struct, frozen=True):
     """n, C, D and the numbers derived from them (docs/protocol.md#thresholds).
 
@@ -66,6 +70,11 @@ class Thresholds(Struct, frozen=True):
     degree: int
     committee: int = 0
     packed: int = 1
+
+    @property
+    def certified(self) -> bool:
+        """Gateways answer about an included set only once a quorum has certified it."""
+        return not self.committee or self.gateways > MAX_COMPLETE
 
 
 class SessionParams(Struct, frozen=True):

@@ -10,12 +10,10 @@ from functools import lru_cache
 from typing import Final
 
 from secagg.errors import ConfigurationError, LocalProtocolError, ThresholdMismatch
-from secagg.params import Thresholds
+from secagg.params import MAX_COMPLETE, Thresholds
 
 MIN_GATEWAYS: Final = 3
 """With two, the sum minus one's own input is the other's."""
-MAX_COMPLETE: Final = 64
-"""Largest cohort in which everybody is everybody's neighbour; above, the graph is a circulant."""
 MAX_GATEWAYS: Final = 2048
 """Shamir sharing is exact up to t = 2048, and every message fits into one frame."""
 MAX_KEYS: Final = 2047
@@ -83,8 +81,7 @@ def derive(
     n = gateways
     c = usual_colluding(n) if max_colluding is None else max_colluding
     d = _usual_dropouts(n, c) if max_dropouts is None else max_dropouts
-    if not _feasible(n, c, d):
-        raise ConfigurationError(_infeasible(n, c, d))
+    _check_feasible(n, c, d)
     k = _least_degree(n, c, d) if degree is None else degree
     _check_degree(n, c, d, k)
     t = max(c + 1, k - d - c + 1) if share_threshold is None else share_threshold
@@ -146,26 +143,19 @@ def derive_committee(
     n = gateways
     c = usual_colluding(n) if max_colluding is None else max_colluding
     d = _usual_absent(n, c) if max_dropouts is None else max_dropouts
-    if not _feasible(n, c, d):
-        raise ConfigurationError(_infeasible(n, c, d))
+    _check_feasible(n, c, d)
     m = _usual_committee(n, c, d) if committee is None else committee
-    if n <= MAX_COMPLETE and m != n:
-        raise ConfigurationError(
-            f"committee is {m}: up to {MAX_COMPLETE} gateways everybody is a member, use {n} or"
-            " leave it out"
-        )
-    least = _least_committee(c, d)
-    _check_range("committee", m, least, n)
+    _check_committee(n, c, d, m)
     floor = _least_included(n, c)
-    smallest = floor if min_included is None else min_included
-    _check_range("min_included", smallest, floor, n - d)
+    least = floor if min_included is None else min_included
+    _check_range("min_included", least, floor, n - d)
     return Thresholds(
         gateways=n,
         max_colluding=c,
         max_dropouts=d,
         share_threshold=m - d,
         quorum=quorum(n, c),
-        min_included=smallest,
+        min_included=least,
         degree=0,
         committee=m,
         packed=_packed(m, c, d),
@@ -285,6 +275,15 @@ def _usual_committee(n: int, c: int, d: int) -> int:
     return min(sizes, key=lambda m: share_bytes(m, m - d, _packed(m, c, d)), default=n)
 
 
+def _check_committee(n: int, c: int, d: int, m: int) -> None:
+    if n <= MAX_COMPLETE and m != n:
+        raise ConfigurationError(
+            f"committee is {m}: up to {MAX_COMPLETE} gateways everybody is a member, use {n} or"
+            " leave it out"
+        )
+    _check_range("committee", m, _least_committee(c, d), n)
+
+
 def _least_degree(n: int, c: int, d: int) -> int:
     """The complete graph's, or the least even number of neighbours that C + D cannot be."""
     return n - 1 if n <= MAX_COMPLETE else min(n - 1, 2 * (-(-(c + d + 1) // 2)))
@@ -316,7 +315,9 @@ def _feasible(n: int, c: int, d: int) -> bool:
     return c >= 1 and d >= 0 and _least_included(n, c) <= n - d
 
 
-def _infeasible(n: int, c: int, d: int) -> str:
+def _check_feasible(n: int, c: int, d: int) -> None:
+    if _feasible(n, c, d):
+        return
     most_c, most_d = n - 2, n - quorum(n, 1)
     kept_c, kept_d = min(max(c, 1), most_c), min(max(d, 0), most_d)
     # Keep C and lower D; keep D and lower C; keep both and ask for more gateways.
@@ -324,7 +325,7 @@ def _infeasible(n: int, c: int, d: int) -> str:
     settings[n, min(kept_c, n - 2 * kept_d - 1), kept_d] = None
     settings |= {(m, c, d): None for m in range(n + 1, MAX_GATEWAYS + 1) if _feasible(m, c, d)}
     named = "; ".join(f"n={m} C={a} D={b}" for m, a, b in [*settings][:3])
-    return (
+    raise ConfigurationError(
         f"{n} gateways, {c} colluding (C), {d} vanishing (D) cannot work: it takes "
         f"C >= 1, D >= 0 and max(C + 2, (n + C) // 2 + 1) <= n - D. Nearest that do: {named}"
     )

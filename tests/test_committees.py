@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from secagg import Ckks, Lattice, Masks
 from secagg.errors import ConfigurationError, ThresholdMismatch
-from secagg.params import Thresholds
+from secagg.params import MAX_COMPLETE, Thresholds
 from secagg.thresholds import (
-    MAX_COMPLETE,
     USUAL_SHARE_BYTES,
     derive,
     derive_committee,
@@ -139,3 +139,21 @@ def test_verify_refuses_every_single_field_change(n):
             else:
                 with pytest.raises(ThresholdMismatch):
                     verify(changed)
+
+
+def test_a_round_of_an_additive_scheme_has_a_certificate_step_above_the_complete_graph():
+    for scheme in (Lattice(), Ckks()):
+        for n, steps in (
+            (MAX_COMPLETE, ("set_up", "upload", "answer")),
+            (MAX_COMPLETE + 1, ("set_up", "upload", "consistency", "answer")),
+        ):
+            limits = scheme.thresholds(n)
+
+            assert (n > MAX_COMPLETE) == limits.certified
+            assert steps == tuple(step.name for step in scheme.steps_for(limits))
+
+
+@pytest.mark.parametrize("n", [3, MAX_COMPLETE, MAX_COMPLETE + 1])
+def test_masks_certify_every_set(n):
+    assert derive(n).certified
+    assert Masks.steps == Masks().steps_for(derive(n))

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secagg.errors import ConfigurationError, LocalProtocolError, ThresholdMismatch
-from secagg.params import Thresholds
-from secagg.thresholds import MAX_COMPLETE, derive, neighbours, quorum, verify
+from secagg.params import MAX_COMPLETE, Thresholds
+from secagg.thresholds import derive, neighbours, quorum, verify
 
 # n: C, D, t, q, n_min. The default t is max(C + 1, n - D - C).
 DEFAULTS = {

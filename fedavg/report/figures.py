@@ -18,20 +18,17 @@ from matplotlib.ticker import (
 
 from fedavg.experiment import Report
 from fedavg.orchestrator import Round
-from fedavg.phases import COUNTERPARTS, PHASES
 from fedavg.report import words
 from secagg.pages.colours import GRID, INK, PAPER, SERIES
 from secagg.pages.plots import FONT, Plot, name_lines, plot
+from secagg.schemes import BY_NAME
+from secagg.schemes.masks import Masks
 
 _GRID_GATEWAYS: Final = 20
 _GRID_ROUNDS: Final = 40
 """Up to here every gateway and round has its own dot; beyond, the dropped are counted."""
 _MARKS: Final = ("o", "s", "^", "D", "v")
 """One for each phase of a scheme: shapes tell apart what colours may not."""
-_PLACES: Final = {phase: place for place, phase in enumerate(PHASES)} | {
-    phase: PHASES.index(masked) for masked, phase in COUNTERPARTS.items()
-}
-"""Phase -> its mark and colour: that of its counterpart among the phases of masks."""
 
 
 def plots(report: Report) -> Iterator[Plot]:
@@ -211,16 +208,19 @@ def absences(report: Report) -> Plot:
     names = sorted({name for each in report.rounds for name in each.asked}, key=str)
     few = len(names) <= _GRID_GATEWAYS and len(report.rounds) <= _GRID_ROUNDS
     total = sum(len(each.dropped) for each in report.rounds)
-    present = sorted(set(_phases(report.rounds)), key=_PLACES.__getitem__)
+    places = _places(report)
+    present = sorted(set(_phases(report.rounds)), key=places.__getitem__)
 
     def draw(axes: Axes) -> None:
         if few:
-            _dots(axes, report.rounds, [str(name) for name in names])
+            _dots(axes, report.rounds, [str(name) for name in names], places)
         else:
-            _counts(axes, report.rounds, present)
+            _counts(axes, report.rounds, {phase: places[phase] for phase in present})
         over_rounds(axes, len(report.rounds))
         axes.figure.legend(
-            handles=[_mark(phase, hollow=False, shape="" if few else "s") for phase in present],
+            handles=[
+                _mark(places[phase], hollow=False, shape="" if few else "s") for phase in present
+            ],
             labels=present,
             loc="outside lower center",
             ncols=2,
@@ -240,12 +240,17 @@ def absences(report: Report) -> Plot:
     )
 
 
+def _places(report: Report) -> dict[str, int]:
+    """Phase -> its mark and colour; in the clear gateways vanish in phases of masks."""
+    steps = BY_NAME.get(report.scheme, Masks).steps
+    return {step.name: place for place, step in enumerate(steps)}
+
+
 def _phases(rounds: tuple[Round, ...]) -> Iterator[str]:
     return (gone.phase for each in rounds for gone in each.dropped.values())
 
 
-def _mark(phase: str, *, hollow: bool, shape: str = "") -> Line2D:
-    place = _PLACES[phase]
+def _mark(place: int, *, hollow: bool, shape: str = "") -> Line2D:
     colour = SERIES[place]
     return Line2D(
         [],
@@ -259,12 +264,12 @@ def _mark(phase: str, *, hollow: bool, shape: str = "") -> Line2D:
     )
 
 
-def _dots(axes: Axes, rounds: tuple[Round, ...], names: list[str]) -> None:
+def _dots(axes: Axes, rounds: tuple[Round, ...], names: list[str], places: dict[str, int]) -> None:
     for each in rounds:
         for name in each.asked:
             height = names.index(str(name))
             if name in each.dropped:
-                mark = _mark(each.dropped[name].phase, hollow=name in each.included)
+                mark = _mark(places[each.dropped[name].phase], hollow=name in each.included)
                 mark.set_data([each.number], [height])
                 axes.add_line(mark)
             else:
@@ -275,12 +280,12 @@ def _dots(axes: Axes, rounds: tuple[Round, ...], names: list[str]) -> None:
     axes.grid(visible=False)
 
 
-def _counts(axes: Axes, rounds: tuple[Round, ...], present: list[str]) -> None:
+def _counts(axes: Axes, rounds: tuple[Round, ...], places: dict[str, int]) -> None:
     numbers = [each.number for each in rounds]
     below = [0] * len(rounds)
-    for phase in present:
+    for phase, place in places.items():
         here = [sum(gone.phase == phase for gone in each.dropped.values()) for each in rounds]
-        axes.bar(numbers, here, bottom=below, width=0.9, color=SERIES[_PLACES[phase]])
+        axes.bar(numbers, here, bottom=below, width=0.9, color=SERIES[place])
         below = [low + more for low, more in zip(below, here, strict=True)]
     axes.set_title("gateways")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))

@@ -8,7 +8,6 @@ from typing import Final
 
 from fedavg.experiment import Report, Settings
 from fedavg.options import CHOICES
-from fedavg.phases import ADDITIVE
 from fedavg.report import words
 from fedavg.report.figures import plots
 from fedavg.report.totals import Totals, amount, dropped
@@ -118,7 +117,7 @@ def _rounds(report: Report) -> Table:
 def _thresholds(report: Report) -> Table | None:
     if report.thresholds is None:
         return None
-    own = _ADDITIVE if report.scheme in ADDITIVE else _MASKS
+    own = _ADDITIVE if report.thresholds.committee else _MASKS
     rows = [
         (symbol, getattr(report.thresholds, field), meaning)
         for symbol, field, meaning in (*_COMMON, *own)

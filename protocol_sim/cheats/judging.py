@@ -25,7 +25,6 @@ from secagg.schemes import scheme_of
 from secagg.schemes.additive.scheme import Additive
 from secagg.schemes.scheme import Scheme
 from secagg.session.loopback import Frame
-from secagg.thresholds import MAX_COMPLETE
 
 SILENCE: Final = frozenset({DropReason.SILENT.name, DropReason.VANISHED.name})
 
@@ -202,7 +201,7 @@ def _wrongs(
 ) -> Iterator[str]:
     """Honest gateways that were dropped, or could not go on."""
     limits = play.settings.thresholds
-    sparse = limits.gateways > MAX_COMPLETE
+    sparse = limits.certified and limits.degree < limits.gateways - 1
     # complaints of more than C holders prove nothing once so many were sent something else
     unproved = len(excused.union(outcome.cheaters)) > limits.max_colluding
     accused = {dealer for _, dealer in outcome.disputes}

@@ -125,7 +125,7 @@ def _additive_gateway(shape: Shape, left: Survivors) -> Counts:
     n, limits = shape.gateways, shape.limits
     m, dealers = limits.committee, n * left.included
     columns = -(-shape.key // limits.packed)
-    certified = limits.quorum if shape.certified else 0
+    certified = limits.quorum if shape.limits.certified else 0
     return {
         # a prekey for this round and the next, each made twice; header, dealing, set, answer
         "sign": 8,

@@ -46,7 +46,6 @@ from secagg.schemes.scheme import Scheme
 from secagg.session import Encoding, SessionSettings
 from secagg.thresholds import (
     KEY_COEFFICIENTS,
-    MAX_COMPLETE,
     MAX_KEYS,
     PROOF_COLUMNS,
     SEAL_BYTES,
@@ -98,11 +97,6 @@ class Shape:
         """Bytes of one sealed row, 0 in masks."""
         columns = -(-self.key // self.limits.packed) + PROOF_COLUMNS
         return 2 * columns + SEAL_BYTES if self.key else 0
-
-    @property
-    def certified(self) -> bool:
-        """A quorum certifies the included set before anybody answers."""
-        return not self.limits.committee or self.gateways > MAX_COMPLETE
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,9 +290,9 @@ def _additive(shape: Shape) -> list[Exchanged]:
     ciphertexts = m / n * items(m - 1, sealed) + (n - m) / n * items(m, sealed)
     proof = blob(2 * PROOF_COLUMNS * limits.share_threshold)
     dealing = 1 + signed(header) + HASH + ciphertexts + proof + signed(everybody)
-    certificate = _certificate(n, limits.quorum) if shape.certified else 1
+    certificate = _certificate(n, limits.quorum) if shape.limits.certified else 1
     share = 1 + HASH + sealed + HASH + blob(2 * PROOF_COLUMNS)
-    consistency = blob(0) if shape.certified else blob(SIGNATURE)
+    consistency = blob(0) if shape.limits.certified else blob(SIGNATURE)
     row = blob(2 * columns)
     key_sum = 1 + HASH + mean_number(m) + bits + row + consistency + signed(members)
     phases = [
@@ -315,7 +309,7 @@ def _additive(shape: Shape) -> list[Exchanged]:
             HEADER + 1 + bits + certificate + items(n - m, signed(others)) + items(n - 1, share),
         ),
     ]
-    return [phase for phase in phases if phase.phase != "consistency" or shape.certified]
+    return [phase for phase in phases if phase.phase != "consistency" or shape.limits.certified]
 
 
 def _prekey(name: float) -> float:

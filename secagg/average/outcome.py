@@ -37,7 +37,7 @@ class Plan:
         guarantees: sentences to quote.
         scheme: its name.
         reason: why "auto" chose it; "" where it was given.
-        phases: of its rounds, in order; a round skips those it has no need of.
+        phases: of a first round in which nobody cheats, in order.
         vectors: layout of an upload.
         layout: how updates are carried, in a sentence.
         noise: by which an opened update may differ from its exact fixed-point sum, in lane units.
@@ -84,7 +84,7 @@ class Plan:
             guarantees=scheme.guarantees(thresholds),
             scheme=scheme.name,
             reason=reason,
-            phases=tuple(step.name for step in scheme.steps),
+            phases=tuple(step.name for step in scheme.steps_for(thresholds)),
             vectors=settings.vectors,
             layout=carried.text,
             noise=carried.noise,

@@ -61,6 +61,11 @@ class Step:
     upload: bool = False
 
 
+def upload_index(steps: Sequence[Step]) -> int:
+    """Which step the upload belongs to."""
+    return next(index for index, step in enumerate(steps) if step.upload)
+
+
 class ClientMachine:
     """A client's side of the table.
 

@@ -33,6 +33,11 @@ class Scheme(ABC):
     steps: ClassVar[tuple[Step, ...]]
     messages: ClassVar[Mapping[int, type[Struct]]]
 
+    def steps_for(self, thresholds: Thresholds) -> tuple[Step, ...]:
+        """The steps of a first round in which nobody cheats."""
+        del thresholds
+        return self.steps
+
     @abstractmethod
     def plan_update(self, gateways: int, max_weight: float, precision: float) -> UpdatePlan:
         """The leanest layout that reaches `precision` (`fixed_point.choose_lanes`)."""

@@ -13,7 +13,7 @@ from secagg.params import GatewayId, RoundParams, SessionParams
 from secagg.protocol.audit import AuditRecord, drop_records
 from secagg.protocol.certificate import Certificate, Consistency, make_certificate
 from secagg.protocol.events import SharesDisputed
-from secagg.protocol.machine import Dropped, ServerMachine, Stage, Step
+from secagg.protocol.machine import Dropped, ServerMachine, Stage, Step, upload_index
 from secagg.protocol.messages import DropReason, Signed, UploadHeader, sign_round, sign_session
 from secagg.protocol.transcript import (
     included_hash,
@@ -73,12 +73,9 @@ class Server(ABC):
 
     def _drive(self, steps: Sequence[Step], stages: Mapping[str, Stage]) -> None:
         """Make the machine that takes these steps."""
-        self._before_round = {"ready"}
-        for step in steps:
-            if step.upload:
-                self._upload_phase = step.name
-                break
-            self._before_round.add(step.name)
+        upload = upload_index(steps)
+        self._upload_phase = steps[upload].name
+        self._before_round = {"ready", *(step.name for step in steps[:upload])}
         self.machine = ServerMachine(
             steps,
             stages,

@@ -12,11 +12,13 @@ from rich.console import Console
 
 from fedavg.experiment import Settings, run
 from fedavg.live import Bar, Rows
-from fedavg.phases import ADDITIVE, PHASES, phases_of
 from fedavg.report.totals import amount
 from secagg import GatewayDropped, PhaseClosed
 from secagg.protocol.messages import DropReason
-from secagg.thresholds import derive, derive_committee
+from secagg.schemes import scheme_of
+from secagg.thresholds import derive_committee
+
+ADDITIVE = ("lattice", "ckks")
 
 
 class Terminal(io.StringIO):
@@ -150,7 +152,8 @@ def test_the_bar_says_which_phase_is_open():
 
 @pytest.mark.parametrize("scheme", ADDITIVE)
 def test_the_bar_knows_the_phases_of_additive_schemes(scheme, rounds):
-    phases, said = phases_of(scheme, derive_committee(5)), []
+    steps, said = scheme_of(scheme).steps_for(derive_committee(5)), []
+    phases = tuple(step.name for step in steps)
     steps = ("set_up", "upload", "answer", rounds[0], "upload", rounds[1], "answer_again")
     with Bar(console(80), 3, "", phases) as bar:
         for step in steps:
@@ -170,15 +173,6 @@ def test_the_bar_knows_the_phases_of_additive_schemes(scheme, rounds):
         "round 3: upload",
         "round 3: mean",
     ] == said
-
-
-def test_phases_of_a_round():
-    for scheme in ADDITIVE:
-        assert ("set_up", "upload", "answer") == phases_of(scheme, derive_committee(64))
-        assert ("set_up", "upload", "consistency", "answer") == phases_of(
-            scheme, derive_committee(65)
-        )
-    assert PHASES == phases_of("masks", derive(5)) == phases_of("plain", None)
 
 
 def test_the_bar_counts_rounds(rounds):

@@ -14,7 +14,6 @@ from fedavg import experiment
 from fedavg.commands import app
 from fedavg.gateway import Gateway
 from fedavg.orchestrator import Orchestrator
-from fedavg.phases import ADDITIVE
 from secagg.average import recipe
 from secagg.errors import SessionAborted
 from secagg.params import Ring
@@ -30,6 +29,8 @@ from secagg.schemes.masks.server import MasksServer
 from secagg.session import ServerSession
 from secagg.session.update import Update
 from tests.fedavg.spy import WINDOW, Private
+
+ADDITIVE = ("lattice", "ckks")
 
 ODD_WEIGHT, ODD_METRIC = 20481 / 2**16, 12289 / 2**16
 """Taken from weights and metrics: whole numbers would be everywhere, such ones are somebody's."""

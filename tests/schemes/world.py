@@ -13,13 +13,13 @@ import numpy as np
 from secagg.crypto.signing import verify
 from secagg.fixed_point.reference import unpack
 from secagg.params import Entropy, Thresholds
-from secagg.protocol.events import GatewayDropped, PhaseClosed
+from secagg.protocol.events import GatewayDropped
 from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import Journal, MemoryJournal
-from secagg.protocol.messages import Signed, UploadHeader
+from secagg.protocol.machine import upload_index
+from secagg.protocol.messages import Signed
 from secagg.protocol.policy import Policy
 from secagg.protocol.uploads import Spool
-from secagg.schemes.additive.messages import Dealing
 from secagg.schemes.masks import Masks
 from secagg.schemes.scheme import Scheme
 from secagg.session import ClientSession, Encoding, ServerSession, SessionSettings
@@ -243,17 +243,14 @@ class World(Loopback):
         return since is not None and now in phases[phases.index(since) :]
 
 
-@lru_cache
 def phases(scheme: Scheme) -> tuple[str, ...]:
     """What a first round of few gateways goes through."""
-    closed = [event for event in World(scheme).play().events if isinstance(event, PhaseClosed)]
-    return tuple(event.phase for event in closed)
+    return tuple(step.name for step in scheme.steps_for(scheme.thresholds(4)))
 
 
 def upload_phase(scheme: Scheme) -> int:
     """Which of the scheme's phases the upload belongs to."""
-    (name,) = (step.name for step in scheme.steps if step.answer in {UploadHeader, Dealing})
-    return phases(scheme).index(name)
+    return upload_index(scheme.steps_for(scheme.thresholds(4)))
 
 
 @lru_cache

@@ -44,7 +44,6 @@ from secagg.schemes.additive.rings import EncodingOf
 from secagg.schemes.additive.shares import SALT_BYTES, Channels, Rows, dealing_digest, packing_of
 from secagg.schemes.base import ClientContext, Source
 from secagg.schemes.client import Client
-from secagg.thresholds import MAX_COMPLETE
 from secagg.wire import Span, frame_spans
 
 
@@ -191,8 +190,8 @@ class AdditiveClient(Client):
     # -- the included set --------------------------------------------------------------------------
 
     def _certify(self, request: IncludedRequest) -> Signed:
-        if len(self._cohort) <= MAX_COMPLETE:
-            raise UnexpectedMessage(f"up to {MAX_COMPLETE} gateways no set is certified")
+        if not self._limits.certified:
+            raise UnexpectedMessage("in so small a cohort no set is certified")
         included = self._accept_set(request.included)
         if self._position not in included:
             raise SelfMissing("asked to certify a set that leaves me out")
@@ -227,15 +226,15 @@ class AdditiveClient(Client):
         self._complaints = self._open_shares(included, request)
         self._included = included
         if self._complaints:
-            if len(self._cohort) > MAX_COMPLETE:  # another set would take another certificate
+            if self._limits.certified:  # another set would take another certificate
                 self._finish()
             return self._key_sum(included, complaints=self._complaints)
         return self._sum_over(included)
 
     def _check_certificate(self, request: AnswerRequest, included: frozenset[int]) -> None:
-        if len(self._cohort) <= MAX_COMPLETE:
+        if not self._limits.certified:
             if request.certificate is not None:
-                raise WireError(f"a certificate where up to {MAX_COMPLETE} gateways need none")
+                raise WireError("a certificate where none is needed")
             return
         if request.certificate is None:
             raise NoQuorum("nobody has certified this set")
@@ -289,7 +288,7 @@ class AdditiveClient(Client):
     ) -> Signed:
         h3 = self._h3_of(included)
         signature = b""
-        if shares and len(self._cohort) <= MAX_COMPLETE:
+        if shares and not self._limits.certified:
             signed = sign_consistency(self._context.identity.key, self.params.session, h3)
             signature = signed.signature
         answer = KeySum(

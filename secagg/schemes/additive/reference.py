@@ -29,7 +29,6 @@ from secagg.protocol.messages import Signed, UploadHeader
 from secagg.protocol.prekeys import Prekey
 from secagg.schemes.additive.lattice.reference import encrypt, multiply, public_element
 from secagg.schemes.additive.messages import STEPS, Dealing, KeySum
-from secagg.thresholds import MAX_COMPLETE
 
 PHASES = [step.name for step in STEPS]
 PRIME = 65521
@@ -185,11 +184,11 @@ def run_additive(  # noqa: C901, PLR0912, PLR0915 - all of the protocol in one p
 
     # Above 64 gateways, everybody in U3 signs what it has seen; a quorum is the certificate.
     live = u3
-    if n > MAX_COMPLETE:
+    if limits.certified:
         live = answering("consistency", u3, limits.quorum)
     statement = Consistency(session=k.session, h3=h3)
     signatures = {i: Signed.make(keys[i], Label.SIGN_CONSISTENCY, statement) for i in live}
-    if n > MAX_COMPLETE:
+    if limits.certified:
         said |= {("consistency", i): signatures[i] for i in live}
 
     # Answer: members check their rows and add them up.
@@ -209,7 +208,7 @@ def run_additive(  # noqa: C901, PLR0912, PLR0915 - all of the protocol in one p
             position=j,
             complaints=bitmap((), n),
             shares=little(sums[j]),
-            consistency=b"" if n > MAX_COMPLETE else signatures[j].signature,
+            consistency=b"" if limits.certified else signatures[j].signature,
             next_prekey=next_prekeys[j],
         )
         said["answer", j] = Signed.make(keys[j], Label.SIGN_ANSWER, answer)

@@ -50,6 +50,11 @@ class Additive(Scheme):
     committee: int | None = field(default=None, kw_only=True)
     keep_uploads: bool = field(default=False, kw_only=True)
 
+    def steps_for(self, thresholds: Thresholds) -> tuple[Step, ...]:
+        """Without a second question, and without certificates where answers certify the set."""
+        left_out = {"answer_again"} if thresholds.certified else {"consistency", "answer_again"}
+        return tuple(step for step in self.steps if step.name not in left_out)
+
     def spans(self, params: RoundParams, gateways: int) -> tuple[Span, ...]:
         """The frames of an upload.
 

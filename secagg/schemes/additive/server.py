@@ -46,7 +46,7 @@ from secagg.schemes.additive.shares import SALT_BYTES, packing_of, sealed_bytes
 from secagg.schemes.additive.summing import Summing
 from secagg.schemes.base import Opened, ServerContext, Words
 from secagg.schemes.server import Server
-from secagg.thresholds import MAX_COMPLETE, PROOF_COLUMNS
+from secagg.thresholds import PROOF_COLUMNS
 
 NOBODY: Final[frozenset[int]] = frozenset()
 
@@ -91,9 +91,8 @@ class AdditiveServer(Server):
             "answer": Stage(self._take_answer, self._close_answers, 0),
             "answer_again": Stage(self._take_answer, self._close_again, 0),
         }
-        certified = limits.gateways > MAX_COMPLETE
         without = {"set_up"} if len(self._prekeys) == len(self._cohort) else set()
-        without |= {"answer_again"} if certified else {"consistency"}
+        without |= {"answer_again"} if limits.certified else {"consistency"}
         self._drive([step for step in STEPS if step.name not in without], stages)
         check_sizes(self._announce, self._signed_round, self._cohort, self._sealed_bytes)
         self._members = frozenset(range(limits.committee))
@@ -168,8 +167,7 @@ class AdditiveServer(Server):
             wire.frame_spans(self._encoding.words, self._encoding.unit),
             max_in_flight=self._context.max_in_flight,
             spool=self._context.spool,
-            keep=self._keep
-            and len(self._cohort) <= MAX_COMPLETE,  # above, no set is asked about twice
+            keep=self._keep and not self._limits.certified,  # or no set is asked about twice
         )
         return upload_requests(self._announce, self._signed_round, self._cohort, prekeys)
 
@@ -225,7 +223,7 @@ class AdditiveServer(Server):
 
     def _close_uploads(self, included: frozenset[int]) -> Mapping[int, Struct]:
         self._fix_included(included)
-        if self._limits.gateways <= MAX_COMPLETE:
+        if not self._limits.certified:
             return self._ask_answers(included)
         bitmap = self._cohort.bits(included)
         return dict.fromkeys(sorted(included), IncludedRequest(included=bitmap))
@@ -267,7 +265,7 @@ class AdditiveServer(Server):
             self._complaints[position] = complaints
             return True
         row = self._elements(answer.shares, self._columns)
-        if self._limits.gateways <= MAX_COMPLETE:
+        if not self._limits.certified:
             self._take_consistency(position, answer.consistency)
         self._sums[position] = row
         return True
