@@ -14,7 +14,7 @@ from secagg.protocol.audit_file import dump_record, dump_roster
 from secagg.protocol.events import GatewayDropped
 from secagg.protocol.messages import DropReason
 from secagg.schemes.additive.ckks import encoding
-from secagg.schemes.seal import SealMissing
+from secagg.schemes.seal_file import SealMissing
 from secagg.session import ClientSession
 from tests.schemes.world import World
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from secagg.errors import ConfigurationError
-from secagg.schemes import seal
+from secagg.schemes import seal, seal_file
 
 RINGS = [(2048, 40), (4096, 60), (2048, 54)]
 
@@ -18,7 +18,7 @@ RINGS = [(2048, 40), (4096, 60), (2048, 54)]
 @pytest.fixture
 def untested():
     """What was tested before is tested again, now and afterwards."""
-    cached = (seal.sealapi, seal.context_of, seal._root, seal._version)
+    cached = (seal_file.sealapi, seal.context_of, seal._root, seal_file.version)
     for each in cached:
         each.cache_clear()
     yield
@@ -64,17 +64,17 @@ def test_nothing_but_zeros():
 
 
 def test_objects_are_written_and_read():
-    api, context = seal.sealapi(), seal.context_of(2048, (54,))
+    api, context = seal_file.sealapi(), seal.context_of(2048, (54,))
     plain = api.Plaintext()
     api.CKKSEncoder(context).encode([1.0, 2.0], 2.0**30, plain)
-    data = seal.dump(plain)
-    again = seal.load(api.Plaintext(), context, data)
+    data = seal_file.dump(plain)
+    again = seal_file.load(api.Plaintext(), context, data)
 
-    assert seal.body(data) == seal.body(seal.dump(again))
+    assert seal_file.body(data) == seal_file.body(seal_file.dump(again))
     with pytest.raises((RuntimeError, ValueError)):
-        seal.load(api.Plaintext(), context, data[:-1])
+        seal_file.load(api.Plaintext(), context, data[:-1])
     with pytest.raises((RuntimeError, ValueError)):
-        seal.load(api.Plaintext(), seal.context_of(4096, (60,)), data)
+        seal_file.load(api.Plaintext(), seal.context_of(4096, (60,)), data)
 
 
 def test_nothing_is_left_in_the_memory_file():
@@ -114,7 +114,7 @@ def test_parameters_outside_the_table(degree, bits, sentence):
     with pytest.raises(ConfigurationError, match=sentence) as caught:
         seal.context_of(degree, bits)
 
-    assert not isinstance(caught.value, seal.SealDiffers)
+    assert not isinstance(caught.value, seal_file.SealDiffers)
 
 
 # -- another installation than expected ------------------------------------------------------------
@@ -130,13 +130,13 @@ def test_without_the_extra(untested, monkeypatch, name):
         return real(wanted, *arguments)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(seal.SealMissing, match=r"pip install '\.\[ckks\]'"):
+    with pytest.raises(seal_file.SealMissing, match=r"pip install '\.\[ckks\]'"):
         seal.SealRing(2048, 40)
 
 
 def test_without_files_in_memory(untested, monkeypatch):
     monkeypatch.delattr(os, "memfd_create")
-    with pytest.raises(seal.SealMissing, match="which this system lacks"):
+    with pytest.raises(seal_file.SealMissing, match="which this system lacks"):
         seal.SealRing(2048, 40)
 
 
@@ -144,11 +144,11 @@ def header(data, **changes):
     fields = dict(
         zip(
             ("magic", "size", "major", "minor", "compression", "reserved", "length"),
-            seal._HEADER.unpack_from(data),
+            seal_file.HEADER.unpack_from(data),
             strict=True,
         )
     )
-    return seal._HEADER.pack(*(fields | changes).values()) + data[seal._HEADER.size :]
+    return seal_file.HEADER.pack(*(fields | changes).values()) + data[seal_file.HEADER.size :]
 
 
 WRITTEN = {
@@ -166,18 +166,18 @@ WRITTEN = {
 
 @pytest.mark.parametrize("change", WRITTEN)
 def test_files_that_are_written_otherwise(untested, monkeypatch, change):
-    real = seal._MemoryFile.dump
+    real = seal_file.MemoryFile.dump
 
     def dump(self, thing):
         data = real(self, thing)
-        if len(data) > seal._HEADER.size:
-            content = seal.body(data)
-            data = seal._header(len(content)) + content  # raw: what is changed is what it says
+        if len(data) > seal_file.HEADER.size:
+            content = seal_file.body(data)
+            data = seal_file.header(len(content)) + content  # raw: what is changed is what it says
         return WRITTEN[change](data)
 
-    seal._version()
-    monkeypatch.setattr(seal._MemoryFile, "dump", dump)
-    with pytest.raises(seal.SealDiffers, match="not the one this library was written for"):
+    seal_file.version()
+    monkeypatch.setattr(seal_file.MemoryFile, "dump", dump)
+    with pytest.raises(seal_file.SealDiffers, match="not the one this library was written for"):
         seal.SealRing(2048, 40)
 
 
@@ -185,23 +185,25 @@ def test_files_that_are_written_otherwise(untested, monkeypatch, change):
     "change", [lambda _: b"", lambda data: header(data, major=3), lambda data: header(data, size=8)]
 )
 def test_files_of_another_format(untested, monkeypatch, change):
-    real = seal._MemoryFile.dump
-    monkeypatch.setattr(seal._MemoryFile, "dump", lambda *each: change(real(*each)))
-    with pytest.raises(seal.SealDiffers, match="not the one this library was written for"):
+    real = seal_file.MemoryFile.dump
+    monkeypatch.setattr(seal_file.MemoryFile, "dump", lambda *each: change(real(*each)))
+    with pytest.raises(seal_file.SealDiffers, match="not the one this library was written for"):
         seal.SealRing(2048, 40)
 
 
 def test_a_corrupt_body():
-    data = bytearray(seal.dump(seal.SealRing(2048, 40).ciphertext(np.ones((2, 2048), np.int64))))
+    data = bytearray(
+        seal_file.dump(seal.SealRing(2048, 40).ciphertext(np.ones((2, 2048), np.int64)))
+    )
     data[-9] ^= 255
-    with pytest.raises(seal.SealDiffers):
-        seal.body(bytes(data))
+    with pytest.raises(seal_file.SealDiffers):
+        seal_file.body(bytes(data))
 
 
 def test_a_version_that_changes_on_the_way(untested):
-    data = seal.dump(seal.sealapi().Plaintext())
-    with pytest.raises(seal.SealDiffers):
-        seal.body(header(data, minor=99))
+    data = seal_file.dump(seal_file.sealapi().Plaintext())
+    with pytest.raises(seal_file.SealDiffers):
+        seal_file.body(header(data, minor=99))
 
 
 def swapped(values):
@@ -228,12 +230,12 @@ def test_transforms_that_differ(untested, monkeypatch, change, way):
         return values
 
     monkeypatch.setattr(seal._Transforms, "_crafted", crafted)
-    with pytest.raises(seal.SealDiffers, match="transform"):
+    with pytest.raises(seal_file.SealDiffers, match="transform"):
         seal.SealRing(2048, 40)
 
 
 @pytest.mark.parametrize("part", ["EncryptionParameters", "CKKSEncoder", "Evaluator", "Ciphertext"])
 def test_a_part_that_is_gone(untested, monkeypatch, part):
-    monkeypatch.delattr(seal.sealapi(), part)
-    with pytest.raises(seal.SealDiffers, match=part):
+    monkeypatch.delattr(seal_file.sealapi(), part)
+    with pytest.raises(seal_file.SealDiffers, match=part):
         seal.SealRing(2048, 40)

@@ -20,7 +20,8 @@ from secagg.schemes.additive.blocks import AT_ONCE
 from secagg.schemes.additive.ckks.plan import Parameters
 from secagg.schemes.additive.ckks.residues import reduce
 from secagg.schemes.additive.rings import Key
-from secagg.schemes.seal import SealDiffers, SealRing
+from secagg.schemes.seal import SealRing
+from secagg.schemes.seal_file import SealDiffers
 
 Rows = NDArray[np.int64]
 """A ring element in each row."""

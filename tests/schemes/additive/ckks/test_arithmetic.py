@@ -24,7 +24,8 @@ from secagg.schemes.additive.ckks.sampling import GaussianStream
 from secagg.schemes.additive.ckks.slots import Slots
 from secagg.schemes.additive.lifts import settle
 from secagg.schemes.additive.limbs import Limbs
-from secagg.schemes.seal import MAX_ROWS, SealDiffers, SealRing
+from secagg.schemes.seal import MAX_ROWS, SealRing
+from secagg.schemes.seal_file import SealDiffers
 from tests.schemes.additive.lattice.rounds import PUBLIC
 
 ROWS = pytest.mark.parametrize("row", RINGS, ids=lambda row: f"{row.degree}")

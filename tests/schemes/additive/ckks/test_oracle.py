@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from secagg.schemes import seal
+from secagg.schemes import seal, seal_file
 from secagg.schemes.additive.ckks import RINGS, CkksEncoding, plan, reference
 from secagg.schemes.additive.ckks.plan import noise_of
 from secagg.schemes.additive.ckks.product import Factor, PrimeMultiplier
@@ -219,15 +219,15 @@ def _decrypted(degree: int, sent: list[int], key: np.ndarray) -> list[complex]:
     """The slots that SEAL finds in an upload."""
     bits = reference.PRIMES[degree].bit_length()
     api, context, ring = (
-        seal.sealapi(),
+        seal_file.sealapi(),
         seal.context_of(degree, (bits,)),
         seal.SealRing(degree, bits),
     )
     prime = ring.prime
-    donor = seal.body(seal.dump(api.KeyGenerator(context).secret_key()))
+    donor = seal_file.body(seal_file.dump(api.KeyGenerator(context).secret_key()))
     values = ring.ntt(key[np.newaxis] % prime).astype("<i8").tobytes()
     file = donor[: -len(values)] + values
-    secret = seal.load(api.SecretKey(), context, seal._header(len(file)) + file)
+    secret = seal_file.load(api.SecretKey(), context, seal_file.header(len(file)) + file)
     minus_a = prime - np.array(reference.public_values(PUBLIC, 0, ring_of(degree)))
     pair = np.stack([ring.ntt(np.array([sent]))[0], minus_a])
     plain = api.Plaintext()

@@ -242,12 +242,15 @@ def test_seal_has_this_prime_this_root_and_this_order(degree):
 
 
 def test_seal_decrypts_what_the_reference_encrypts(degree):
-    from secagg.schemes import seal
+    from secagg.schemes import seal, seal_file
 
-    api, context = seal.sealapi(), seal.context_of(degree, (BITS[degree],))
+    api, context = seal_file.sealapi(), seal.context_of(degree, (BITS[degree],))
     ring, theirs = ring_of(degree), seal.SealRing(degree, BITS[degree])
     generated = api.KeyGenerator(context).secret_key()
-    prime, key = theirs.prime, np.frombuffer(seal.body(seal.dump(generated))[-8 * degree :], "<i8")
+    prime, key = (
+        theirs.prime,
+        np.frombuffer(seal_file.body(seal_file.dump(generated))[-8 * degree :], "<i8"),
+    )
     secret = [(c + prime // 2) % prime - prime // 2 for c in theirs.intt(key[None])[0].tolist()]
     lanes, step = drawn(degree, 1000), 2.0**20
     sent = reference.encrypt(
