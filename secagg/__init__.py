@@ -21,7 +21,14 @@ from secagg.protocol.journal import MemoryJournal, SQLiteJournal
 from secagg.protocol.policy import Policy
 from secagg.schemes.additive import Ckks, Lattice
 from secagg.schemes.masks import Masks
-from secagg.session import ClientSession, Model, ServerSession, SessionSettings, session_of
+from secagg.session import (
+    ClientSession,
+    Federation,
+    Model,
+    ServerSession,
+    SessionSettings,
+    session_of,
+)
 from secagg.workers import Workers
 
 __version__ = "0.1.0"
@@ -32,6 +39,7 @@ __all__ = [
     "ClientSession",
     "Completed",
     "Event",
+    "Federation",
     "GatewayDropped",
     "Identity",
     "Lattice",
