@@ -216,6 +216,22 @@ def on_frames(say: Callable[[Cheater, bytes, int], Iterable[bytes]]) -> Make:
     return make
 
 
+def silent_once(begins: Callable[[Cheater, Frame], bool]) -> Make:
+    """A cheater that says nothing any more, from one of its frames on."""
+
+    def make(play: Play, name: str) -> Passes:
+        cheater, over = Cheater(play, name), False
+
+        def hook(frame: Frame) -> Iterable[bytes]:
+            nonlocal over
+            over = over or begins(cheater, frame)
+            return () if over and frame.up and frame.gateway == name else (frame.data,)
+
+        return hook
+
+    return make
+
+
 def with_machine(kind: type, make: Make | None = None) -> Make:
     """A cheater whose machine is another kind of client.
 

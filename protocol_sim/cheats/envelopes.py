@@ -19,16 +19,16 @@ from protocol_sim.cheats.cheat import (
     Say,
     drops,
     on_answer,
+    silent_once,
 )
 from protocol_sim.cheats.cheater import Cheater
-from protocol_sim.play import Play
 from secagg.crypto.labels import Label
 from secagg.crypto.signing import SigningKey
 from secagg.encoding import encode
 from secagg.protocol.machine import ABORT
 from secagg.protocol.messages import Abort, Answer, Signed
 from secagg.schemes.masks.messages import STEPS as MASKS_STEPS
-from secagg.session.loopback import Frame, Passes
+from secagg.session.loopback import Frame
 from secagg.wire import MAX_FRAME
 
 
@@ -165,18 +165,10 @@ def _in_two_ways(cheater: Cheater, data: bytes, answer: Answer) -> Iterable[byte
 def _in_another_way_later(step: str) -> Make:
     """Another answer to a step, when the next one is answered."""
 
-    def make(play: Play, name: str) -> Passes:
-        cheater = Cheater(play, name)
+    def say(cheater: Cheater, data: bytes, _answer: Answer) -> Iterable[bytes]:
+        return cheater.sign(_before(cheater, step), b"\x90"), data
 
-        def hook(frame: Frame) -> Iterable[bytes]:
-            answer = cheater.answer(frame)
-            if answer is None or answer.step != step:
-                return (frame.data,)
-            return cheater.sign(_before(cheater, step), b"\x90"), frame.data
-
-        return hook
-
-    return make
+    return on_answer(step, say)
 
 
 def _before(cheater: Cheater, step: str) -> str:
@@ -193,19 +185,11 @@ def _before(cheater: Cheater, step: str) -> str:
 def silent_from(step: str) -> Make:
     """A cheater that says nothing from its answer to a step on."""
 
-    def make(play: Play, name: str) -> Passes:
-        cheater, over = Cheater(play, name), False
+    def begins(cheater: Cheater, frame: Frame) -> bool:
+        answer = cheater.answer(frame)
+        return answer is not None and answer.step == step
 
-        def hook(frame: Frame) -> Iterable[bytes]:
-            nonlocal over
-            answer = cheater.answer(frame)
-            over = over or (answer is not None and answer.step == step)
-            mine = frame.up and frame.gateway == name
-            return () if over and mine else (frame.data,)
-
-        return hook
-
-    return make
+    return silent_once(begins)
 
 
 # -- the table -------------------------------------------------------------------------------------

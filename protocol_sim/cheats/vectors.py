@@ -17,6 +17,7 @@ from protocol_sim.cheats.cheat import (
     ends,
     on_answer,
     on_frames,
+    silent_once,
     with_machine,
 )
 from protocol_sim.cheats.cheater import Cheater
@@ -186,18 +187,11 @@ def no_residues(play: Play, name: str) -> Passes:
 def silent_after(number: int) -> Make:
     """Sends the header and so many frames, then nothing."""
 
-    def make(play: Play, name: str) -> Passes:
-        cheater, over = Cheater(play, name), False
+    def begins(cheater: Cheater, frame: Frame) -> bool:
+        at = cheater.number(frame)
+        return at is not None and at >= number
 
-        def hook(frame: Frame) -> Iterable[bytes]:
-            nonlocal over
-            at = cheater.number(frame)
-            over = over or (at is not None and at >= number)
-            return () if over and frame.up and frame.gateway == name else (frame.data,)
-
-        return hook
-
-    return make
+    return silent_once(begins)
 
 
 def without_header(step: str) -> Make:

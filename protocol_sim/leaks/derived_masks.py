@@ -7,7 +7,7 @@ secret, a secret gives keys. What is left unknown has a name that is the same wh
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -197,27 +197,20 @@ def _take(
     for peer, secret in zip(dead, answer.edge_secrets, strict=False):
         known.edges[edges[peer]] = secret
     for peer, share in zip(alive, answer.seed_shares, strict=False):
-        _keep_seed_share(session, peer, mine, share, dealt, known)
+        promised = commit_share(Label.COMMIT_SEED_SHARE, session, peer, mine, share)
+        for at in _promising(promised, 0, dealt):
+            known.seed_shares[at][mine] = share
     for peer, share in zip(dead, answer.key_shares, strict=False):
-        _keep_key_share(session, peer, mine, share, dealt, known)
+        promised = commit_share(Label.COMMIT_KEY_SHARE, session, peer, mine, share)
+        for at in _promising(promised, 1, dealt):
+            known.key_shares[at][mine] = share
 
 
-def _keep_seed_share(
-    session: bytes, dealer: int, holder: int, share: bytes, dealt: Sequence[Dealt], known: Derived
-) -> None:
-    said = commit_share(Label.COMMIT_SEED_SHARE, session, dealer, holder, share)
+def _promising(commitment: bytes, kind: int, dealt: Sequence[Dealt]) -> Iterator[int]:
+    """Dealings that promise this share: of the seed (kind 0), or of the key (1)."""
     for at, each in enumerate(dealt):
-        if said in (pair[0] for pair in each.message.commitments):
-            known.seed_shares[at][holder] = share
-
-
-def _keep_key_share(
-    session: bytes, dealer: int, holder: int, share: bytes, dealt: Sequence[Dealt], known: Derived
-) -> None:
-    said = commit_share(Label.COMMIT_KEY_SHARE, session, dealer, holder, share)
-    for at, each in enumerate(dealt):
-        if said in (pair[1] for pair in each.message.commitments):
-            known.key_shares[at][holder] = share
+        if commitment in (pair[kind] for pair in each.message.commitments):
+            yield at
 
 
 def _open(at: int, dealt: Dealt, holder: int, sealed: bytes, known: Derived) -> None:

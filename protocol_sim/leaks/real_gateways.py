@@ -7,16 +7,16 @@ its answer is kept. Over these answers `masks.judge` plays any number of strateg
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 from protocol_sim.leaks.masks import Released, Set, Shown, Strategy
-from protocol_sim.leaks.questions import MODEL, MakeClient, Questions, Upload, asked, zeros
+from protocol_sim.leaks.questions import MODEL, Questions, Upload, asked, zeros
 from protocol_sim.leaks.strategies import World, subsets
 from secagg import encoding
 from secagg.errors import SecAggError
 from secagg.params import Struct, Thresholds
 from secagg.protocol.certificate import Certificate
 from secagg.protocol.messages import Signed
-from secagg.protocol.policy import Policy
 from secagg.schemes.masks.client import MasksClient
 from secagg.schemes.masks.messages import ConsistencyRequest, Unmasking, UnmaskingRequest
 
@@ -30,10 +30,8 @@ class RealGateways:
     Args:
         limits: thresholds of the session.
         colluding: positions on the server's side, one at least.
-        client: makes a gateway's machine.
-        policy: of all gateways.
         forge: also try headers and certificates that are not signed by whom they name.
-        gateways: in the cohort, if not as many as the thresholds are for.
+        options: of `Questions`.
 
     Attributes:
         thresholds: of the session.
@@ -43,19 +41,10 @@ class RealGateways:
     """
 
     def __init__(
-        self,
-        limits: Thresholds,
-        colluding: Set,
-        *,
-        client: MakeClient = MasksClient,
-        policy: Policy | None = None,
-        forge: bool = False,
-        gateways: int | None = None,
+        self, limits: Thresholds, colluding: Set, *, forge: bool = False, **options: Any
     ) -> None:
         self.thresholds, self.colluding = limits, colluding
-        self.questions = Questions(
-            limits, colluding, client=client, policy=policy, gateways=gateways
-        )
+        self.questions = Questions(limits, colluding, **options)
         self.neighbours = self.questions.neighbours
         self.unnamed: list[Exception] = []
         self._forge = forge

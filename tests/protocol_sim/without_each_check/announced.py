@@ -56,11 +56,7 @@ ROWS = [
         why="what K says about primitives is what is used",
     ),
     Row(
-        "check_announce: params.roster",
-        LEAK,
-        rounds.under_another_roster,
-        "ForeignSession",
-        LEAKS,
+        "check_announce: params.roster", LEAK, rounds.under_another_roster, "ForeignSession", LEAKS
     ),
     Row(
         "check_announce: me not in cohort",

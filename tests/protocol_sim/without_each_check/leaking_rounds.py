@@ -9,9 +9,7 @@ from protocol_sim.parties import Parties
 from secagg.schemes.masks import Masks
 from secagg.thresholds import derive_committee
 from tests.protocol_sim.without_each_check.leaking_sets import of
-from tests.protocol_sim.without_each_check.lies import (
-    named,
-)
+from tests.protocol_sim.without_each_check.lies import named
 from tests.schemes.additive.world import FIRST, Stage, View
 
 # -- rounds ----------------------------------------------------------------------------------------

@@ -21,11 +21,7 @@ from secagg.schemes.masks.messages import (
     ShareKeysRequest,
 )
 from secagg.thresholds import derive, derive_committee, neighbours, quorum
-from tests.protocol_sim.without_each_check.lies import (
-    named,
-    replace,
-    strategy,
-)
+from tests.protocol_sim.without_each_check.lies import named, replace, strategy
 from tests.protocol_sim.without_each_check.source import find, without
 from tests.schemes.additive.world import FIRST, Stage
 

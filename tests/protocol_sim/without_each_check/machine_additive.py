@@ -16,13 +16,7 @@ from secagg.schemes.additive.messages import DealtShare, IncludedRequest, KeySum
 from secagg.schemes.additive.shares import Channels
 from secagg.thresholds import derive, derive_committee
 from tests.protocol_sim.without_each_check.leaking_sets import of
-from tests.protocol_sim.without_each_check.lies import (
-    ANSWERED,
-    COMPLAINS,
-    each,
-    last,
-    replace,
-)
+from tests.protocol_sim.without_each_check.lies import ANSWERED, COMPLAINS, each, last, replace
 from tests.schemes.additive.world import FIRST, ROUND, Stage, View
 
 # -- additive schemes ------------------------------------------------------------------------------

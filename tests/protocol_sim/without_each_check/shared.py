@@ -26,20 +26,8 @@ ROWS = [
         ANSWERED,
         "a mean of updates is of updates on one model",
     ),
-    Row(
-        "Client._spend: self._context",
-        LEAK,
-        rounds.parallel_sessions,
-        "StaleRound",
-        LEAKS,
-    ),
-    Row(
-        "MemoryJournal.store_upload: round",
-        LEAK,
-        rounds.parallel_sessions,
-        "StaleRound",
-        LEAKS,
-    ),
+    Row("Client._spend: self._context", LEAK, rounds.parallel_sessions, "StaleRound", LEAKS),
+    Row("MemoryJournal.store_upload: round", LEAK, rounds.parallel_sessions, "StaleRound", LEAKS),
     Row(
         "MemoryJournal.store_upload: refuse_repeat",
         BROKEN,
