@@ -28,9 +28,7 @@ from fedavg.settings import (
 from fedavg.stopwatch import Clock
 from fedavg.tasks import Options, Task, load
 from secagg import Event, Plan, Roster, SecureAverage
-from secagg.params import Thresholds
 from secagg.protocol.audit import AuditRecord
-from secagg.schemes.base import Guarantees
 
 __all__ = [
     "MAX_ROUNDS",
@@ -56,24 +54,19 @@ class Report:
         rounds: the history.
         comparison: with plaintext.
         seconds: of each part, over all rounds.
-        scheme: what protected the rounds: that of the settings, or the one that "auto" chose.
-        reason: why "auto" chose it; "" where it was given.
-        layout: how updates were carried, in a sentence; "" in the clear.
-        exact: whether every mean is that of exact fixed-point sums; False in the clear.
-        thresholds: of every round; None in the clear.
-        guarantees: sentences to quote; None in the clear.
+        plan: what protected every round; None in the clear.
     """
 
     settings: Settings
     rounds: tuple[Round, ...]
     comparison: Comparison
     seconds: dict[str, float]
-    scheme: str
-    reason: str
-    layout: str
-    exact: bool
-    thresholds: Thresholds | None
-    guarantees: Guarantees | None
+    plan: Plan | None
+
+    @property
+    def scheme(self) -> str:
+        """That of the settings, or the one that "auto" chose; "plain" in the clear."""
+        return "plain" if self.plan is None else self.plan.scheme
 
 
 def run(
@@ -124,12 +117,7 @@ def run(
         rounds=rounds,
         comparison=compare(rounds, deviations, beside),
         seconds=_added([each.seconds for each in rounds]),
-        scheme=scheme,
-        reason=plan.reason if plan else "",
-        layout=plan.layout if plan else "",
-        exact=plan is not None and plan.exact,
-        thresholds=plan.thresholds if plan else None,
-        guarantees=plan.guarantees if plan else None,
+        plan=plan,
     )
 
 

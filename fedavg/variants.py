@@ -58,7 +58,7 @@ class Variant:
             name=name,
             settings=report.settings,
             scheme=report.scheme,
-            reason=report.reason,
+            reason="" if report.plan is None else report.plan.reason,
             accuracy=accuracy,
             final_accuracy=accuracy[-1],
             best_accuracy=max(accuracy),

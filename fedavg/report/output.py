@@ -14,6 +14,7 @@ from fedavg.orchestrator import Round
 from fedavg.report.files import append, document, line
 from fedavg.report.history import history_csv
 from fedavg.report.page import report_html
+from secagg.average import Plan
 from secagg.files import write
 from secagg.protocol.audit import AuditRecord
 from secagg.protocol.audit_file import dump_record, dump_roster
@@ -90,8 +91,15 @@ class Output:
 
 
 def report_json(report: Report) -> bytes:
-    """Everything, the thresholds by name: on the wire they are an array."""
-    whole = {each.name: getattr(report, each.name) for each in fields(report)}
-    if report.thresholds is not None:
-        whole["thresholds"] = msgspec.structs.asdict(report.thresholds)
+    """Everything, thresholds and vectors by name: on the wire they are arrays."""
+    whole, plan = _by_name(report), report.plan
+    if plan is not None:
+        whole["plan"] = _by_name(plan) | {
+            "thresholds": msgspec.structs.asdict(plan.thresholds),
+            "vectors": [msgspec.structs.asdict(vector) for vector in plan.vectors],
+        }
     return document(whole)
+
+
+def _by_name(value: Report | Plan) -> dict[str, object]:
+    return {each.name: getattr(value, each.name) for each in fields(value)}

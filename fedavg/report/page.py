@@ -115,11 +115,11 @@ def _rounds(report: Report) -> Table:
 
 
 def _thresholds(report: Report) -> Table | None:
-    if report.thresholds is None:
+    if report.plan is None:
         return None
-    own = _ADDITIVE if report.thresholds.committee else _MASKS
+    own = _ADDITIVE if report.plan.thresholds.committee else _MASKS
     rows = [
-        (symbol, getattr(report.thresholds, field), meaning)
+        (symbol, getattr(report.plan.thresholds, field), meaning)
         for symbol, field, meaning in (*_COMMON, *own)
     ]
     return Table("Thresholds", ("", "Value", "Meaning"), rows)

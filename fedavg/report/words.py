@@ -75,7 +75,7 @@ def deviations(report: Report) -> str:
 
 def repeated(report: Report) -> str:
     """What another run with the same settings would give."""
-    if report.exact or report.settings.scheme == "plain":
+    if report.plan is None or report.plan.exact:
         return "Times differ from run to run, all else follows from the settings."
     return (
         "Times differ from run to run, and so does the noise in the sums, which is drawn afresh; "
@@ -85,23 +85,24 @@ def repeated(report: Report) -> str:
 
 def protection(report: Report) -> str:
     """The scheme, how it carried the updates, and why it was chosen."""
-    if report.scheme == "plain":
+    plan = report.plan
+    if plan is None:
         return IN_THE_CLEAR
-    chosen = f" Chosen by auto. {report.reason}" if report.reason else ""
-    return f"Protected by {report.scheme}: {report.layout.rstrip('.')}.{chosen}"
+    chosen = f" Chosen by auto. {plan.reason}" if plan.reason else ""
+    return f"Protected by {plan.scheme}: {plan.layout.rstrip('.')}.{chosen}"
 
 
 def privacy(report: Report) -> str:
     """What the orchestrator learns, to quote."""
-    return IN_THE_CLEAR if report.guarantees is None else report.guarantees.hides
+    return IN_THE_CLEAR if report.plan is None else report.plan.guarantees.hides
 
 
 def not_promised(report: Report) -> list[str]:
     """What a reader might take for granted and must not."""
-    if report.guarantees is None:
+    if report.plan is None:
         return ["No update was hidden from anybody."]
     fragile = dropout_warning(report.settings)
-    return [*([fragile] if fragile else []), report.guarantees.not_promised, IN_THIS_PROCESS]
+    return [*([fragile] if fragile else []), report.plan.guarantees.not_promised, IN_THIS_PROCESS]
 
 
 def summary(report: Report) -> tuple[str, ...]:

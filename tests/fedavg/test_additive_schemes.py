@@ -55,16 +55,16 @@ def test_additive_schemes_take_the_same_gateways_into_the_mean(masked, encrypted
     assert masked.comparison.history == report.comparison.history
     assert masked.comparison.accuracy == pytest.approx(report.comparison.accuracy, abs=0.01)
     assert report.comparison.within_bounds
-    assert derive_committee(7, max_colluding=2) == report.thresholds
+    assert derive_committee(7, max_colluding=2) == report.plan.thresholds
 
 
 def test_a_scheme_is_said_to_be_exact_where_it_is(masked, encrypted):
     report, _ = encrypted
-    scheme = report.settings.scheme
+    scheme, plan = report.settings.scheme, report.plan
 
-    assert ("masks", "", True) == (masked.scheme, masked.reason, masked.exact)
-    assert (scheme, "", scheme == "lattice") == (report.scheme, report.reason, report.exact)
-    assert report.exact == ("the opened sum is exact" in report.layout)
+    assert ("masks", "", True) == (masked.scheme, masked.plan.reason, masked.plan.exact)
+    assert (scheme, "", scheme == "lattice") == (plan.scheme, plan.reason, plan.exact)
+    assert plan.exact == ("the opened sum is exact" in plan.layout)
     assert max(each.error_bound for each in report.rounds) < min(
         each.error_bound for each in masked.rounds
     )
@@ -120,7 +120,7 @@ def test_noise_is_all_that_differs_between_equal_runs_with_ckks():
         assert one.dropped == other.dropped
         assert one.accuracy == pytest.approx(other.accuracy, abs=0.01)
     for report in (first, second):
-        assert not report.exact
+        assert not report.plan.exact
         assert report.comparison.within_bounds
         assert all(0 < each.largest for each in report.comparison.deviations)
 
@@ -160,7 +160,7 @@ def test_above_64_gateways_a_quorum_certifies_and_auto_takes_the_lattice(asked, 
     closed = [each.phase for each in told if isinstance(each, PhaseClosed)]
 
     assert taken == report.scheme
-    assert (asked == "auto") == ("keystreams for 66 gateways" in report.reason)
+    assert (asked == "auto") == ("keystreams for 66 gateways" in report.plan.reason)
     assert ["set_up", "upload", "consistency", "answer"] == closed[:4]
     assert report.comparison.within_bounds
     assert 6 == len(report.rounds[0].dropped)

@@ -82,12 +82,12 @@ def test_thresholds_are_of_the_sample_and_its_colluders_of_all(sampled):
     report, _ = sampled
 
     # C = (9 - 1) // 3 of nine gateways, not (7 - 1) // 3.
-    assert derive(7, max_colluding=2) == report.thresholds == thresholds_of(SAMPLED)
+    assert derive(7, max_colluding=2) == report.plan.thresholds == thresholds_of(SAMPLED)
     assert 3 == max_colluding(Settings(sample=5))
     assert 10 == max_colluding(Settings(gateways=100, sample=20))
     assert 1 == max_colluding(Settings(sample=5, max_colluding=1))
     assert max_colluding(Settings()) is None
-    assert Masks().guarantees(report.thresholds) == report.guarantees
+    assert Masks().guarantees(report.plan.thresholds) == report.plan.guarantees
 
 
 def test_thresholds_that_are_asked_for_are_those_of_the_rounds():
@@ -97,8 +97,8 @@ def test_thresholds_that_are_asked_for_are_those_of_the_rounds():
     told = []
     report = _run(settings, on_record=lambda _, record, __: told.append(record.announce.params))
 
-    assert derive(8, max_colluding=2, max_dropouts=1) == report.thresholds
-    assert [report.thresholds] == [each.thresholds for each in told]
+    assert derive(8, max_colluding=2, max_dropouts=1) == report.plan.thresholds
+    assert [report.plan.thresholds] == [each.thresholds for each in told]
 
 
 # What is told.
@@ -134,7 +134,7 @@ def test_nothing_is_told_of_a_protocol_in_the_clear():
     report = _run(settings, on_event=told.append, on_record=lambda *each: told.append(each))
 
     assert [] == told
-    assert (None, None) == (report.thresholds, report.guarantees)
+    assert report.plan is None
     assert 4 == len(report.rounds[0].asked)
     assert report.comparison.accuracy == report.comparison.plain_accuracy
 

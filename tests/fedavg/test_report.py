@@ -14,11 +14,14 @@ from typer.testing import CliRunner
 from fedavg.commands import app
 from fedavg.comparison import Deviation
 from fedavg.experiment import Report, Settings, run
+from fedavg.report.history import history_csv
 from fedavg.report.output import Output, report_json
 from fedavg.report.page import report_html
 from fedavg.tasks import write_hospitals
 from secagg.protocol.audit import verify_record
 from secagg.protocol.audit_file import load_record, load_roster
+from secagg.protocol.events import GatewayDropped
+from secagg.protocol.messages import DropReason
 from tests.reading import Page
 
 ADDITIVE = ("lattice", "ckks")
@@ -59,7 +62,7 @@ def test_json_csv_and_lines_agree_with_the_report(written):
     rows = list(csv.DictReader((place / "history.csv").read_text().splitlines()))
 
     assert whole["rounds"] == lines
-    assert 6 == whole["thresholds"]["gateways"] == report.thresholds.gateways
+    assert 6 == whole["plan"]["thresholds"]["gateways"] == report.plan.thresholds.gateways
     assert "threshold" == whole["settings"]["task"]
     for each, line, row in zip(report.rounds, lines, rows, strict=True):
         assert each.accuracy == line["accuracy"] == float(row["accuracy"])
@@ -87,7 +90,7 @@ def test_the_page_says_it_in_words(written):
     assert 5 == page.tags.count("svg")
     assert {"table", "figcaption"} <= set(page.tags)
     assert f"{report.rounds[-1].accuracy:.1%}" in page.text
-    assert report.guarantees.hides in page.text
+    assert report.plan.guarantees.hides in page.text
     assert "as it must be: within the stated" in page.text
     assert "secagg audit" in page.text
 
@@ -101,9 +104,9 @@ def test_the_page_of_a_run_with_an_additive_scheme(scheme):
     text = Page(report_html(report)).text
 
     assert f"with secure aggregation ({scheme})" in text
-    assert f"Protected by {scheme}: {report.layout}" in text
-    assert report.exact == ("the opened sum is exact" in text)
-    assert report.exact != ("the noise in the sums, which is drawn afresh" in text)
+    assert f"Protected by {scheme}: {report.plan.layout}" in text
+    assert report.plan.exact == ("the opened sum is exact" in text)
+    assert report.plan.exact != ("the noise in the sums, which is drawn afresh" in text)
     assert "Every mean lay within its stated bound: off by" in text
     assert all(name in text for name in ("ell", "Numbers of a key", "set_up", "upload", "answer"))
     assert "Neighbours" not in text
@@ -112,9 +115,24 @@ def test_the_page_of_a_run_with_an_additive_scheme(scheme):
     }
 
 
+def test_page_json_and_csv_say_who_left_and_why(written):
+    report, _ = written
+    gone = GatewayDropped("g01", "masked_input", DropReason.ABORTED, HOSTILE)
+    rounds = tuple(replace(each, dropped={"g01": gone}) for each in report.rounds)
+    told, said = replace(report, rounds=rounds), f"g01 in masked_input (aborted: {HOSTILE})"
+    kept = json.loads(report_json(told))["rounds"][0]["dropped"]["g01"]
+    [row, *_] = csv.DictReader(history_csv(told).decode().splitlines())
+
+    assert said in Page(report_html(told)).text
+    assert said == row["dropped"]
+    assert ("masked_input", HOSTILE) == (kept["phase"], kept["detail"])
+    assert DropReason.ABORTED.value == kept["reason"]
+
+
 def test_the_page_says_what_auto_chose_and_why(written):
     report, _ = written
-    text = Page(report_html(replace(report, reason=f"Because {HOSTILE}."))).text
+    plan = replace(report.plan, reason=f"Because {HOSTILE}.")
+    text = Page(report_html(replace(report, plan=plan))).text
 
     assert "Chosen by auto" not in Page(report_html(report)).text
     assert f"Chosen by auto. Because {HOSTILE}." in text
