@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from secagg.params import Thresholds
-from secagg.protocol.machine import Step, upload_index
+from secagg.protocol.steps import Step, upload_index
 from secagg.schemes import scheme_of
 from secagg.schemes.masks import Masks
 

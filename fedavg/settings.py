@@ -12,7 +12,7 @@ from fedavg.phases import PHASES, absent_from
 from fedavg.tasks import TASKS
 from secagg.errors import ConfigurationError
 from secagg.params import GatewayId, Thresholds
-from secagg.protocol.machine import Step
+from secagg.protocol.steps import Step
 from secagg.schemes import BY_NAME, scheme_of
 from secagg.schemes.auto import Choice, choose
 from secagg.schemes.masks import Masks

@@ -9,7 +9,7 @@ from protocol_sim.oracle import Verdict, judge
 from protocol_sim.parties import Parties
 from protocol_sim.play import Play
 from secagg.params import Thresholds
-from secagg.protocol.machine import upload_index
+from secagg.protocol.steps import upload_index
 from secagg.schemes.scheme import Scheme
 from secagg.session import ServerSession
 from secagg.session.loopback import Frame, Passes, unchanged

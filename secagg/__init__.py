@@ -17,8 +17,9 @@ from secagg.protocol.events import (
     UpdateDue,
 )
 from secagg.protocol.identity import Identity, Member, Roster
-from secagg.protocol.journal import MemoryJournal, SQLiteJournal
+from secagg.protocol.journal import MemoryJournal
 from secagg.protocol.policy import Policy
+from secagg.protocol.sqlite_journal import SQLiteJournal
 from secagg.schemes.additive import Ckks, Lattice
 from secagg.schemes.masks import Masks
 from secagg.session import (

@@ -19,8 +19,8 @@ from secagg.crypto.signing import SigningKey
 from secagg.errors import WireError
 from secagg.params import SessionParams, Struct, Thresholds
 from secagg.protocol.identity import Cohort
-from secagg.protocol.machine import Step
 from secagg.protocol.messages import COMMON, Answer, Signed
+from secagg.protocol.steps import Step
 from secagg.schemes.base import ClientContext
 from secagg.schemes.client import Client
 from secagg.schemes.scheme import Scheme

@@ -25,8 +25,8 @@ from protocol_sim.cheats.cheater import Cheater
 from secagg.crypto.labels import Label
 from secagg.crypto.signing import SigningKey
 from secagg.encoding import encode
-from secagg.protocol.machine import ABORT
 from secagg.protocol.messages import Abort, Answer, Signed
+from secagg.protocol.steps import ABORT
 from secagg.schemes.masks.messages import STEPS as MASKS_STEPS
 from secagg.session.loopback import Frame
 from secagg.wire import MAX_FRAME

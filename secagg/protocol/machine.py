@@ -32,38 +32,7 @@ from secagg.protocol.events import Event, GatewayDropped, PhaseClosed
 from secagg.protocol.identity import Cohort
 from secagg.protocol.journal import Entry, Journal
 from secagg.protocol.messages import Abort, DropReason, Signed, Verify
-
-ABORT = "abort"
-"""Step name of a client's own farewell."""
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One exchange: the server's request and the client's signed answer.
-
-    Attributes:
-        name: name of the phase.
-        request: message type, server to client.
-        answer: type of the signed body, client to server.
-        label: what the answer's signature is for.
-        durable: the answer is journalled before it leaves (from the first share on).
-        optional: a session may do without this step.
-        upload: the frames of an upload follow the answer; once the step is closed the included set
-            is fixed, and who vanishes later is in the sum all the same.
-    """
-
-    name: str
-    request: type[Struct]
-    answer: type[Struct]
-    label: Label
-    durable: bool = True
-    optional: bool = False
-    upload: bool = False
-
-
-def upload_index(steps: Sequence[Step]) -> int:
-    """Which step the upload belongs to."""
-    return next(index for index, step in enumerate(steps) if step.upload)
+from secagg.protocol.steps import ABORT, Stage, Step
 
 
 class ClientMachine:
@@ -175,22 +144,6 @@ REASONS: Mapping[type[SecAggError], DropReason] = {
     WireError: DropReason.MALFORMED,
     ForeignSession: DropReason.FOREIGN,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """What a scheme's server does in one step.
-
-    Attributes:
-        accept: takes (position, body, signed); True when this gateway has answered in full.
-        close: takes the positions that answered; returns the next step's requests, none when the
-            session is done.
-        needed: answers without which the round cannot go on.
-    """
-
-    accept: Callable[[int, Any, Signed], bool]
-    close: Callable[[frozenset[int]], Mapping[int, Struct]]
-    needed: int
 
 
 @dataclass(slots=True)

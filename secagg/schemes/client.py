@@ -12,9 +12,10 @@ from secagg.crypto.sealing import FrameMac
 from secagg.errors import LocalProtocolError, ModelMismatch, SecAggError
 from secagg.params import RoundParams, SessionParams, Struct
 from secagg.protocol.identity import Cohort
-from secagg.protocol.machine import ClientMachine, Step
+from secagg.protocol.machine import ClientMachine
 from secagg.protocol.messages import Announce, Signed, SignedRound, UploadHeader
 from secagg.protocol.policy import check_announce, check_round
+from secagg.protocol.steps import Step
 from secagg.protocol.transcript import included_hash
 from secagg.protocol.uploads import frame_mac
 from secagg.schemes.base import ClientContext, Fill, Source

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from secagg.params import RoundParams, SessionParams, Struct, Thresholds
-from secagg.protocol.machine import Step
+from secagg.protocol.steps import Step
 from secagg.schemes.base import ClientContext, Guarantees, ServerContext, UpdatePlan
 from secagg.schemes.client import Client
 from secagg.schemes.server import Server

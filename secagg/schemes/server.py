@@ -13,8 +13,9 @@ from secagg.params import GatewayId, RoundParams, SessionParams
 from secagg.protocol.audit import AuditRecord, drop_records
 from secagg.protocol.certificate import Certificate, Consistency, make_certificate
 from secagg.protocol.events import SharesDisputed
-from secagg.protocol.machine import Dropped, ServerMachine, Stage, Step, upload_index
+from secagg.protocol.machine import Dropped, ServerMachine
 from secagg.protocol.messages import DropReason, Signed, UploadHeader, sign_round, sign_session
+from secagg.protocol.steps import Stage, Step, upload_index
 from secagg.protocol.transcript import (
     included_hash,
     keys_hash,

@@ -23,9 +23,9 @@ from secagg.params import Entropy, Struct
 from secagg.protocol.events import ORCHESTRATOR, Aborted, Completed, Event, Send, UpdateDue
 from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import Journal
-from secagg.protocol.machine import ABORT
 from secagg.protocol.messages import COMMON, Abort, Announce, Answer, Signed, Verify
 from secagg.protocol.policy import Policy
+from secagg.protocol.steps import ABORT
 from secagg.pytree import Select
 from secagg.schemes import BY_NAME
 from secagg.schemes.base import ClientContext

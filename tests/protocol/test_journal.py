@@ -20,8 +20,9 @@ from secagg.errors import (
     SecondQuestion,
     StaleRound,
 )
-from secagg.protocol import journal as module
-from secagg.protocol.journal import Entry, Journal, MemoryJournal, SQLiteJournal
+from secagg.protocol import sqlite_journal as module
+from secagg.protocol.journal import Entry, Journal, MemoryJournal
+from secagg.protocol.sqlite_journal import SQLiteJournal
 
 ROSTER, OTHER = b"\x01" * 32, b"\x02" * 32
 MODEL, NEWER = b"\x03" * 32, b"\x04" * 32
@@ -567,7 +568,7 @@ def spawn(script, *arguments):
     head = (
         "import sys\n"
         "from secagg.errors import *\n"
-        "from secagg.protocol.journal import SQLiteJournal\n"
+        "from secagg.protocol.sqlite_journal import SQLiteJournal\n"
         "roster, model, session = bytes([1]) * 32, bytes([3]) * 32, bytes([5]) * 16\n"
         "def say(*words): print(*words, flush=True)\n"
     )

@@ -10,8 +10,9 @@ from secagg.crypto.labels import Label
 from secagg.errors import LocalProtocolError, StateLost, UnexpectedMessage
 from secagg.params import Struct
 from secagg.protocol.journal import MemoryJournal
-from secagg.protocol.machine import ClientMachine, Step
+from secagg.protocol.machine import ClientMachine
 from secagg.protocol.messages import Abort, DropReason, Signed
+from secagg.protocol.steps import Step
 from secagg.protocol.uploads import BadFrame, Staging, frame_mac
 from secagg.schemes.masks.messages import STEPS
 

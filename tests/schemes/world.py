@@ -16,9 +16,9 @@ from secagg.params import Entropy, Thresholds
 from secagg.protocol.events import GatewayDropped
 from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import Journal, MemoryJournal
-from secagg.protocol.machine import upload_index
 from secagg.protocol.messages import Signed
 from secagg.protocol.policy import Policy
+from secagg.protocol.steps import upload_index
 from secagg.protocol.uploads import Spool
 from secagg.schemes.masks import Masks
 from secagg.schemes.scheme import Scheme

@@ -13,8 +13,9 @@ from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from secagg.errors import BelowThreshold, LocalProtocolError, StaleRound, StateLost
 from secagg.protocol.events import Aborted, Send, UpdateDue
-from secagg.protocol.journal import Journal, MemoryJournal, SQLiteJournal
+from secagg.protocol.journal import Journal, MemoryJournal
 from secagg.protocol.messages import Answer
+from secagg.protocol.sqlite_journal import SQLiteJournal
 from secagg.schemes.masks import Masks
 from secagg.session.loopback import Frame
 from secagg.wire import VECTOR, type_of

@@ -9,9 +9,10 @@ from secagg import Lattice, Masks
 from secagg.crypto.labels import Label
 from secagg.encoding import decode
 from secagg.protocol.events import PhaseClosed
-from secagg.protocol.journal import MemoryJournal, SQLiteJournal
+from secagg.protocol.journal import MemoryJournal
 from secagg.protocol.messages import Signed
 from secagg.protocol.prekeys import Prekey
+from secagg.protocol.sqlite_journal import SQLiteJournal
 from tests.schemes.contract import assert_right
 from tests.schemes.world import World
 

@@ -13,9 +13,9 @@ from typing import Final
 from secagg.crypto.labels import Label
 from secagg.params import Struct
 from secagg.protocol.certificate import Certificate, Consistency
-from secagg.protocol.machine import Step
 from secagg.protocol.messages import Announce, Signed, SignedRound
 from secagg.protocol.prekeys import Prekey
+from secagg.protocol.steps import Step
 
 
 class UploadRequest(Struct, frozen=True):

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from secagg.errors import ConfigurationError
 from secagg.params import RoundParams, SessionParams, Struct, Thresholds
-from secagg.protocol.machine import Step
+from secagg.protocol.steps import Step
 from secagg.schemes.additive import ckks, lattice
 from secagg.schemes.additive.ckks import CkksEncoding
 from secagg.schemes.additive.client import AdditiveClient

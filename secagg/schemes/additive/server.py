@@ -24,10 +24,11 @@ from secagg.params import GatewayId, RoundParams, SessionParams, Struct
 from secagg.protocol.certificate import (
     verify_consistency,
 )
-from secagg.protocol.machine import Dropped, Stage
+from secagg.protocol.machine import Dropped
 from secagg.protocol.messages import DropReason, Signed, UploadHeader
 from secagg.protocol.outcome import check_opened
 from secagg.protocol.prekeys import Prekey, open_prekey, usable
+from secagg.protocol.steps import Stage
 from secagg.protocol.transcript import (
     advert_hash,
     round_hash,

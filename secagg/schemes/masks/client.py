@@ -5,7 +5,7 @@ Each handler below is one row of docs/protocol.md#exchanges-of-masks, in the ord
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from secagg.crypto.agreement import agree, agree_each, check_public_keys, public_key
@@ -47,13 +47,7 @@ from secagg.protocol.transcript import (
 )
 from secagg.schemes.base import ClientContext, Source
 from secagg.schemes.client import Client
-from secagg.schemes.masks.keys import (
-    edge_secret,
-    mask_private,
-    pair_key,
-    self_key,
-    sign,
-)
+from secagg.schemes.masks.keys import edge_secret, mask_private, pair_key, self_key, sign
 from secagg.schemes.masks.masking import Masker, masked
 from secagg.schemes.masks.messages import (
     STEPS,
@@ -74,8 +68,7 @@ class MasksClient(Client):
     """One gateway in one session.
 
     Args:
-        session: id of the session.
-        context: identity, roster, policy, journal, randomness, threads.
+        session, context: see `Client`.
         masker: makes the mask generator of an upload; a test or a device engine may replace it.
     """
 
@@ -100,16 +93,13 @@ class MasksClient(Client):
         self._held: dict[int, tuple[Secret, Secret]] = {}
 
     def _erase(self) -> None:
+        shares = (share for pair in self._held.values() for share in pair)
         stores: tuple[dict[Any, Secret], ...] = (self._secrets, self._edges, self._channels)
-        for secret in (*(each for store in stores for each in store.values()), *self._shares()):
+        for secret in (*(each for store in stores for each in store.values()), *shares):
             secret.erase()
         for store in stores:
             store.clear()
         self._held.clear()
-
-    def _shares(self) -> Iterator[Secret]:
-        for pair in self._held.values():
-            yield from pair
 
     # -- round 0: keys -----------------------------------------------------------------------------
 
@@ -160,14 +150,11 @@ class MasksClient(Client):
             if advert.session != self._k or advert.position != position:
                 raise ForeignSession(f"keys of {self._cohort.ids[position]!r} are of elsewhere")
             self._keys[position] = advert
+        shown = [self.params.orchestrator_key]
+        for advert in self._keys.values():
+            shown += advert.channel_key, advert.mask_key
         try:
-            check_public_keys(
-                [
-                    self.params.orchestrator_key,
-                    *(advert.channel_key for advert in self._keys.values()),
-                    *(advert.mask_key for advert in self._keys.values()),
-                ]
-            )
+            check_public_keys(shown)
         except KeyAgreementError as error:
             raise BadPublicKey(str(error)) from None
         hashes = {position: advert_hash(signed) for position, signed in adverts.items()}

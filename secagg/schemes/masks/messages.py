@@ -8,8 +8,8 @@ from typing import Final
 from secagg.crypto.labels import Label
 from secagg.params import Struct
 from secagg.protocol.certificate import Certificate, Consistency
-from secagg.protocol.machine import Step
 from secagg.protocol.messages import Announce, Signed, SignedRound, UploadHeader
+from secagg.protocol.steps import Step
 
 
 class AdvertiseKeys(Struct, frozen=True):

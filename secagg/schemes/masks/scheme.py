@@ -10,7 +10,7 @@ from secagg.errors import ConfigurationError
 from secagg.fixed_point import choose_lanes
 from secagg.fixed_point.layout import update_limit
 from secagg.params import MAX_LANES, RoundParams, SessionParams, Struct, Thresholds
-from secagg.protocol.machine import Step
+from secagg.protocol.steps import Step
 from secagg.schemes.base import (
     ClientContext,
     Guarantees,

@@ -17,13 +17,14 @@ from secagg.crypto.shamir import SHARE_BYTES
 from secagg.encoding import encode
 from secagg.errors import ConfigurationError, KeyAgreementError
 from secagg.params import HASH_BYTES, RoundParams, SessionParams, Struct
-from secagg.protocol.machine import Dropped, Stage
+from secagg.protocol.machine import Dropped
 from secagg.protocol.messages import (
     DropReason,
     Signed,
     UploadHeader,
 )
 from secagg.protocol.sharing import judge
+from secagg.protocol.steps import Stage
 from secagg.protocol.transcript import (
     advert_hash,
 )

@@ -71,7 +71,7 @@ ROWS = [
         TYPES,
     ),
     Row(
-        "AdditiveClient._certify: len(self._cohort)",
+        "AdditiveClient._certify: not self._limits.certified",
         BROKEN,
         **additive("a set to certify"),
         ending="sum",

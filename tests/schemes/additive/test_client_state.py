@@ -13,10 +13,11 @@ from secagg import encoding, errors
 from secagg.crypto.labels import Label
 from secagg.crypto.packed import Packing, deal
 from secagg.protocol.certificate import Certificate, sign_consistency
-from secagg.protocol.journal import MemoryJournal, SQLiteJournal
+from secagg.protocol.journal import MemoryJournal
 from secagg.protocol.messages import Signed, sign_session
 from secagg.protocol.policy import Policy
 from secagg.protocol.prekeys import Prekey
+from secagg.protocol.sqlite_journal import SQLiteJournal
 from secagg.protocol.transcript import included_hash
 from secagg.schemes.additive import Lattice
 from secagg.schemes.additive import client as client_module
