@@ -9,7 +9,6 @@ from __future__ import annotations
 from secagg.fixed_point.decode import Decoder, check_sum, decode_integers, mean_integers
 from secagg.fixed_point.encode import Encoder, Read, check_range, encode_integers
 from secagg.fixed_point.layout import (
-    NO_NOISE,
     Noise,
     choose_lanes,
     clip_of,
@@ -23,7 +22,6 @@ from secagg.fixed_point.layout import (
 )
 
 __all__ = [
-    "NO_NOISE",
     "Decoder",
     "Encoder",
     "Noise",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secagg.crypto.signing import verify as verify_signature
-from secagg.fixed_point import NO_NOISE, Noise
+from secagg.fixed_point.layout import NO_NOISE, Noise
 from secagg.params import (
     Entropy,
     GatewayId,

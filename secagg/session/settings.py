@@ -9,7 +9,8 @@ from numbers import Real
 from typing import Any, Literal, Self
 
 from secagg.errors import ConfigurationError
-from secagg.fixed_point import NO_NOISE, exact_spec, lane_limit, update_spec
+from secagg.fixed_point import exact_spec, lane_limit, update_spec
+from secagg.fixed_point.layout import NO_NOISE
 from secagg.params import (
     HASH_BYTES,
     NO_MODEL,

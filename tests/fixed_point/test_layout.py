@@ -7,7 +7,6 @@ import pytest
 
 from secagg.errors import ConfigurationError, EncodingError
 from secagg.fixed_point import (
-    NO_NOISE,
     Noise,
     choose_lanes,
     clip_of,
@@ -17,6 +16,7 @@ from secagg.fixed_point import (
     update_spec,
     weight_units,
 )
+from secagg.fixed_point.layout import NO_NOISE
 
 
 @pytest.mark.parametrize(
