@@ -47,7 +47,7 @@ class Attendance:
             self._last[way] = data
         # a message may arrive as often as it likes, a frame of an upload again before the next one
         elif data not in self._here[way] or (_of_upload(data) and data != self._last[way]):
-            self._absent(frame.gateway, "its frames are not what arrives")
+            self._absent(frame.gateway, "other frames arrive than were sent")
 
     def deadline(self) -> None:
         """Time is up for whatever is under way; while headers are missing, for messages only."""

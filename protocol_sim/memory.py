@@ -148,7 +148,7 @@ class Exchange(Play):
         self._observer.frame(frame)
         passed = list(self.passes(frame))
         if not frame.up and passed != [frame.data]:
-            self.absent.setdefault(frame.gateway, "its frames are not what arrives")
+            self.absent.setdefault(frame.gateway, "other frames arrive than were sent")
         for data in passed:
             self.send(self.deliver(frame._replace(data=data)))
 

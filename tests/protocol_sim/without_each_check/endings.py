@@ -48,7 +48,7 @@ def play(exchange: Exchange, recorder: Recorder, victim: str, allies: tuple[str,
     return ending(exchange, recorder, victim, allies)
 
 
-def told(attack: Attack, *, allies: tuple[str, ...] = ("g2",)) -> str:
+def attacked(attack: Attack, *, allies: tuple[str, ...] = ("g2",)) -> str:
     """A row of tests/schemes: one request to g1 arrives changed, and the honest one never."""
     parties = Parties(attack.gateways)
     cohort = parties.ids[: attack.cohort or None]
@@ -81,7 +81,7 @@ class Orchestrator:
         self.identities = list(exchange.parties.identities.values())
 
 
-def told_additive(
+def attacked_additive(
     change: Callable[[Any, Any], Any],
     kind: type,
     *,
