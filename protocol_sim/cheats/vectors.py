@@ -12,7 +12,6 @@ from protocol_sim.cheats.cheat import (
     Cheat,
     Expect,
     Make,
-    cheat,
     drops,
     ends,
     on_answer,
@@ -130,7 +129,7 @@ def _broken(schemes: tuple[str, ...], step: str) -> Iterator[Cheat]:
     for what, sentence, change, reason in BROKEN:
         for where in WHERE:
             name, expect = f"{where} frame {what}", _expected(what, where, reason)
-            yield cheat(schemes, step, name, sentence, at(where, change), expect)
+            yield Cheat(schemes, step, name, sentence, at(where, change), expect)
 
 
 # -- whole uploads ---------------------------------------------------------------------------------
@@ -213,9 +212,9 @@ def _whole(schemes: tuple[str, ...], step: str) -> Iterator[Cheat]:
         ("half an upload", "Is silent half way.", silent_after(2), drops("VANISHED")),
     )
     for what, sentence, make, expect in rows:
-        yield cheat(schemes, step, what, sentence, make, expect)
+        yield Cheat(schemes, step, what, sentence, make, expect)
     for what, spared in (("garbage", 0), ("garbage but for the check words", 1)):
-        yield cheat(
+        yield Cheat(
             schemes,
             step,
             what,
@@ -241,12 +240,12 @@ def _numbers(schemes: tuple[str, ...], step: str) -> Iterator[Cheat]:
     uploader = masks_uploader if schemes == MASKS else additive_uploader
     for what, sentence, vector, word in NUMBERS:
         make, found = with_machine(uploader(vector, word)), ends("AggregateOutOfRange")
-        yield cheat(schemes, step, what, sentence, make, found, unnamed=True)
+        yield Cheat(schemes, step, what, sentence, make, found, unnamed=True)
 
 
 def vectors() -> tuple[Cheat, ...]:
     """All of them."""
-    rings = cheat(
+    rings = Cheat(
         ("ckks",),
         "upload",
         "no residues",

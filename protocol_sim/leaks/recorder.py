@@ -25,14 +25,7 @@ from secagg.schemes.masks.client import MasksClient
 from secagg.schemes.masks.messages import MESSAGES as MASKS
 from secagg.session import ClientSession
 from secagg.session.loopback import Frame, Passes
-from secagg.wire import (
-    VECTOR,
-    Codec,
-    MessageTable,
-    session_of,
-    type_of,
-    vector_frame_parts,
-)
+from secagg.wire import VECTOR, Codec, MessageTable, session_of, type_of, vector_frame_parts
 
 T = TypeVar("T", bound=Struct)
 CODEC: Final = Codec(MessageTable(dict(COMMON) | dict(MASKS) | dict(ADDITIVE)))
