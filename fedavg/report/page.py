@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 
-from fedavg.experiment import Report, Settings
-from fedavg.options import CHOICES
+from fedavg.experiment import Report
 from fedavg.report import words
 from fedavg.report.figures import plots
 from fedavg.report.totals import Totals, amount, dropped
+from fedavg.settings import HELP, Settings
 from secagg.pages.kit import Tile, render, unset, verdict
 from secagg.pages.round import thresholds_table
 from secagg.pages.tables import Table, quantity
@@ -103,7 +103,9 @@ def settings_table(settings: Settings, *, without: str = "") -> Table:
                 for gateway, changes in value.items()
                 for name, new in changes.items()
             )
-        missing = "none" if value == "" else CHOICES[each.name].shown if value is None else None
-        shown = str(value) if missing is None else unset(str(missing))
+        elif isinstance(value, Mapping):
+            value = "; ".join(f"{pattern}: {limit:g}" for pattern, limit in value.items())
+        missing = "none" if value == "" else HELP[each.name][1] if value is None else None
+        shown = str(value) if missing is None else unset(missing)
         rows.append((each.name.replace("_", "-"), shown))
     return Table("Settings", ("Option", "Value"), rows)

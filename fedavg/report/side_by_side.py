@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any, cast
 
 from matplotlib.axes import Axes
 
@@ -11,7 +13,8 @@ from fedavg.report import words
 from fedavg.report.figures import bottom_of, in_percent, markers, over_rounds
 from fedavg.report.files import document
 from fedavg.report.page import settings_table
-from fedavg.variants import AXES, SideBySide
+from fedavg.settings import AXES, Settings
+from fedavg.variants import SideBySide
 from secagg.files import write
 from secagg.pages.colours import MUTED, SERIES
 from secagg.pages.kit import Tile, render
@@ -49,8 +52,20 @@ def compare_html(done: SideBySide) -> bytes:
         tiles=list(_tiles(done)),
         accuracy=_accuracy(done),
         table=_table(done),
-        settings=settings_table(first.settings, without=done.setting),
+        settings=settings_table(_shared(done), without=done.setting),
     )
+
+
+def _shared(done: SideBySide) -> Settings:
+    """What all runs have in common; where their own values differ, none."""
+    first, *others = (each.settings for each in done.variants)
+    own = [
+        each.name
+        for each in fields(first)
+        if each.name != done.setting
+        and any(getattr(other, each.name) != getattr(first, each.name) for other in others)
+    ]
+    return replace(first, **cast("dict[str, Any]", dict.fromkeys(own)))
 
 
 def _tiles(done: SideBySide) -> Iterator[Tile]:
