@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import defaultdict, deque
 
 from protocol_sim.play import Play
+from secagg import wire
 from secagg.errors import WireError
 from secagg.session.loopback import Frame
-from secagg.wire import VECTOR, type_of
+from secagg.wire import VECTOR
 
 Way = tuple[str, bool]
 """(gateway, up)."""
@@ -66,6 +67,6 @@ class Attendance:
 
 def _of_upload(data: bytes) -> bool:
     try:
-        return type_of(data) == VECTOR
+        return wire.open(data).type == VECTOR
     except WireError:
         return False

@@ -22,9 +22,9 @@ from protocol_sim.cheats.cheat import (
 from protocol_sim.cheats.cheater import Cheater
 from protocol_sim.cheats.dealers import additive_uploader, masks_uploader
 from protocol_sim.play import Play
+from secagg import wire
 from secagg.protocol.messages import Answer
 from secagg.session.loopback import Frame, Passes
-from secagg.wire import vector_frame_parts
 
 GARBAGE: Final = 0x0123_4567_89AB_CDEF
 """A word that no encoder makes; below every prime of ckks in both of its planes."""
@@ -71,19 +71,19 @@ def _left_out(_cheater: Cheater, _data: bytes) -> Iterable[bytes]:
 
 
 def _longer(cheater: Cheater, data: bytes) -> Iterable[bytes]:
-    parts = vector_frame_parts(data)
+    parts = wire.open(data).vector()
     return (cheater.frame(parts.sequence, len(parts.words) + 1),)
 
 
 def _shorter(cheater: Cheater, data: bytes) -> Iterable[bytes]:
-    parts = vector_frame_parts(data)
+    parts = wire.open(data).vector()
     words = len(parts.words)
     # one word is the least that a frame holds: such a vector can only be too long
     return (cheater.frame(parts.sequence, words - 1 if words > 1 else 2),)
 
 
 def _far(cheater: Cheater, data: bytes) -> Iterable[bytes]:
-    return cheater.frame(2**31, len(vector_frame_parts(data).words)), data
+    return cheater.frame(2**31, len(wire.open(data).vector().words)), data
 
 
 def _again(_cheater: Cheater, data: bytes) -> Iterable[bytes]:
@@ -95,7 +95,7 @@ def _otherwise_again(cheater: Cheater, data: bytes) -> Iterable[bytes]:
 
 
 def _beside(cheater: Cheater, data: bytes) -> Iterable[bytes]:
-    number = vector_frame_parts(data).sequence
+    number = wire.open(data).vector().sequence
     elsewhere = cheater.frames_elsewhere()[number]
     # its session would have a router pass it by
     return (data[:24] + elsewhere[24:],)
@@ -163,7 +163,7 @@ def another(play: Play, name: str) -> Passes:
     """Begins a second upload half way through the first."""
 
     def say(cheater: Cheater, data: bytes, number: int) -> Iterable[bytes]:
-        words = len(vector_frame_parts(data).words)
+        words = len(wire.open(data).vector().words)
         return (data, cheater.frame(0, words)) if number == 2 else (data,)
 
     return on_frames(say)(play, name)

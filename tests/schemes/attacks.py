@@ -12,7 +12,7 @@ from typing import Any
 
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
-from secagg import errors
+from secagg import errors, wire
 from secagg.encoding import decode
 from secagg.params import Struct
 from secagg.protocol.events import Aborted
@@ -21,7 +21,7 @@ from secagg.protocol.policy import Policy
 from secagg.schemes.masks.messages import STEPS
 from secagg.session.loopback import Frame
 from secagg.thresholds import derive
-from secagg.wire import VECTOR, type_of
+from secagg.wire import VECTOR
 from tests.schemes.test_client_rows import CODEC, VICTIM, Liar
 
 NAMES = [step.name for step in STEPS]
@@ -69,13 +69,13 @@ def play(attack: Attack) -> Exchange:
     liar = Liar(parties, {})
 
     def passes(frame: Frame) -> list[bytes]:
-        if frame.up and type_of(frame.data) != VECTOR:
-            answer = CODEC.decode(frame.data, session=None)
+        if frame.up and wire.open(frame.data).type != VECTOR:
+            answer = CODEC.decode(wire.open(frame.data))
             assert isinstance(answer, Answer)
             liar.seen[frame.gateway, answer.step] = answer.signed
         if frame.up or (frame.gateway, frame.step) != (VICTIM, attack.step):
             return [frame.data]
-        changed = attack.change(liar, CODEC.decode(frame.data, session=None))
+        changed = attack.change(liar, CODEC.decode(wire.open(frame.data)))
         return [CODEC.encode(changed, exchange.server.session), frame.data]
 
     exchange.passes = passes
@@ -85,7 +85,7 @@ def play(attack: Attack) -> Exchange:
 def said(exchange: Exchange, gateway: str = VICTIM) -> list[tuple[str, Signed]]:
     """All signed answers of a gateway, in order."""
     frames = (f.data for f in exchange.log if f.up and f.gateway == gateway)
-    answers = (CODEC.decode(data, session=None) for data in frames if type_of(data) != VECTOR)
+    answers = (CODEC.decode(wire.open(data)) for data in frames if wire.open(data).type != VECTOR)
     return [(answer.step, answer.signed) for answer in answers]
 
 
@@ -96,7 +96,9 @@ def body(exchange: Exchange, step: str, gateway: str = VICTIM) -> Any:
 
 def uploaded(exchange: Exchange, gateway: str = VICTIM) -> int:
     """Frames of its upload that have left."""
-    return sum(f.up and f.gateway == gateway and type_of(f.data) == VECTOR for f in exchange.log)
+    return sum(
+        f.up and f.gateway == gateway and wire.open(f.data).type == VECTOR for f in exchange.log
+    )
 
 
 def assert_refused(exchange: Exchange, attack: Attack) -> None:

@@ -14,7 +14,7 @@ import pytest
 
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
-from secagg import errors
+from secagg import errors, wire
 from secagg.crypto.labels import Label
 from secagg.encoding import bitmap, decode, encode
 from secagg.params import Struct
@@ -31,7 +31,7 @@ from secagg.protocol.messages import (
 from secagg.protocol.policy import Policy
 from secagg.schemes.masks.messages import MESSAGES, AdvertiseKeys, Unmasking
 from secagg.session.loopback import Frame
-from secagg.wire import VECTOR, Codec, MessageTable, type_of
+from secagg.wire import VECTOR, Codec, MessageTable
 
 replace = msgspec.structs.replace
 CODEC = Codec(MessageTable(dict(COMMON) | dict(MESSAGES)))
@@ -329,13 +329,13 @@ def attack(row: Row, *, vanish: dict[str, str] | None = None) -> Exchange:
     liar = Liar(parties, {})
 
     def passes(frame: Frame) -> list[bytes]:
-        if frame.up and type_of(frame.data) != VECTOR:
-            answer = CODEC.decode(frame.data, session=None)
+        if frame.up and wire.open(frame.data).type != VECTOR:
+            answer = CODEC.decode(wire.open(frame.data))
             assert isinstance(answer, Answer)
             liar.seen[frame.gateway, answer.step] = answer.signed
         if frame.up or frame.gateway != VICTIM or frame.step != row.step:
             return [frame.data]
-        message: Struct = row.change(liar, CODEC.decode(frame.data, session=None))
+        message: Struct = row.change(liar, CODEC.decode(wire.open(frame.data)))
         return [CODEC.encode(message, exchange.server.session), frame.data]
 
     exchange.passes = passes
@@ -350,9 +350,9 @@ def test_the_check_is_named_and_nothing_is_released(row):
     assert [row.error] == [type(reason) for reason in reasons]
     # the changed request and the honest one after it got no answer but a farewell
     said = [
-        CODEC.decode(frame.data, session=None).step
+        CODEC.decode(wire.open(frame.data)).step
         for frame in exchange.log
-        if frame.up and frame.gateway == VICTIM and type_of(frame.data) != VECTOR
+        if frame.up and frame.gateway == VICTIM and wire.open(frame.data).type != VECTOR
     ]
     steps = [K, R1, R2, R3, R4]
     assert [*steps[: steps.index(row.step)], "abort"] == said
@@ -397,8 +397,8 @@ def test_an_unmasking_answer_is_what_the_other_rows_withhold():
     exchange = attack(Row("honest", R4, lambda _, m: m, errors.NoQuorum))
 
     bodies = [
-        CODEC.decode(frame.data, session=None).signed.body
+        CODEC.decode(wire.open(frame.data)).signed.body
         for frame in exchange.log
-        if frame.up and frame.gateway == VICTIM and type_of(frame.data) != VECTOR
+        if frame.up and frame.gateway == VICTIM and wire.open(frame.data).type != VECTOR
     ]
     assert 32 == len(decode(Unmasking, bodies[-1]).seed)

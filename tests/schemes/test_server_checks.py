@@ -11,7 +11,7 @@ import pytest
 
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
-from secagg import errors
+from secagg import errors, wire
 from secagg.crypto.agreement import agree
 from secagg.encoding import bitmap, decode
 from secagg.protocol.events import SharesDisputed
@@ -20,7 +20,7 @@ from secagg.protocol.uploads import frame_mac
 from secagg.schemes.masks.messages import STEPS
 from secagg.session.loopback import Frame
 from secagg.thresholds import derive
-from secagg.wire import TAG_BYTES, VECTOR, new_vector_frame, type_of
+from secagg.wire import TAG_BYTES, VECTOR, new_vector_frame
 from tests.schemes import test_server_rows as rows
 from tests.schemes.attacks import body
 from tests.schemes.test_client_rows import R1, R2, R3, R4, K
@@ -325,7 +325,7 @@ def test_frames_after_completion_change_nothing(interleaved):
 
     def passes(frame: Frame) -> list[bytes]:
         nonlocal count
-        if type_of(frame.data) != VECTOR:
+        if wire.open(frame.data).type != VECTOR:
             return [frame.data]
         count += 1
         if count < len(exchange.settings.vectors):
@@ -450,7 +450,7 @@ def lie_twice(made: Any, dead: dict[str, str], change: Callable[[Any], Any]) -> 
     exchange = Exchange(parties, settings=made, vanish=dead)
 
     def passes(frame: Frame) -> list[bytes]:
-        if not frame.up or frame.gateway != LIAR or type_of(frame.data) == VECTOR:
+        if not frame.up or frame.gateway != LIAR or wire.open(frame.data).type == VECTOR:
             return [frame.data]
         if frame.step == R2:
             honest = body_of(frame)
@@ -466,7 +466,7 @@ def lie_twice(made: Any, dead: dict[str, str], change: Callable[[Any], Any]) -> 
 
 
 def body_of(frame: Frame) -> Any:
-    answer = rows.CODEC.decode(frame.data, session=None)
+    answer = rows.CODEC.decode(wire.open(frame.data))
     return rows.decode(rows.KINDS[answer.step], answer.signed.body)
 
 
@@ -491,7 +491,7 @@ def test_as_many_liars_about_shares_as_may_collude_cost_nothing(liars):
     def passes(frame: Frame) -> list[bytes]:
         if not frame.up or frame.step != R4 or frame.gateway not in liars:
             return [frame.data]
-        answer = rows.CODEC.decode(frame.data, session=None)
+        answer = rows.CODEC.decode(wire.open(frame.data))
         said = decode(rows.KINDS[R4], answer.signed.body)
         lied = replace(said, seed_shares=(bytes(39),) * len(said.seed_shares))
         key = parties.identities[frame.gateway].key

@@ -14,7 +14,7 @@ import pytest
 
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
-from secagg import errors
+from secagg import errors, wire
 from secagg.crypto.kdf import digest
 from secagg.encoding import bitmap, decode, encode
 from secagg.params import Struct
@@ -23,7 +23,7 @@ from secagg.protocol.messages import Abort, Answer, Signed
 from secagg.schemes.masks import client as client_module
 from secagg.schemes.masks.messages import STEPS, AdvertiseKeys
 from secagg.session.loopback import Frame
-from secagg.wire import VECTOR, type_of
+from secagg.wire import VECTOR
 from tests.schemes.test_client_rows import CODEC, R1, R2, R3, R4, K
 
 replace = msgspec.structs.replace
@@ -103,9 +103,9 @@ def lie(step: str, change: Callable[[Any], Struct], **options: Any) -> Exchange:
     exchange = Exchange(parties, **options)
 
     def passes(frame: Frame) -> list[bytes]:
-        if not frame.up or frame.gateway != LIAR or type_of(frame.data) == VECTOR:
+        if not frame.up or frame.gateway != LIAR or wire.open(frame.data).type == VECTOR:
             return [frame.data]
-        answer = CODEC.decode(frame.data, session=None)
+        answer = CODEC.decode(wire.open(frame.data))
         if answer.step != step:
             return [frame.data]
         body = change(decode(KINDS[step], answer.signed.body))
@@ -134,7 +134,7 @@ def test_a_copied_key_drops_who_comes_second():
     def passes(frame: Frame) -> list[bytes]:
         if not frame.up or frame.step != K or frame.gateway not in {"g0", LIAR}:
             return [frame.data]
-        body = decode(AdvertiseKeys, CODEC.decode(frame.data, session=None).signed.body)
+        body = decode(AdvertiseKeys, CODEC.decode(wire.open(frame.data)).signed.body)
         first.append(body)
         if frame.gateway == "g0":
             return [frame.data]
@@ -182,7 +182,7 @@ def vectors_only(change: Callable[[bytes, int], list[bytes]]) -> Callable[[Frame
 
     def passes(frame: Frame) -> list[bytes]:
         nonlocal count
-        if type_of(frame.data) != VECTOR:
+        if wire.open(frame.data).type != VECTOR:
             return [frame.data]
         count += 1
         return change(bytes(frame.data), count)
@@ -221,7 +221,7 @@ def test_half_an_upload_is_not_in_the_sum():
 
 def test_frames_need_a_header():
     def change(frame: Frame) -> list[bytes]:
-        vector = type_of(frame.data) == VECTOR
+        vector = wire.open(frame.data).type == VECTOR
         return [frame.data] if vector or frame.step != R2 else []
 
     exchange = raw(Exchange(Parties(5)), change)
@@ -243,20 +243,20 @@ ANSWERS = {
 
 
 def signed(frame: Frame, exchange: Exchange, **changes: Any) -> bytes:
-    answer = CODEC.decode(frame.data, session=None)
+    answer = CODEC.decode(wire.open(frame.data))
     changed = replace(answer, signed=replace(answer.signed, **changes))
     return CODEC.encode(changed, exchange.server.session)
 
 
 def resigned(frame: Frame, exchange: Exchange, body: bytes) -> bytes:
-    answer = CODEC.decode(frame.data, session=None)
+    answer = CODEC.decode(wire.open(frame.data))
     key = exchange.parties.identities[LIAR].key
     return signed(frame, exchange, body=body, signature=key.sign(LABELS[answer.step], body))
 
 
 def step(frame: Frame, exchange: Exchange, name: str) -> bytes:
     return CODEC.encode(
-        replace(CODEC.decode(frame.data, session=None), step=name), exchange.server.session
+        replace(CODEC.decode(wire.open(frame.data)), step=name), exchange.server.session
     )
 
 
@@ -270,7 +270,7 @@ def test_what_is_no_answer_drops_its_sender(name, phase):
     exchange = Exchange(Parties(5))
 
     def passes(frame: Frame) -> list[bytes]:
-        mine = frame.step == phase and type_of(frame.data) != VECTOR
+        mine = frame.step == phase and wire.open(frame.data).type != VECTOR
         return change(frame, exchange) if mine else [frame.data]
 
     raw(exchange, passes)
@@ -283,10 +283,10 @@ def test_two_headers_are_equivocation():
     exchange = Exchange(Parties(5))
 
     def passes(frame: Frame) -> list[bytes]:
-        if frame.step != R2 or type_of(frame.data) == VECTOR:
+        if frame.step != R2 or wire.open(frame.data).type == VECTOR:
             return [frame.data]
         other = replace(
-            decode(KINDS[R2], CODEC.decode(frame.data, session=None).signed.body),
+            decode(KINDS[R2], CODEC.decode(wire.open(frame.data)).signed.body),
             complaints=bitmap([0], 5),
         )
         return [frame.data, resigned(frame, exchange, encode(other))]

@@ -13,12 +13,13 @@ from protocol_sim.leaks.real_gateways import RealGateways
 from protocol_sim.leaks.recorder import CODEC, Recorder
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
+from secagg import wire
 from secagg.errors import SecAggError
 from secagg.protocol.messages import Answer
 from secagg.schemes.additive import Lattice
 from secagg.session.loopback import Frame
 from secagg.thresholds import derive
-from secagg.wire import VECTOR, type_of
+from secagg.wire import VECTOR
 from tests.schemes.additive.world import Floorless
 from tests.schemes.attacks import Attack
 from tests.schemes.test_client_rows import Liar
@@ -59,13 +60,13 @@ def attacked(attack: Attack, *, allies: tuple[str, ...] = ("g2",)) -> str:
     liar, recorder = Liar(parties, {}), Recorder()
 
     def passes(frame: Frame) -> list[bytes]:
-        if frame.up and type_of(frame.data) != VECTOR:
-            answer = CODEC.decode(frame.data, session=None)
+        if frame.up and wire.open(frame.data).type != VECTOR:
+            answer = CODEC.decode(wire.open(frame.data))
             assert isinstance(answer, Answer)
             liar.seen[frame.gateway, answer.step] = answer.signed
         if frame.up or (frame.gateway, frame.step) != ("g1", attack.step):
             return [frame.data]
-        changed = attack.change(liar, CODEC.decode(frame.data, session=None))
+        changed = attack.change(liar, CODEC.decode(wire.open(frame.data)))
         return [CODEC.encode(changed, exchange.server.session)]
 
     exchange.passes = recorder.around(passes)
@@ -97,7 +98,7 @@ def attacked_additive(
     def passes(frame: Frame) -> list[bytes]:
         if frame.up or frame.gateway != victim:
             return [frame.data]
-        message = CODEC.decode(frame.data, session=None)
+        message = CODEC.decode(wire.open(frame.data))
         if not isinstance(message, kind):
             return [frame.data]
         return [CODEC.encode(change(orchestrator, message), exchange.server.session)]
