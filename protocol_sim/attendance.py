@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections import defaultdict, deque
 
 from protocol_sim.play import Play
-from secagg import wire
 from secagg.errors import WireError
 from secagg.session.loopback import Frame
-from secagg.wire import VECTOR
+from secagg.wire import VECTOR, type_of
 
 Way = tuple[str, bool]
 """(gateway, up)."""
@@ -48,7 +47,7 @@ class Attendance:
             self._last[way] = data
         # a message may arrive as often as it likes, a frame of an upload again before the next one
         elif data not in self._here[way] or (_of_upload(data) and data != self._last[way]):
-            self._absent(frame.gateway, "other frames arrive than were sent")
+            self._absent(frame.gateway, "its frames are not what arrives")
 
     def deadline(self) -> None:
         """Time is up for whatever is under way; while headers are missing, for messages only."""
@@ -67,6 +66,6 @@ class Attendance:
 
 def _of_upload(data: bytes) -> bool:
     try:
-        return wire.open(data).type == VECTOR
+        return type_of(data) == VECTOR
     except WireError:
         return False

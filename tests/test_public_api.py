@@ -24,14 +24,7 @@ from secagg.params import Entropy
 from secagg.schemes import BY_NAME
 from secagg.schemes.masks import Masks
 
-PUBLIC = (
-    "secagg",
-    "secagg.average",
-    "secagg.session",
-    "secagg.fixed_point",
-    "secagg.pytree",
-    "secagg.pages",
-)
+PUBLIC = ("secagg", "secagg.average", "secagg.session", "secagg.fixed_point", "secagg.pytree")
 EXTRAS = ("torch", "tenseal", "flwr", "opacus", "typer", "rich", "sklearn", "scipy", "matplotlib")
 
 

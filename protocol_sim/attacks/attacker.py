@@ -9,9 +9,8 @@ import msgspec
 
 from protocol_sim.memory import Exchange
 from protocol_sim.play import Play
-from secagg import wire
 from secagg.crypto.labels import Label
-from secagg.errors import WireError
+from secagg.errors import ForeignSession, WireError
 from secagg.params import SessionParams, Struct
 from secagg.protocol.messages import (
     COMMON,
@@ -24,7 +23,7 @@ from secagg.protocol.messages import (
 )
 from secagg.schemes import BY_NAME
 from secagg.session.loopback import Frame, Passes
-from secagg.wire import VECTOR, Codec, MessageTable
+from secagg.wire import VECTOR, Codec, MessageTable, type_of
 
 Hook = Passes
 """From a frame that passes by to the bytes that arrive in its place."""
@@ -120,11 +119,10 @@ class Attacker:
 
     def _note(self, frame: Frame) -> None:
         try:
-            envelope = wire.open(frame.data)
-            if envelope.type == VECTOR or envelope.session != self.play.server.session:
+            if type_of(frame.data) == VECTOR:
                 return
-            message = self._codec.decode(envelope)
-        except WireError:
+            message = self._codec.decode(frame.data, session=self.play.server.session)
+        except (WireError, ForeignSession):
             return
         if isinstance(message, Answer):
             self.said.setdefault((frame.gateway, message.step), message.signed)
@@ -138,12 +136,9 @@ class Attacker:
             CannotAttack: it is none.
         """
         try:
-            envelope = wire.open(data)
-            if envelope.session == self.play.server.session:
-                return self._codec.decode(envelope)
-        except WireError as error:
+            return self._codec.decode(data, session=self.play.server.session)
+        except (WireError, ForeignSession) as error:
             raise CannotAttack(str(error)) from None
-        raise CannotAttack("a frame of another session")
 
     def frame(self, message: Struct) -> bytes:
         """The bytes of a message."""
@@ -179,7 +174,7 @@ class Attacker:
 
     def old(self, step: str) -> Any:
         """The message in it."""
-        return self._codec.decode(wire.open(self.from_past(step)))
+        return self._codec.decode(self.from_past(step), session=None)
 
     # -- signatures --------------------------------------------------------------------------------
 

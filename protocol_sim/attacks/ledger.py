@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from protocol_sim.memory import Exchange
-from secagg import wire
 from secagg.encoding import decode
 from secagg.errors import ForeignSession, RemoteProtocolError, WireError
 from secagg.params import Struct
@@ -18,7 +17,7 @@ from secagg.protocol.messages import COMMON, Answer
 from secagg.schemes.additive.messages import AnswerAgainRequest, AnswerRequest, Dealing, KeySum
 from secagg.schemes.masks.messages import ShareKeys, Unmasking
 from secagg.session.loopback import Frame, Passes
-from secagg.wire import VECTOR, Codec, MessageTable
+from secagg.wire import VECTOR, Codec, MessageTable, type_of
 
 UPLOADING = "uploading"
 """Where a gateway notices what it compares when it uploads."""
@@ -115,9 +114,9 @@ class AnswerLedger(Exchange):
 
     def _message(self, data: bytes) -> Struct | None:
         try:
-            if wire.open(data).type == VECTOR:
+            if type_of(data) == VECTOR:
                 return None
-            return self._codec.decode(wire.open(data))
+            return self._codec.decode(data, session=None)
         except (WireError, ForeignSession):
             return None
 

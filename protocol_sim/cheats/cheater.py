@@ -12,7 +12,7 @@ import msgspec
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from protocol_sim.play import Play
-from secagg import encoding, wire
+from secagg import encoding
 from secagg.crypto.labels import Label
 from secagg.crypto.sealing import FrameMac
 from secagg.crypto.signing import SigningKey
@@ -25,7 +25,15 @@ from secagg.schemes.base import ClientContext
 from secagg.schemes.client import Client
 from secagg.schemes.scheme import Scheme
 from secagg.session.loopback import Frame
-from secagg.wire import TAG_BYTES, VECTOR, Codec, MessageTable, new_vector_frame
+from secagg.wire import (
+    TAG_BYTES,
+    VECTOR,
+    Codec,
+    MessageTable,
+    new_vector_frame,
+    type_of,
+    vector_frame_parts,
+)
 
 SHADOWS: Final = 64
 """Sessions beside the one that is played, kept: many cheaters repeat what was said in them."""
@@ -103,7 +111,7 @@ class Cheater:
         if not frame.up or frame.gateway != self.name:
             return None
         try:
-            message = self.codec.decode(wire.open(frame.data))
+            message = self.codec.decode(frame.data, session=None)
         except WireError:  # a vector frame, or one that the network has damaged
             return None
         return message if isinstance(message, Answer) and message.step in self.steps else None
@@ -113,7 +121,7 @@ class Cheater:
         if not frame.up or frame.gateway != self.name:
             return None
         try:
-            return wire.open(frame.data).vector().sequence
+            return vector_frame_parts(frame.data).sequence
         except WireError:
             return None
 
@@ -172,7 +180,7 @@ class Cheater:
 
     def filled(self, data: bytes, fill: int) -> bytes:
         """A frame like another one, every word of it something else, and authentic."""
-        parts = wire.open(data).vector()
+        parts = vector_frame_parts(data)
         return self.frame(parts.sequence, len(parts.words), fill)
 
     def _tag(self, number: int, region: bytes) -> bytes:
@@ -203,10 +211,12 @@ class Cheater:
             parties.coordinates,
             self.play.number if number is None else number,
         )
-        mine = [wire.open(data) for name, data in said if name == self.name]
-        messages = [self.codec.decode(each) for each in mine if each.type != VECTOR]
+        mine = [data for name, data in said if name == self.name]
+        messages = [
+            self.codec.decode(data, session=None) for data in mine if type_of(data) != VECTOR
+        ]
         signed = {each.step: each.signed for each in messages if isinstance(each, Answer)}
-        return signed, tuple(bytes(each.frame) for each in mine if each.type == VECTOR)
+        return signed, tuple(data for data in mine if type_of(data) == VECTOR)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol_sim.play import Play
-from secagg import encoding, wire
+from secagg import encoding
 from secagg.crypto.agreement import public_key
 from secagg.errors import SecAggError
 from secagg.params import Struct
@@ -25,7 +25,14 @@ from secagg.schemes.masks.client import MasksClient
 from secagg.schemes.masks.messages import MESSAGES as MASKS
 from secagg.session import ClientSession
 from secagg.session.loopback import Frame, Passes
-from secagg.wire import VECTOR, Codec, MessageTable
+from secagg.wire import (
+    VECTOR,
+    Codec,
+    MessageTable,
+    session_of,
+    type_of,
+    vector_frame_parts,
+)
 
 T = TypeVar("T", bound=Struct)
 CODEC: Final = Codec(MessageTable(dict(COMMON) | dict(MASKS) | dict(ADDITIVE)))
@@ -72,11 +79,10 @@ class Recorder:
     def down(self, gateway: str, data: bytes) -> None:
         """A frame reaches a gateway."""
         try:
-            envelope = wire.open(data)
-            message = CODEC.decode(envelope)
+            message = CODEC.decode(data, session=None)
         except SecAggError:  # it reads no more in it than this
             return
-        self.add_request(envelope.session, gateway, message)
+        self.add_request(session_of(data), gateway, message)
 
     def add_request(self, session: bytes, gateway: str, message: Struct) -> None:
         """A request reaches a gateway."""
@@ -84,12 +90,11 @@ class Recorder:
 
     def up(self, gateway: str, data: bytes) -> None:
         """A frame leaves a gateway."""
-        envelope = wire.open(data)
-        line = Line(envelope.session, gateway)
-        if envelope.type == VECTOR:
-            self.frames[line].append(envelope.vector().words.copy())
+        line = Line(session_of(data), gateway)
+        if type_of(data) == VECTOR:
+            self.frames[line].append(vector_frame_parts(data).words.copy())
             return
-        message = CODEC.decode(envelope)
+        message = CODEC.decode(data, session=None)
         if isinstance(message, Answer):
             self.add_answer(line.session, gateway, message.step, message.signed)
 

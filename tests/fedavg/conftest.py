@@ -5,9 +5,7 @@ import time
 import pytest
 import torch
 
-from fedavg.experiment import Report, run
-from fedavg.prepared import prepare
-from fedavg.settings import Settings
+from fedavg.experiment import Report, Settings, run
 
 SEEDS = range(5)
 
@@ -22,9 +20,7 @@ def one_thread():
 
 
 def _runs(**settings) -> list[Report]:
-    return [
-        run(prepare(Settings(seed=seed, **settings)), clock=time.perf_counter) for seed in SEEDS
-    ]
+    return [run(Settings(seed=seed, **settings), clock=time.perf_counter) for seed in SEEDS]
 
 
 @pytest.fixture(scope="session")

@@ -14,18 +14,12 @@ from typing import Any
 
 from secagg.schemes.additive import Lattice
 from secagg.schemes.additive.messages import AnswerRequest, IncludedRequest, UploadRequest
-from tests.protocol_sim.without_each_check.endings import attacked, attacked_additive
+from tests.protocol_sim.without_each_check.lies import told, told_additive
 from tests.schemes.additive.test_client_rows import ANSWERS, CERTIFIED, UPLOADS
-from tests.schemes.attacks import Attack
-from tests.schemes.test_client_checks import ROWS as MORE
-from tests.schemes.test_client_rows import ROWS as SHORT
+from tests.schemes.test_client_rows import ROWS as ATTACKED
 
 LEAK, BROKEN, REDUNDANT = "leak", "broken", "redundant"
-ATTACKS = {str(attack): attack for attack in MORE}
-ATTACKS |= {
-    f"{row.step}: {row.name}": Attack(row.name, row.step, row.change, row.error, policy=row.policy)
-    for row in SHORT
-}
+ATTACKS = {str(attack): attack for attack in ATTACKED}
 UNNAMED = "a lie ends in an error with a name, and the round goes on without its victim"
 POLICY = "what the gateway's own policy says, whatever is announced"
 EARLY = "spares work, or a round, for a set that cannot open"
@@ -38,7 +32,7 @@ class Row:
     Attributes:
         check: the beginning of its name.
         kind: LEAK, BROKEN or REDUNDANT.
-        play: a session with an attack, played with the check and without it; says how it ends.
+        lie: played with the check and without it; says how it ends.
         refused: how it ends with the check.
         ending: how it ends without.
         why: which promise is broken, or why none is.
@@ -47,7 +41,7 @@ class Row:
 
     check: str
     kind: str
-    play: Callable[[], str]
+    lie: Callable[[], str]
     refused: str
     ending: str
     why: str = ""
@@ -59,23 +53,23 @@ class Row:
 
 def row(name: str) -> dict[str, Any]:
     """A lie out of the tables of tests/schemes, and its name."""
-    return {"play": partial(attacked, ATTACKS[name]), "refused": ATTACKS[name].error.__name__}
+    return {"lie": partial(told, ATTACKS[name]), "refused": ATTACKS[name].error.__name__}
 
 
 def additive(name: str) -> dict[str, Any]:
     kind = UploadRequest if name in UPLOADS else AnswerRequest
     change, error = (UPLOADS | ANSWERS)[name]
-    return {"play": partial(attacked_additive, change, kind), "refused": error.__name__}
+    return {"lie": partial(told_additive, change, kind), "refused": error.__name__}
 
 
 def certified(change: Callable[..., Any], kind: type = AnswerRequest, victim: str = "g2") -> Any:
     scheme = Lattice(committee=64)
-    return partial(attacked_additive, change, kind, gateways=66, scheme=scheme, victim=victim)
+    return partial(told_additive, change, kind, gateways=66, scheme=scheme, victim=victim)
 
 
 def large(name: str) -> dict[str, Any]:
     change, error = CERTIFIED[name]
-    return {"play": certified(change), "refused": error.__name__, "slow": True}
+    return {"lie": certified(change), "refused": error.__name__, "slow": True}
 
 
 def asked_for_shares(_: Any, request: IncludedRequest) -> AnswerRequest:
