@@ -173,14 +173,14 @@ class ServerParts:
         for frames in self._frames.values():
             upload = Upload(self._spans, _AnyTag(bytes(16)))
             for frame in frames:
-                parts = wire.vector_frame_parts(frame)
+                parts = wire.open(frame).vector()
                 upload.add(parts.sequence, parts.signed, parts.words, parts.tag)
 
     def parts_of_uploads(self) -> Iterator[tuple[wire.Span, Words]]:
         """The words of every frame of every upload."""
         for frames in self._frames.values():
             for span, frame in zip(self._spans, frames, strict=True):
-                yield span, wire.vector_frame_parts(frame).words
+                yield span, wire.open(frame).vector().words
 
     def check(self) -> None:
         """All lanes, on a sum that passes."""

@@ -16,6 +16,7 @@ import torch
 from fedavg.aggregation import Sums, mean_of
 from fedavg.learning import State
 from fedavg.orchestrator import Orchestrator
+from fedavg.settings import Settings
 from fedavg.tasks import load
 from secagg import SecureAverage
 
@@ -32,7 +33,7 @@ def within(radius: float, sums: Sums, total_weight: float, state: State) -> Stat
 
 def main(rounds: int = 10, radius: float = 2.0) -> None:
     """Print accuracy on the holdout set, and how far the model went, after every round."""
-    task = load("digits")
+    task = load(Settings("digits"))
     orchestrator = Orchestrator(
         task.build(),
         task.gateways,

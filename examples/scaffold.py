@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from fedavg.learning import Samples, State, measure
-from fedavg.tasks import Options
+from fedavg.settings import Settings
 from fedavg.tasks.base import seeded
 from fedavg.tasks.splits import deal
 from secagg import SecureAverage
@@ -59,7 +59,7 @@ class Federation:
         shuffled = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
         digits = Samples(torch.tensor(inputs / 16).float(), torch.tensor(labels)).at(shuffled)
         self.holdout, mine = digits.at(torch.arange(360)), digits.at(torch.arange(360, 1797))
-        shares = deal(mine.labels, 10, Options(split="dirichlet", alpha=0.1), seed)
+        shares = deal(mine.labels, 10, Settings(split="dirichlet", alpha=0.1, seed=seed))
         build = seeded(lambda: nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 10)), seed)
         self.sites = [Site(mine.at(s), build(), number) for number, s in enumerate(shares)]
         self.model, self.controlled, self.bound = build(), controlled, 0.0

@@ -13,10 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fedavg.learning import State, check_setting
+from fedavg.learning import State
+from fedavg.rules import SERVER_OPTIMISERS, check_setting
 from secagg.errors import ConfigurationError
-
-SERVER_OPTIMISERS: Final = ("fedavg", "fedavgm", "fedadam", "fedyogi")
 
 Sums = Mapping[str, NDArray[np.float64]]
 """Key -> sum over the included gateways of weight * (update - state), in the leaf's shape."""
@@ -49,10 +48,7 @@ class ServerOptimiser(ABC):
     """
 
     def __init__(self, rate: float, statistics: Sequence[str] = STATISTICS) -> None:
-        try:
-            check_setting("rate", rate)
-        except ConfigurationError as wrong:
-            raise ConfigurationError(f"server {wrong}") from None
+        check_setting("server_rate", rate)
         self.rate = rate
         self._statistics = tuple(statistics)
 
@@ -190,8 +186,7 @@ def server_optimiser(name: str, *, rate: float | None = None) -> ServerOptimiser
     Raises:
         ConfigurationError: no such name, or a rate out of its range.
     """
-    if name not in _BY_NAME:
-        raise ConfigurationError(f"server {name!r}: use one of {', '.join(SERVER_OPTIMISERS)}")
+    check_setting("server", name)
     return _BY_NAME[name]() if rate is None else _BY_NAME[name](rate=rate)
 
 

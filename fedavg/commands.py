@@ -11,71 +11,61 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 from rich.console import Console
 
-from fedavg.options import settings_of, with_settings
+from fedavg.options import with_settings
+from fedavg.settings import Settings
 from secagg.console import application, say
 from secagg.errors import SecAggError
 from secagg.files import check_directory
-from secagg.schemes import BY_NAME
 
 if TYPE_CHECKING:
-    from fedavg.experiment import Settings
     from fedavg.orchestrator import Round
+    from fedavg.prepared import Prepared
     from fedavg.report.output import Output
     from fedavg.variants import SideBySide
-    from secagg import Plan
 
-VARY: Final = "What to vary: exactly one"
 RESULT: Final = "Result"
 app = application("fedavg", "Federated averaging, with its one sum made secure.")
 
 
-OutputOption = Annotated[
-    Path | None,
-    typer.Option(
+def _directory(words: str) -> Any:
+    return typer.Option(
         callback=check_directory,
-        help="Directory for the results: report.html to look at, JSON, CSV and audit records. "
-        "Files of an earlier run there are replaced.",
+        help=f"Directory for {words}; older ones there are replaced.",
         rich_help_panel=RESULT,
         show_default="nothing is written",
-    ),
-]
+    )
 
-CompareOutputOption = Annotated[
-    Path | None,
-    typer.Option(
-        callback=check_directory,
-        help="Directory for compare.html to look at and compare.json; older ones there are "
-        "replaced.",
-        rich_help_panel=RESULT,
-        show_default="nothing is written",
-    ),
+
+RunOutput = Annotated[
+    Path | None, _directory("report.html to look at, and files as JSON, CSV and audit records")
 ]
+CompareOutput = Annotated[Path | None, _directory("compare.html to look at and compare.json")]
 
 
 @app.command()
 def tasks() -> None:
     """List the tasks, with their usual number of gateways, losses and splits."""
-    from fedavg.tasks import TASKS
+    from fedavg.tasks import TASKS, entry
 
     console = Console()
-    for name, task in TASKS.items():
+    for name in TASKS:
+        task = entry(name)
         say(console, f"{name:12} {task.summary}")
         say(
             console,
             f"{'':12} gateways {task.gateways} (at most {task.largest}); "
-            f"loss {', '.join(task.losses)}; split {', '.join(task.splits)}",
+            f"loss {', '.join(task.losses)}; split {', '.join(task.splits)}"
+            + ("; reads files" if task.reads_data else ""),
         )
 
 
 @app.command()
 @with_settings
-def run(chosen: dict[str, Any], *, output: OutputOption = None) -> None:
+def run(settings: Settings, *, output: RunOutput = None) -> None:
     """Train round by round, gateways vanishing, and compare with the same run in the clear."""
-    from fedavg import experiment
+    from fedavg.prepared import prepare
 
-    settings = experiment.Settings(**settings_of(chosen))
-    plan = experiment.check(settings)
-    _train(settings, plan, output)
+    _train(prepare(settings), output)
 
 
 def _one_thread() -> None:
@@ -85,25 +75,25 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _phases(plan: Plan | None) -> tuple[str, ...]:
+def _phases(prepared: Prepared) -> tuple[str, ...]:
     from fedavg.phases import PHASES
 
-    return PHASES if plan is None else plan.phases
+    return PHASES if prepared.plan is None else prepared.plan.phases
 
 
-def _train(settings: Settings, plan: Plan | None, directory: Path | None) -> None:
+def _train(prepared: Prepared, directory: Path | None) -> None:
     from fedavg import experiment
     from fedavg.live import Bar, Rows
     from fedavg.report import words
-    from fedavg.settings import dropout_warning
 
     _one_thread()
-    for note in (dropout_warning(settings), "" if plan is None else plan.reason):
+    for note in (prepared.warning, prepared.plan.reason if prepared.plan else ""):
         if note:
             typer.echo(f"note: {note}", err=True)
     console = Console()
     output, rows = _output(directory), Rows(console)
-    with _kept(output, directory), Bar(console, settings.rounds, phases=_phases(plan)) as bar:
+    bar = Bar(console, prepared.settings.rounds, phases=_phases(prepared))
+    with _kept(output, directory), bar:
 
         def ended(each: Round) -> None:
             if output is not None:
@@ -112,7 +102,7 @@ def _train(settings: Settings, plan: Plan | None, directory: Path | None) -> Non
             bar.round(each)
 
         done = experiment.run(
-            settings,
+            prepared,
             clock=time.perf_counter,
             on_round=ended,
             on_event=bar.event,
@@ -145,26 +135,8 @@ def _kept(output: Output | None, directory: Path | None) -> Iterator[None]:
 @app.command()
 @with_settings
 def compare(
-    chosen: dict[str, Any],
+    settings: Settings,
     *,
-    optimisers: Annotated[
-        str | None,
-        typer.Option(help="Values for --optimiser, as in sgd,adam,adagrad.", rich_help_panel=VARY),
-    ] = None,
-    servers: Annotated[
-        str | None,
-        typer.Option(
-            help="Values for --server, as in fedavg,fedavgm,fedadam,fedyogi.", rich_help_panel=VARY
-        ),
-    ] = None,
-    schemes: Annotated[
-        str | None,
-        typer.Option(help=f"Values for --scheme, as in {','.join(BY_NAME)}.", rich_help_panel=VARY),
-    ] = None,
-    losses: Annotated[
-        str | None,
-        typer.Option(help="Values for --loss, as in cross-entropy,mse.", rich_help_panel=VARY),
-    ] = None,
     target: Annotated[
         float,
         typer.Option(
@@ -172,14 +144,13 @@ def compare(
             rich_help_panel=RESULT,
         ),
     ] = 0.9,
-    output: CompareOutputOption = None,
+    output: CompareOutput = None,
+    **axes: str | None,
 ) -> None:
     """Train once for each value of one setting, all else equal, and print them side by side."""
-    from fedavg.experiment import Settings
     from fedavg.variants import planned
 
-    axes = {"optimisers": optimisers, "servers": servers, "schemes": schemes, "losses": losses}
-    setting, runs = planned(Settings(**settings_of(chosen)), axes, target)
+    setting, runs = planned(settings, axes, target)
     side_by_side = _vary(setting, runs, target)
     if output is not None:
         from fedavg.report.side_by_side import write_files
@@ -188,7 +159,7 @@ def compare(
         say(Console(), f"written to {output}: {', '.join(names)}")
 
 
-def _vary(setting: str, runs: dict[str, tuple[Settings, Plan | None]], target: float) -> SideBySide:
+def _vary(setting: str, runs: dict[str, Prepared], target: float) -> SideBySide:
     """Run them one after another; a row each as they end."""
     from fedavg import experiment
     from fedavg.live import Bar, VariantRows
@@ -197,10 +168,10 @@ def _vary(setting: str, runs: dict[str, tuple[Settings, Plan | None]], target: f
     _one_thread()
     console = Console()
     rows, variants = VariantRows(console, setting, list(runs), target), []
-    for name, (settings, plan) in runs.items():
-        with Bar(console, settings.rounds, f"{name}, ", _phases(plan)) as bar:
+    for name, each in runs.items():
+        with Bar(console, each.settings.rounds, f"{name}, ", _phases(each)) as bar:
             done = experiment.run(
-                settings, clock=time.perf_counter, on_round=bar.round, on_event=bar.event
+                each, clock=time.perf_counter, on_round=bar.round, on_event=bar.event
             )
         variants.append(Variant.of(name, done, target))
         rows.show(variants[-1])

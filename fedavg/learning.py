@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from typing import Final, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from secagg.errors import ConfigurationError
+from fedavg.rules import check_setting
 
 State = dict[str, Tensor]
 """A model's state_dict."""
 
 Metrics = dict[str, float]
 """Sums over samples, so that they add up across gateways: "loss", "correct", "samples"."""
-
-OPTIMISERS: Final = ("sgd", "adam", "adagrad")
-LOSSES: Final = ("cross-entropy", "bce", "mse")
-"""Softmax cross entropy (nats) of one logit a class; binary cross entropy (nats) of a single logit;
-squared error, averaged over outputs, of one output a class, 1 wanted of the right one, else 0."""
-
-MAX_STEPS: Final = 10_000
-MAX_BATCH: Final = 10_000
-MAX_RATE: Final = 100.0
-"""Far above anything that learns; they keep a slip of the keyboard from running for days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,38 +38,6 @@ class Samples:
         return Samples(self.inputs[index], self.labels[index])
 
 
-class _Rule(NamedTuple):
-    holds: Callable[[object], bool]
-    allowed: str
-
-
-def _whole(most: int) -> _Rule:
-    return _Rule(
-        lambda value: type(value) is int and 1 <= value <= most, f"a whole number, 1 to {most}"
-    )
-
-
-def _one_of(names: tuple[str, ...]) -> _Rule:
-    return _Rule(lambda value: value in names, f"one of {', '.join(names)}")
-
-
-def _number(value: object) -> float:
-    """NaN, which no comparison accepts, for what is not a number: True is not one either."""
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) else math.nan
-
-
-_RULES: Final = {
-    "steps": _whole(MAX_STEPS),
-    "batch": _whole(MAX_BATCH),
-    "rate": _Rule(
-        lambda value: 0 < _number(value) <= MAX_RATE, f"a number above 0, at most {MAX_RATE:g}"
-    ),
-    "momentum": _Rule(lambda value: 0 <= _number(value) < 1, "a number from 0 to below 1"),
-    "optimiser": _one_of(OPTIMISERS),
-    "loss": _one_of(LOSSES),
-}
-
-
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How a gateway trains within one round.
@@ -93,8 +49,8 @@ class Recipe:
         rate: learning rate.
         momentum: of SGD, others have none; like all an optimiser remembers, it starts at zero
             every round.
-        optimiser: one of `OPTIMISERS`, with torch's own settings.
-        loss: one of `LOSSES`.
+        optimiser: one of `fedavg.rules.OPTIMISERS`, with torch's own settings.
+        loss: one of `fedavg.rules.LOSSES`.
 
     Raises:
         ConfigurationError: a value out of its range; the message names the range.
@@ -110,17 +66,6 @@ class Recipe:
     def __post_init__(self) -> None:
         for name, value in asdict(self).items():
             check_setting(name, value)
-
-
-def check_setting(name: str, value: object) -> None:
-    """Refuse a value that no `Recipe` may have.
-
-    Raises:
-        ConfigurationError: `value` is not allowed for the field `name`; the message says which are.
-    """
-    holds, allowed = _RULES[name]
-    if not holds(value):
-        raise ConfigurationError(f"{name} {value!r}: use {allowed}")
 
 
 def outputs(loss: str, classes: int) -> int:
@@ -158,7 +103,7 @@ def _batches(count: int, recipe: Recipe, order: torch.Generator) -> tuple[Tensor
 
 
 def measure(model: nn.Module, samples: Samples, loss: str = "cross-entropy") -> Metrics:
-    """Sums of the loss, one of `LOSSES`, of correct answers and of samples."""
+    """Sums of the loss, one of `fedavg.rules.LOSSES`, of correct answers and of samples."""
     model.eval()
     with torch.no_grad():
         answers = model(samples.inputs)

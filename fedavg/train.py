@@ -6,12 +6,13 @@ import sys
 
 from fedavg.learning import measure
 from fedavg.plain import weighted_mean
+from fedavg.settings import Settings
 from fedavg.tasks import load
 
 
 def main(rounds: int = 10) -> None:
     """Train, and print the accuracy on the holdout set after every round."""
-    task = load("digits", gateways=10)
+    task = load(Settings("digits", gateways=10))
     model = task.build()
     counts = {gateway.name: gateway.count for gateway in task.gateways}
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 
 from fedavg.learning import measure
+from fedavg.settings import Settings
 from fedavg.tasks import load
 from secagg import SecureAverage
 
 
 def main(rounds: int = 10) -> None:
     """Train, and print the accuracy on the holdout set after every round."""
-    task = load("digits", gateways=10)
+    task = load(Settings("digits", gateways=10))
     model = task.build()
     counts = {gateway.name: gateway.count for gateway in task.gateways}
     average = SecureAverage(clip=task.clip, max_weight=task.max_weight)

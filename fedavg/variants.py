@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Final, Self, cast
+from typing import Any, Self, cast
 
-from fedavg.experiment import Report, Settings, check
-from secagg import Plan
+from fedavg.experiment import Report
+from fedavg.prepared import Prepared, prepare
+from fedavg.settings import AXES, Settings
 from secagg.errors import ConfigurationError
-
-AXES: Final = {
-    "optimisers": "optimiser",
-    "servers": "server",
-    "schemes": "scheme",
-    "losses": "loss",
-}
-"""Option of `fedavg compare` -> the setting that it varies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +79,8 @@ class SideBySide:
 
 def planned(
     settings: Settings, axes: Mapping[str, str | None], target: float
-) -> tuple[str, dict[str, tuple[Settings, Plan | None]]]:
-    """Which runs are asked for, each of them checked.
+) -> tuple[str, dict[str, Prepared]]:
+    """Which runs are asked for, each of them prepared.
 
     Args:
         settings: what they share.
@@ -95,7 +88,7 @@ def planned(
         target: from above 0 to 1.
 
     Returns:
-        The setting that varies; by its values, settings and what a round will need.
+        The setting that varies; the runs by its values.
 
     Raises:
         ConfigurationError: not exactly one axis with two or more values, or a run that cannot be.
@@ -113,4 +106,4 @@ def planned(
             f"{setting} {values!r}: name two or more different ones, as in a,b"
         )
     runs = {name: replace(settings, **cast("dict[str, Any]", {setting: name})) for name in names}
-    return setting, {name: (each, check(each)) for name, each in runs.items()}
+    return setting, {name: prepare(each) for name, each in runs.items()}

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import defaultdict, deque
 
 from protocol_sim.play import Play
+from secagg import wire
 from secagg.errors import WireError
 from secagg.session.loopback import Frame
-from secagg.wire import VECTOR, type_of
+from secagg.wire import VECTOR
 
 Way = tuple[str, bool]
 """(gateway, up)."""
@@ -47,7 +48,7 @@ class Attendance:
             self._last[way] = data
         # a message may arrive as often as it likes, a frame of an upload again before the next one
         elif data not in self._here[way] or (_of_upload(data) and data != self._last[way]):
-            self._absent(frame.gateway, "its frames are not what arrives")
+            self._absent(frame.gateway, "other frames arrive than were sent")
 
     def deadline(self) -> None:
         """Time is up for whatever is under way; while headers are missing, for messages only."""
@@ -66,6 +67,6 @@ class Attendance:
 
 def _of_upload(data: bytes) -> bool:
     try:
-        return type_of(data) == VECTOR
+        return wire.open(data).type == VECTOR
     except WireError:
         return False

@@ -29,11 +29,7 @@ def points(scheme: Scheme, limits: Thresholds, frames: int) -> dict[str, int]:
     taken = scheme.steps_for(limits)
     steps, upload = [step.name for step in taken], upload_index(taken)
     before = {step: at for at, step in enumerate(steps[: upload + 1])}
-    inside = {
-        "header": upload + 1,
-        "half": upload + 1 + frames // 2,
-        "last": upload + frames,
-    }
+    inside = {"header": upload + 1, "half": upload + 1 + frames // 2, "last": upload + frames}
     after = {step: upload + 1 + frames + at for at, step in enumerate(steps[upload + 1 :])}
     return before | inside | after
 
@@ -148,7 +144,7 @@ class Exchange(Play):
         self._observer.frame(frame)
         passed = list(self.passes(frame))
         if not frame.up and passed != [frame.data]:
-            self.absent.setdefault(frame.gateway, "its frames are not what arrives")
+            self.absent.setdefault(frame.gateway, "other frames arrive than were sent")
         for data in passed:
             self.send(self.deliver(frame._replace(data=data)))
 

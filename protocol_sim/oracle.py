@@ -39,8 +39,9 @@ def judge(play: Play, cheaters: Collection[str] = ()) -> Verdict:
     """Look at a session that has ended.
 
     A sum must be over no fewer gateways than promised, and exact, or within the stated noise in
-    vectors of updates. While no more than D gateways are absent and nobody cheats, it is due: an
-    abort must be one of the named ones and have an excuse.
+    vectors of updates. An abort must be one of the named ones, and have an excuse: more than D
+    gateways are absent (`Play.absent`), or the error may name a cheater. Otherwise a sum is due.
+    Whoever an orchestrator deceives counts as absent: the others' sum is still due.
 
     Args:
         play: the session.

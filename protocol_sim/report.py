@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Final
 from protocol_sim.attacks import ATTACKS
 from protocol_sim.dropouts import Rate
 from protocol_sim.pictures import curves
-from protocol_sim.pictures.curves import Curve, quantity
+from protocol_sim.pictures.curves import Curve
 from protocol_sim.pictures.matrix import ending_of, matrices, words
 from protocol_sim.pictures.timeline import timeline
 from protocol_sim.sweep import Tally, command
 from secagg.pages.kit import Tile, code, render, verdict
 from secagg.pages.plots import Plot
 from secagg.pages.tables import Cell as Shown
-from secagg.pages.tables import Section, Table
+from secagg.pages.tables import Section, Table, quantity
 
 if TYPE_CHECKING:
     from protocol_sim.attacks import Cell
@@ -42,7 +42,7 @@ def session(run: Run) -> Files:
     """A run in virtual time: its timelines, who was dropped, and how to play it again."""
     scenario = run.scenario
     dropped = [
-        (str(number), name, phase, reason.lower().replace("_", " "))
+        (name, number, phase, reason.lower().replace("_", " "))
         for number, each in enumerate(run.verdicts, 1)
         for name, (phase, reason) in each.dropped.items()
     ]
@@ -53,7 +53,7 @@ def session(run: Run) -> Files:
         f"{_count(len(run.verdicts), 'round')}",
         lead="Real sessions in virtual time; frames, losses and absences as the seed decided.",
         tiles=list(_session_tiles(run)),
-        dropped=Table("Dropped gateways", ("Round", "Gateway", "Phase", "Reason"), dropped),
+        dropped=Table("Dropped gateways", ("Gateway", "Round", "Phase", "Reason"), dropped),
         scenario=SCENARIO,
         transcript=run.transcript,
     )

@@ -39,12 +39,7 @@ class Task:
     def play(self) -> Measured:
         """Play it here."""
         return scale.play(
-            self.gateways,
-            self.coordinates,
-            self.dropout,
-            self.scheme,
-            self.seed,
-            part=self.part,
+            self.gateways, self.coordinates, self.dropout, self.scheme, self.seed, part=self.part
         )
 
 

@@ -34,7 +34,6 @@ from secagg.encoding import Buffer, decode, encode
 from secagg.errors import (
     ConfigurationError,
     EncodingError,
-    ForeignSession,
     LocalProtocolError,
     WireError,
 )
@@ -103,26 +102,15 @@ class Codec:
             raise EncodingError(f"{name} of {size} bytes: a frame holds {MAX_PAYLOAD}")
         return _header(code, session, len(payload)) + payload
 
-    def decode(
-        self, frame: Buffer, *, session: bytes | None, max_payload: int = MAX_PAYLOAD
-    ) -> Struct:
+    def decode(self, envelope: Envelope) -> Struct:
         """The message in a frame.
 
-        Args:
-            frame: any bytes.
-            session: the session it must belong to, None to accept any.
-            max_payload: largest payload the receiver is ready for now.
-
         Raises:
-            WireError: not exactly one canonical frame of a message in the table, or too long.
-            ForeignSession: a well-formed header that names another session.
+            WireError: not the one canonical encoding of a message in the table.
         """
-        code, found, payload = _split(frame, max_payload)
-        if session is not None and found != session:
-            raise ForeignSession("this frame belongs to another session")
-        if (kind := self._table.types.get(code)) is None:
-            raise WireError(f"messages of type {code} are unknown here")
-        return decode(kind, payload)
+        if (kind := self._table.types.get(envelope.type)) is None:
+            raise WireError(f"messages of type {envelope.type} are unknown here")
+        return decode(kind, envelope.payload)
 
 
 class VectorFrame(NamedTuple):
@@ -144,22 +132,78 @@ class Span(NamedTuple):
     words: int
 
 
+class Envelope(NamedTuple):
+    """A frame whose header is checked; the payload is not looked at.
+
+    Attributes:
+        type: code of the message table, or VECTOR.
+        session: 16 bytes.
+        frame: all of it, read-only.
+    """
+
+    type: int
+    session: bytes
+    frame: memoryview
+
+    @property
+    def payload(self) -> memoryview:
+        """What follows the header."""
+        return self.frame[_HEADER.size :]
+
+    def vector(self) -> VectorFrame:
+        """The parts of a vector frame, whose tag is to be verified before any of them is used.
+
+        Raises:
+            WireError: not exactly one vector frame of 1 to FRAME_WORDS words.
+        """
+        if self.type != VECTOR:
+            raise WireError(f"a frame of type {self.type} where a vector is due")
+        payload = self.payload
+        words, rest = divmod(len(payload) - _VECTOR.size - TAG_BYTES, _WORD.itemsize)
+        if rest or not 1 <= words <= FRAME_WORDS:
+            raise WireError(f"a vector frame cannot have {len(payload)} bytes of payload")
+        sequence, zero = _VECTOR.unpack_from(payload)
+        if zero != _ZERO:
+            raise WireError("reserved bytes are not zero")
+        lanes: NDArray[np.uint64] = np.frombuffer(self.frame, _WORD, words, _WORDS_AT)
+        return VectorFrame(sequence, self.frame[:-TAG_BYTES], lanes, bytes(self.frame[-TAG_BYTES:]))
+
+
+def open(frame: Buffer, *, max_payload: int = MAX_PAYLOAD) -> Envelope:  # noqa: A001 - wire.open
+    """Check every field of a frame's header.
+
+    Args:
+        frame: any bytes.
+        max_payload: largest payload the receiver is ready for now.
+
+    Raises:
+        WireError: not exactly one frame of this version, or too long.
+    """
+    view = memoryview(frame).toreadonly()
+    if len(view) < _HEADER.size:
+        raise WireError(f"{len(view)} bytes are no frame: its header alone has {_HEADER.size}")
+    fields: tuple[Any, ...] = _HEADER.unpack_from(view)
+    magic, version, code, session, length, zero = fields
+    if magic != MAGIC:
+        raise WireError("not a frame of this protocol")
+    if version != VERSION:
+        raise WireError(f"protocol version {version}: this is version {VERSION}")
+    if zero != _ZERO:
+        raise WireError("reserved bytes are not zero")
+    if length > min(max_payload, MAX_PAYLOAD):
+        raise WireError(f"a payload of {length} bytes, {min(max_payload, MAX_PAYLOAD)} are allowed")
+    if length != len(view) - _HEADER.size:
+        raise WireError(f"{len(view) - _HEADER.size} bytes of payload where {length} are announced")
+    return Envelope(code, session, view)
+
+
 def session_of(frame: Buffer) -> bytes:
     """The 16-byte session of a frame, for routing; the payload is not looked at.
 
     Raises:
         WireError: not a frame of this version, or not exactly one.
     """
-    return _split(frame, MAX_PAYLOAD)[1]
-
-
-def type_of(frame: Buffer) -> int:
-    """The type code of a frame; the payload is not looked at.
-
-    Raises:
-        WireError: not a frame of this version, or not exactly one.
-    """
-    return _split(frame, MAX_PAYLOAD)[0]
+    return open(frame).session
 
 
 def new_vector_frame(
@@ -191,26 +235,6 @@ def frame_bytes(words: int) -> int:
     return _WORDS_AT + words * _WORD.itemsize + TAG_BYTES
 
 
-def vector_frame_parts(frame: Buffer) -> VectorFrame:
-    """The parts of a vector frame, whose tag the caller verifies before it uses any of them.
-
-    Raises:
-        WireError: not exactly one vector frame of 1 to FRAME_WORDS words.
-    """
-    code, _, payload = _split(frame, MAX_PAYLOAD)
-    if code != VECTOR:
-        raise WireError(f"a frame of type {code} where a vector is due")
-    words, rest = divmod(len(payload) - _VECTOR.size - TAG_BYTES, _WORD.itemsize)
-    if rest or not 1 <= words <= FRAME_WORDS:
-        raise WireError(f"a vector frame cannot have {len(payload)} bytes of payload")
-    sequence, zero = _VECTOR.unpack_from(payload)
-    if zero != _ZERO:
-        raise WireError("reserved bytes are not zero")
-    view = memoryview(frame).toreadonly()
-    lanes: NDArray[np.uint64] = np.frombuffer(view, _WORD, words, _WORDS_AT)
-    return VectorFrame(sequence, view[:-TAG_BYTES], lanes, bytes(view[-TAG_BYTES:]))
-
-
 def frame_spans(vector_words: Sequence[int], unit: int = 1) -> tuple[Span, ...]:
     """How an upload is cut into frames: each vector alone, FRAME_WORDS at a time or a little less.
 
@@ -231,23 +255,3 @@ def _header(code: int, session: bytes, length: int) -> bytes:
     if len(session) != SESSION_BYTES:
         raise LocalProtocolError(f"a session has {SESSION_BYTES} bytes, not {len(session)}")
     return _HEADER.pack(MAGIC, VERSION, code, session, length, _ZERO)
-
-
-def _split(frame: Buffer, max_payload: int) -> tuple[int, bytes, memoryview]:
-    """Type, session and payload of a frame, once every field of its header is checked."""
-    view = memoryview(frame)
-    if len(view) < _HEADER.size:
-        raise WireError(f"{len(view)} bytes are no frame: its header alone has {_HEADER.size}")
-    fields: tuple[Any, ...] = _HEADER.unpack_from(view)
-    magic, version, code, session, length, zero = fields
-    if magic != MAGIC:
-        raise WireError("not a frame of this protocol")
-    if version != VERSION:
-        raise WireError(f"protocol version {version}: this is version {VERSION}")
-    if zero != _ZERO:
-        raise WireError("reserved bytes are not zero")
-    if length > min(max_payload, MAX_PAYLOAD):
-        raise WireError(f"a payload of {length} bytes, {min(max_payload, MAX_PAYLOAD)} are allowed")
-    if length != len(view) - _HEADER.size:
-        raise WireError(f"{len(view) - _HEADER.size} bytes of payload where {length} are announced")
-    return code, session, view[_HEADER.size :]

@@ -134,7 +134,7 @@ def test_the_plan_is_what_happens() -> None:
     assert plan.vectors == report.audit.round.params.vectors
     assert plan.rms_error == pytest.approx(report.rms_error)
     assert plan.error_bound == pytest.approx(report.error_bound)
-    assert plan.phases == ("set_up", "upload", "consistency", "answer", "answer_again")
+    assert plan.phases == ("set_up", "upload", "answer")
     assert plan.upload_bytes < report.bytes_up < plan.upload_bytes + 2**16
 
 

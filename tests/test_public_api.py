@@ -24,7 +24,14 @@ from secagg.params import Entropy
 from secagg.schemes import BY_NAME
 from secagg.schemes.masks import Masks
 
-PUBLIC = ("secagg", "secagg.average", "secagg.session", "secagg.fixed_point", "secagg.pytree")
+PUBLIC = (
+    "secagg",
+    "secagg.average",
+    "secagg.session",
+    "secagg.fixed_point",
+    "secagg.pytree",
+    "secagg.pages",
+)
 EXTRAS = ("torch", "tenseal", "flwr", "opacus", "typer", "rich", "sklearn", "scipy", "matplotlib")
 
 

@@ -19,8 +19,9 @@ from matplotlib.ticker import (
 from fedavg.experiment import Report
 from fedavg.orchestrator import Round
 from fedavg.report import words
-from secagg.pages.colours import GRID, INK, PAPER, SERIES
+from secagg.pages.colours import GRID, PAPER, SERIES
 from secagg.pages.plots import FONT, Plot, name_lines, plot
+from secagg.pages.round import phase_seconds
 from secagg.schemes import BY_NAME
 from secagg.schemes.masks import Masks
 
@@ -38,7 +39,11 @@ def plots(report: Report) -> Iterator[Plot]:
         yield deviation(report)
     yield traffic(report)
     if any(each.phases for each in report.rounds):
-        yield seconds(report)
+        yield phase_seconds(
+            [each.phases for each in report.rounds],
+            "Mean over the rounds, all gateways together, one after another in this process; "
+            "training is not counted.",
+        )
     if any(each.dropped for each in report.rounds):
         yield absences(report)
 
@@ -148,58 +153,6 @@ def traffic(report: Report) -> Plot:
         alt=f"Line plot: a gateway sent at most {max(up) / unit:,.1f} {name} in a round and "
         f"received at most {max(down) / unit:,.1f} {name}.",
         caption="Received includes the global model; framing, keys and shares are counted.",
-    )
-
-
-def seconds(report: Report) -> Plot:
-    """Milliseconds of each phase, of both roles, mean over the rounds."""
-    # later rounds skip what the first has set up, unless others are asked
-    phases = list(dict.fromkeys(part.phase for each in report.rounds for part in each.phases))
-    count = len(report.rounds)
-    gateways = dict.fromkeys(phases, 0.0)
-    server = dict.fromkeys(phases, 0.0)
-    for each in report.rounds:
-        for phase in each.phases:
-            gateways[phase.phase] += 1000 * phase.gateway_seconds / count
-            server[phase.phase] += 1000 * phase.server_seconds / count
-    totals = [gateways[phase] + server[phase] for phase in phases]
-
-    def draw(axes: Axes) -> None:
-        places = range(len(phases))
-        axes.barh(
-            places, list(gateways.values()), color=SERIES[0], label="all gateways", height=0.62
-        )
-        axes.barh(
-            places,
-            list(server.values()),
-            left=list(gateways.values()),
-            color=SERIES[1],
-            label="orchestrator",
-            height=0.62,
-            hatch="////",
-            edgecolor=PAPER,
-            linewidth=0,
-        )
-        for place, total in zip(places, totals, strict=True):
-            axes.text(total + 0.015 * max(totals), place, f"{total:.3g}", va="center")
-        axes.set_yticks(places, phases)
-        axes.tick_params(axis="y", length=0, labelcolor=INK)
-        axes.invert_yaxis()
-        axes.set_xlim(0, 1.16 * max(totals))
-        axes.grid(visible=False, axis="y")
-        axes.xaxis.set_major_locator(MaxNLocator(4))
-        axes.set_xlabel("milliseconds")
-        axes.figure.legend(loc="outside upper center", ncols=2)
-
-    return plot(
-        "seconds",
-        "Time by phase and role",
-        draw,
-        alt="Stacked bars, milliseconds of gateways and orchestrator: "
-        + ", ".join(f"{name} {total:.3g}" for name, total in zip(phases, totals, strict=True)),
-        caption="Mean over the rounds, all gateways together, one after another in this process; "
-        "training is not counted.",
-        height=270,
     )
 
 

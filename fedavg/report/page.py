@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from typing import Final
 
-from fedavg.experiment import Report, Settings
-from fedavg.options import CHOICES
+from fedavg.experiment import Report
 from fedavg.report import words
 from fedavg.report.figures import plots
 from fedavg.report.totals import Totals, amount, dropped
+from fedavg.settings import HELP, Settings
 from secagg.pages.kit import Tile, render, unset, verdict
-from secagg.pages.tables import Table
-
-_COMMON: Final = (
-    ("n", "gateways", "Gateways that take part in a round."),
-    ("C", "max_colluding", "Gateways that may side with the orchestrator without learning more."),
-    ("D", "max_dropouts", "Gateways that may vanish at any moment, also after their upload."),
-    ("q", "quorum", "Signatures needed for a sum: no two different sums get them."),
-    ("n_min", "min_included", "Gateways in any sum that is ever opened, at the least."),
-)
-_MASKS: Final = (
-    ("t", "share_threshold", "Shares that open the secret of a gateway that vanished."),
-    ("k", "degree", "Neighbours with whom each gateway shares masks and secrets."),
-)
-_ADDITIVE: Final = (
-    ("m", "committee", "Gateways among whom everybody's key is shared."),
-    ("R", "share_threshold", "Of them, those whose answers open the sum of the keys."),
-    ("ell", "packed", "Numbers of a key that one share carries."),
-)
-"""Of thresholds: symbol, field, meaning."""
+from secagg.pages.round import thresholds_table
+from secagg.pages.tables import Table, quantity
 
 
 def report_html(report: Report) -> bytes:
@@ -50,7 +32,7 @@ def report_html(report: Report) -> bytes:
         tiles=list(_tiles(report)),
         plots=list(plots(report)),
         rounds=_rounds(report),
-        thresholds=_thresholds(report),
+        thresholds=report.plan and thresholds_table(report.plan.thresholds),
         settings=settings_table(report.settings),
     )
 
@@ -70,18 +52,12 @@ def _tiles(report: Report) -> Iterator[Tile]:
         yield Tile("Largest error of a mean", shown, f"{beside} the stated {off.bound:.1e}")
     busiest = max(each.bytes_up for each in rounds)
     down = max(each.bytes_down for each in rounds)
-    yield Tile("Sent per gateway and round", size(busiest), f"{size(down)} received")
+    yield Tile(
+        "Sent per gateway and round", quantity(busiest, "B"), f"{quantity(down, 'B')} received"
+    )
     gone = sum(len(each.dropped) for each in rounds)
     asked = sum(len(each.asked) for each in rounds)
     yield Tile("Dropped", gone or "nobody", f"of {asked} times that a gateway was asked")
-
-
-def size(count: float) -> str:
-    """Bytes in the unit that suits them."""
-    for unit, value in (("GB", count / 1e9), ("MB", count / 1e6), ("KB", count / 1e3)):
-        if value >= 1:
-            return f"{value:.3g} {unit}"
-    return f"{count:.0f} B"
 
 
 def _rounds(report: Report) -> Table:
@@ -114,17 +90,6 @@ def _rounds(report: Report) -> Table:
     return Table("Round by round", heading, rows)
 
 
-def _thresholds(report: Report) -> Table | None:
-    if report.plan is None:
-        return None
-    own = _ADDITIVE if report.plan.thresholds.committee else _MASKS
-    rows = [
-        (symbol, getattr(report.plan.thresholds, field), meaning)
-        for symbol, field, meaning in (*_COMMON, *own)
-    ]
-    return Table("Thresholds", ("", "Value", "Meaning"), rows)
-
-
 def settings_table(settings: Settings, *, without: str = "") -> Table:
     """Every option of a run, but for the one called `without`."""
     rows = []
@@ -138,7 +103,9 @@ def settings_table(settings: Settings, *, without: str = "") -> Table:
                 for gateway, changes in value.items()
                 for name, new in changes.items()
             )
-        missing = "none" if value == "" else CHOICES[each.name].shown if value is None else None
-        shown = str(value) if missing is None else unset(str(missing))
+        elif isinstance(value, Mapping):
+            value = "; ".join(f"{pattern}: {limit:g}" for pattern, limit in value.items())
+        missing = "none" if value == "" else HELP[each.name][1] if value is None else None
+        shown = str(value) if missing is None else unset(missing)
         rows.append((each.name.replace("_", "-"), shown))
     return Table("Settings", ("Option", "Value"), rows)

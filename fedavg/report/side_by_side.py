@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any, cast
 
 from matplotlib.axes import Axes
 
 from fedavg.report import words
 from fedavg.report.figures import bottom_of, in_percent, markers, over_rounds
 from fedavg.report.files import document
-from fedavg.report.page import settings_table, size
-from fedavg.variants import AXES, SideBySide
+from fedavg.report.page import settings_table
+from fedavg.settings import AXES, Settings
+from fedavg.variants import SideBySide
 from secagg.files import write
 from secagg.pages.colours import MUTED, SERIES
 from secagg.pages.kit import Tile, render
 from secagg.pages.plots import FONT, HEIGHT, Plot, name_lines, plot
-from secagg.pages.tables import Table
+from secagg.pages.tables import Table, quantity
 
 _STROKES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)))
 
@@ -49,8 +52,20 @@ def compare_html(done: SideBySide) -> bytes:
         tiles=list(_tiles(done)),
         accuracy=_accuracy(done),
         table=_table(done),
-        settings=settings_table(first.settings, without=done.setting),
+        settings=settings_table(_shared(done), without=done.setting),
     )
+
+
+def _shared(done: SideBySide) -> Settings:
+    """What all runs have in common; where their own values differ, none."""
+    first, *others = (each.settings for each in done.variants)
+    own = [
+        each.name
+        for each in fields(first)
+        if each.name != done.setting
+        and any(getattr(other, each.name) != getattr(first, each.name) for other in others)
+    ]
+    return replace(first, **cast("dict[str, Any]", dict.fromkeys(own)))
 
 
 def _tiles(done: SideBySide) -> Iterator[Tile]:
@@ -72,7 +87,7 @@ def _tiles(done: SideBySide) -> Iterator[Tile]:
     spread = 100 * (best.final_accuracy - min(each.final_accuracy for each in done.variants))
     yield Tile("Between best and worst", f"{spread:.1f}", "percentage points of final accuracy")
     named = "all the same" if same else least.name
-    yield Tile("Least sent", named, f"{size(least.bytes_up)} a round")
+    yield Tile("Least sent", named, f"{quantity(least.bytes_up, 'B')} a round")
 
 
 def _accuracy(done: SideBySide) -> Plot:
@@ -120,8 +135,8 @@ def _table(done: SideBySide) -> Table:
             f"{each.best_accuracy:.3f}",
             "-" if each.rounds_to_target is None else each.rounds_to_target,
             f"{each.seconds:.1f}",
-            size(each.bytes_up),
-            size(each.bytes_down),
+            quantity(each.bytes_up, "B"),
+            quantity(each.bytes_down, "B"),
         )
         for each in done.variants
     ]

@@ -6,7 +6,6 @@ from typing import Final
 
 from fedavg.comparison import Deviation
 from fedavg.experiment import Report
-from fedavg.settings import dropout_warning
 
 IN_THIS_PROCESS: Final = (
     "All parties ran in this process: this shows numbers, cost and recovery. Privacy begins where "
@@ -101,8 +100,8 @@ def not_promised(report: Report) -> list[str]:
     """What a reader might take for granted and must not."""
     if report.plan is None:
         return ["No update was hidden from anybody."]
-    fragile = dropout_warning(report.settings)
-    return [*([fragile] if fragile else []), report.plan.guarantees.not_promised, IN_THIS_PROCESS]
+    fragile = [report.warning] if report.warning else []
+    return [*fragile, report.plan.guarantees.not_promised, IN_THIS_PROCESS]
 
 
 def summary(report: Report) -> tuple[str, ...]:

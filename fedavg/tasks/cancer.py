@@ -6,15 +6,15 @@ its own, as a file in the same columns.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Final
 
 import torch
 from torch import Tensor, nn
 
 from fedavg.learning import Samples, outputs
-from fedavg.tasks.base import Options, Task, names, seeded, sites
-from fedavg.tasks.hospitals import MAX_PATIENTS, RANGES, read_hospitals, shipped
+from fedavg.settings import Settings
+from fedavg.tasks.base import Entry, Task
+from fedavg.tasks.hospitals import MAX_HOSPITALS, MAX_PATIENTS, RANGES, read_hospitals, shipped
 from fedavg.tasks.splits import deal, largest
 from fedavg.tasks.tuning import Defaults, Tuned
 from secagg.errors import ConfigurationError
@@ -46,31 +46,27 @@ rounds, even and skewed (alpha 0.5 and 0.1) splits. Seen, in the order of the ta
 1.03 0.06 0.23, 0.85 0.41 0.46."""
 
 
-def task(gateways: int, seed: int, options: Options) -> Task:
+def _task(gateways: int, settings: Settings) -> Task:
     """A small perceptron over what the hospitals hold; class 1 is benign."""
-    training, holdout = shipped(seed)
-    if options.data is None:
-        shares = [training.at(s) for s in deal(training.labels, gateways, options, seed)]
-        most = largest(len(training), gateways, options.split)
+    training, holdout = shipped(settings.seed)
+    if settings.data is None:
+        shares = [training.at(s) for s in deal(training.labels, gateways, settings)]
+        most = largest(len(training), gateways, settings.split)
     else:
-        if options.split != "iid":
-            raise ConfigurationError(f"split {options.split}: data in files are split already")
-        shares, most = read_hospitals(options.data, gateways), MAX_PATIENTS
-    recipes = DEFAULTS.recipes(options, names(gateways))
-    loss = next(iter(recipes.values())).loss
-    build = seeded(partial(_model, outputs(loss, classes=2)), seed)
-    return Task(
-        name="cancer",
-        build=build,
-        gateways=sites([_scaled(s) for s in shares], build=build, recipes=recipes, seed=seed),
+        if settings.split != "iid":
+            raise ConfigurationError(f"split {settings.split}: data in files are split already")
+        shares, most = read_hospitals(settings.data, gateways), MAX_PATIENTS
+    return DEFAULTS.task(
+        settings,
+        [_scaled(each) for each in shares],
         holdout=_scaled(holdout),
-        loss=loss,
-        clip=DEFAULTS.clip(recipes.values(), options.split),
+        model=_model,
         max_weight=most,
     )
 
 
-def _model(answers: int) -> nn.Module:
+def _model(loss: str) -> nn.Module:
+    answers = outputs(loss, classes=2)
     return nn.Sequential(nn.Linear(len(RANGES), 16), nn.ReLU(), nn.Linear(16, answers))
 
 
@@ -83,3 +79,13 @@ def _scaled(samples: Samples) -> Samples:
     low, high = torch.tensor(list(RANGES.values()), dtype=torch.float64).unbind(dim=1)
     scaled: Tensor = 2 * (samples.inputs - low) / (high - low) - 1
     return Samples(scaled.float(), samples.labels)
+
+
+CANCER: Final = Entry(
+    "is a breast mass benign? hospitals with 30 measurements a patient",
+    _task,
+    losses=tuple(DEFAULTS.tuned),
+    gateways=3,
+    largest=MAX_HOSPITALS,
+    reads_data=True,
+)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import torch
 from torch import nn
 
 from fedavg.learning import Samples
-from fedavg.tasks.base import Options, Task, names, seeded, sites
+from fedavg.settings import Settings
+from fedavg.tasks.base import Entry, Task
 from fedavg.tasks.splits import deal, largest
 from fedavg.tasks.tuning import Defaults, Tuned
 
@@ -60,41 +61,33 @@ RUNNING_CLIP: Final = {"iid": 8.0, "dirichlet": 30.0}
 14.6 where gateways have one or two classes each."""
 
 
-def task(gateways: int, seed: int, options: Options) -> Task:
-    """A multilayer perceptron."""
-    return _task(gateways, seed, options, name="digits", build=_perceptron, defaults=DEFAULTS)
+def _perceptron_task(gateways: int, settings: Settings) -> Task:
+    return _task(gateways, settings, DEFAULTS, _perceptron)
 
 
-def convolutional(gateways: int, seed: int, options: Options) -> Task:
-    """A small convolutional net with BatchNorm: its buffers are averaged too."""
-    return _task(gateways, seed, options, name="digits-cnn", build=_cnn, defaults=CNN_DEFAULTS)
+def _convolutional_task(gateways: int, settings: Settings) -> Task:
+    """BatchNorm's buffers are averaged too."""
+    clips = {"*.running_*": RUNNING_CLIP[settings.split]}
+    return _task(gateways, settings, CNN_DEFAULTS, _cnn, clips)
 
 
 def _task(
     gateways: int,
-    seed: int,
-    options: Options,
-    *,
-    name: str,
-    build: Callable[[], nn.Module],
+    settings: Settings,
     defaults: Defaults,
+    model: Callable[[str], nn.Module],
+    clips: Mapping[str, float] | None = None,
 ) -> Task:
-    samples = _shuffled(seed)
+    samples = _shuffled(settings.seed)
     training = samples.at(torch.arange(HOLDOUT, len(samples)))
-    shares = deal(training.labels, gateways, options, seed)
-    recipes = defaults.recipes(options, names(gateways))
-    clip = defaults.clip(recipes.values(), options.split)
-    fresh = seeded(build, seed)
-    return Task(
-        name=name,
-        build=fresh,
-        gateways=sites([training.at(s) for s in shares], build=fresh, recipes=recipes, seed=seed),
+    shares = deal(training.labels, gateways, settings)
+    return defaults.task(
+        settings,
+        [training.at(each) for each in shares],
         holdout=samples.at(torch.arange(HOLDOUT)),
-        loss=next(iter(recipes.values())).loss,
-        clip={"*.running_*": RUNNING_CLIP[options.split], "*": clip}
-        if name == "digits-cnn"
-        else clip,
-        max_weight=largest(len(training), gateways, options.split),
+        model=model,
+        max_weight=largest(len(training), gateways, settings.split),
+        clips=clips,
     )
 
 
@@ -110,11 +103,11 @@ def _shuffled(seed: int) -> Samples:
     return samples.at(order)
 
 
-def _perceptron() -> nn.Module:
+def _perceptron(_loss: str) -> nn.Module:
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, 10))
 
 
-def _cnn() -> nn.Module:
+def _cnn(_loss: str) -> nn.Module:
     return nn.Sequential(
         nn.Conv2d(1, 8, 3, padding=1),
         nn.BatchNorm2d(8),
@@ -127,3 +120,14 @@ def _cnn() -> nn.Module:
         nn.Flatten(),
         nn.Linear(64, 10),
     )
+
+
+# Above 100 gateways, one would hold fewer than 15 of the digits.
+PERCEPTRON: Final = Entry(
+    "handwritten digits, multilayer perceptron", _perceptron_task, losses=tuple(DEFAULTS.tuned)
+)
+CONVOLUTIONAL: Final = Entry(
+    "handwritten digits, convolutions and BatchNorm",
+    _convolutional_task,
+    losses=tuple(CNN_DEFAULTS.tuned),
+)

@@ -12,7 +12,7 @@ from typing import Final
 import torch
 
 from fedavg.learning import Samples
-from fedavg.tasks.base import Options
+from fedavg.settings import Settings
 from fedavg.tasks.splits import deal
 from secagg.errors import ConfigurationError
 
@@ -83,7 +83,7 @@ def write_hospitals(directory: Path, gateways: int, seed: int) -> list[Path]:
     """Write the shipped patients as hospital-1.csv, ...: the shares of the task without files.
 
     Returns:
-        The files; `load("cancer", ..., options=Options(data=directory))` reads them.
+        The files; `load(Settings("cancer", data=directory))` reads them.
 
     Raises:
         ConfigurationError: more hospitals than `MAX_HOSPITALS`, or none.
@@ -92,7 +92,7 @@ def write_hospitals(directory: Path, gateways: int, seed: int) -> list[Path]:
         raise ConfigurationError(f"{gateways} hospitals: use 1 to {MAX_HOSPITALS}")
     training, _ = shipped(seed)
     directory.mkdir(parents=True, exist_ok=True)
-    shares = deal(training.labels, gateways, Options(), seed)
+    shares = deal(training.labels, gateways, Settings(seed=seed))
     paths = [_path(directory, number) for number in range(1, gateways + 1)]
     for path, share in zip(paths, shares, strict=True):
         mine = training.at(share)

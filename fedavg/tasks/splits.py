@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fedavg.tasks.base import Options
+from fedavg.settings import Settings
 
 LEAST: Final = 5
 """Samples a gateway has at least in a skewed split: fewer make a batch of repetitions."""
@@ -17,19 +17,18 @@ MOST: Final = 4
 the cap is coarse, and a cap must be public."""
 
 
-def deal(labels: Tensor, gateways: int, options: Options, seed: int) -> list[Tensor]:
+def deal(labels: Tensor, gateways: int, settings: Settings) -> list[Tensor]:
     """Positions in `labels` for each gateway: every position once, nobody without any.
 
     Args:
         labels: int64 [n], already in random order; n >= `gateways`, in a skewed split
             n >= LEAST * gateways.
         gateways: how many.
-        options: which split, and its alpha.
-        seed: decides the skewed split.
+        settings: which split, its alpha, and the seed that decides a skewed one.
     """
-    if options.split == "iid":
+    if settings.split == "iid":
         return list(torch.arange(len(labels)).tensor_split(gateways))
-    return dirichlet(labels, gateways, alpha=options.alpha, seed=seed)
+    return dirichlet(labels, gateways, alpha=settings.alpha, seed=settings.seed)
 
 
 def largest(count: int, gateways: int, split: str) -> int:

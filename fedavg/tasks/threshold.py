@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Final
 
 import torch
 from torch import nn
 
 from fedavg.learning import Samples, outputs
-from fedavg.tasks.base import Options, Task, names, seeded, sites
+from fedavg.settings import Settings
+from fedavg.tasks.base import Entry, Task
 from fedavg.tasks.tuning import Defaults, Tuned
 
 INPUTS: Final = 10
@@ -42,29 +42,30 @@ that were as good. Clips: over twice the largest coordinate seen over 3 to 64 ga
 rounds. Seen, in the order of the table: 0.95 0.20 0.33, 1.13 0.20 0.33, 0.98 0.84 0.65."""
 
 
-def task(gateways: int, seed: int, options: Options) -> Task:
+def _task(gateways: int, settings: Settings) -> Task:
     """Ten uniform numbers in [-1, 1]: class 1 if their sum is positive."""
-    draw = torch.Generator().manual_seed(seed)
+    draw = torch.Generator().manual_seed(settings.seed)
     sizes = torch.randint(SMALLEST, LARGEST + 1, (gateways,), generator=draw).tolist()
     shares = [_samples(size, draw) for size in sizes]
-    recipes = DEFAULTS.recipes(options, names(gateways))
-    loss = next(iter(recipes.values())).loss
-    build = seeded(partial(_model, outputs(loss, classes=2)), seed)
-    return Task(
-        name="threshold",
-        build=build,
-        gateways=sites(shares, build=build, recipes=recipes, seed=seed),
-        holdout=_samples(HOLDOUT, draw),
-        loss=loss,
-        clip=DEFAULTS.clip(recipes.values(), options.split),
-        max_weight=LARGEST,
+    return DEFAULTS.task(
+        settings, shares, holdout=_samples(HOLDOUT, draw), model=_model, max_weight=LARGEST
     )
 
 
-def _model(answers: int) -> nn.Module:
-    return nn.Sequential(nn.Linear(INPUTS, 16), nn.ReLU(), nn.Linear(16, answers))
+def _model(loss: str) -> nn.Module:
+    return nn.Sequential(nn.Linear(INPUTS, 16), nn.ReLU(), nn.Linear(16, outputs(loss, classes=2)))
 
 
 def _samples(count: int, draw: torch.Generator) -> Samples:
     inputs = 2 * torch.rand(count, INPUTS, generator=draw) - 1
     return Samples(inputs, (inputs.sum(dim=1) > 0).long())
+
+
+THRESHOLD: Final = Entry(
+    "is the sum of ten numbers positive? (synthetic)",
+    _task,
+    losses=tuple(DEFAULTS.tuned),
+    largest=2_000,
+    # Every gateway draws numbers of its own: there is nothing to split.
+    splits=("iid",),
+)

@@ -9,8 +9,9 @@ import msgspec
 
 from protocol_sim.memory import Exchange
 from protocol_sim.play import Play
+from secagg import wire
 from secagg.crypto.labels import Label
-from secagg.errors import ForeignSession, WireError
+from secagg.errors import WireError
 from secagg.params import SessionParams, Struct
 from secagg.protocol.messages import (
     COMMON,
@@ -23,7 +24,7 @@ from secagg.protocol.messages import (
 )
 from secagg.schemes import BY_NAME
 from secagg.session.loopback import Frame, Passes
-from secagg.wire import VECTOR, Codec, MessageTable, type_of
+from secagg.wire import VECTOR, Codec, MessageTable
 
 Hook = Passes
 """From a frame that passes by to the bytes that arrive in its place."""
@@ -119,10 +120,11 @@ class Attacker:
 
     def _note(self, frame: Frame) -> None:
         try:
-            if type_of(frame.data) == VECTOR:
+            envelope = wire.open(frame.data)
+            if envelope.type == VECTOR or envelope.session != self.play.server.session:
                 return
-            message = self._codec.decode(frame.data, session=self.play.server.session)
-        except (WireError, ForeignSession):
+            message = self._codec.decode(envelope)
+        except WireError:
             return
         if isinstance(message, Answer):
             self.said.setdefault((frame.gateway, message.step), message.signed)
@@ -136,9 +138,12 @@ class Attacker:
             CannotAttack: it is none.
         """
         try:
-            return self._codec.decode(data, session=self.play.server.session)
-        except (WireError, ForeignSession) as error:
+            envelope = wire.open(data)
+            if envelope.session == self.play.server.session:
+                return self._codec.decode(envelope)
+        except WireError as error:
             raise CannotAttack(str(error)) from None
+        raise CannotAttack("a frame of another session")
 
     def frame(self, message: Struct) -> bytes:
         """The bytes of a message."""
@@ -174,7 +179,7 @@ class Attacker:
 
     def old(self, step: str) -> Any:
         """The message in it."""
-        return self._codec.decode(self.from_past(step), session=None)
+        return self._codec.decode(wire.open(self.from_past(step)))
 
     # -- signatures --------------------------------------------------------------------------------
 

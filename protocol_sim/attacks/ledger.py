@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from protocol_sim.memory import Exchange
+from secagg import wire
 from secagg.encoding import decode
 from secagg.errors import ForeignSession, RemoteProtocolError, WireError
 from secagg.params import Struct
@@ -17,7 +18,7 @@ from secagg.protocol.messages import COMMON, Answer
 from secagg.schemes.additive.messages import AnswerAgainRequest, AnswerRequest, Dealing, KeySum
 from secagg.schemes.masks.messages import ShareKeys, Unmasking
 from secagg.session.loopback import Frame, Passes
-from secagg.wire import VECTOR, Codec, MessageTable, type_of
+from secagg.wire import VECTOR, Codec, MessageTable
 
 UPLOADING = "uploading"
 """Where a gateway notices what it compares when it uploads."""
@@ -114,9 +115,9 @@ class AnswerLedger(Exchange):
 
     def _message(self, data: bytes) -> Struct | None:
         try:
-            if type_of(data) == VECTOR:
+            if wire.open(data).type == VECTOR:
                 return None
-            return self._codec.decode(data, session=None)
+            return self._codec.decode(wire.open(data))
         except (WireError, ForeignSession):
             return None
 

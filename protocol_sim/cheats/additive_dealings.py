@@ -9,14 +9,14 @@ from msgspec.structs import replace
 
 from protocol_sim.cheats import dealers
 from protocol_sim.cheats.additive_answers import ANSWER, UPLOAD
-from protocol_sim.cheats.cheat import ADDITIVE, ALL, Cheat, Expect, cheat, ends, with_machine
+from protocol_sim.cheats.cheat import ADDITIVE, ALL, Cheat, Expect, ends, with_machine
 from protocol_sim.cheats.dealers import additive_dealer
 from secagg.crypto.reed_solomon import PRIME
 from secagg.schemes.additive.messages import Dealing
 
 
 def _deals(what: str, sentence: str, kind: type, expect: Expect, **more: Any) -> Cheat:
-    return cheat(ADDITIVE, UPLOAD, what, sentence, with_machine(kind), expect, **more)
+    return Cheat(ADDITIVE, UPLOAD, what, sentence, with_machine(kind), expect, **more)
 
 
 def _wrong_proof(dealing: Dealing) -> Dealing:

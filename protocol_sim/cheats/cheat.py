@@ -75,15 +75,15 @@ def ends(outcome: str, **more: Any) -> Expect:
     return Expect(outcome=outcome, **more)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Cheat:
     """One thing that a gateway does wrong.
 
     Attributes:
-        name: "step: what", unique.
-        sentence: what it does.
         schemes: where it can be done.
         step: at which it is done.
+        what: is done, in a few words.
+        sentence: what the cheater does.
         make: puts a cheater into a session.
         expect: what comes of one cheater.
         together: what comes of C cheaters, if that is something else.
@@ -95,12 +95,13 @@ class Cheat:
         gateways: of the session in which the expectations hold.
     """
 
-    name: str
-    sentence: str
     schemes: tuple[str, ...]
     step: str
+    what: str
+    sentence: str
     make: Make = dataclasses.field(repr=False)
     expect: Expect = EXACT
+    _: dataclasses.KW_ONLY
     together: Expect | None = None
     missing: tuple[str, ...] = ()
     accomplice: str = ""
@@ -108,40 +109,15 @@ class Cheat:
     unnamed: bool = False
     gateways: int = SMALL
 
+    @property
+    def name(self) -> str:
+        """The step and what is done at it: unique."""
+        where = self.step if self.gateways == SMALL else f"{self.step} of {self.gateways}"
+        return f"{where}: {self.what}"
+
     def expected(self, cheaters: int) -> Expect:
         """What comes of so many cheaters that all do this."""
         return self.expect if cheaters == 1 or self.together is None else self.together
-
-
-def cheat(
-    schemes: tuple[str, ...],
-    step: str,
-    what: str,
-    sentence: str,
-    make: Make,
-    expect: Expect = EXACT,
-    **more: Any,
-) -> Cheat:
-    """A row of a table.
-
-    Args:
-        schemes: where it can be done.
-        step: at which it is done.
-        what: the rest of its name.
-        sentence: what the cheater does.
-        make: puts a cheater into a session.
-        expect: what comes of it.
-        more: fields of `Cheat`.
-    """
-    return Cheat(
-        name=f"{step}: {what}",
-        sentence=sentence,
-        schemes=schemes,
-        step=step,
-        make=make,
-        expect=expect,
-        **more,
-    )
 
 
 def altered(
@@ -153,8 +129,8 @@ def altered(
     expect: Expect,
     **more: Any,
 ) -> Cheat:
-    """A row about an answer whose body is changed before it is signed; the rest as of `cheat`."""
-    return cheat(schemes, step, what, sentence, altering(step, change), expect, **more)
+    """A row about an answer whose body is changed before it is signed; the rest as of `Cheat`."""
+    return Cheat(schemes, step, what, sentence, altering(step, change), expect, **more)
 
 
 def field(**fields: Any) -> Change:

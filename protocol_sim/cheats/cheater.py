@@ -12,7 +12,7 @@ import msgspec
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from protocol_sim.play import Play
-from secagg import encoding
+from secagg import encoding, wire
 from secagg.crypto.labels import Label
 from secagg.crypto.sealing import FrameMac
 from secagg.crypto.signing import SigningKey
@@ -25,15 +25,7 @@ from secagg.schemes.base import ClientContext
 from secagg.schemes.client import Client
 from secagg.schemes.scheme import Scheme
 from secagg.session.loopback import Frame
-from secagg.wire import (
-    TAG_BYTES,
-    VECTOR,
-    Codec,
-    MessageTable,
-    new_vector_frame,
-    type_of,
-    vector_frame_parts,
-)
+from secagg.wire import TAG_BYTES, VECTOR, Codec, MessageTable, new_vector_frame
 
 SHADOWS: Final = 64
 """Sessions beside the one that is played, kept: many cheaters repeat what was said in them."""
@@ -111,7 +103,7 @@ class Cheater:
         if not frame.up or frame.gateway != self.name:
             return None
         try:
-            message = self.codec.decode(frame.data, session=None)
+            message = self.codec.decode(wire.open(frame.data))
         except WireError:  # a vector frame, or one that the network has damaged
             return None
         return message if isinstance(message, Answer) and message.step in self.steps else None
@@ -121,7 +113,7 @@ class Cheater:
         if not frame.up or frame.gateway != self.name:
             return None
         try:
-            return vector_frame_parts(frame.data).sequence
+            return wire.open(frame.data).vector().sequence
         except WireError:
             return None
 
@@ -180,7 +172,7 @@ class Cheater:
 
     def filled(self, data: bytes, fill: int) -> bytes:
         """A frame like another one, every word of it something else, and authentic."""
-        parts = vector_frame_parts(data)
+        parts = wire.open(data).vector()
         return self.frame(parts.sequence, len(parts.words), fill)
 
     def _tag(self, number: int, region: bytes) -> bytes:
@@ -211,12 +203,10 @@ class Cheater:
             parties.coordinates,
             self.play.number if number is None else number,
         )
-        mine = [data for name, data in said if name == self.name]
-        messages = [
-            self.codec.decode(data, session=None) for data in mine if type_of(data) != VECTOR
-        ]
+        mine = [wire.open(data) for name, data in said if name == self.name]
+        messages = [self.codec.decode(each) for each in mine if each.type != VECTOR]
         signed = {each.step: each.signed for each in messages if isinstance(each, Answer)}
-        return signed, tuple(data for data in mine if type_of(data) == VECTOR)
+        return signed, tuple(bytes(each.frame) for each in mine if each.type == VECTOR)
 
 
 @dataclass(frozen=True, slots=True)

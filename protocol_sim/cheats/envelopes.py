@@ -49,11 +49,6 @@ class Place:
     gateways: int = SMALL
 
     @property
-    def name(self) -> str:
-        """Of the step, and unlike that of every other place."""
-        return self.step if self.gateways == SMALL else f"{self.step} of {self.gateways}"
-
-    @property
     def uploads(self) -> bool:
         """Its answer is the beginning of an upload: more is waited for."""
         return self.step in {"masked_input", "upload"}
@@ -262,15 +257,8 @@ def _silences() -> Iterator[Cheat]:
 
 
 def _cheat(place: Place, what: str, sentence: str, make: Make, expect: Expect) -> Cheat:
-    return Cheat(
-        name=f"{place.name}: {what}",
-        sentence=sentence,
-        schemes=place.schemes,
-        step=place.step,
-        make=make,
-        expect=expect,
-        gateways=place.gateways,
-    )
+    schemes, step, n = place.schemes, place.step, place.gateways
+    return Cheat(schemes, step, what, sentence, make, expect, gateways=n)
 
 
 def envelopes() -> tuple[Cheat, ...]:

@@ -14,7 +14,6 @@ from protocol_sim.cheats.cheat import (
     Expect,
     Make,
     altering,
-    cheat,
     drops,
     ends,
     then,
@@ -28,7 +27,7 @@ from secagg.crypto.shamir import SHARE_BYTES
 
 
 def _deals(what: str, sentence: str, make: Make, expect: Expect, **more: Any) -> Cheat:
-    return cheat(MASKS, R1, what, sentence, make, expect, **more)
+    return Cheat(MASKS, R1, what, sentence, make, expect, **more)
 
 
 def _other_seed(secrets: Pair) -> Pair:

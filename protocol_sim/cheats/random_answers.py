@@ -29,11 +29,11 @@ def random_cheat(seed: object, scheme: str) -> Cheat:
     step = rng.choice(scheme_of(scheme).steps)
     field = rng.choice(step.answer.__struct_fields__)
     return Cheat(
-        name=f"{step.name}: random {field}, {seed}",
-        sentence=f"Changes {field} at random.",
-        schemes=(scheme,),
-        step=step.name,
-        make=_changing(step.name, field, rng.random()),
+        (scheme,),
+        step.name,
+        f"random {field}, {seed}",
+        f"Changes {field} at random.",
+        _changing(step.name, field, rng.random()),
         unnamed=step.name in UNNAMED,
     )
 

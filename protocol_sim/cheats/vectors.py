@@ -12,7 +12,6 @@ from protocol_sim.cheats.cheat import (
     Cheat,
     Expect,
     Make,
-    cheat,
     drops,
     ends,
     on_answer,
@@ -23,9 +22,9 @@ from protocol_sim.cheats.cheat import (
 from protocol_sim.cheats.cheater import Cheater
 from protocol_sim.cheats.dealers import additive_uploader, masks_uploader
 from protocol_sim.play import Play
+from secagg import wire
 from secagg.protocol.messages import Answer
 from secagg.session.loopback import Frame, Passes
-from secagg.wire import vector_frame_parts
 
 GARBAGE: Final = 0x0123_4567_89AB_CDEF
 """A word that no encoder makes; below every prime of ckks in both of its planes."""
@@ -72,19 +71,19 @@ def _left_out(_cheater: Cheater, _data: bytes) -> Iterable[bytes]:
 
 
 def _longer(cheater: Cheater, data: bytes) -> Iterable[bytes]:
-    parts = vector_frame_parts(data)
+    parts = wire.open(data).vector()
     return (cheater.frame(parts.sequence, len(parts.words) + 1),)
 
 
 def _shorter(cheater: Cheater, data: bytes) -> Iterable[bytes]:
-    parts = vector_frame_parts(data)
+    parts = wire.open(data).vector()
     words = len(parts.words)
     # one word is the least that a frame holds: such a vector can only be too long
     return (cheater.frame(parts.sequence, words - 1 if words > 1 else 2),)
 
 
 def _far(cheater: Cheater, data: bytes) -> Iterable[bytes]:
-    return cheater.frame(2**31, len(vector_frame_parts(data).words)), data
+    return cheater.frame(2**31, len(wire.open(data).vector().words)), data
 
 
 def _again(_cheater: Cheater, data: bytes) -> Iterable[bytes]:
@@ -96,7 +95,7 @@ def _otherwise_again(cheater: Cheater, data: bytes) -> Iterable[bytes]:
 
 
 def _beside(cheater: Cheater, data: bytes) -> Iterable[bytes]:
-    number = vector_frame_parts(data).sequence
+    number = wire.open(data).vector().sequence
     elsewhere = cheater.frames_elsewhere()[number]
     # its session would have a router pass it by
     return (data[:24] + elsewhere[24:],)
@@ -130,7 +129,7 @@ def _broken(schemes: tuple[str, ...], step: str) -> Iterator[Cheat]:
     for what, sentence, change, reason in BROKEN:
         for where in WHERE:
             name, expect = f"{where} frame {what}", _expected(what, where, reason)
-            yield cheat(schemes, step, name, sentence, at(where, change), expect)
+            yield Cheat(schemes, step, name, sentence, at(where, change), expect)
 
 
 # -- whole uploads ---------------------------------------------------------------------------------
@@ -164,7 +163,7 @@ def another(play: Play, name: str) -> Passes:
     """Begins a second upload half way through the first."""
 
     def say(cheater: Cheater, data: bytes, number: int) -> Iterable[bytes]:
-        words = len(vector_frame_parts(data).words)
+        words = len(wire.open(data).vector().words)
         return (data, cheater.frame(0, words)) if number == 2 else (data,)
 
     return on_frames(say)(play, name)
@@ -213,9 +212,9 @@ def _whole(schemes: tuple[str, ...], step: str) -> Iterator[Cheat]:
         ("half an upload", "Is silent half way.", silent_after(2), drops("VANISHED")),
     )
     for what, sentence, make, expect in rows:
-        yield cheat(schemes, step, what, sentence, make, expect)
+        yield Cheat(schemes, step, what, sentence, make, expect)
     for what, spared in (("garbage", 0), ("garbage but for the check words", 1)):
-        yield cheat(
+        yield Cheat(
             schemes,
             step,
             what,
@@ -241,12 +240,12 @@ def _numbers(schemes: tuple[str, ...], step: str) -> Iterator[Cheat]:
     uploader = masks_uploader if schemes == MASKS else additive_uploader
     for what, sentence, vector, word in NUMBERS:
         make, found = with_machine(uploader(vector, word)), ends("AggregateOutOfRange")
-        yield cheat(schemes, step, what, sentence, make, found, unnamed=True)
+        yield Cheat(schemes, step, what, sentence, make, found, unnamed=True)
 
 
 def vectors() -> tuple[Cheat, ...]:
     """All of them."""
-    rings = cheat(
+    rings = Cheat(
         ("ckks",),
         "upload",
         "no residues",

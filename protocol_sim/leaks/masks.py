@@ -209,10 +209,7 @@ class _Known(NamedTuple):
 
 
 def _known(
-    gateways: Gateways,
-    views: Mapping[int, Shown],
-    answers: Mapping[int, Released],
-    colluding: Set,
+    gateways: Gateways, views: Mapping[int, Shown], answers: Mapping[int, Released], colluding: Set
 ) -> _Known:
     seed_shares = {i: len(gateways.neighbours[i] & colluding) for i in views}
     key_shares = dict(seed_shares)

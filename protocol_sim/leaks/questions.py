@@ -15,14 +15,7 @@ from protocol_sim.randomness import entropy
 from secagg import encoding
 from secagg.crypto.agreement import public_key
 from secagg.crypto.labels import Label
-from secagg.params import (
-    SUITES,
-    VERSION,
-    RoundParams,
-    SessionParams,
-    Thresholds,
-    VectorSpec,
-)
+from secagg.params import SUITES, VERSION, RoundParams, SessionParams, Thresholds, VectorSpec
 from secagg.protocol.certificate import Certificate, sign_consistency
 from secagg.protocol.identity import Cohort, Identity, Roster
 from secagg.protocol.journal import Journal, MemoryJournal

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol_sim.play import Play
-from secagg import encoding
+from secagg import encoding, wire
 from secagg.crypto.agreement import public_key
 from secagg.errors import SecAggError
 from secagg.params import Struct
@@ -25,14 +25,7 @@ from secagg.schemes.masks.client import MasksClient
 from secagg.schemes.masks.messages import MESSAGES as MASKS
 from secagg.session import ClientSession
 from secagg.session.loopback import Frame, Passes
-from secagg.wire import (
-    VECTOR,
-    Codec,
-    MessageTable,
-    session_of,
-    type_of,
-    vector_frame_parts,
-)
+from secagg.wire import VECTOR, Codec, MessageTable
 
 T = TypeVar("T", bound=Struct)
 CODEC: Final = Codec(MessageTable(dict(COMMON) | dict(MASKS) | dict(ADDITIVE)))
@@ -79,10 +72,11 @@ class Recorder:
     def down(self, gateway: str, data: bytes) -> None:
         """A frame reaches a gateway."""
         try:
-            message = CODEC.decode(data, session=None)
+            envelope = wire.open(data)
+            message = CODEC.decode(envelope)
         except SecAggError:  # it reads no more in it than this
             return
-        self.add_request(session_of(data), gateway, message)
+        self.add_request(envelope.session, gateway, message)
 
     def add_request(self, session: bytes, gateway: str, message: Struct) -> None:
         """A request reaches a gateway."""
@@ -90,11 +84,12 @@ class Recorder:
 
     def up(self, gateway: str, data: bytes) -> None:
         """A frame leaves a gateway."""
-        line = Line(session_of(data), gateway)
-        if type_of(data) == VECTOR:
-            self.frames[line].append(vector_frame_parts(data).words.copy())
+        envelope = wire.open(data)
+        line = Line(envelope.session, gateway)
+        if envelope.type == VECTOR:
+            self.frames[line].append(envelope.vector().words.copy())
             return
-        message = CODEC.decode(data, session=None)
+        message = CODEC.decode(envelope)
         if isinstance(message, Answer):
             self.add_answer(line.session, gateway, message.step, message.signed)
 

@@ -25,7 +25,6 @@ from secagg.pages.tables import Section, Table
 CALIBRATED: Final = (12, 32, 66, 90)
 """Gateways of the rounds that units are fitted to: on both sides of 64, where the graph changes."""
 CALIBRATION_COORDINATES: Final = 4096
-COMPARED: Final = (100, 300, 1000)
 SIZES: Final = (100, 300, 1000, 2000, 10**4, 10**5, 10**6)
 FITTED: Final[Mapping[str, tuple[str, ...]]] = {
     "gateway": ("record", "message"),
@@ -192,10 +191,7 @@ def calibrate(
 
 
 def _fitted(
-    wanted: Sequence[str],
-    known: units.Units,
-    counts: Sequence[Counts],
-    seconds: Sequence[float],
+    wanted: Sequence[str], known: units.Units, counts: Sequence[Counts], seconds: Sequence[float]
 ) -> Mapping[str, float]:
     """Known units, and those wanted that explain the rest best, relatively."""
     rest = np.array(
@@ -259,33 +255,6 @@ def curve(
         shape_of(model.scheme, n, coordinates, colluding=limit, dropouts=limit) for n in fitting
     ]
     return Curve(model.scheme, rule, fitting, tuple(model.cost(shape, dropout) for shape in shapes))
-
-
-def report(
-    scheme: str,
-    coordinates: int,
-    dropout: float = 0.05,
-    *,
-    seed: object = 0,
-    compared: Sequence[int] = COMPARED,
-    calibrated: Sequence[int] = CALIBRATED,
-    repeats: int = 3,
-) -> Report:
-    """Calibrate, run what can run, and say what cannot: minutes, most of them for n = 1000.
-
-    Args:
-        scheme: name.
-        coordinates: d.
-        dropout: share of the gateways that vanish.
-        seed: of the rounds.
-        compared: gateways of the rounds that the model is held against.
-        calibrated: gateways of those that it is fitted to.
-        repeats: of each measurement of a unit.
-    """
-    model = calibrate(scheme, gateways=calibrated, seed=seed, repeats=repeats)
-    rounds = [scale.play(n, coordinates, dropout, scheme, seed) for n in compared]
-    curves = tuple(curve(model, coordinates, dropout, limit=limit) for limit in (None, FIXED_LIMIT))
-    return Report(model, coordinates, dropout, compare(model, rounds), curves)
 
 
 def _section(found: Report) -> Section:

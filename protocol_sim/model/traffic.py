@@ -138,10 +138,7 @@ def shape_of(
     # lanes for the largest cohort there is, where this one is larger
     summed = min(gateways, MAX_KEYS)
     encoding = Encoding(clip=1.0, max_weight=8.0, precision=1.0, metrics={"loss": 100.0})
-    template = {
-        "w": np.broadcast_to(np.float32(0), (coordinates,)),
-        "steps": np.zeros(3, np.int64),
-    }
+    template = {"w": np.broadcast_to(np.float32(0), (coordinates,)), "steps": np.zeros(3, np.int64)}
     settings = SessionSettings.of(spoken, encoding, template, range(summed), thresholds=limits)
     round_params = settings.round_params(None)
     spans = spoken.spans(round_params, summed)
@@ -299,9 +296,7 @@ def _additive(shape: Shape) -> list[Exchanged]:
         Exchanged("set_up", answer("set_up", everybody), HEADER + _announce(shape)),
         Exchanged("upload", answer("upload", dealing) + shape.upload, HEADER + request),
         Exchanged(
-            "consistency",
-            answer("consistency", 1 + blob(SESSION_BYTES) + HASH),
-            HEADER + 1 + bits,
+            "consistency", answer("consistency", 1 + blob(SESSION_BYTES) + HASH), HEADER + 1 + bits
         ),
         Exchanged(
             "answer",

@@ -109,21 +109,13 @@ def _bulk(scheme: str) -> dict[str, Work]:
         FrameMac(bytes(16)).tag(0, data)
         np.add(total, np.frombuffer(bytes(data), np.uint64), out=total)
 
-    return {
-        "coordinate": (COORDINATES, lambda: _encoded(shape)),
-        "word": (WORDS, word),
-    }
+    return {"coordinate": (COORDINATES, lambda: _encoded(shape)), "word": (WORDS, word)}
 
 
 def _encoded(shape: Shape) -> None:
     tree = {"w": np.full(shape.coordinates, 0.1, np.float32), "steps": np.zeros(3, np.int64)}
     update = Update(
-        shape.round,
-        tree,
-        weight=1.0,
-        base=None,
-        metrics={"loss": 0.0},
-        rounding=bytes(32),
+        shape.round, tree, weight=1.0, base=None, metrics={"loss": 0.0}, rounding=bytes(32)
     )
     fill = update.source()
     for vector, spec in enumerate(shape.round.vectors):
@@ -187,10 +179,7 @@ def _additive(scheme: str) -> dict[str, Work]:
             packing.members * packing.threshold * (columns + PROOF_COLUMNS),
             lambda: deal(secret, packing, rng),
         ),
-        "value": (
-            PROOF_COLUMNS * len(secret),
-            lambda: check_row(dealt.rows[0], bytes(32), proof),
-        ),
+        "value": (PROOF_COLUMNS * len(secret), lambda: check_row(dealt.rows[0], bytes(32), proof)),
     }
 
 

@@ -66,3 +66,20 @@ def is_number(cell: Cell) -> bool:
     if not isinstance(cell, str):
         return True
     return cell in {"", "-"} or cell.lstrip("+-")[:1].isdecimal()
+
+
+def quantity(value: float, unit: str) -> str:
+    """A number with its unit, in the power of a thousand that suits it.
+
+    Args:
+        value: zero or more.
+        unit: "s" or "B".
+    """
+    steps = (
+        (("ns", 1e-9), ("us", 1e-6), ("ms", 1e-3), ("s", 1.0))
+        if unit == "s"
+        else (("B", 1.0), ("KB", 1e3), ("MB", 1e6), ("GB", 1e9), ("TB", 1e12), ("PB", 1e15))
+    )
+    name, size = next((step for step in reversed(steps) if value >= step[1]), steps[0])
+    shown = value / size
+    return f"{shown:,.0f} {name}" if shown >= 100 else f"{shown:.3g} {name}"

@@ -24,7 +24,8 @@ from secagg.protocol.transcript import (
     shares_hash,
 )
 from secagg.protocol.uploads import BadFrame, frame_mac
-from secagg.schemes.base import Opened, ServerContext, Words
+from secagg.schemes.base import Opened, ServerContext
+from secagg.wire import VectorFrame
 
 
 class Server(ABC):
@@ -95,26 +96,19 @@ class Server(ABC):
         """Somebody is dropped: give back what was staged for it."""
 
     @abstractmethod
-    def _take_frame(
-        self, position: int, sequence: int, region: memoryview, words: Words, tag: bytes
-    ) -> None:
+    def _take_frame(self, position: int, frame: VectorFrame) -> None:
         """Take one frame of an upload that is due, or raise `BadFrame`."""
 
     def receive(self, position: int, name: str, signed: Signed) -> None:
         """Take one signed answer; see `ServerMachine.receive`."""
         self.machine.receive(position, name, signed)
 
-    def receive_frame(
-        self, position: int, sequence: int, region: memoryview, words: Words, tag: bytes
-    ) -> None:
+    def receive_frame(self, position: int, frame: VectorFrame) -> None:
         """Take one frame of an upload; a bad one drops its sender.
 
         Args:
             position: of the sender.
-            sequence: number of the frame.
-            region: all of the frame but its tag.
-            words: the words inside `region`; kept until the upload is complete.
-            tag: 16 bytes.
+            frame: its words are kept until the upload is complete.
 
         Raises:
             SessionAborted: too few gateways are left.
@@ -122,7 +116,7 @@ class Server(ABC):
         if self.machine.phase != self._upload_phase or position not in self.machine.waiting_for:
             return
         try:
-            self._take_frame(position, sequence, region, words, tag)
+            self._take_frame(position, frame)
         except BadFrame as error:
             self.machine.drop(position, DropReason.BAD_FRAME, str(error))
         self.machine.close_if_complete()

@@ -6,11 +6,13 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from secagg import wire
 from secagg.crypto.labels import Label
 from secagg.crypto.signing import verify as verify_signature
 from secagg.errors import (
     AbortedByPeer,
     EncodingError,
+    ForeignSession,
     LocalProtocolError,
     RemoteProtocolError,
     SecAggError,
@@ -32,7 +34,7 @@ from secagg.schemes.base import ClientContext
 from secagg.schemes.client import Client
 from secagg.schemes.scheme import Scheme
 from secagg.session.update import Model, Update, rounding_key
-from secagg.wire import Codec, MessageTable, session_of
+from secagg.wire import Codec, MessageTable
 from secagg.workers import SERIAL, Workers
 
 SCHEMES: tuple[Scheme, ...] = tuple(scheme() for scheme in BY_NAME.values())
@@ -100,10 +102,13 @@ class ClientSession:
             ForeignSession: a frame of another session; likewise.
             LocalProtocolError: the session is over.
         """
-        message = self._codec.decode(frame, session=self._session)
+        envelope = wire.open(frame)
+        session = envelope.session
+        if self._session not in {None, session}:
+            raise ForeignSession("this frame belongs to another session")
+        message = self._codec.decode(envelope)
         if self._over:
             raise LocalProtocolError("this session is over: make a new one for the next round")
-        session = session_of(frame)
         if isinstance(message, Abort):
             return iter([self._fail(AbortedByPeer(printable(message.reason[:200])))])
         return iter(self._answer(message, session))

@@ -9,8 +9,9 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, BinaryIO, cast
 
+from secagg import wire
 from secagg.crypto.signing import verify as verify_signature
-from secagg.errors import ForeignSession, LocalProtocolError, SessionAborted, WireError
+from secagg.errors import LocalProtocolError, SessionAborted, WireError
 from secagg.params import (
     SESSION_BYTES,
     Entropy,
@@ -28,7 +29,7 @@ from secagg.schemes.base import ServerContext
 from secagg.session.result import Aggregate
 from secagg.session.settings import SessionSettings
 from secagg.session.update import Model
-from secagg.wire import VECTOR, Codec, MessageTable, session_of, type_of, vector_frame_parts
+from secagg.wire import VECTOR, Codec, Envelope, MessageTable
 from secagg.workers import SERIAL, Workers
 
 Setup = Mapping[GatewayId, Signed]
@@ -192,23 +193,21 @@ class ServerSession:
         """
         position = self._cohort.position(sender)
         try:
-            if session_of(frame) != self.session:
+            envelope = wire.open(frame)
+            if envelope.session != self.session:
                 raise LocalProtocolError("a frame of another session: route by session_of")
-            self._take(position, frame)
-        except (WireError, ForeignSession) as error:
+            self._take(position, envelope)
+        except WireError as error:
             return self._events(self._drop(position, error))
         except SessionAborted as error:
             return self._events(error)
         return self._events(None)
 
-    def _take(self, position: int, frame: bytes | bytearray | memoryview) -> None:
-        if type_of(frame) == VECTOR:
-            parts = vector_frame_parts(frame)
-            self._server.receive_frame(
-                position, parts.sequence, parts.signed, parts.words, parts.tag
-            )
+    def _take(self, position: int, envelope: Envelope) -> None:
+        if envelope.type == VECTOR:
+            self._server.receive_frame(position, envelope.vector())
             return
-        message = self._codec.decode(frame, session=self.session)
+        message = self._codec.decode(envelope)
         if not isinstance(message, Answer):
             raise WireError(f"a gateway never sends {type(message).__name__}")
         self._server.receive(position, message.step, message.signed)

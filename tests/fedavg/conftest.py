@@ -5,7 +5,9 @@ import time
 import pytest
 import torch
 
-from fedavg.experiment import Report, Settings, run
+from fedavg.experiment import Report, run
+from fedavg.prepared import prepare
+from fedavg.settings import Settings
 
 SEEDS = range(5)
 
@@ -20,7 +22,9 @@ def one_thread():
 
 
 def _runs(**settings) -> list[Report]:
-    return [run(Settings(seed=seed, **settings), clock=time.perf_counter) for seed in SEEDS]
+    return [
+        run(prepare(Settings(seed=seed, **settings)), clock=time.perf_counter) for seed in SEEDS
+    ]
 
 
 @pytest.fixture(scope="session")

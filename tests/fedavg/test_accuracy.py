@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from fedavg.learning import LOSSES, OPTIMISERS, measure
+from fedavg.learning import measure
 from fedavg.phases import AFTER, BEFORE
 from fedavg.plain import weighted_mean
-from fedavg.tasks import Options, load, write_hospitals
+from fedavg.rules import LOSSES, OPTIMISERS
+from fedavg.settings import Settings
+from fedavg.tasks import load
+from fedavg.tasks.hospitals import write_hospitals
 from secagg import SecureAverage
 
 SEEDS = range(5)
@@ -80,16 +83,20 @@ def _learn(task, rounds, average=None):
         else:
             mean = average.run(states, counts, base=start).mean
         model.load_state_dict(mean)
-    score = measure(model, task.holdout, task.loss)
+    score = measure(model, task.holdout, task.recipe.loss)
     return score["correct"] / score["samples"], largest / task.clip
 
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("optimiser", OPTIMISERS)
 def test_threshold_is_learnt_with_every_optimiser_and_loss(optimiser, loss):
-    options = Options(optimiser=optimiser, loss=loss)
     results = [
-        _learn(load("threshold", gateways=gateways, seed=seed, options=options), rounds=10)
+        _learn(
+            load(
+                Settings("threshold", gateways=gateways, seed=seed, optimiser=optimiser, loss=loss)
+            ),
+            rounds=10,
+        )
         for seed, gateways in zip(SEEDS, (3, 4, 5, 7, 10), strict=True)
     ]
 
@@ -100,7 +107,7 @@ def test_threshold_is_learnt_with_every_optimiser_and_loss(optimiser, loss):
 
 @pytest.mark.parametrize(("loss", "optimiser"), list(zip(LOSSES, OPTIMISERS, strict=True)))
 def test_every_loss_is_learnt_securely(loss, optimiser):
-    task = load("threshold", gateways=4, options=Options(optimiser=optimiser, loss=loss))
+    task = load(Settings("threshold", gateways=4, optimiser=optimiser, loss=loss))
     plain, _ = _learn(task, rounds=10)
     secure, _ = _learn(
         task, rounds=10, average=SecureAverage(clip=task.clip, max_weight=task.max_weight)
@@ -111,8 +118,10 @@ def test_every_loss_is_learnt_securely(loss, optimiser):
 
 
 def test_digits_are_learnt_by_gateways_with_skewed_labels():
-    options = Options(split="dirichlet", alpha=0.5)
-    results = [_learn(load("digits", seed=seed, options=options), rounds=10) for seed in SEEDS]
+    results = [
+        _learn(load(Settings("digits", seed=seed, split="dirichlet", alpha=0.5)), rounds=10)
+        for seed in SEEDS
+    ]
 
     assert _mean(accuracy for accuracy, _ in results) >= 0.93
     assert max(share for _, share in results) <= 0.5
@@ -122,8 +131,8 @@ def test_cancer_is_recognised_by_three_hospitals(tmp_path):
     results = []
     for seed in SEEDS:
         write_hospitals(tmp_path, gateways=3, seed=seed)
-        options = Options(data=tmp_path)
-        results.append(_learn(load("cancer", seed=seed, options=options), rounds=10))
+        task = load(Settings("cancer", seed=seed, data=tmp_path))
+        results.append(_learn(task, rounds=10))
 
     assert _mean(accuracy for accuracy, _ in results) >= 0.93
     assert max(share for _, share in results) <= 0.5

@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from fedavg.experiment import Settings, absences, run
+from fedavg.experiment import run
 from fedavg.phases import BEFORE, PHASES, sides
+from fedavg.prepared import prepare
+from fedavg.settings import Settings, absences
 from secagg import Lattice, PhaseClosed
 from secagg.protocol.audit import verify_record
 from secagg.protocol.messages import DropReason
@@ -24,7 +26,7 @@ ADDITIVE = ("lattice", "ckks")
 
 
 def _run(settings, **more):
-    return run(settings, clock=time.perf_counter, **more)
+    return run(prepare(settings), clock=time.perf_counter, **more)
 
 
 @pytest.fixture(scope="module")

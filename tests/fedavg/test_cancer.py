@@ -7,8 +7,9 @@ import csv
 import pytest
 import torch
 
-from fedavg.tasks import Options, load, write_hospitals
-from fedavg.tasks.hospitals import EVERY, MAX_PATIENTS, RANGES, TARGET
+from fedavg.settings import Settings
+from fedavg.tasks import load
+from fedavg.tasks.hospitals import EVERY, MAX_PATIENTS, RANGES, TARGET, write_hospitals
 from secagg.errors import ConfigurationError
 
 SEED = 4
@@ -22,7 +23,7 @@ def hospitals(tmp_path):
 
 def _load(directory, **changes):
     settings = {"gateways": 3, "seed": SEED, **changes}
-    return load("cancer", options=Options(data=directory), **settings)
+    return load(Settings("cancer", data=directory, **settings))
 
 
 def _edit(directory, change, name="hospital-2.csv"):
@@ -40,7 +41,7 @@ def _same(one, other):
 
 
 def test_files_hold_the_shares_of_the_task_without_files(hospitals):
-    shipped, read = load("cancer", gateways=3, seed=SEED), _load(hospitals)
+    shipped, read = load(Settings("cancer", gateways=3, seed=SEED)), _load(hospitals)
 
     assert ["hospital-1.csv", "hospital-2.csv", "hospital-3.csv"] == sorted(
         path.name for path in hospitals.iterdir()
@@ -63,7 +64,7 @@ def test_no_file_holds_a_patient_of_the_holdout_of_any_seed(hospitals):
 
 
 def test_shipped_features_are_scaled_to_about_one():
-    task = load("cancer")
+    task = load(Settings("cancer"))
     rows = torch.cat([g._samples.inputs for g in task.gateways] + [task.holdout.inputs])
 
     assert rows.dtype == torch.float32
@@ -194,7 +195,7 @@ def test_a_number_of_files_that_does_not_fit_is_named(hospitals):
 
 def test_files_are_split_already(hospitals):
     with pytest.raises(ConfigurationError, match="split dirichlet: data in files are split"):
-        load("cancer", options=Options(data=hospitals, split="dirichlet"))
+        load(Settings("cancer", data=hospitals, split="dirichlet"))
 
 
 @pytest.mark.parametrize("gateways", [0, 31])

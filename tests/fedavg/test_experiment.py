@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 
-from fedavg import experiment
-from fedavg.aggregation import SERVER_OPTIMISERS, server_optimiser
-from fedavg.experiment import Settings, absences, cohort, run
+from fedavg.aggregation import server_optimiser
+from fedavg.experiment import run
 from fedavg.orchestrator import Orchestrator
 from fedavg.phases import BEFORE, PHASES
 from fedavg.plain import PlainAverage
-from fedavg.settings import max_colluding, thresholds_of
+from fedavg.prepared import prepare
+from fedavg.rules import SERVER_OPTIMISERS
+from fedavg.settings import Settings, absences, cohort
 from fedavg.tasks import load
 from secagg import Completed, Masks, PhaseClosed
 from secagg.protocol.audit import verify_record
@@ -26,7 +27,7 @@ SAMPLED = Settings(
 
 
 def _run(settings, **more):
-    return run(settings, clock=time.perf_counter, **more)
+    return run(prepare(settings), clock=time.perf_counter, **more)
 
 
 @pytest.fixture(scope="module")
@@ -82,11 +83,10 @@ def test_thresholds_are_of_the_sample_and_its_colluders_of_all(sampled):
     report, _ = sampled
 
     # C = (9 - 1) // 3 of nine gateways, not (7 - 1) // 3.
-    assert derive(7, max_colluding=2) == report.plan.thresholds == thresholds_of(SAMPLED)
-    assert 3 == max_colluding(Settings(sample=5))
-    assert 10 == max_colluding(Settings(gateways=100, sample=20))
-    assert 1 == max_colluding(Settings(sample=5, max_colluding=1))
-    assert max_colluding(Settings()) is None
+    assert derive(7, max_colluding=2) == report.plan.thresholds == prepare(SAMPLED).plan.thresholds
+    assert 3 == prepare(Settings(sample=5)).settings.max_colluding
+    assert 10 == prepare(Settings(gateways=100, sample=20)).settings.max_colluding
+    assert 1 == prepare(Settings(sample=5, max_colluding=1)).settings.max_colluding
     assert Masks().guarantees(report.plan.thresholds) == report.plan.guarantees
 
 
@@ -154,7 +154,7 @@ def test_equal_settings_give_equal_numbers(sampled):
 
 def test_the_plain_run_has_the_same_cohorts_and_a_server_of_its_own(sampled):
     report, _ = sampled
-    task = load("threshold", gateways=9, seed=3)
+    task = load(Settings("threshold", gateways=9, seed=3))
     plain = Orchestrator(
         task.build(),
         task.gateways,
@@ -173,6 +173,25 @@ def test_the_plain_run_has_the_same_cohorts_and_a_server_of_its_own(sampled):
     assert 3 == len(report.comparison.deviations)
     assert report.comparison.within_bounds
     assert all(0 < each.largest for each in report.comparison.deviations)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        SAMPLED,
+        Settings("digits-cnn", gateways=4, rounds=1, overrides={"g01": {"optimiser": "adam"}}),
+    ],
+)
+def test_a_report_says_what_was_left_open_and_runs_again_from_it(settings):
+    report = _run(settings)
+    own = [each.name for each in fields(Settings) if getattr(report.settings, each.name) is None]
+    again = _run(report.settings)
+
+    assert [] == [name for name in own if name not in {"sample", "data"}]
+    assert report.settings == again.settings
+    assert [each.accuracy for each in report.rounds] == [each.accuracy for each in again.rounds]
+    assert report.comparison == again.comparison
+    assert {"secagg", "torch"} == report.versions.keys()
 
 
 # What the settings reach.
@@ -218,7 +237,7 @@ def test_every_server_learns_the_threshold_securely(server):
 
 @pytest.mark.parametrize("server", SERVER_OPTIMISERS[1:])
 def test_every_server_learns_digits(server):
-    task = load("digits")
+    task = load(Settings("digits"))
     orchestrator = Orchestrator(
         task.build(),
         task.gateways,
@@ -231,7 +250,3 @@ def test_every_server_learns_digits(server):
         last = orchestrator.round()
 
     assert last.accuracy >= 0.9
-
-
-def test_names_of_the_module_are_there():
-    assert [] == [name for name in experiment.__all__ if not hasattr(experiment, name)]

@@ -6,7 +6,8 @@ from torch import nn
 
 from fedavg.gateway import Gateway
 from fedavg.learning import Recipe, Samples
-from fedavg.tasks import TASKS, Options, load
+from fedavg.settings import Settings
+from fedavg.tasks import TASKS, load
 from secagg.errors import ConfigurationError
 
 
@@ -86,7 +87,7 @@ def test_repr_shows_no_data():
 
 @pytest.mark.parametrize("name", TASKS)
 def test_a_task_is_decided_by_its_seed(name):
-    one, same, other = (load(name, gateways=4, seed=seed) for seed in (1, 1, 2))
+    one, same, other = (load(Settings(name, gateways=4, seed=seed)) for seed in (1, 1, 2))
 
     assert _flat(one.build().state_dict()) == _flat(same.build().state_dict())
     assert _flat(one.build().state_dict()) == _flat(one.build().state_dict())
@@ -100,7 +101,7 @@ def test_a_task_is_decided_by_its_seed(name):
 @pytest.mark.parametrize("name", TASKS)
 def test_a_task_leaves_the_global_generator_alone(name):
     before = torch.get_rng_state()
-    task = load(name, gateways=3, seed=0)
+    task = load(Settings(name, gateways=3, seed=0))
     task.gateways[0].train(task.build().state_dict(), 1)
 
     assert before.equal(torch.get_rng_state())
@@ -118,7 +119,7 @@ def test_a_task_leaves_the_global_generator_alone(name):
     ],
 )
 def test_no_sample_is_held_twice(name, split, samples):
-    task = load(name, gateways=4, seed=0, options=Options(split=split))
+    task = load(Settings(name, gateways=4, seed=0, split=split))
     shares = [*(gateway._samples for gateway in task.gateways), task.holdout]
     rows = [tuple(row.flatten().tolist()) for share in shares for row in share.inputs]
 
@@ -140,4 +141,4 @@ def test_no_sample_is_held_twice(name, split, samples):
 )
 def test_impossible_tasks_name_what_is_possible(name, gateways, said):
     with pytest.raises(ConfigurationError, match=said):
-        load(name, gateways=gateways)
+        load(Settings(name, gateways=gateways))

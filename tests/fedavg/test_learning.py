@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from fedavg.learning import LOSSES, OPTIMISERS, Recipe, Samples, measure, outputs, train
+from fedavg.learning import Recipe, Samples, measure, outputs, train
+from fedavg.rules import LOSSES, OPTIMISERS
 from secagg.errors import ConfigurationError
 
 SAMPLES = Samples(

@@ -10,9 +10,11 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from fedavg.experiment import Settings, run
+from fedavg.experiment import run
 from fedavg.live import Bar, Rows
+from fedavg.prepared import prepare
 from fedavg.report.totals import amount
+from fedavg.settings import Settings
 from secagg import GatewayDropped, PhaseClosed
 from secagg.protocol.messages import DropReason
 from secagg.schemes import scheme_of
@@ -40,7 +42,7 @@ def plain(text):
 @pytest.fixture(scope="module")
 def rounds():
     return run(
-        Settings(task="threshold", gateways=6, rounds=2, vanish=2), clock=time.perf_counter
+        prepare(Settings(task="threshold", gateways=6, rounds=2, vanish=2)), clock=time.perf_counter
     ).rounds
 
 

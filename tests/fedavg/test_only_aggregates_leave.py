@@ -269,9 +269,9 @@ def test_control_a_server_that_keeps_ciphertexts_is_found(
 ):
     receive = AdditiveServer.receive_frame
 
-    def keeping(self, position, sequence, region, words, tag):
-        self.__dict__.setdefault("kept", []).append(words)
-        receive(self, position, sequence, region, words, tag)
+    def keeping(self, position, frame):
+        self.__dict__.setdefault("kept", []).append(frame.words)
+        receive(self, position, frame)
 
     monkeypatch.setattr(AdditiveServer, "receive_frame", keeping)
     _without_encryption(monkeypatch)
@@ -310,9 +310,9 @@ def test_control_a_server_that_keeps_uploads_is_found(spy, tmp_path, caplog, mon
     """What it keeps is found in it, so what it has of masked uploads would be as well."""
     receive = MasksServer.receive_frame
 
-    def keeping(self, position, sequence, signed, words, tag):
-        self.__dict__.setdefault("kept", []).append(words)
-        receive(self, position, sequence, signed, words, tag)
+    def keeping(self, position, frame):
+        self.__dict__.setdefault("kept", []).append(frame.words)
+        receive(self, position, frame)
 
     monkeypatch.setattr(MasksServer, "receive_frame", keeping)
     monkeypatch.setattr(MasksClient, "_mask_keys", lambda _: [])

@@ -15,8 +15,9 @@ from fedavg.learning import Recipe, measure
 from fedavg.orchestrator import Orchestrator
 from fedavg.phases import BEFORE, PHASES
 from fedavg.plain import PlainAverage, weighted_mean
+from fedavg.settings import Settings
 from fedavg.stopwatch import Stopwatch
-from fedavg.tasks import Options, load
+from fedavg.tasks import load
 from secagg import SecureAverage
 from secagg.errors import BelowThreshold, ConfigurationError
 
@@ -39,7 +40,7 @@ class _Spy(SecureAverage):
 
 
 def test_the_orchestrator_hands_over_promises_only():
-    task = load("threshold", gateways=3)
+    task = load(Settings("threshold", gateways=3))
     spy = _Spy(clip=task.clip, max_weight=task.max_weight)
     orchestrator = _orchestrator(task, spy)
     orchestrator.round()
@@ -49,7 +50,7 @@ def test_the_orchestrator_hands_over_promises_only():
 
 
 def test_no_update_outlives_its_upload(monkeypatch):
-    task = load("threshold", gateways=4)
+    task = load(Settings("threshold", gateways=4))
     alive, at_once = [], []
     train = Gateway.train
 
@@ -71,7 +72,7 @@ def test_no_update_outlives_its_upload(monkeypatch):
 
 
 def test_a_promise_keeps_the_round_it_was_made_for():
-    task = load("threshold", gateways=3)
+    task = load(Settings("threshold", gateways=3))
     orchestrator = _orchestrator(task, PlainAverage())
     before, updates = orchestrator.state, orchestrator.updates()
     orchestrator.round()
@@ -82,7 +83,7 @@ def test_a_promise_keeps_the_round_it_was_made_for():
 
 
 def test_history_and_metrics():
-    task = load("threshold", gateways=6)
+    task = load(Settings("threshold", gateways=6))
     orchestrator = _orchestrator(task)
     untrained = orchestrator.state
     included = [gateway for gateway in task.gateways if gateway.name != "g02"]
@@ -112,7 +113,7 @@ def test_history_and_metrics():
 
 
 def test_a_failed_round_changes_nothing():
-    task = load("threshold", gateways=3)
+    task = load(Settings("threshold", gateways=3))
     orchestrator = _orchestrator(task)
     before = orchestrator.state
     with pytest.raises(BelowThreshold):
@@ -124,7 +125,7 @@ def test_a_failed_round_changes_nothing():
 
 def test_batch_norm_survives_a_secure_round():
     # Gateways that take different numbers of steps, so that the integer mean must be rounded.
-    task = load("digits-cnn", gateways=5)
+    task = load(Settings("digits-cnn", gateways=5))
     steps = {gateway.name: 3 + 2 * index for index, gateway in enumerate(task.gateways)}
     for gateway in task.gateways:
         gateway._recipe = Recipe(steps=steps[gateway.name], batch=16, rate=0.05)
@@ -152,7 +153,7 @@ def test_batch_norm_survives_a_secure_round():
 
 
 def test_only_who_is_asked_trains(monkeypatch):
-    task = load("threshold", gateways=6)
+    task = load(Settings("threshold", gateways=6))
     trained = []
     train = Gateway.train
     monkeypatch.setattr(
@@ -169,7 +170,7 @@ def test_only_who_is_asked_trains(monkeypatch):
 
 
 def test_a_server_optimiser_moves_on_from_the_mean():
-    task = load("threshold", gateways=4)
+    task = load(Settings("threshold", gateways=4))
     orchestrator = _orchestrator(task, server=FedAvgM(rate=0.5))
     reference = FedAvgM(rate=0.5)
     for _ in range(3):
@@ -186,7 +187,7 @@ def test_a_server_optimiser_moves_on_from_the_mean():
 
 @pytest.mark.parametrize("secure", [True, False])
 def test_an_aggregation_gets_sums_total_weight_and_state(secure):
-    task = load("digits-cnn", gateways=4, options=Options(steps=2))
+    task = load(Settings("digits-cnn", gateways=4, steps=2))
     calls = []
 
     def keep(sums, total_weight, state):
@@ -211,7 +212,7 @@ def test_an_aggregation_gets_sums_total_weight_and_state(secure):
 
 
 def test_the_mean_may_be_an_aggregation_of_ones_own():
-    task = load("digits-cnn", gateways=3, options=Options(steps=2))
+    task = load(Settings("digits-cnn", gateways=3, steps=2))
     own, usual = _orchestrator(task, aggregate=mean_of), _orchestrator(task)
     for each in (own, usual):
         each.round(rounding_seed=b"1")
@@ -223,7 +224,7 @@ def test_the_mean_may_be_an_aggregation_of_ones_own():
 
 
 def test_an_aggregation_that_works_in_place_reaches_nothing():
-    task = load("threshold", gateways=3)
+    task = load(Settings("threshold", gateways=3))
 
     def halve(sums, total_weight, state):
         del sums, total_weight
@@ -252,7 +253,7 @@ def _forgets_a_key(_sums, _total_weight, state):
     ],
 )
 def test_a_failed_aggregation_changes_nothing(aggregate, said):
-    orchestrator = _orchestrator(load("threshold", gateways=3), aggregate=aggregate)
+    orchestrator = _orchestrator(load(Settings("threshold", gateways=3)), aggregate=aggregate)
     before = orchestrator.state
     with pytest.raises(ConfigurationError, match=said):
         orchestrator.round()
@@ -264,12 +265,12 @@ def test_a_failed_aggregation_changes_nothing(aggregate, said):
 
 def test_one_thing_makes_the_next_state():
     with pytest.raises(ConfigurationError, match="give one"):
-        _orchestrator(load("threshold", gateways=3), server=FedAvg(), aggregate=mean_of)
+        _orchestrator(load(Settings("threshold", gateways=3)), server=FedAvg(), aggregate=mean_of)
 
 
 def test_the_loss_of_a_round_is_the_one_that_is_minimised():
-    task = load("threshold", gateways=3, options=Options(loss="bce"))
-    orchestrator = _orchestrator(task, PlainAverage(), loss=task.loss)
+    task = load(Settings("threshold", gateways=3, loss="bce"))
+    orchestrator = _orchestrator(task, PlainAverage(), loss=task.recipe.loss)
     done = orchestrator.round()
     model = task.build()
     model.load_state_dict(orchestrator.state)

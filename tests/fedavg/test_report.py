@@ -13,11 +13,13 @@ from typer.testing import CliRunner
 
 from fedavg.commands import app
 from fedavg.comparison import Deviation
-from fedavg.experiment import Report, Settings, run
+from fedavg.experiment import Report, run
+from fedavg.prepared import prepare
 from fedavg.report.history import history_csv
 from fedavg.report.output import Output, report_json
 from fedavg.report.page import report_html
-from fedavg.tasks import write_hospitals
+from fedavg.settings import Settings
+from fedavg.tasks.hospitals import write_hospitals
 from secagg.protocol.audit import verify_record
 from secagg.protocol.audit_file import load_record, load_roster
 from secagg.protocol.events import GatewayDropped
@@ -35,7 +37,7 @@ def written(tmp_path_factory) -> tuple[Report, Path]:
     place = tmp_path_factory.mktemp("run") / "deep" / "er"
     output = Output(place)
     report = run(
-        Settings(task="threshold", gateways=6, rounds=2, vanish=1),
+        prepare(Settings(task="threshold", gateways=6, rounds=2, vanish=1)),
         clock=time.perf_counter,
         on_round=output.round,
         on_record=output.record,
@@ -98,7 +100,7 @@ def test_the_page_says_it_in_words(written):
 @pytest.mark.parametrize("scheme", ADDITIVE)
 def test_the_page_of_a_run_with_an_additive_scheme(scheme):
     report = run(
-        Settings(task="threshold", gateways=6, rounds=3, vanish=2, scheme=scheme),
+        prepare(Settings(task="threshold", gateways=6, rounds=3, vanish=2, scheme=scheme)),
         clock=time.perf_counter,
     )
     text = Page(report_html(report)).text
@@ -166,7 +168,7 @@ def test_what_users_write_is_text_and_nothing_else(written):
     hostile = replace(
         report,
         settings=replace(
-            report.settings, data=Path(HOSTILE), overrides={HOSTILE: {"optimiser": HOSTILE}}
+            report.settings, data=Path(HOSTILE), overrides={HOSTILE: {"optimiser": "adam"}}
         ),
     )
 
@@ -187,7 +189,8 @@ def test_a_second_run_leaves_nothing_of_the_first(written, tmp_path):
 
 def test_a_run_in_the_clear_has_a_page_too():
     report = run(
-        Settings(task="threshold", gateways=3, rounds=1, scheme="plain"), clock=time.perf_counter
+        prepare(Settings(task="threshold", gateways=3, rounds=1, scheme="plain")),
+        clock=time.perf_counter,
     )
 
     assert "sees every update" in Page(report_html(report)).text

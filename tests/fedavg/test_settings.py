@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import time
+import math
 from itertools import product
+from pathlib import Path
 
 import pytest
 
-from fedavg.experiment import Settings, check, dropout_warning, run
 from fedavg.gateway import Gateway
-from fedavg.settings import choice_of, thresholds_of
-from secagg import Ckks, Lattice, Masks
+from fedavg.prepared import prepare
+from fedavg.settings import Settings
+from fedavg.tasks import TASKS
 from secagg.errors import ConfigurationError
 from secagg.thresholds import derive, derive_committee
 
@@ -24,7 +25,7 @@ def untrained(monkeypatch):
 
 
 REFUSED = [
-    ({"task": "chess"}, "task 'chess' is unknown: use threshold, digits, digits-cnn, cancer"),
+    ({"task": "chess"}, f"task 'chess' is unknown: use {', '.join(TASKS)}"),
     ({"gateways": 0}, "0 gateways: task digits takes 1 to 100"),
     ({"gateways": 101}, "101 gateways: task digits takes 1 to 100"),
     ({"gateways": 2}, "2 gateways: it takes 3 or more"),
@@ -37,17 +38,27 @@ REFUSED = [
     ({"loss": "hinge"}, "loss 'hinge': use one of cross-entropy, bce, mse"),
     ({"loss": "bce"}, "loss bce: task digits takes cross-entropy, mse"),
     ({"optimiser": "lion"}, "optimiser 'lion': use one of sgd, adam, adagrad"),
-    ({"rate": 0.0}, "rate 0.0: use a number above 0"),
-    ({"steps": 0}, "steps 0: use a whole number"),
-    ({"batch": 0}, "batch 0: use a whole number"),
+    ({"rate": 0.0}, "rate 0.0: use a number above 0, at most 100"),
+    ({"rate": math.nan}, "rate nan: use a number above 0, at most 100"),
+    ({"steps": 0}, "steps 0: use a whole number, 1 to 10000"),
+    ({"batch": -1}, "batch -1: use a whole number, 1 to 10000"),
     ({"split": "sorted"}, "split 'sorted': use one of iid, dirichlet"),
     ({"split": "dirichlet", "alpha": 0.0}, "alpha 0.0: use a finite number above 0"),
+    ({"alpha": -1.0}, "alpha -1.0: use a finite number above 0"),
+    ({"alpha": math.nan}, "alpha nan: use a finite number above 0"),
+    ({"alpha": math.inf}, "alpha inf: use a finite number above 0"),
     ({"server": "sgd"}, "server 'sgd': use one of fedavg, fedavgm, fedadam, fedyogi"),
     ({"server_rate": -1.0}, "server rate -1.0: use a number above 0"),
     ({"overrides": {"g99": {"rate": 0.1}}}, "unknown gateways g99: use g01 to g10"),
-    ({"overrides": {"g01": {"loss": "mse"}}}, "'loss' cannot be overridden: use rate"),
+    (
+        {"overrides": {"g01": {"loss": "mse"}}},
+        "gateway g01: 'loss' cannot be overridden: use rate, ",
+    ),
+    ({"overrides": {"g02": {"rate": -1}}}, "gateway g02: rate -1: use a number above 0"),
+    ({"overrides": {"g02": {"optimiser": "x"}}}, "gateway g02: optimiser 'x': use one of sgd"),
+    ({"data": Path()}, "data: task digits reads no files; cancer does"),
     ({"clip": -1.0}, "clip"),
-    ({"clip": float("nan")}, "clip"),
+    ({"clip": math.nan}, "clip"),
     ({"max_colluding": 9}, "Nearest that do: n=10 C=8"),
     ({"max_dropouts": 8}, "Nearest"),
     ({"max_dropouts": "2"}, "max_dropouts is '2': use a whole number"),
@@ -83,27 +94,26 @@ REFUSED = [
 
 @pytest.mark.parametrize(("settings", "said"), REFUSED)
 def test_what_cannot_work_is_refused_before_training(settings, said, untrained):
-    for refuse in (check, lambda each: run(each, clock=time.perf_counter)):
-        with pytest.raises(ConfigurationError) as refused:
-            refuse(Settings(**settings))
+    with pytest.raises(ConfigurationError) as refused:
+        prepare(Settings(**settings))
 
-        assert said in str(refused.value)
-        assert "\n" not in str(refused.value)
+    assert said in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
 def test_what_works_is_not_refused(untrained):
-    check(Settings())
-    check(Settings(sample=5))
-    check(Settings(sample=1, scheme="plain"))
-    check(Settings(task="cancer"))
-    check(Settings(scheme="lattice", gateways=64, vanish=17))
-    check(Settings(scheme="ckks", gateways=64, vanish=17))
-    check(Settings(scheme="auto"))
+    prepare(Settings())
+    prepare(Settings(sample=5))
+    prepare(Settings(sample=1, scheme="plain"))
+    prepare(Settings(task="cancer"))
+    prepare(Settings(scheme="lattice", gateways=64, vanish=17))
+    prepare(Settings(scheme="ckks", gateways=64, vanish=17))
+    prepare(Settings(scheme="auto"))
 
 
 def test_a_check_says_what_rounds_will_need(untrained):
     plain, masks, lattice, ckks, auto = (
-        check(Settings(gateways=40, scheme=each))
+        prepare(Settings(gateways=40, scheme=each)).plan
         for each in ("plain", "masks", "lattice", "ckks", "auto")
     )
 
@@ -116,15 +126,17 @@ def test_a_check_says_what_rounds_will_need(untrained):
     assert derive_committee(40) == lattice.thresholds == ckks.thresholds == auto.thresholds
 
 
-def test_schemes_by_name():
-    assert choice_of(Settings(scheme="plain")) is None
-    assert Masks() == choice_of(Settings()).scheme
-    assert Lattice() == choice_of(Settings(scheme="lattice")).scheme
-    assert Ckks() == choice_of(Settings(scheme="ckks")).scheme
-    assert Masks() == choice_of(Settings(scheme="auto")).scheme
-    assert Lattice() == choice_of(Settings(scheme="auto", gateways=40)).scheme
-    assert Masks() == choice_of(Settings(scheme="auto", gateways=40, sample=20)).scheme
-    assert Masks() == choice_of(Settings(scheme="auto", gateways=40, max_dropouts=0)).scheme
+@pytest.mark.parametrize(
+    ("settings", "scheme"),
+    [
+        ({}, "masks"),
+        ({"gateways": 40}, "lattice"),
+        ({"gateways": 40, "sample": 20}, "masks"),
+        ({"gateways": 40, "max_dropouts": 0}, "masks"),
+    ],
+)
+def test_auto_chooses_by_the_gateways_that_are_asked_and_may_vanish(settings, scheme):
+    assert scheme == prepare(Settings(scheme="auto", **settings)).plan.scheme
 
 
 def test_the_smallest_sample_that_is_named_is_the_smallest():
@@ -135,9 +147,11 @@ def test_the_smallest_sample_that_is_named_is_the_smallest():
             return None
 
     for colluding, dropouts in product(range(1, 9), [None, *range(5)]):
-        settings = Settings(gateways=60, sample=1, max_colluding=colluding, max_dropouts=dropouts)
+        settings = Settings(
+            "threshold", gateways=60, sample=1, max_colluding=colluding, max_dropouts=dropouts
+        )
         with pytest.raises(ConfigurationError, match=r"draw \d+ or more") as refused:
-            thresholds_of(settings)
+            prepare(settings)
         least = int(str(refused.value).split("draw ")[1].split()[0])
 
         assert least == next(n for n in range(60) if works(n, colluding, dropouts))
@@ -161,12 +175,12 @@ SILENT = "if one falls silent, the round ends without a mean; "
 def test_no_dropout_is_said_in_words(settings, begin, end):
     said = f"{begin.format('gateways survive no dropout')}: {SILENT}{end}"
 
-    assert said == dropout_warning(Settings(**settings))
+    assert said == prepare(Settings(**settings)).warning
 
 
 @pytest.mark.parametrize("settings", [{"gateways": 4}, {"gateways": 3, "scheme": "plain"}])
 def test_nothing_is_said_where_one_may_vanish(settings):
-    assert dropout_warning(Settings(**settings)) is None
+    assert "" == prepare(Settings(**settings)).warning
 
 
 def test_what_survives_one_more_is_true():

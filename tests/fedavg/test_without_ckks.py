@@ -8,7 +8,9 @@ import time
 
 import pytest
 
-from fedavg.experiment import Settings, run
+from fedavg.experiment import run
+from fedavg.prepared import prepare
+from fedavg.settings import Settings
 from secagg import Ckks
 from secagg.protocol.audit_file import dump_record, dump_roster
 from secagg.protocol.events import GatewayDropped
@@ -95,7 +97,8 @@ def test_a_gateway_without_the_extra_is_dropped_and_the_others_are_averaged(monk
 
     monkeypatch.setattr(ClientSession, "receive", received)
     report = run(
-        Settings(task="threshold", gateways=5, rounds=1, scheme="ckks"), clock=time.perf_counter
+        prepare(Settings(task="threshold", gateways=5, rounds=1, scheme="ckks")),
+        clock=time.perf_counter,
     )
     [done] = report.rounds
 

@@ -12,7 +12,7 @@ from setuptools import build_meta
 
 from secagg.pages.colours import PALETTE
 from secagg.pages.kit import render, verdict
-from secagg.pages.tables import Table, is_number
+from secagg.pages.tables import Table, is_number, quantity
 from tests.reading import Page
 
 HOSTILE = "<script>alert(1)</script>&\"'"
@@ -50,6 +50,22 @@ def test_lines_of_a_table_are_aligned_and_never_cut():
         "lattice  10           -",
     ] == list(table.lines())
     assert "| name | n | bytes |\n| --- | --- | --- |\n| masks | 3 |" in table.markdown()
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "shown"),
+    [
+        (0.0, "s", "0 ns"),
+        (2.5e-3, "s", "2.5 ms"),
+        (1800.0, "s", "1,800 s"),
+        (7200.0, "s", "7,200 s"),
+        (12, "B", "12 B"),
+        (65_401, "B", "65.4 KB"),
+        (3.2e13, "B", "32 TB"),
+    ],
+)
+def test_quantities_have_the_unit_that_suits_them(value, unit, shown):
+    assert shown == quantity(value, unit)
 
 
 def _luminance(colour):

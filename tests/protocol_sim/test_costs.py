@@ -230,7 +230,10 @@ def test_errors_are_relative_to_what_was_measured():
 
 
 def test_a_report_stands_beside_what_ran():
-    found = costs.report("masks", 800, 0.1, compared=(10, 20), calibrated=(5, 9), repeats=1)
+    model = costs.calibrate("masks", gateways=(5, 9), repeats=1)
+    rounds = [scale.play(n, 800, 0.1) for n in (10, 20)]
+    curves = tuple(costs.curve(model, 800, 0.1, limit=limit) for limit in (None, 100))
+    found = costs.Report(model, 800, 0.1, costs.compare(model, rounds), curves)
 
     _, _, *formulas = found.section().parts
 

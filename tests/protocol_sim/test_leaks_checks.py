@@ -21,7 +21,7 @@ from secagg.schemes.masks.client import MasksClient
 from secagg.thresholds import derive
 from tests.protocol_sim.without_each_check import additive as of_additive
 from tests.protocol_sim.without_each_check import announced, masks, shared
-from tests.protocol_sim.without_each_check.lies import LEAK as LEAKS
+from tests.protocol_sim.without_each_check.endings import LEAK as LEAKS
 from tests.protocol_sim.without_each_check.rows import BROKEN, LEAK, REDUNDANT
 from tests.protocol_sim.without_each_check.source import Check, checks, find, without
 
@@ -43,10 +43,10 @@ def whole(where: str) -> Check:
 
 
 @pytest.mark.parametrize("row", CASES)
-def test_a_lie_is_refused_with_the_check_and_not_without_it(row):
-    assert row.refused == row.lie()
+def test_an_attack_is_refused_with_the_check_and_not_without_it(row):
+    assert row.refused == row.play()
     with without(find(row.check) if ":" in row.check else whole(row.check)):
-        assert row.ending == row.lie()
+        assert row.ending == row.play()
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)

@@ -23,6 +23,7 @@ from protocol_sim.leaks.strategies import every_strategy, subsets
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from protocol_sim.randomness import dice
+from secagg import wire
 from secagg.errors import SecAggError
 from secagg.fixed_point.reference import unpack
 from secagg.protocol.journal import MemoryJournal
@@ -30,7 +31,6 @@ from secagg.schemes.additive import Ckks, Lattice
 from secagg.schemes.masks import Masks
 from secagg.schemes.masks.messages import ConsistencyRequest, UnmaskingRequest
 from secagg.thresholds import derive, derive_committee
-from secagg.wire import type_of
 from tests.schemes.additive.world import FIRST, Floorless, Stage
 
 SCHEMES = [Masks(), Lattice(), Ckks()]
@@ -175,7 +175,7 @@ def test_an_ear_takes_no_notice_of_what_is_no_frame():
 
 def test_frames_that_are_repeated_say_nothing_new():
     recorder, parties = Recorder(), Parties(4)
-    hook = recorder.around(lambda frame: [frame.data] * (1 + (type_of(frame.data) < 60)))
+    hook = recorder.around(lambda frame: [frame.data] * (1 + (wire.open(frame.data).type < 60)))
     exchange = Exchange(parties, passes=hook)
     recorder.play = exchange
     exchange.play()

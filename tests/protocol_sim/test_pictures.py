@@ -18,7 +18,7 @@ from protocol_sim.moments import Moment
 from protocol_sim.network import Link
 from protocol_sim.parties import Parties
 from protocol_sim.pictures import curves, tables, terminal
-from protocol_sim.pictures.curves import Curve, quantity
+from protocol_sim.pictures.curves import Curve
 from protocol_sim.pictures.matrix import Ending, ending_of, folded, matrices
 from protocol_sim.pictures.messages import Clock, messages, phases, sessions
 from protocol_sim.pictures.timeline import timeline
@@ -208,22 +208,6 @@ def test_a_matrix_has_the_phases_and_attacks_that_were_played():
 
     assert (("masked_input", "unmasking"), ("upload",)) == (masks.phases, ckks.phases)
     assert (("own U2", (own, None)), ("silence", (None, silence))) == masks.rows
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "shown"),
-    [
-        (0.0, "s", "0 ns"),
-        (2.5e-3, "s", "2.5 ms"),
-        (1800.0, "s", "1,800 s"),
-        (7200.0, "s", "7,200 s"),
-        (12, "B", "12 B"),
-        (65_401, "B", "65.4 KB"),
-        (3.2e13, "B", "32 TB"),
-    ],
-)
-def test_quantities_have_the_unit_that_suits_them(value, unit, shown):
-    assert shown == quantity(value, unit)
 
 
 @pytest.mark.parametrize(

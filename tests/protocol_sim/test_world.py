@@ -300,10 +300,10 @@ def test_a_server_that_never_opens_a_sum_is_seen_wherever_one_is_due(monkeypatch
         ({"plans": {"g0": Plan(slow=9.0)}}, "g0 (late in "),
         ({"plans": {"g0": Plan(away=((0.0, 9.0),))}}, "g0 (late in "),
         ({"plans": {"g0": Plan(vanish=1)}}, "g0 (late in "),
-        ({"links": {"g0": Link(flips=1.0)}}, "g0 (its frames are not what arrives)"),
-        ({"links": {"g0": Link(truncation=1.0)}}, "g0 (its frames are not what arrives)"),
+        ({"links": {"g0": Link(flips=1.0)}}, "g0 (other frames arrive than were sent)"),
+        ({"links": {"g0": Link(truncation=1.0)}}, "g0 (other frames arrive than were sent)"),
         ({"plans": {"g0": Plan(restarts=(Restart(time=0.3),))}}, "g0 (its process died)"),
-        ({"plans": {"g0": Plan(cheat="advertise_keys: low order")}}, "g0 (its frames"),
+        ({"plans": {"g0": Plan(cheat="advertise_keys: low order")}}, "g0 (other frames"),
         ({"plans": {"g0": Plan(slow=3.0)}}, ""),
         (
             {"attack": PlannedAttack(name="silence", phase="share_keys", victim="g0")},

@@ -10,14 +10,14 @@ import pytest
 
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
-from secagg import errors
+from secagg import errors, wire
 from secagg.crypto.labels import Label
 from secagg.encoding import bitmap, decode, members
 from secagg.protocol.events import Aborted, Completed, Send
 from secagg.protocol.messages import Abort, UploadHeader
 from secagg.protocol.sharing import channel_key, commit_share, seal_share
-from tests.schemes.attacks import CODEC, ME, R2, R3, R4, VICTIM, assert_erased, body, uploaded
-from tests.schemes.test_client_rows import swapped
+from tests.schemes.attacks import assert_erased, body, uploaded
+from tests.schemes.test_client_rows import CODEC, ME, R2, R3, R4, VICTIM, swapped
 
 replace = msgspec.structs.replace
 DEALER, PLACE = 2, 1
@@ -71,7 +71,7 @@ def alone(change: Callable[[Any, Any], Any], **options: Any) -> Exchange:
     def passes(frame: Any) -> list[bytes]:
         if frame.up or (frame.gateway, frame.step) != (VICTIM, R2):
             return [frame.data]
-        changed = change(None, CODEC.decode(frame.data, session=None))
+        changed = change(None, CODEC.decode(wire.open(frame.data)))
         return [CODEC.encode(changed, exchange.server.session)]
 
     exchange.passes = passes
@@ -147,9 +147,9 @@ LIMB = PRIME.to_bytes(3, "little")
 def test_a_share_must_be_field_elements_whatever_its_dealer_commits_to(share, bad):
     exchange = Exchange(Parties(5)).play_until(R2)
     frame = next(f for f in exchange.pending if f.gateway == VICTIM)
-    changed = sealed_by_a_colluder(exchange, share, CODEC.decode(frame.data, session=None))
+    changed = sealed_by_a_colluder(exchange, share, CODEC.decode(wire.open(frame.data)))
     events = list(exchange.clients[VICTIM].receive(CODEC.encode(changed, exchange.server.session)))
-    header = decode(UploadHeader, CODEC.decode(events[0].frame, session=None).signed.body)
+    header = decode(UploadHeader, CODEC.decode(wire.open(events[0].frame)).signed.body)
 
     assert bitmap([DEALER] if bad else [], 5) == header.complaints
 
@@ -171,7 +171,7 @@ def begun(frames: int) -> tuple[Exchange, Any]:
 
 ENDS = {
     "a second question": lambda exchange: CODEC.encode(
-        second(CODEC.decode(exchange.log[-1].data, session=None)), exchange.server.session
+        second(CODEC.decode(wire.open(exchange.log[-1].data))), exchange.server.session
     ),
     "an abort": lambda exchange: CODEC.encode(
         Abort(session=exchange.server.session, reason="x"), exchange.server.session

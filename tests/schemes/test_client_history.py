@@ -8,8 +8,7 @@ import pytest
 
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
-from secagg import errors
-from secagg.encoding import bitmap
+from secagg import errors, wire
 from secagg.protocol.events import Aborted, Send, UpdateDue
 from secagg.protocol.messages import sign_round
 from secagg.protocol.policy import Policy
@@ -17,8 +16,8 @@ from secagg.schemes.masks import Masks
 from secagg.session import Model
 from secagg.session.loopback import Frame
 from secagg.thresholds import derive
-from secagg.wire import VECTOR, type_of
-from tests.schemes.attacks import CODEC
+from secagg.wire import VECTOR
+from tests.schemes.test_client_rows import CODEC, only
 
 STEPS = tuple(step.name for step in Masks.steps)
 ME = "g1"
@@ -31,8 +30,12 @@ def requests(exchange: Exchange) -> dict[str, bytes]:
 
 
 def answers(exchange: Exchange) -> dict[str, bytes]:
-    mine = [f.data for f in exchange.log if f.up and f.gateway == ME and type_of(f.data) != VECTOR]
-    return {CODEC.decode(data, session=None).step: data for data in mine}
+    mine = [
+        f.data
+        for f in exchange.log
+        if f.up and f.gateway == ME and wire.open(f.data).type != VECTOR
+    ]
+    return {CODEC.decode(wire.open(data)).step: data for data in mine}
 
 
 def heard(session, frame: bytes) -> list:
@@ -52,21 +55,21 @@ def test_a_repeated_question_gets_identical_bytes(step):
 def test_a_second_question_gets_no_answer(step):
     """Two certificates, two sets, two lists of keys: only the first is answered."""
     exchange = Exchange(Parties(5)).play()
-    message = CODEC.decode(requests(exchange)[step], session=None)
+    message = CODEC.decode(wire.open(requests(exchange)[step]))
     other = {
-        "share_keys": {"present": bitmap([0, 1, 2, 3], 5)},
-        "masked_input": {"dealers": bitmap([0, 1, 2, 3], 5)},
-        "consistency": {"included": bitmap([0, 1, 2, 3], 5)},
+        "share_keys": {"present": only(0, 1, 2, 3)},
+        "masked_input": {"dealers": only(0, 1, 2, 3)},
+        "consistency": {"included": only(0, 1, 2, 3)},
     }.get(step)
     if other is None:
-        signers = msgspec.structs.replace(message.certificate, signers=bitmap([1, 2, 3, 4], 5))
+        signers = msgspec.structs.replace(message.certificate, signers=only(1, 2, 3, 4))
         other = {"certificate": signers}
     asked = CODEC.encode(msgspec.structs.replace(message, **other), exchange.server.session)
 
     events = heard(exchange.clients[ME], asked)
 
     assert errors.SecondQuestion is type(events[-1].reason)
-    assert "abort" == CODEC.decode(events[0].frame, session=None).step
+    assert "abort" == CODEC.decode(wire.open(events[0].frame)).step
 
 
 @pytest.mark.parametrize("step", STEPS[1:])
@@ -190,7 +193,7 @@ def test_too_many_left_out_is_more_than_the_graph_tolerates():
     def passes(frame: Frame) -> list[bytes]:
         if frame.up or frame.gateway != ME or frame.step != "consistency":
             return [frame.data]
-        message = CODEC.decode(frame.data, session=None)
+        message = CODEC.decode(wire.open(frame.data))
         thinned = msgspec.structs.replace(
             message, included=bytes([0b001111]), headers=message.headers[:3]
         )
@@ -212,7 +215,7 @@ def test_an_update_is_asked_for_once():
 
 def test_other_parameters_for_one_session_are_a_second_question():
     exchange = due(Parties(5), 1, name="a")
-    message = CODEC.decode(requests(exchange)["masked_input"], session=None)
+    message = CODEC.decode(wire.open(requests(exchange)["masked_input"]))
     params = msgspec.structs.replace(message.round.params, model=bytes(31) + b"\1")
     other = msgspec.structs.replace(
         message, round=sign_round(exchange.parties.orchestrator.key, params)

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from secagg import Masks, encoding
+from secagg import Masks, encoding, wire
 from secagg.crypto import shamir
 from secagg.crypto.agreement import agree
 from secagg.crypto.kdf import derive
@@ -17,7 +17,7 @@ from secagg.protocol.certificate import Consistency
 from secagg.protocol.messages import COMMON, Answer, UploadHeader
 from secagg.schemes.masks.keys import edge_secret, mask_private, pair_key, self_key, sign
 from secagg.schemes.masks.reference import PHASES, Coins, combine, run_masks, split
-from secagg.wire import VECTOR, Codec, MessageTable, type_of
+from secagg.wire import VECTOR, Codec, MessageTable
 from tests.schemes.world import World, entropy
 
 # n, thresholds given, who falls silent when
@@ -66,8 +66,8 @@ def said(world):
     codec = Codec(MessageTable(COMMON))
     messages = {}
     for frame in world.log:
-        if frame.up and type_of(frame.data) != VECTOR:
-            answer = codec.decode(frame.data, session=world.server.session)
+        if frame.up and wire.open(frame.data).type != VECTOR:
+            answer = codec.decode(wire.open(frame.data))
             assert isinstance(answer, Answer)
             assert (answer.step, frame.gateway) not in messages
             messages[answer.step, frame.gateway] = answer.signed

@@ -56,11 +56,13 @@ def perform(operation):
         return fields, encoding.encode(decoded).hex()
     frame = bytes.fromhex(operation["frame"])
     if operation["operation"] == "vector":
-        parts = wire.vector_frame_parts(frame)
+        parts = wire.open(frame).vector()
         return parts.sequence, list(map(str, parts.words.tolist())), parts.tag.hex()
-    session = bytes.fromhex(operation["session"])
-    message = CODEC.decode(frame, session=session)
-    return type(message).__name__, CODEC.encode(message, session).hex()
+    envelope = wire.open(frame)
+    if envelope.session != bytes.fromhex(operation["session"]):
+        raise errors.ForeignSession
+    message = CODEC.decode(envelope)
+    return type(message).__name__, CODEC.encode(message, envelope.session).hex()
 
 
 def _builtins(value):
@@ -169,15 +171,15 @@ def test_the_reference_says_what_is_frozen():
         for (step, i), signed in outcome.said.items()
     }
     vectors = {
-        (i, tuple(wire.vector_frame_parts(data).words.tolist()))
+        (i, tuple(wire.open(data).vector().words.tolist()))
         for way, i, data in FRAMES
-        if way == "up" and wire.type_of(data) == wire.VECTOR
+        if way == "up" and wire.open(data).type == wire.VECTOR
     }
 
     assert FIRST["included"] == outcome.included
     assert FIRST["sums"] == [list(map(str, sums)) for sums in outcome.sums]
     assert small == {
-        (i, data) for way, i, data in FRAMES if way == "up" and wire.type_of(data) != wire.VECTOR
+        (i, data) for way, i, data in FRAMES if way == "up" and wire.open(data).type != wire.VECTOR
     }
     assert vectors == {(i, tuple(y)) for i, ys in outcome.masked.items() for y in ys}
 
@@ -220,7 +222,7 @@ def _error_at_client(before, frame):
         return type(error).__name__
     # a farewell, and the reason; no answer
     farewell, aborted = events
-    answer = CODEC.decode(farewell.frame, session=world.server.session)
+    answer = CODEC.decode(wire.open(farewell.frame))
     assert isinstance(aborted, Aborted)
     assert answer.step == "abort"
     return type(aborted.reason).__name__

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from secagg import Masks, encoding
+from secagg import Masks, encoding, wire
 from secagg.crypto.agreement import agree
 from secagg.crypto.shamir import combine
 from secagg.params import NO_MODEL
@@ -28,7 +28,6 @@ from secagg.schemes.masks.messages import STEPS, Unmasking
 from secagg.schemes.masks.server import MasksServer
 from secagg.session import Encoding, SessionSettings
 from secagg.session.server import temporary_file
-from secagg.wire import vector_frame_parts
 from tests.schemes.world import entropy
 
 TOY = 0
@@ -144,7 +143,7 @@ class Session:
     def _upload(self, position):
         client = self.clients[position]
         sent = client.upload(lambda: self._fill(position), NO_MODEL)
-        frames = [vector_frame_parts(frame) for frame in sent]
+        frames = [wire.open(frame).vector() for frame in sent]
         words = np.concatenate([frame.words for frame in frames])
         self.uploads[position] = words[: self.ring.words].astype(np.int64)
         # what this gateway knows, should it collude
@@ -152,8 +151,8 @@ class Session:
         held = {j: tuple(s.reveal() for s in pair) for j, pair in client._held.items()}
         self.corrupt[position] = seed, key_seed, held
         if position in self.included:
-            for sequence, frame in enumerate(frames):
-                self.server.receive_frame(position, sequence, frame.signed, frame.words, frame.tag)
+            for frame in frames:
+                self.server.receive_frame(position, frame)
 
     def _fill(self, position):
         def fill(vector, first_word, out):

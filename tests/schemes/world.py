@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from secagg import wire
 from secagg.crypto.signing import verify
 from secagg.fixed_point.reference import unpack
 from secagg.params import Entropy, Thresholds
@@ -27,7 +28,7 @@ from secagg.session.loopback import Frame, Loopback, Passes, Upload, unchanged
 from secagg.session.server import temporary_file
 from secagg.session.update import Update, rounding_key
 from secagg.thresholds import derive
-from secagg.wire import VECTOR, type_of, vector_frame_parts
+from secagg.wire import VECTOR
 from secagg.workers import Workers
 
 ROUNDING = b"the same numbers again"
@@ -200,8 +201,8 @@ class World(Loopback):
         """All words that each gateway uploaded."""
         words = {i: [] for i in self.ids}
         for frame in self.log:
-            if frame.up and type_of(frame.data) == VECTOR:
-                words[frame.gateway].append(vector_frame_parts(frame.data).words)
+            if frame.up and wire.open(frame.data).type == VECTOR:
+                words[frame.gateway].append(wire.open(frame.data).vector().words)
         return {i: np.concatenate(parts) for i, parts in words.items() if parts}
 
     # -- delivery ----------------------------------------------------------------------------------

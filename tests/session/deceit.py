@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from protocol_sim.parties import VERIFY, Parties
 from protocol_sim.randomness import entropy
-from secagg import encoding
+from secagg import encoding, wire
 from secagg.crypto.agreement import public_key
 from secagg.crypto.labels import Label
 from secagg.errors import SecAggError
@@ -174,7 +174,7 @@ class Deceit:
         )
         for request in requests:
             (event,) = client.receive(CODEC.encode(request, self.session))
-            signed = CODEC.decode(event.frame, session=self.session).signed
+            signed = CODEC.decode(wire.open(event.frame)).signed
         return signed
 
     def _deal(self, view: View) -> None:

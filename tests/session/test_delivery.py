@@ -11,11 +11,12 @@ import pytest
 
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
+from secagg import wire
 from secagg.errors import LocalProtocolError
 from secagg.protocol.events import PhaseClosed
 from secagg.schemes.masks import Masks
 from secagg.session.loopback import Frame
-from secagg.wire import VECTOR, type_of
+from secagg.wire import VECTOR
 
 STEPS = tuple(step.name for step in Masks.steps)
 BEFORE_THE_SUM = STEPS[:3]
@@ -44,7 +45,7 @@ def test_an_upload_whose_last_frame_is_late_is_left_out_whole() -> None:
     vectors = {}
 
     def late(frame: Frame) -> bool:
-        if frame.gateway != "g3" or not frame.up or type_of(frame.data) != VECTOR:
+        if frame.gateway != "g3" or not frame.up or wire.open(frame.data).type != VECTOR:
             return False
         vectors[bytes(frame.data)] = None
         return len(vectors) == 5
@@ -80,7 +81,7 @@ def test_repeated_requests_get_identical_bytes() -> None:
         answers = [
             (frame.step, bytes(frame.data))
             for frame in exchange.log
-            if frame.up and frame.gateway == name and type_of(frame.data) != VECTOR
+            if frame.up and frame.gateway == name and wire.open(frame.data).type != VECTOR
         ]
         assert len(STEPS) == len(set(answers))
         assert 3 * len(STEPS) == len(answers)
@@ -90,7 +91,7 @@ def test_all_earlier_answers_again_change_nothing() -> None:
     before: list[Frame] = []
 
     def passes(frame: Frame) -> tuple[bytes, ...]:
-        if not frame.up or type_of(frame.data) == VECTOR:
+        if not frame.up or wire.open(frame.data).type == VECTOR:
             return (frame.data,)
         before.append(frame)
         return tuple(f.data for f in before if f.gateway == frame.gateway)
@@ -169,7 +170,7 @@ def test_an_earlier_frame_of_the_same_upload_is_out_of_order() -> None:
     frames: list[bytes] = []
 
     def passes(frame: Frame) -> tuple[bytes, ...]:
-        if frame.up and frame.gateway == "g2" and type_of(frame.data) == VECTOR:
+        if frame.up and frame.gateway == "g2" and wire.open(frame.data).type == VECTOR:
             frames.append(frame.data)
             if len(frames) == 3:
                 return (frame.data, frames[0])

@@ -13,7 +13,7 @@ from msgspec import structs
 
 from protocol_sim.memory import Exchange, points
 from protocol_sim.parties import Parties
-from secagg import encoding
+from secagg import encoding, wire
 from secagg.crypto.labels import Label
 from secagg.errors import AggregateOutOfRange, InconsistentAnswers, WireError
 from secagg.params import Struct
@@ -24,7 +24,7 @@ from secagg.schemes.masks.messages import MESSAGES, STEPS
 from secagg.session.client import ABORT
 from secagg.session.loopback import Frame
 from secagg.thresholds import derive
-from secagg.wire import VECTOR, Codec, MessageTable, type_of, vector_frame_parts
+from secagg.wire import VECTOR, Codec, MessageTable
 from tests.strategies import altered, flipped, machine_settings
 
 POINTS = tuple(points(Masks(), derive(4), frames=4))
@@ -232,7 +232,7 @@ class LyingGateway(RuleBasedStateMachine):
 def answer_of(data: bytes) -> Answer | None:
     """The answer in a frame, if it is one and nobody has flipped a bit that matters."""
     try:
-        message = CODEC.decode(data, session=None)
+        message = CODEC.decode(wire.open(data))
         step = STEP_OF.get(message.step) if isinstance(message, Answer) else None
         if step is not None:
             encoding.decode(step.answer, message.signed.body)
@@ -250,8 +250,8 @@ def test_a_garbled_word_inside_an_authentic_frame_is_found() -> None:
 
     def passes(frame: Frame) -> tuple[bytes, ...]:
         data = bytearray(frame.data)
-        if frame.up and frame.gateway == "g2" and type_of(data) == VECTOR:
-            words = vector_frame_parts(bytes(data)).words
+        if frame.up and frame.gateway == "g2" and wire.open(data).type == VECTOR:
+            words = wire.open(bytes(data)).vector().words
             assert len(words) > 0
             data[40] ^= 1
         return (bytes(data),)

@@ -11,6 +11,7 @@ import pytest
 
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
+from secagg import wire
 from secagg.errors import BelowThreshold, LocalProtocolError, StaleRound, StateLost
 from secagg.protocol.events import Aborted, Send, UpdateDue
 from secagg.protocol.journal import Journal, MemoryJournal
@@ -18,7 +19,7 @@ from secagg.protocol.messages import Answer
 from secagg.protocol.sqlite_journal import SQLiteJournal
 from secagg.schemes.masks import Masks
 from secagg.session.loopback import Frame
-from secagg.wire import VECTOR, type_of
+from secagg.wire import VECTOR
 from tests.session.deceit import CODEC
 
 STEPS = tuple(step.name for step in Masks.steps)
@@ -80,8 +81,8 @@ class CrashingExchange(Exchange):
     def answers(self, step: str) -> set[bytes]:
         """What the victim has answered to a step, over all its lives."""
         sent = [bytes(f.data) for f in self.log if f.up and f.gateway == VICTIM]
-        small = [data for data in (*sent, *self.said) if type_of(data) != VECTOR]
-        decoded = [(CODEC.decode(data, session=None), data) for data in small]
+        small = [data for data in (*sent, *self.said) if wire.open(data).type != VECTOR]
+        decoded = [(CODEC.decode(wire.open(data)), data) for data in small]
         return {data for answer, data in decoded if answer.step == step}
 
 
@@ -201,7 +202,7 @@ def test_a_fresh_journal_is_absence(step: str) -> None:
     exchange.clients[VICTIM] = exchange.parties.client(VICTIM, "another life")
     farewell, aborted = exchange.clients[VICTIM].receive(request.data)
 
-    assert "abort" == CODEC.decode(farewell.frame, session=None).step
+    assert "abort" == CODEC.decode(wire.open(farewell.frame)).step
     assert isinstance(aborted.reason, StateLost)
 
 
@@ -239,7 +240,7 @@ def test_a_journal_out_of_a_backup_opens_nothing_of_others(tmp_path: Path) -> No
         parties.journals[VICTIM] = journal
         again = Exchange(parties, number=3, settings=parties.settings(2)).play()
         answered = [frame for frame in again.log if frame.up and frame.gateway == VICTIM]
-        decoded = [CODEC.decode(frame.data, session=None) for frame in answered]
+        decoded = [CODEC.decode(wire.open(frame.data)) for frame in answered]
 
         assert ["advertise_keys"] == [
             answer.step for answer in decoded if isinstance(answer, Answer)

@@ -11,7 +11,7 @@ import pytest
 
 from protocol_sim.memory import Exchange, points
 from protocol_sim.parties import Parties
-from secagg import errors
+from secagg import errors, wire
 from secagg.crypto.prg_fast import add_masks
 from secagg.crypto.shamir import combine_each
 from secagg.fixed_point.reference import unpack
@@ -24,7 +24,7 @@ from secagg.schemes.masks.messages import MESSAGES
 from secagg.schemes.masks.server import MasksServer
 from secagg.session.loopback import Frame
 from secagg.thresholds import derive, neighbours
-from secagg.wire import VECTOR, Codec, MessageTable, type_of, vector_frame_parts
+from secagg.wire import VECTOR, Codec, MessageTable
 
 POINTS = tuple(points(Masks(), derive(4), frames=4))
 STEPS = tuple(step.name for step in Masks.steps)
@@ -84,7 +84,7 @@ def test_gateways_beyond_the_neighbours_are_known_by_their_hashes_alone():
     exchange = Exchange(parties).play_until(R1)
     exchange.step()
     request = next(f for f in exchange.pending if not f.up and f.step == R1)
-    message = CODEC.decode(request.data, session=None)
+    message = CODEC.decode(wire.open(request.data))
 
     assert 15 == len(message.adverts)
     assert 50 == len(message.hashes)
@@ -159,7 +159,7 @@ def isolate(scheme):
         if frame.up or frame.gateway != NAME:
             return [frame.data]
         if frame.step == R2:
-            message = CODEC.decode(frame.data, session=None)
+            message = CODEC.decode(wire.open(frame.data))
             far = exchange.server._cohort.bits(frozenset(range(65)) - near)
             return [CODEC.encode(replace(message, dealers=far, shares=()), exchange.server.session)]
         return [frame.data] if frame.step in {K, R1} else []
@@ -179,7 +179,7 @@ def opened_alone(exchange):
     [seed] = combine_each([shares], server.params.thresholds.share_threshold)
     frames = [f.data for f in exchange.log if f.up and f.gateway == NAME]
     words = np.concatenate(
-        [vector_frame_parts(data).words for data in frames if type_of(data) == VECTOR]
+        [wire.open(data).vector().words for data in frames if wire.open(data).type == VECTOR]
     )
     vectors, start = [], 0
     key = self_key(seed, h2=server.victims.h2, position=VICTIM)

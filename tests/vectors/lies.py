@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from secagg import wire
 from secagg.crypto.labels import Label
 from secagg.params import Struct
 from secagg.protocol.certificate import Consistency
@@ -34,7 +35,7 @@ from secagg.schemes.masks.messages import (
     Unmasking,
     UnmaskingRequest,
 )
-from secagg.wire import VECTOR, Codec, MessageTable, type_of
+from secagg.wire import VECTOR, Codec, MessageTable
 from tests.schemes.world import World
 
 CODEC = Codec(MessageTable(dict(COMMON) | dict(MESSAGES)))
@@ -211,7 +212,7 @@ def operations(world: World) -> list[dict[str, Any]]:
 
 def _to_client(world: World, data: bytes) -> list[tuple[str, str, bytes]]:
     session = world.server.session
-    message = CODEC.decode(data, session=session)
+    message = CODEC.decode(wire.open(data))
     several = [("truncated", "WireError", data[:-1]), ("extended", "WireError", data + b"\0")]
     if not isinstance(message, Announce):
         several.append(("another session", "ForeignSession", data[:8] + bytes(16) + data[24:]))
@@ -222,14 +223,14 @@ def _to_client(world: World, data: bytes) -> list[tuple[str, str, bytes]]:
 
 def _to_server(world: World, data: bytes) -> list[tuple[str, str, bytes]]:
     session = world.server.session
-    if type_of(data) == VECTOR:
+    if wire.open(data).type == VECTOR:
         return [
             ("a word altered", "BAD_FRAME", data[:40] + bytes([data[40] ^ 1]) + data[41:]),
             ("a tag altered", "BAD_FRAME", _flip(data)),
             ("a number altered", "BAD_FRAME", data[:32] + bytes([data[32] ^ 1]) + data[33:]),
             ("truncated", "MALFORMED", data[:-1]),
         ]
-    answer: Any = CODEC.decode(data, session=session)
+    answer: Any = CODEC.decode(wire.open(data))
     step = next(step for step in STEPS if step.name == answer.step)
     key = world.identities[LIAR].key
     message = answer.signed.open(step.answer, key.public, step.label, lambda *_: None)

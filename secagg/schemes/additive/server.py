@@ -45,9 +45,10 @@ from secagg.schemes.additive.recovery import Complaints, too_few, total_key, wei
 from secagg.schemes.additive.rings import EncodingOf
 from secagg.schemes.additive.shares import SALT_BYTES, packing_of, sealed_bytes
 from secagg.schemes.additive.summing import Summing
-from secagg.schemes.base import Opened, ServerContext, Words
+from secagg.schemes.base import Opened, ServerContext
 from secagg.schemes.server import Server
 from secagg.thresholds import PROOF_COLUMNS
+from secagg.wire import VectorFrame
 
 NOBODY: Final[frozenset[int]] = frozenset()
 
@@ -210,10 +211,8 @@ class AdditiveServer(Server):
         if self._setup.setdefault(name, signed) != signed:
             raise Dropped(DropReason.EQUIVOCATED, "two prekeys for one round")
 
-    def _take_frame(
-        self, position: int, sequence: int, region: memoryview, words: Words, tag: bytes
-    ) -> None:
-        if self._uploads.take_frame(position, sequence, region, words, tag):
+    def _take_frame(self, position: int, frame: VectorFrame) -> None:
+        if self._uploads.take_frame(position, frame):
             self.machine.finish(position)
 
     @property

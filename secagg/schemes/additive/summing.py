@@ -12,6 +12,7 @@ from secagg.crypto.sealing import FrameMac
 from secagg.protocol.uploads import Span, Spool, Staging
 from secagg.schemes.additive.rings import RingSum
 from secagg.schemes.base import Words
+from secagg.wire import VectorFrame
 
 
 class Summing:
@@ -48,17 +49,15 @@ class Summing:
         """Expect the upload of a gateway."""
         self._staging.open(position, mac)
 
-    def take_frame(
-        self, position: int, sequence: int, region: memoryview, words: Words, tag: bytes
-    ) -> bool:
+    def take_frame(self, position: int, frame: VectorFrame) -> bool:
         """Take a frame; True when the upload is complete with it, and in the sum.
 
         Raises:
             BadFrame: no upload is expected, the frame is not its next, or holds what is no part of
                 an upload.
         """
-        complete = self._staging.add(position, sequence, region, words, tag)
-        self.total.check(words)
+        complete = self._staging.add(position, *frame)
+        self.total.check(frame.words)
         if not complete:
             return False
         kept = None

@@ -29,7 +29,7 @@ from secagg.protocol.transcript import (
     advert_hash,
 )
 from secagg.protocol.uploads import Staging
-from secagg.schemes.base import ServerContext, Words
+from secagg.schemes.base import ServerContext
 from secagg.schemes.masks.keys import stream_starts
 from secagg.schemes.masks.messages import (
     STEPS,
@@ -45,6 +45,7 @@ from secagg.schemes.masks.messages import (
 from secagg.schemes.masks.unmask import Recovery, check_answer, open_sum, split_words
 from secagg.schemes.server import Server
 from secagg.thresholds import neighbours
+from secagg.wire import VectorFrame
 
 SEALED_BYTES: Final = 2 * SHARE_BYTES + 16
 """Two shares and a GCM tag."""
@@ -221,12 +222,10 @@ class MasksServer(Server):
         self._judge_when_all_spoke()
         return False
 
-    def _take_frame(
-        self, position: int, sequence: int, region: memoryview, words: Words, tag: bytes
-    ) -> None:
+    def _take_frame(self, position: int, frame: VectorFrame) -> None:
         if position in self._complete:
             return
-        if self._staging.add(position, sequence, region, words, tag):
+        if self._staging.add(position, *frame):
             self._complete.append(position)
             self._add_complete()
 

@@ -6,8 +6,8 @@ from secagg.schemes.additive.messages import IncludedRequest
 from tests.protocol_sim.without_each_check import leaking_rounds as rounds
 from tests.protocol_sim.without_each_check import leaking_sets as sets
 from tests.protocol_sim.without_each_check import machine_additive
-from tests.protocol_sim.without_each_check.lies import ANSWERED, COMPLAINS, NO_NAME
-from tests.protocol_sim.without_each_check.lies import LEAK as LEAKS
+from tests.protocol_sim.without_each_check.endings import ANSWERED, COMPLAINS, NO_NAME
+from tests.protocol_sim.without_each_check.endings import LEAK as LEAKS
 from tests.protocol_sim.without_each_check.rows import (
     BROKEN,
     EARLY,

@@ -7,8 +7,8 @@ from secagg.protocol.policy import Policy
 from tests.protocol_sim.without_each_check import leaking_rounds as rounds
 from tests.protocol_sim.without_each_check import leaking_sets as sets
 from tests.protocol_sim.without_each_check import machine_additive, machine_masks
-from tests.protocol_sim.without_each_check.lies import LEAK as LEAKS
-from tests.protocol_sim.without_each_check.lies import NO_NAME
+from tests.protocol_sim.without_each_check.endings import LEAK as LEAKS
+from tests.protocol_sim.without_each_check.endings import NO_NAME
 from tests.protocol_sim.without_each_check.rows import (
     BROKEN,
     EARLY,

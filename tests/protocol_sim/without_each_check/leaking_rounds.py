@@ -1,4 +1,4 @@
-"""Lies about rounds and answers, in one session or two, heard by the leak oracle."""
+"""Attacks with rounds and answers, in one session or two, judged by the leak oracle."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from secagg.schemes.masks import Masks
 from secagg.thresholds import derive_committee
+from tests.protocol_sim.without_each_check.endings import named
 from tests.protocol_sim.without_each_check.leaking_sets import of
-from tests.protocol_sim.without_each_check.lies import named
 from tests.schemes.additive.world import FIRST, Stage, View
 
 # -- rounds ----------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Lies that a single check stands against: what they lead to is for the leak oracle to say."""
+"""Attacks that a single check stands against: the leak oracle says what they lead to."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from secagg.schemes.masks.messages import (
     ShareKeysRequest,
 )
 from secagg.thresholds import derive, derive_committee, neighbours, quorum
-from tests.protocol_sim.without_each_check.lies import named, replace, strategy
+from tests.protocol_sim.without_each_check.endings import named, replace, strategy
 from tests.protocol_sim.without_each_check.source import find, without
 from tests.schemes.additive.world import FIRST, Stage
 

@@ -1,4 +1,4 @@
-"""Lies to one machine alone: questions in a wrong order, other lives, other models, bad shares."""
+"""Attacks on one machine alone: questions in a wrong order, restarts, other models, bad shares."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from secagg.protocol.prekeys import Prekey
 from secagg.schemes.additive.messages import DealtShare, IncludedRequest, KeySum
 from secagg.schemes.additive.shares import Channels
 from secagg.thresholds import derive, derive_committee
+from tests.protocol_sim.without_each_check.endings import ANSWERED, COMPLAINS, each, last, replace
 from tests.protocol_sim.without_each_check.leaking_sets import of
-from tests.protocol_sim.without_each_check.lies import ANSWERED, COMPLAINS, each, last, replace
 from tests.schemes.additive.world import FIRST, ROUND, Stage, View
 
 # -- additive schemes ------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Lies to one machine alone: questions in a wrong order, other lives, other models, bad shares."""
+"""Attacks on one machine alone: questions in a wrong order, restarts, other models, bad shares."""
 
 from __future__ import annotations
 
@@ -28,8 +28,7 @@ from secagg.schemes.masks.messages import (
     UnmaskingRequest,
 )
 from secagg.session import Model
-from tests.protocol_sim.without_each_check.leaking_sets import FOUR, circulant, of
-from tests.protocol_sim.without_each_check.lies import (
+from tests.protocol_sim.without_each_check.endings import (
     ANSWERED,
     COMPLAINS,
     SAME,
@@ -37,6 +36,7 @@ from tests.protocol_sim.without_each_check.lies import (
     last,
     replace,
 )
+from tests.protocol_sim.without_each_check.leaking_sets import FOUR, circulant, of
 from tests.protocol_sim.without_each_check.source import find, without
 
 WHOLE = Upload(0, 0, of(0, 1, 2, 3), of(1, 2, 3))

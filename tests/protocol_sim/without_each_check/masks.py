@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tests.protocol_sim.without_each_check import leaking_sets as sets
 from tests.protocol_sim.without_each_check import machine_masks
-from tests.protocol_sim.without_each_check.lies import ANSWERED, COMPLAINS, NO_NAME
-from tests.protocol_sim.without_each_check.lies import LEAK as LEAKS
+from tests.protocol_sim.without_each_check.endings import ANSWERED, COMPLAINS, NO_NAME
+from tests.protocol_sim.without_each_check.endings import LEAK as LEAKS
 from tests.protocol_sim.without_each_check.rows import (
     BROKEN,
     EARLY,

@@ -14,12 +14,18 @@ from typing import Any
 
 from secagg.schemes.additive import Lattice
 from secagg.schemes.additive.messages import AnswerRequest, IncludedRequest, UploadRequest
-from tests.protocol_sim.without_each_check.lies import told, told_additive
+from tests.protocol_sim.without_each_check.endings import attacked, attacked_additive
 from tests.schemes.additive.test_client_rows import ANSWERS, CERTIFIED, UPLOADS
-from tests.schemes.test_client_rows import ROWS as ATTACKED
+from tests.schemes.attacks import Attack
+from tests.schemes.test_client_checks import ROWS as MORE
+from tests.schemes.test_client_rows import ROWS as SHORT
 
 LEAK, BROKEN, REDUNDANT = "leak", "broken", "redundant"
-ATTACKS = {str(attack): attack for attack in ATTACKED}
+ATTACKS = {str(attack): attack for attack in MORE}
+ATTACKS |= {
+    f"{row.step}: {row.name}": Attack(row.name, row.step, row.change, row.error, policy=row.policy)
+    for row in SHORT
+}
 UNNAMED = "a lie ends in an error with a name, and the round goes on without its victim"
 POLICY = "what the gateway's own policy says, whatever is announced"
 EARLY = "spares work, or a round, for a set that cannot open"
@@ -32,7 +38,7 @@ class Row:
     Attributes:
         check: the beginning of its name.
         kind: LEAK, BROKEN or REDUNDANT.
-        lie: played with the check and without it; says how it ends.
+        play: a session with an attack, played with the check and without it; says how it ends.
         refused: how it ends with the check.
         ending: how it ends without.
         why: which promise is broken, or why none is.
@@ -41,7 +47,7 @@ class Row:
 
     check: str
     kind: str
-    lie: Callable[[], str]
+    play: Callable[[], str]
     refused: str
     ending: str
     why: str = ""
@@ -53,23 +59,23 @@ class Row:
 
 def row(name: str) -> dict[str, Any]:
     """A lie out of the tables of tests/schemes, and its name."""
-    return {"lie": partial(told, ATTACKS[name]), "refused": ATTACKS[name].error.__name__}
+    return {"play": partial(attacked, ATTACKS[name]), "refused": ATTACKS[name].error.__name__}
 
 
 def additive(name: str) -> dict[str, Any]:
     kind = UploadRequest if name in UPLOADS else AnswerRequest
     change, error = (UPLOADS | ANSWERS)[name]
-    return {"lie": partial(told_additive, change, kind), "refused": error.__name__}
+    return {"play": partial(attacked_additive, change, kind), "refused": error.__name__}
 
 
 def certified(change: Callable[..., Any], kind: type = AnswerRequest, victim: str = "g2") -> Any:
     scheme = Lattice(committee=64)
-    return partial(told_additive, change, kind, gateways=66, scheme=scheme, victim=victim)
+    return partial(attacked_additive, change, kind, gateways=66, scheme=scheme, victim=victim)
 
 
 def large(name: str) -> dict[str, Any]:
     change, error = CERTIFIED[name]
-    return {"lie": certified(change), "refused": error.__name__, "slow": True}
+    return {"play": certified(change), "refused": error.__name__, "slow": True}
 
 
 def asked_for_shares(_: Any, request: IncludedRequest) -> AnswerRequest:

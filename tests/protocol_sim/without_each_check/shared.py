@@ -5,8 +5,8 @@ from __future__ import annotations
 from tests.protocol_sim.without_each_check import leaking_rounds as rounds
 from tests.protocol_sim.without_each_check import leaking_sets as sets
 from tests.protocol_sim.without_each_check import machine_masks
-from tests.protocol_sim.without_each_check.lies import ANSWERED, NO_NAME, SAME
-from tests.protocol_sim.without_each_check.lies import LEAK as LEAKS
+from tests.protocol_sim.without_each_check.endings import ANSWERED, NO_NAME, SAME
+from tests.protocol_sim.without_each_check.endings import LEAK as LEAKS
 from tests.protocol_sim.without_each_check.rows import (
     BROKEN,
     LEAK,

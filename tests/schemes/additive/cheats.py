@@ -12,7 +12,7 @@ from unittest.mock import patch
 import numpy as np
 from msgspec.structs import replace
 
-from secagg import encoding
+from secagg import encoding, wire
 from secagg.crypto.labels import Label
 from secagg.crypto.packed import PRIME
 from secagg.params import GatewayId, Struct
@@ -26,7 +26,7 @@ from secagg.schemes.additive.messages import MESSAGES, STEPS, Dealing, KeySum
 from secagg.schemes.additive.shares import Channels
 from secagg.session import ClientSession
 from secagg.session.loopback import Frame
-from secagg.wire import VECTOR, Codec, MessageTable, type_of
+from secagg.wire import VECTOR, Codec, MessageTable
 from tests.schemes.world import World
 
 CODEC = Codec(MessageTable(dict(COMMON) | dict(MESSAGES)))
@@ -132,8 +132,8 @@ class Cheats(World):
 
     def lie(self, frame: Frame) -> Iterable[bytes]:
         """A liar's own signed answer in the place of its client's."""
-        if frame.up and type_of(frame.data) != VECTOR:
-            answer = CODEC.decode(frame.data, session=None)
+        if frame.up and wire.open(frame.data).type != VECTOR:
+            answer = CODEC.decode(wire.open(frame.data))
             change = self.lies.get((frame.gateway, answer.step))
             if change is not None:
                 kind, label = LABELS[answer.step]

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from secagg import errors
+from secagg import errors, wire
 from secagg.crypto.labels import Label
 from secagg.encoding import decode
 from secagg.params import Ring
@@ -31,7 +31,7 @@ from secagg.schemes.additive.messages import (
 )
 from secagg.session.loopback import Frame
 from secagg.thresholds import derive
-from secagg.wire import VECTOR, Codec, MessageTable, type_of
+from secagg.wire import VECTOR, Codec, MessageTable
 from tests.schemes.world import World
 
 CODEC = Codec(MessageTable(dict(COMMON) | dict(MESSAGES)))
@@ -56,7 +56,7 @@ class Lied(World):
         if i == self.victim:
             if self.reasons:
                 return []
-            message = CODEC.decode(data, session=None)
+            message = CODEC.decode(wire.open(data))
             if isinstance(message, self.kind):
                 self.lie(i, self.change(self, message))
                 return []
@@ -67,7 +67,7 @@ class Lied(World):
             if isinstance(event, Aborted):
                 self.reasons.append(event.reason)
             elif isinstance(event, Send):
-                answer = CODEC.decode(event.frame, session=None)
+                answer = CODEC.decode(wire.open(event.frame))
                 assert isinstance(answer, Answer)
                 self.afterwards.append(answer.step)
 
@@ -130,7 +130,7 @@ def earlier() -> UploadRequest:
     """The request of the round before, under the same roster."""
     world = World(Lattice(), 4, round=7).play()
     frames = (frame.data for frame in world.log if not frame.up)
-    messages = (CODEC.decode(data, session=None) for data in frames if type_of(data) != VECTOR)
+    messages = (CODEC.decode(wire.open(data)) for data in frames if wire.open(data).type != VECTOR)
     return next(message for message in messages if isinstance(message, UploadRequest))
 
 
@@ -279,7 +279,7 @@ def test_a_gateway_that_has_no_prekey_for_the_round():
     requests = []
 
     def passes(frame: Frame) -> Iterator[bytes]:
-        message = CODEC.decode(frame.data, session=None) if not frame.up else None
+        message = CODEC.decode(wire.open(frame.data)) if not frame.up else None
         if isinstance(message, UploadRequest) and frame.gateway == VICTIM:
             requests.append(frame.data)
         else:

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from protocol_sim.randomness import entropy
-from secagg import encoding, errors
+from secagg import encoding, errors, wire
 from secagg.crypto.agreement import public_key
 from secagg.crypto.labels import Label
 from secagg.protocol.identity import Identity
@@ -18,7 +18,6 @@ from secagg.protocol.messages import Signed, sign_round
 from secagg.protocol.prekeys import Prekey
 from secagg.schemes.additive import Lattice
 from secagg.thresholds import derive_committee
-from secagg.wire import type_of
 from tests.schemes.additive.cheats import CODEC, Cheats, assert_exact, assert_nothing_opened
 from tests.schemes.additive.world import ROUND, Reply, Stage
 
@@ -149,8 +148,8 @@ def rounds(
 
 def asked(world: Cheats) -> set[int]:
     """Who was asked for a key."""
-    announce = type_of(CODEC.encode(world.server._server._announce, world.server.session))
-    return {f.gateway for f in world.log if not f.up and type_of(f.data) == announce}
+    announce = wire.open(CODEC.encode(world.server._server._announce, world.server.session)).type
+    return {f.gateway for f in world.log if not f.up and wire.open(f.data).type == announce}
 
 
 def test_a_steady_round_has_two_exchanges():
