@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from protocol_sim import scale
@@ -19,37 +20,15 @@ from protocol_sim.phase_costs import Traffic
 from protocol_sim.scale import Measured
 from secagg.errors import ConfigurationError
 
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """One shard, to be played anywhere.
-
-    Attributes:
-        gateways, coordinates, dropout, scheme, seed: as of `scale.play`.
-        part: of the coordinates.
-    """
-
-    gateways: int
-    coordinates: int
-    dropout: float
-    scheme: str
-    seed: object
-    part: Part
-
-    def play(self) -> Measured:
-        """Play it here."""
-        return scale.play(
-            self.gateways, self.coordinates, self.dropout, self.scheme, self.seed, part=self.part
-        )
-
-
+Task = Callable[[], Measured]
+"""Plays one shard, anywhere."""
 Executor = Callable[[Sequence[Task]], Sequence[Measured]]
 """Plays tasks, in this process or elsewhere; what they give, in their order."""
 
 
 def here(tasks: Sequence[Task]) -> Sequence[Measured]:
     """One after the other, in this process."""
-    return [task.play() for task in tasks]
+    return [task() for task in tasks]
 
 
 def on_ray(tasks: Sequence[Task], *, address: str | None = None) -> Sequence[Measured]:
@@ -71,9 +50,13 @@ def on_ray(tasks: Sequence[Task], *, address: str | None = None) -> Sequence[Mea
         ) from None
     if not ray.is_initialized():
         ray.init(address=address)
-    remote: Any = ray.remote(Task.play)
+    remote: Any = ray.remote(_play)
     played: Sequence[Measured] = ray.get([remote.remote(task) for task in tasks])
     return played
+
+
+def _play(task: Task) -> Measured:
+    return task()
 
 
 def cut(coordinates: int, shards: int) -> tuple[Part, ...]:
@@ -126,7 +109,8 @@ def play(
         ConfigurationError: numbers that cannot work.
     """
     parts = cut(coordinates, shards)
-    tasks = [Task(gateways, coordinates, dropout, scheme, seed, part) for part in parts]
+    uncut = partial(scale.play, gateways, coordinates, dropout, scheme, seed)
+    tasks = [partial(uncut, part=part) for part in parts]
     return merged(executor(tasks))
 
 

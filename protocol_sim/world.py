@@ -114,9 +114,6 @@ class World:
             if not self.play.running:
                 break
             self._next()
-        # what is still under way belongs to this session: the next one's gateways ignore it
-        self._queue = [each for each in self._queue if not isinstance(each[2], _Carried)]
-        heapq.heapify(self._queue)
         return self._judge(), self.play.server.setup
 
     def _judge(self) -> Verdict:
@@ -219,12 +216,12 @@ class World:
             if not frame.up:
                 time = self._back(frame.gateway, time)
             if time < math.inf:
-                self._at(time, _Carried(self, self.play, carried, number))
+                self._at(time, partial(self._arrive, self.play, carried, number))
         if lost:
             self._note("lost", frame.gateway, frame.step, len(frame.data), number)
 
-    def _arrive(self, frame: Frame, number: str) -> None:
-        if not frame.up and self._silent(frame.gateway):
+    def _arrive(self, play: Play, frame: Frame, number: str) -> None:
+        if self.play is not play or (not frame.up and self._silent(frame.gateway)):
             return
         direction = "up" if frame.up else "down"
         self._note(f"arrived {direction}", frame.gateway, frame.step, len(frame.data), number)
@@ -317,16 +314,3 @@ class World:
                 case _:
                     continue
         self._seen = len(self.play.events)
-
-
-class _Carried:
-    """A frame under way in one session."""
-
-    __slots__ = ("_frame", "_number", "_play", "_world")
-
-    def __init__(self, world: World, play: Play, frame: Frame, number: str) -> None:
-        self._world, self._play, self._frame, self._number = world, play, frame, number
-
-    def __call__(self) -> None:
-        if self._world.play is self._play:
-            self._world._arrive(self._frame, self._number)  # noqa: SLF001 - its own part

@@ -3,35 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple
 
 from protocol_sim.attacks.attacker import FAMILIES
 from protocol_sim.attacks.catalogue import ATTACKS
+from protocol_sim.attacks.cells import Cell
 from protocol_sim.attacks.expected import PHASES, expected, phases_of
 from secagg.errors import ConfigurationError
 
 BEGIN: Final = "<!-- attacks -->"
 END: Final = "<!-- /attacks -->"
-
-
-class Ended(Protocol):
-    """What a table needs of a cell."""
-
-    @property
-    def attack(self) -> str:
-        """Name of the attack."""
-
-    @property
-    def scheme(self) -> str:
-        """Name of the scheme."""
-
-    @property
-    def phase(self) -> str:
-        """Name of the phase."""
-
-    @property
-    def outcome(self) -> str:
-        """What it ended in."""
 
 
 class Promised(NamedTuple):
@@ -53,7 +34,7 @@ def promised() -> list[Promised]:
     ]
 
 
-def markdown(cells: Iterable[Ended]) -> str:
+def markdown(cells: Iterable[Promised | Cell]) -> str:
     """The tables between the markers of docs/attacks.md, markers included.
 
     Schemes with the same messages share a table; where they end differently, both ends stand in

@@ -6,6 +6,7 @@ import importlib.util
 import sys
 import weakref
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -241,7 +242,9 @@ def test_an_executor_plays_tasks_in_any_order():
 
 
 def test_shards_in_another_order_or_over_other_sets_are_noticed():
-    played = shards.here([shards.Task(5, D, 0.0, "masks", 8, part) for part in shards.cut(D, 2)])
+    played = shards.here(
+        [partial(scale.play, 5, D, seed=8, part=part) for part in shards.cut(D, 2)]
+    )
     other = replace(played[1], verdict=replace(played[1].verdict, included=("g0", "g1", "g2")))
     wrong = replace(played[1], verdict=replace(played[1].verdict, violation="off"))
 
