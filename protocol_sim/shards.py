@@ -18,7 +18,7 @@ from protocol_sim.large_parties import INPUT_BLOCK, Part
 from protocol_sim.oracle import Verdict
 from protocol_sim.phase_costs import Traffic
 from protocol_sim.scale import Measured
-from secagg.errors import ConfigurationError
+from secagg.errors import ConfigurationError, install_hint
 
 Task = Callable[[], Measured]
 """Plays one shard, anywhere."""
@@ -45,8 +45,8 @@ def on_ray(tasks: Sequence[Task], *, address: str | None = None) -> Sequence[Mea
         import ray
     except ImportError:
         raise ConfigurationError(
-            "shards on several machines take the extra `ray`; without it they are played here,"
-            " one after the other"
+            f"shards on several machines take Ray: {install_hint('ray')}; without it they are"
+            " played here, one after the other"
         ) from None
     if not ray.is_initialized():
         ray.init(address=address)

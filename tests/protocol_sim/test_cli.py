@@ -103,7 +103,7 @@ def test_a_missing_cluster_is_said_in_one_line():
     done = invoke("run", "--gateways", 4, "--ray")
 
     assert 2 == done.exit_code
-    assert "take the extra `ray`" in done.stderr
+    assert "take Ray: pip install" in done.stderr
 
 
 def test_what_must_never_happen_ends_with_exit_code_1(monkeypatch):

@@ -274,7 +274,7 @@ def test_inputs_of_a_part_are_those_of_the_whole():
 def test_without_ray_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
 
-    with pytest.raises(ConfigurationError, match="extra `ray`"):
+    with pytest.raises(ConfigurationError, match=r"pip install '\.\[ray\]'"):
         shards.on_ray([])
 
 
