@@ -45,7 +45,7 @@ def show(console: Console, run: Run) -> None:
         console.print(Text(heading, "bold green" if good else "bold red"), soft_wrap=True)
         for line in lanes(run, moments, max(_LEAST, console.width - _NAME)):
             console.print(line, soft_wrap=True)
-        for line in told(moments):
+        for line in sentences(moments):
             console.print(line, soft_wrap=True)
         if verdict.violation:
             console.print(Text(f"VIOLATION: {verdict.violation}", "bold red"), soft_wrap=True)
@@ -115,7 +115,7 @@ def _names(moments: Sequence[Moment], column: Callable[[float], int], width: int
     return line[:width]
 
 
-def told(moments: Sequence[Moment]) -> Iterator[Text]:
+def sentences(moments: Sequence[Moment]) -> Iterator[Text]:
     """A line for everything but the frames that arrived as they should."""
     for each in moments:
         what = each.kind

@@ -298,22 +298,22 @@ def test_control_messages_leak_where_the_model_does():
 # -- additive schemes ------------------------------------------------------------------------------
 
 
-def heard_from(stage, strategy, allies):
+def recorded(stage, strategy, allies):
     """Real members answer, each for its set; the others say nothing."""
     recorder, session = Recorder(), stage.announce(FIRST).params.session
     for i in range(stage.n):
-        told = strategy[i] if i < len(strategy) else None
+        asked = strategy[i] if i < len(strategy) else None
         client, name = stage.client(i), str(i)
         request = stage.upload_request(FIRST, i)
         recorder.add_request(session, name, request)
         recorder.add_answer(session, name, "upload", client.receive(request))
         if i in allies:
             recorder.give_keys(name, [stage.journal(i).prekey(stage.roster.hash(), FIRST.number)])
-        if told is None:
+        if asked is None:
             continue
-        if i in told:
+        if i in asked:
             stage.upload(client, FIRST)
-        question = stage.question(i, told | allies)
+        question = stage.question(i, asked | allies)
         recorder.add_request(session, name, question)
         recorder.add_answer(session, name, "answer", client.receive(question))
     return recorder
@@ -344,7 +344,7 @@ def agree_on_keys(stage, floor, count):
     sharing = Sharing(limits.committee, limits.packed, limits.share_threshold, allies)
     everybody = (frozenset(range(n - c)),) * (n - c)
     for strategy in [everybody, *dice("keys", n, c).sample(strategies, count)]:
-        knowledge = Knowledge.of(heard_from(stage, strategy, allies), map(str, allies))
+        knowledge = Knowledge.of(recorded(stage, strategy, allies), map(str, allies))
         verdict = sharing.judge([strategy], 2)
 
         assert bool(knowledge.open()) == verdict.opened[0], strategy
@@ -368,7 +368,7 @@ def test_control_a_lower_privacy_threshold_leaks():
 def test_control_without_a_floor_one_gateway_is_opened():
     limits = derive_committee(4, max_colluding=1, max_dropouts=1)
     stage = Stage(replace(limits, min_included=1, quorum=1), policy=Floorless(min_colluding=1))
-    recorder = heard_from(stage, (frozenset({0}),) * 3, {3})
+    recorder = recorded(stage, (frozenset({0}),) * 3, {3})
     [leak] = leaks(Knowledge.of(recorder, ["3"]))
 
     assert ({"0"}, "an input of its own") == (leak.gateways, leak.reason)
@@ -381,7 +381,7 @@ def test_control_without_a_floor_three_sets_leak():
     stage = Stage(replace(limits, min_included=1, quorum=1), policy=Floorless(min_colluding=1))
     strategy = (frozenset({0}), frozenset({1}), frozenset({0, 1}))
 
-    assert leaks(Knowledge.of(heard_from(stage, strategy, {3}), ["3"]))
+    assert leaks(Knowledge.of(recorded(stage, strategy, {3}), ["3"]))
 
 
 # -- equations -------------------------------------------------------------------------------------

@@ -49,10 +49,7 @@ def cell(**changes):
     return Cell(**{**fields, **changes})
 
 
-RATES = (
-    Rate("masks", 8, 0.1, 20, 19, 18, ()),
-    Rate("masks", 8, 0.2, 20, 12, 11, ()),
-)
+RATES = (Rate("masks", 8, 0.1, 20, 19, 18, ()), Rate("masks", 8, 0.2, 20, 12, 11, ()))
 
 
 @pytest.fixture(scope="module")

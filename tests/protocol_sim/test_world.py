@@ -73,13 +73,7 @@ def test_draws_are_of_every_kind():
 
 @pytest.mark.parametrize(
     "wrong",
-    [
-        {"scheme": "paillier"},
-        {"gateways": 2},
-        {"rounds": 0},
-        {"deadline": 0.0},
-        {"coordinates": 0},
-    ],
+    [{"scheme": "paillier"}, {"gateways": 2}, {"rounds": 0}, {"deadline": 0.0}, {"coordinates": 0}],
 )
 def test_scenarios_that_make_no_sense(wrong):
     with pytest.raises(ConfigurationError):
