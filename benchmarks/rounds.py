@@ -23,7 +23,7 @@ from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import MemoryJournal
 from secagg.protocol.messages import Signed
 from secagg.protocol.policy import Policy
-from secagg.schemes import scheme_of
+from secagg.schemes import BY_NAME, scheme_of
 from secagg.schemes.scheme import Scheme
 from secagg.session import ClientSession, Encoding, Model, ServerSession, SessionSettings
 from secagg.session.loopback import Frame, Loopback, Observer, Upload
@@ -81,7 +81,7 @@ class Case:
     @property
     def thresholds(self) -> Thresholds:
         """n, C, D and what follows."""
-        if self.scheme != "masks":
+        if BY_NAME[self.scheme].family == "additive":
             return derive_committee(
                 self.gateways,
                 max_colluding=self.colluding,

@@ -29,8 +29,10 @@ from secagg.wire import VECTOR, Codec, MessageTable
 Hook = Passes
 """From a frame that passes by to the bytes that arrive in its place."""
 
-FAMILIES: Final = {name: each.family for name, each in BY_NAME.items()}
-"""Schemes that send the same messages."""
+FAMILIES: Final = {
+    name: each.family for name, each in BY_NAME.items() if each.family in {"masks", "additive"}
+}
+"""The schemes whose messages the attacks know."""
 replace: Final = msgspec.structs.replace
 
 

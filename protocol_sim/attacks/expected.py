@@ -11,13 +11,13 @@ from collections.abc import Mapping
 from typing import Final
 
 from protocol_sim.attacks.attacker import FAMILIES
+from secagg.schemes import BY_NAME
 
-MASKS: Final = ("advertise_keys", "share_keys", "masked_input", "consistency", "unmasking")
-ADDITIVE: Final = ("set_up", "upload", "consistency", "answer", "answer_again")
-"""Phases; `consistency` is played above 64 gateways, `answer_again` after bad dealings."""
 PHASES: Final[Mapping[str, tuple[str, ...]]] = {
-    name: MASKS if family == "masks" else ADDITIVE for name, family in FAMILIES.items()
+    name: tuple(step.name for step in BY_NAME[name].steps) for name in FAMILIES
 }
+"""By scheme; in additive ones `consistency` is played above 64 gateways, `answer_again` after bad
+dealings."""
 
 Row = tuple[str, str, str, str, str]
 NONE: Final[Row] = ("", "", "", "", "")
