@@ -102,7 +102,7 @@ def deviation(report: Report) -> Plot:
         axes.plot(numbers, shown, color=SERIES[0], **markers(len(numbers)))
         low, high = min(shown + bounds) / 2, max(shown + bounds) * 2
         axes.set_ylim(low, high)
-        axes.set_title("of the model's coordinates")
+        axes.set_title("of the model's coordinates, logarithmic")
         axes.yaxis.set_major_locator(
             LogLocator(subs=(1, 2, 5) if high < 100 * low else (1,), numticks=8)
         )
