@@ -1,7 +1,7 @@
 """The stage on which a table of attacks on one gateway is played.
 
 Everybody is honest until the victim's request of one step comes: a row's change of it arrives
-first, and the honest request after it.
+first, and the honest request after it. The orchestrator signs what it changes with its own key.
 """
 
 from __future__ import annotations
@@ -10,22 +10,66 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from secagg import errors, wire
-from secagg.encoding import decode
-from secagg.params import Struct
+from secagg.crypto.labels import Label
+from secagg.encoding import bitmap, decode
+from secagg.protocol.certificate import Certificate
 from secagg.protocol.events import Aborted
-from secagg.protocol.messages import Answer, Signed
+from secagg.protocol.messages import (
+    COMMON,
+    Signed,
+    sign_round,
+    sign_session,
+)
 from secagg.protocol.policy import Policy
-from secagg.schemes.masks.messages import STEPS
+from secagg.schemes.masks.messages import MESSAGES, STEPS, AdvertiseKeys
 from secagg.session.loopback import Frame
 from secagg.thresholds import derive
-from secagg.wire import VECTOR
-from tests.schemes.test_client_rows import CODEC, VICTIM, Liar
+from secagg.wire import VECTOR, Codec, MessageTable
 
+replace = msgspec.structs.replace
+CODEC = Codec(MessageTable(dict(COMMON) | dict(MESSAGES)))
+ME = 1  # C = 1, D = 1, t = 3, q = n_min = 4
+VICTIM = f"g{ME}"
+K, R1, R2, R3, R4 = "advertise_keys", "share_keys", "masked_input", "consistency", "unmasking"
 NAMES = [step.name for step in STEPS]
 KINDS = {step.name: step.answer for step in STEPS}
+
+
+@dataclass
+class Liar:
+    """What a row's change may use."""
+
+    parties: Parties
+    seen: dict[tuple[str, str], Signed]
+
+    def session(self, message: Any, **changes: Any) -> Any:
+        return sign_session(self.parties.orchestrator.key, replace(message.params, **changes))
+
+    def round(self, message: Any, **changes: Any) -> Any:
+        params = replace(message.round.params, **changes)
+        return replace(message, round=sign_round(self.parties.orchestrator.key, params))
+
+    def advert(self, message: Any, peer: int, /, **changes: Any) -> Any:
+        """Another key message of a gateway that colludes: its own key signs it."""
+        adverts = list(message.adverts)
+        body = decode(AdvertiseKeys, adverts[peer].body)
+        key = self.parties.identities[f"g{peer}"].key
+        adverts[peer] = Signed.make(key, Label.SIGN_ADVERTISE, replace(body, **changes))
+        return replace(message, adverts=tuple(adverts))
+
+    def certificate(self, message: Any, signers: list[int]) -> Any:
+        """A certificate by gateways whose keys the liar borrows."""
+        body = self.seen[VICTIM, "consistency"].body
+        signatures = tuple(
+            self.parties.identities[f"g{i}"].key.sign(Label.SIGN_CONSISTENCY, body) for i in signers
+        )
+        made = Certificate(signers=bitmap(signers, 5), signatures=signatures)
+        return replace(message, certificate=made)
 
 
 @dataclass(frozen=True)
@@ -58,8 +102,8 @@ class Attack:
         return f"{self.step}: {self.name}"
 
 
-def play(attack: Attack) -> Exchange:
-    """The whole session, to its end."""
+def staged(attack: Attack, *, afterwards: bool = True) -> Exchange:
+    """A session that is still to be played; the honest request comes afterwards, or never."""
     parties = Parties(attack.gateways)
     cohort = parties.ids[: attack.cohort or None]
     thresholds = derive(len(cohort), **attack.limits)
@@ -71,15 +115,20 @@ def play(attack: Attack) -> Exchange:
     def passes(frame: Frame) -> list[bytes]:
         if frame.up and wire.open(frame.data).type != VECTOR:
             answer = CODEC.decode(wire.open(frame.data))
-            assert isinstance(answer, Answer)
             liar.seen[frame.gateway, answer.step] = answer.signed
         if frame.up or (frame.gateway, frame.step) != (VICTIM, attack.step):
             return [frame.data]
         changed = attack.change(liar, CODEC.decode(wire.open(frame.data)))
-        return [CODEC.encode(changed, exchange.server.session), frame.data]
+        lie = CODEC.encode(changed, exchange.server.session)
+        return [lie, frame.data] if afterwards else [lie]
 
     exchange.passes = passes
-    return exchange.play()
+    return exchange
+
+
+def play(attack: Attack) -> Exchange:
+    """The whole session, to its end."""
+    return staged(attack).play()
 
 
 def said(exchange: Exchange, gateway: str = VICTIM) -> list[tuple[str, Signed]]:
@@ -120,13 +169,3 @@ def assert_erased(exchange: Exchange) -> None:
     client: Any = exchange.clients[VICTIM]._client
     stores = ("_secrets", "_edges", "_channels", "_held")
     assert client is None or not any(getattr(client, store) for store in stores)
-
-
-def check(attack: Attack) -> None:
-    """Play a row and assert what it says."""
-    assert_refused(play(attack), attack)
-
-
-def again(message: Struct) -> Struct:
-    """The change that changes nothing."""
-    return message

@@ -16,8 +16,8 @@ from secagg.encoding import bitmap, decode, members
 from secagg.protocol.events import Aborted, Completed, Send
 from secagg.protocol.messages import Abort, UploadHeader
 from secagg.protocol.sharing import channel_key, commit_share, seal_share
-from tests.schemes.attacks import assert_erased, body, uploaded
-from tests.schemes.test_client_rows import CODEC, ME, R2, R3, R4, VICTIM, swapped
+from tests.schemes.attacks import CODEC, ME, R2, R3, R4, VICTIM, assert_erased, body, uploaded
+from tests.schemes.test_client_rows import swapped
 
 replace = msgspec.structs.replace
 DEALER, PLACE = 2, 1

@@ -9,6 +9,7 @@ import pytest
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from secagg import errors, wire
+from secagg.encoding import bitmap
 from secagg.protocol.events import Aborted, Send, UpdateDue
 from secagg.protocol.messages import sign_round
 from secagg.protocol.policy import Policy
@@ -17,7 +18,7 @@ from secagg.session import Model
 from secagg.session.loopback import Frame
 from secagg.thresholds import derive
 from secagg.wire import VECTOR
-from tests.schemes.test_client_rows import CODEC, only
+from tests.schemes.attacks import CODEC
 
 STEPS = tuple(step.name for step in Masks.steps)
 ME = "g1"
@@ -57,12 +58,12 @@ def test_a_second_question_gets_no_answer(step):
     exchange = Exchange(Parties(5)).play()
     message = CODEC.decode(wire.open(requests(exchange)[step]))
     other = {
-        "share_keys": {"present": only(0, 1, 2, 3)},
-        "masked_input": {"dealers": only(0, 1, 2, 3)},
-        "consistency": {"included": only(0, 1, 2, 3)},
+        "share_keys": {"present": bitmap([0, 1, 2, 3], 5)},
+        "masked_input": {"dealers": bitmap([0, 1, 2, 3], 5)},
+        "consistency": {"included": bitmap([0, 1, 2, 3], 5)},
     }.get(step)
     if other is None:
-        signers = msgspec.structs.replace(message.certificate, signers=only(1, 2, 3, 4))
+        signers = msgspec.structs.replace(message.certificate, signers=bitmap([1, 2, 3, 4], 5))
         other = {"certificate": signers}
     asked = CODEC.encode(msgspec.structs.replace(message, **other), exchange.server.session)
 

@@ -15,14 +15,10 @@ from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from secagg import wire
 from secagg.errors import SecAggError
-from secagg.protocol.messages import Answer
 from secagg.schemes.additive import Lattice
 from secagg.session.loopback import Frame
-from secagg.thresholds import derive
-from secagg.wire import VECTOR
 from tests.schemes.additive.world import Floorless
-from tests.schemes.attacks import Attack
-from tests.schemes.test_client_rows import Liar
+from tests.schemes.attacks import Attack, staged
 
 replace = msgspec.structs.replace
 LEAK, NO_NAME = "leak", "an error without a name"
@@ -51,25 +47,8 @@ def play(exchange: Exchange, recorder: Recorder, victim: str, allies: tuple[str,
 
 def attacked(attack: Attack, *, allies: tuple[str, ...] = ("g2",)) -> str:
     """A row of tests/schemes: one request to g1 arrives changed, and the honest one never."""
-    parties = Parties(attack.gateways)
-    cohort = parties.ids[: attack.cohort or None]
-    thresholds = derive(len(cohort), **attack.limits)
-    settings = parties.settings(1, cohort, thresholds=thresholds)
-    exchange = Exchange(parties, cohort=cohort, settings=settings, vanish=attack.vanish)
-    exchange.clients["g1"] = parties.client("g1", 1, policy=attack.policy)
-    liar, recorder = Liar(parties, {}), Recorder()
-
-    def passes(frame: Frame) -> list[bytes]:
-        if frame.up and wire.open(frame.data).type != VECTOR:
-            answer = CODEC.decode(wire.open(frame.data))
-            assert isinstance(answer, Answer)
-            liar.seen[frame.gateway, answer.step] = answer.signed
-        if frame.up or (frame.gateway, frame.step) != ("g1", attack.step):
-            return [frame.data]
-        changed = attack.change(liar, CODEC.decode(wire.open(frame.data)))
-        return [CODEC.encode(changed, exchange.server.session)]
-
-    exchange.passes = recorder.around(passes)
+    exchange, recorder = staged(attack, afterwards=False), Recorder()
+    exchange.passes = recorder.around(exchange.passes)
     return play(exchange, recorder, "g1", allies)
 
 

@@ -16,16 +16,10 @@ from secagg.schemes.additive import Lattice
 from secagg.schemes.additive.messages import AnswerRequest, IncludedRequest, UploadRequest
 from tests.protocol_sim.without_each_check.endings import attacked, attacked_additive
 from tests.schemes.additive.test_client_rows import ANSWERS, CERTIFIED, UPLOADS
-from tests.schemes.attacks import Attack
-from tests.schemes.test_client_checks import ROWS as MORE
-from tests.schemes.test_client_rows import ROWS as SHORT
+from tests.schemes.test_client_rows import ROWS as ATTACKED
 
 LEAK, BROKEN, REDUNDANT = "leak", "broken", "redundant"
-ATTACKS = {str(attack): attack for attack in MORE}
-ATTACKS |= {
-    f"{row.step}: {row.name}": Attack(row.name, row.step, row.change, row.error, policy=row.policy)
-    for row in SHORT
-}
+ATTACKS = {str(attack): attack for attack in ATTACKED}
 UNNAMED = "a lie ends in an error with a name, and the round goes on without its victim"
 POLICY = "what the gateway's own policy says, whatever is announced"
 EARLY = "spares work, or a round, for a set that cannot open"

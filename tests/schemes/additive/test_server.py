@@ -1,28 +1,36 @@
-"""What the server checks of single messages, and where it ends a round."""
+"""What the server decides beyond single lies, which are rows of `protocol_sim.cheats`.
+
+Whatever somebody does, the round ends with the exact sum over the set that it names, or in an error
+that says who is to blame where that can be proved: never in a wrong number.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from protocol_sim.leaks.additive import lagrange
 from secagg import encoding, errors
-from secagg.crypto.labels import Label
 from secagg.crypto.packed import PRIME
+from secagg.encoding import bitmap
 from secagg.protocol.audit import verify_record
 from secagg.protocol.events import GatewayDropped
-from secagg.protocol.messages import Answer, Signed, UploadHeader
+from secagg.protocol.messages import Answer, Signed
 from secagg.protocol.prekeys import Prekey
 from secagg.schemes.additive import Lattice
 from secagg.session import Model
 from tests.schemes.additive.cheats import (
     LIAR,
     OTHERS,
+    SEVEN,
     Cheats,
+    added,
     assert_exact,
     assert_nothing_opened,
     crooked,
-    of,
     play,
     random_rows,
 )
@@ -33,35 +41,7 @@ SIX = {"max_colluding": 6, "max_dropouts": 6}
 """Thresholds with which a committee of 24 is possible among 66."""
 
 
-def with_header(signer: int, **changes):
-    """The liar's dealing with another header, signed by somebody."""
-    world = Cheats(Lattice(), gateways=7)
-    key = world.identities[signer].key
-
-    def lie(dealing):
-        header = replace(encoding.decode(UploadHeader, dealing.header.body), **changes)
-        return replace(dealing, header=Signed.make(key, Label.SIGN_HEADER, header))
-
-    world.lies = {(LIAR, "upload"): lie}
-    return world.play()
-
-
-@pytest.mark.parametrize(
-    ("signer", "changes", "reason"),
-    [
-        (LIAR, {"h0": bytes(32)}, "FOREIGN"),
-        (LIAR, {"h2": bytes(32)}, "FOREIGN"),
-        (LIAR, {"position": 3}, "FOREIGN"),
-        (LIAR, {"complaints": b"\x01"}, "MALFORMED"),
-        (3, {}, "BAD_SIGNATURE"),
-    ],
-    ids=str,
-)
-def test_a_header_of_elsewhere(signer, changes, reason):
-    world = with_header(signer, **changes)
-
-    assert_exact(world, OTHERS)
-    assert {LIAR: reason} == world.dropped
+# -- single answers --------------------------------------------------------------------------------
 
 
 def test_ciphertexts_that_are_all_too_long():
@@ -73,7 +53,7 @@ def test_ciphertexts_that_are_all_too_long():
 
 def test_the_smallest_number_that_is_no_element():
     def lie(answer):
-        return of(answer, shares=PRIME.to_bytes(2, "little") + answer.shares[2:])
+        return replace(answer, shares=PRIME.to_bytes(2, "little") + answer.shares[2:])
 
     assert {LIAR: "MALFORMED"} == play(lies={(LIAR, "answer"): lie}).dropped
 
@@ -136,7 +116,67 @@ def test_requests_that_fit_into_no_frame():
         Cheats(Lattice(committee=19), gateways=300, limits=SIX)
 
 
-# -- cheating dealers, and what is left of a round -------------------------------------------------
+# -- cheating dealers ------------------------------------------------------------------------------
+
+
+def spoils(*members: int) -> Callable:
+    """Another value in one column of some members' shares."""
+
+    def change(rows):
+        rows[list(members), 3] = (rows[list(members), 3].astype(np.int64) + 1) % PRIME
+        return rows
+
+    return change
+
+
+def test_a_bad_share_in_the_proofs_columns_is_rejected():
+    def change(rows):
+        rows[4, -1] = (int(rows[4, -1]) + 1) % PRIME
+        return rows
+
+    world = play(kinds={LIAR: crooked(change)})
+
+    assert_exact(world, SEVEN)
+    assert {(4, LIAR)} == world.disputes
+    assert {} == world.dropped
+
+
+def test_two_bad_dealers_are_both_left_out():
+    kind = crooked(random_rows)
+    world = play(kinds={2: kind, 4: kind}, scheme=Lattice(keep_uploads=True))
+
+    assert_exact(world, {0, 1, 3, 5, 6})
+    assert {2: "BAD_DEALER", 4: "BAD_DEALER"} == world.dropped
+
+
+def test_a_bad_dealer_and_one_that_vanishes():
+    world = play(
+        kinds={LIAR: crooked(random_rows)}, vanish={5: "upload"}, scheme=Lattice(keep_uploads=True)
+    )
+
+    assert_exact(world, {0, 1, 3, 4, 6})
+    assert {LIAR: "BAD_DEALER", 5: "SILENT"} == world.dropped
+
+
+def test_who_rejects_another_dealer_too_is_not_asked_again():
+    """It could not answer about the set without the proved dealer only."""
+    kinds = {LIAR: crooked(random_rows), 3: crooked(spoils(0))}
+    world = play(kinds=kinds, scheme=Lattice(keep_uploads=True))
+
+    assert_exact(world, OTHERS)
+    assert {LIAR: "BAD_DEALER"} == world.dropped
+    assert (0, 3) in world.disputes
+    assert OTHERS - {0} == set(world.phases_closed["answer_again"])
+
+
+def test_pairs_are_named_when_nobodys_fault_is_proved():
+    """Two bad dealers, two victims each: fewer than R answer, nobody has more than C complaints."""
+    world = play(kinds={2: crooked(spoils(0, 1)), 3: crooked(spoils(4, 5))})
+
+    assert_nothing_opened(world)
+    assert isinstance(world.aborted, errors.BadDealing)
+    assert () == world.aborted.dealers
+    assert {(0, 2), (1, 2), (4, 3), (5, 3)} == set(world.aborted.disputes)
 
 
 def test_sixty_four_gateways_outlive_a_bad_dealer():
@@ -176,6 +216,62 @@ def test_above_sixty_four_nothing_is_kept_for_a_question_that_is_never_asked():
 
     assert_exact(world, set(range(65)))
     assert [] == spool.files
+
+
+# -- cheating holders ------------------------------------------------------------------------------
+
+
+def complains(*dealers: int) -> Callable:
+    bits = bitmap(dealers, len(SEVEN))
+    return lambda m: replace(m, complaints=bits, shares=b"", consistency=b"")
+
+
+def test_c_holders_prove_nothing_against_an_honest_dealer():
+    lies = {(holder, "answer"): complains(0) for holder in (2, 3)}
+    world = play(lies=lies, scheme=Lattice(keep_uploads=True))
+
+    assert_exact(world, SEVEN)
+    assert {(2, 0), (3, 0)} == world.disputes
+    assert {} == world.dropped
+
+
+def test_as_many_liars_as_the_code_corrects_are_named():
+    """n = 10, C = 1, D = 4: R = 6 of ten sums, of which two may be wrong."""
+    lies = {(liar, "answer"): lambda m: added(m, 9) for liar in (0, 7)}
+    limits = {"max_colluding": 1, "max_dropouts": 4}
+    world = Cheats(Lattice(), gateways=10, limits=limits, lies=lies).play()
+
+    assert_exact(world, range(10))
+    assert {0: "CONTRADICTED", 7: "CONTRADICTED"} == world.dropped
+
+
+@pytest.mark.parametrize("amount", [1, 7, 40_000])
+def test_without_a_sum_to_spare_a_wrong_one_opens_no_number(amount):
+    """R sums only: any of them fits, but not with the uploads."""
+    lies = {(LIAR, "answer"): lambda m: added(m, amount, slice(0, 1))}
+    world = play(lies=lies, vanish={5: "answer", 6: "answer"})
+
+    assert_nothing_opened(world)
+    assert isinstance(world.aborted, (errors.InconsistentAnswers, errors.AggregateOutOfRange))
+
+
+def test_a_key_moved_within_its_bounds_fails_the_check_words():
+    """A liar among just R members can move each coefficient as it likes, and stay in range."""
+    moved = added_to_key(members=(0, 1, 2, 3, 4), liar=LIAR, amount=1)
+    world = play(lies={(LIAR, "answer"): moved}, vanish={5: "answer", 6: "answer"})
+
+    assert_nothing_opened(world)
+    assert isinstance(world.aborted, errors.AggregateOutOfRange)
+
+
+def added_to_key(members, liar, amount):
+    """Shifts the liar's sum so that the first coefficient of the key comes out by `amount` more."""
+    weights = lagrange([member + 1 for member in members], PRIME - 1)
+    weight = weights[members.index(liar)]
+    return lambda m: added(m, amount * pow(weight, -1, PRIME) % PRIME, slice(0, 1))
+
+
+# -- what is left of a round ----------------------------------------------------------------------
 
 
 def test_what_a_gateway_calls_its_answer_is_quoted_and_cut():
