@@ -30,6 +30,18 @@ def _run(settings, **more):
     return run(prepare(settings), clock=time.perf_counter, **more)
 
 
+def _plain(settings, server):
+    task, clock = load(settings), time.perf_counter
+    return Orchestrator(
+        task.build(),
+        task.gateways,
+        task.holdout,
+        average=PlainAverage(),
+        clock=clock,
+        server=server_optimiser(server),
+    )
+
+
 @pytest.fixture(scope="module")
 def sampled():
     """A run with a sample, absences and a server that remembers, and what it told meanwhile."""
@@ -154,15 +166,7 @@ def test_equal_settings_give_equal_numbers(sampled):
 
 def test_the_plain_run_has_the_same_cohorts_and_a_server_of_its_own(sampled):
     report, _ = sampled
-    task = load(Settings("threshold", gateways=9, seed=3))
-    plain = Orchestrator(
-        task.build(),
-        task.gateways,
-        task.holdout,
-        average=PlainAverage(),
-        clock=time.perf_counter,
-        server=server_optimiser("fedyogi"),
-    )
+    plain = _plain(Settings("threshold", gateways=9, seed=3), "fedyogi")
     for each in report.rounds:
         plain.round(asked=each.included)
 
@@ -237,15 +241,7 @@ def test_every_server_learns_the_threshold_securely(server):
 
 @pytest.mark.parametrize("server", SERVER_OPTIMISERS[1:])
 def test_every_server_learns_digits(server):
-    task = load(Settings("digits"))
-    orchestrator = Orchestrator(
-        task.build(),
-        task.gateways,
-        task.holdout,
-        average=PlainAverage(),
-        clock=time.perf_counter,
-        server=server_optimiser(server),
-    )
+    orchestrator = _plain(Settings("digits"), server)
     for _ in range(6):
         last = orchestrator.round()
 

@@ -8,7 +8,6 @@ from fedavg.gateway import Gateway
 from fedavg.learning import Recipe, Samples
 from fedavg.settings import Settings
 from fedavg.tasks import TASKS, load
-from secagg.errors import ConfigurationError
 
 
 def _model():
@@ -127,18 +126,3 @@ def test_no_sample_is_held_twice(name, split, samples):
     assert len(rows) == len(set(rows))
     assert all(0 < gateway.count <= task.max_weight for gateway in task.gateways)
     assert samples in {None, len(rows)}
-
-
-@pytest.mark.parametrize(
-    ("name", "gateways", "said"),
-    [
-        ("chess", 10, "'chess' is unknown: use threshold, digits, digits-cnn, cancer"),
-        ("digits", 0, "takes 1 to 100"),
-        ("digits", 101, "takes 1 to 100"),
-        ("threshold", 2001, "takes 1 to 2000"),
-        ("cancer", 31, "takes 1 to 30"),
-    ],
-)
-def test_impossible_tasks_name_what_is_possible(name, gateways, said):
-    with pytest.raises(ConfigurationError, match=said):
-        load(Settings(name, gateways=gateways))

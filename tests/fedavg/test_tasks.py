@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -13,44 +11,6 @@ from fedavg.rules import OPTIMISERS
 from fedavg.settings import Settings
 from fedavg.tasks import TASKS, entry, load
 from fedavg.tasks.splits import LEAST, dirichlet, largest
-from secagg.errors import ConfigurationError
-
-
-@pytest.mark.parametrize(
-    ("name", "changes", "said"),
-    [
-        ("digits", {"loss": "bce"}, "loss bce: task digits takes cross-entropy, mse"),
-        ("digits-cnn", {"loss": "bce"}, "loss bce: task digits-cnn takes cross-entropy, mse"),
-        ("threshold", {"split": "dirichlet"}, "split dirichlet: task threshold takes iid"),
-        ("digits", {"data": Path()}, "data: task digits reads no files; cancer does"),
-        (
-            "digits",
-            {"overrides": {"g11": {"rate": 0.1}, "x": {}}},
-            "overrides of unknown gateways g11, x: use g01 to g10",
-        ),
-        (
-            "digits",
-            {"overrides": {"g01": {"optimiser": "adam", "momentum": 0.5}}},
-            "gateway g01: adam has no momentum: use sgd",
-        ),
-        (
-            "digits",
-            {"optimiser": "adagrad", "overrides": {"g01": {"momentum": 0.5}}},
-            "gateway g01: adagrad has no momentum: use sgd",
-        ),
-    ],
-)
-def test_what_a_task_cannot_do_names_what_it_can(name, changes, said):
-    with pytest.raises(ConfigurationError) as refused:
-        load(Settings(name, **changes))
-
-    assert said == str(refused.value)
-
-
-@pytest.mark.parametrize("seed", [-1, 2**31])
-def test_a_seed_out_of_range_is_refused(seed):
-    with pytest.raises(ConfigurationError, match=f"seed {seed}: use 0 to 2147483647"):
-        load(Settings("threshold", seed=seed))
 
 
 @pytest.mark.parametrize("name", TASKS)
