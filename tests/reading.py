@@ -56,6 +56,7 @@ class Page(HTMLParser):
         assert {each[1:] for each in loads} <= set(ids)
         assert "://" not in self.html.replace("http://www.w3.org", "")
         assert "@import" not in self.html
+        assert "<span class=" not in self.text  # markup that was taken for text
         # otherwise it would not follow from light to dark
         assert [] == re.findall(r"#[0-9a-f]{6}\b", pictures)
         assert all(2 <= self.html.count(f"{colour}:") for colour in colours)
