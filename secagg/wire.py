@@ -30,7 +30,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg.encoding import Buffer, decode, encode
+from secagg.canonical import Buffer, decode, encode
 from secagg.errors import (
     ConfigurationError,
     EncodingError,

@@ -13,8 +13,8 @@ from protocol_sim.attacks.expected import PHASES, expected, phases_of
 from protocol_sim.attacks.ledger import AnswerLedger, protected_bytes, secret_bytes
 from protocol_sim.oracle import named
 from protocol_sim.parties import Parties
+from secagg.canonical import decode
 from secagg.crypto.labels import Label
-from secagg.encoding import decode
 from secagg.errors import LocalProtocolError
 from secagg.protocol.messages import Answer, Signed
 from secagg.schemes import scheme_of

@@ -7,8 +7,8 @@ from typing import Any, Final
 from protocol_sim.attacks.attack import Attack, Stage, before, instead
 from protocol_sim.attacks.attacker import Attacker, CannotAttack, Hook, replace
 from protocol_sim.attacks.requests import NO_SEAL, NO_SHARE, bits, items, swapped
+from secagg.canonical import decode
 from secagg.crypto.labels import Label
-from secagg.encoding import decode
 from secagg.params import Struct
 from secagg.protocol.certificate import Certificate, sign_consistency
 from secagg.protocol.messages import UploadHeader

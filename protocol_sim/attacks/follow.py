@@ -12,7 +12,7 @@ from typing import Any
 from protocol_sim.attacks.attack import Change
 from protocol_sim.attacks.attacker import Attacker, CannotAttack, Hook, replace
 from protocol_sim.attacks.requests import NO_SEAL, NO_SHARE, about, bits, items, set_of, swapped
-from secagg.encoding import decode
+from secagg.canonical import decode
 from secagg.params import Struct
 from secagg.schemes.additive.messages import (
     AnswerAgainRequest,

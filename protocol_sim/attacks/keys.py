@@ -10,9 +10,9 @@ from protocol_sim.attacks.attacker import Attacker, CannotAttack, replace
 from protocol_sim.attacks.follow import own
 from protocol_sim.attacks.requests import items, swapped
 from protocol_sim.randomness import entropy
+from secagg.canonical import decode
 from secagg.crypto.agreement import public_key
 from secagg.crypto.labels import Label
-from secagg.encoding import decode
 from secagg.params import Struct
 from secagg.protocol.messages import Announce, Signed
 from secagg.protocol.prekeys import Prekey

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 from protocol_sim.memory import Exchange
 from secagg import wire
-from secagg.encoding import decode
+from secagg.canonical import decode
 from secagg.errors import ForeignSession, RemoteProtocolError, WireError
 from secagg.params import Struct
 from secagg.protocol.events import Aborted, Send

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from protocol_sim.attacks.attacker import Attacker, CannotAttack, replace
-from secagg.encoding import bitmap, members
+from secagg.canonical import bitmap, members
 from secagg.params import HASH_BYTES, Struct
 from secagg.protocol.messages import Signed
 from secagg.schemes.additive.messages import (

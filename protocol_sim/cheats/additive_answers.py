@@ -25,7 +25,7 @@ from protocol_sim.cheats.cheat import (
     next_position,
 )
 from protocol_sim.cheats.cheater import Cheater
-from secagg import encoding
+from secagg import canonical
 from secagg.crypto.agreement import public_key
 from secagg.crypto.labels import Label
 from secagg.crypto.reed_solomon import PRIME
@@ -67,7 +67,7 @@ def _header(**fields: Any) -> Change:
     """The header inside says something else."""
 
     def change(body: Dealing, cheater: Cheater) -> Any:
-        header = encoding.decode(UploadHeader, body.header.body)
+        header = canonical.decode(UploadHeader, body.header.body)
         return replace(body, header=cheater.signed(Label.SIGN_HEADER, replace(header, **fields)))
 
     return change

@@ -12,7 +12,7 @@ import msgspec
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from protocol_sim.play import Play
-from secagg import encoding, wire
+from secagg import canonical, wire
 from secagg.crypto.labels import Label
 from secagg.crypto.sealing import FrameMac
 from secagg.crypto.signing import SigningKey
@@ -120,7 +120,7 @@ class Cheater:
     def body(self, answer: Answer) -> Any:
         """What was signed; None if another cheat has made it unreadable."""
         try:
-            return encoding.decode(self.steps[answer.step].answer, answer.signed.body)
+            return canonical.decode(self.steps[answer.step].answer, answer.signed.body)
         except WireError:
             return None
 

@@ -9,7 +9,7 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from secagg import encoding
+from secagg import canonical
 from secagg.crypto.labels import Label
 from secagg.crypto.packed import deal
 from secagg.crypto.reed_solomon import PRIME
@@ -52,7 +52,7 @@ def masks_dealer(
 
     class Dealer(MasksClient):
         def _deal(self) -> Signed:
-            honest = encoding.decode(ShareKeys, super()._deal().body)
+            honest = canonical.decode(ShareKeys, super()._deal().body)
             holders = sorted(set(self._keys) - {self._position})
             chosen = secrets((self._reveal("seed"), self._reveal("key_seed")))
             made = split(chosen, self._limits.share_threshold, holders, self._context.rng)
@@ -97,7 +97,7 @@ def additive_dealer(
 
     class Dealer(AdditiveClient):
         def _deal(self, private: bytes) -> Signed:
-            honest = encoding.decode(Dealing, super()._deal(private).body)
+            honest = canonical.decode(Dealing, super()._deal(private).body)
             own, channels = self._secret, self._channels
             if own is None or channels is None:
                 raise LocalProtocolError("no key was dealt")

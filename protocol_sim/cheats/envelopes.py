@@ -22,9 +22,9 @@ from protocol_sim.cheats.cheat import (
     silent_once,
 )
 from protocol_sim.cheats.cheater import Cheater
+from secagg.canonical import encode
 from secagg.crypto.labels import Label
 from secagg.crypto.signing import SigningKey
-from secagg.encoding import encode
 from secagg.protocol.messages import Abort, Answer, Signed
 from secagg.protocol.steps import ABORT
 from secagg.schemes.masks.messages import STEPS as MASKS_STEPS

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, TypeVar
 from protocol_sim.leaks.masks import Set, Shown
 from protocol_sim.parties import VERIFY
 from protocol_sim.randomness import entropy
-from secagg import encoding
+from secagg import canonical
 from secagg.crypto.agreement import public_key
 from secagg.crypto.labels import Label
 from secagg.params import SUITES, VERSION, RoundParams, SessionParams, Thresholds, VectorSpec
@@ -198,7 +198,7 @@ class Questions:
     def _deal(self, i: int, h0: int) -> ShareKeys:
         client = self.client(i, self._face(i, h0))
         client.receive(self.announce)
-        return encoding.decode(ShareKeys, client.receive(self.keys(i, h0)).body)
+        return canonical.decode(ShareKeys, client.receive(self.keys(i, h0)).body)
 
     def request(self, i: int, question: Upload) -> MaskedInputRequest:
         """P, U2 and the shares that those in it have dealt to this gateway."""

@@ -12,7 +12,7 @@ from typing import Any
 from protocol_sim.leaks.masks import Released, Set, Shown, Strategy
 from protocol_sim.leaks.questions import MODEL, Questions, Upload, asked, zeros
 from protocol_sim.leaks.strategies import World, subsets
-from secagg import encoding
+from secagg import canonical
 from secagg.errors import SecAggError
 from secagg.params import Struct, Thresholds
 from secagg.protocol.certificate import Certificate
@@ -180,7 +180,7 @@ class RealGateways:
                 return None
             signed = self._says(client, UnmaskingRequest(certificate=certificate))
             if signed is not None:
-                return self._read(i, view, encoding.decode(Unmasking, signed.body))
+                return self._read(i, view, canonical.decode(Unmasking, signed.body))
         return None
 
     def _certificates(self, view: Shown, signers: Set) -> Iterator[Certificate]:

@@ -14,9 +14,9 @@ from protocol_sim.leaks.additive import Matrix, Sharing
 from protocol_sim.leaks.equations import Equation
 from protocol_sim.leaks.names import Agreed, Input, Unknown
 from protocol_sim.leaks.recorder import Line, Recorder
-from secagg import encoding
+from secagg import canonical
+from secagg.canonical import members
 from secagg.crypto.reed_solomon import PRIME
-from secagg.encoding import members
 from secagg.params import SessionParams, Thresholds
 from secagg.protocol.messages import Announce, UploadHeader
 from secagg.protocol.prekeys import Prekey
@@ -123,7 +123,7 @@ def _matrix(limits: Thresholds) -> Matrix:
 def _dealt(recorder: Recorder, line: Line) -> Iterator[Dealt]:
     """Each dealing with the request that it answers: its h2 says which."""
     for message in recorder.answers(line, "upload", Dealing):
-        header = encoding.decode(UploadHeader, message.header.body)
+        header = canonical.decode(UploadHeader, message.header.body)
         for request, params in _shown(recorder, line):
             n = params.thresholds.gateways
             h0, keys = _keyring(request, params, header.position)
@@ -151,7 +151,7 @@ def _keyring(
     signed = dict(zip(shown, request.prekeys, strict=False))
     hashes = {place: advert_hash(each) for place, each in signed.items()}
     hashes |= dict(zip(sorted(keyed.difference(shown)), request.hashes, strict=False))
-    keys = {place: encoding.decode(Prekey, each.body) for place, each in signed.items()}
+    keys = {place: canonical.decode(Prekey, each.body) for place, each in signed.items()}
     return keys_hash(session_hash(params), limits.gateways, hashes), keys
 
 

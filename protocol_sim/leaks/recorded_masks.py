@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from protocol_sim.leaks.recorder import Line, Recorder
-from secagg import encoding
-from secagg.encoding import members
+from secagg import canonical
+from secagg.canonical import members
 from secagg.params import SessionParams, VectorSpec
 from secagg.protocol.messages import Announce, UploadHeader
 from secagg.protocol.transcript import (
@@ -118,7 +118,7 @@ def _keys(
     near = _near(params, position, members(request.present, params.thresholds.gateways))
     if len(near) != len(request.adverts):
         return None
-    bodies = (encoding.decode(AdvertiseKeys, signed.body) for signed in request.adverts)
+    bodies = (canonical.decode(AdvertiseKeys, signed.body) for signed in request.adverts)
     return dict(zip(near, bodies, strict=True))
 
 

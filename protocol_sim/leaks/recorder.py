@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol_sim.play import Play
-from secagg import encoding, wire
+from secagg import canonical, wire
 from secagg.crypto.agreement import public_key
 from secagg.errors import SecAggError
 from secagg.params import Struct
@@ -118,7 +118,7 @@ class Recorder:
     def answers(self, line: Line, step: str, kind: type[T]) -> list[T]:
         """The bodies of a gateway's answers to a step."""
         return [
-            encoding.decode(kind, signed.body) for name, signed in self.said[line] if name == step
+            canonical.decode(kind, signed.body) for name, signed in self.said[line] if name == step
         ]
 
 

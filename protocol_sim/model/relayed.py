@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Final
 
 from protocol_sim.model.traffic import Shape, announced
+from secagg.canonical import decode, encode
 from secagg.crypto.shamir import SHARE_BYTES
-from secagg.encoding import decode, encode
 from secagg.params import HASH_BYTES
 from secagg.protocol.messages import Signed, SignedRound
 from secagg.protocol.transcript import advert_hash

@@ -1,4 +1,4 @@
-"""Sizes of canonical MessagePack (`secagg.encoding`), without making any."""
+"""Sizes of canonical MessagePack (`secagg.canonical`), without making any."""
 
 from __future__ import annotations
 

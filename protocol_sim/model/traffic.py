@@ -1,6 +1,6 @@
 """Bytes of a round by formula: every message of both protocols, counted field by field.
 
-The sizes are those of canonical MessagePack (`secagg.encoding`), for a round in which everybody is
+The sizes are those of canonical MessagePack (`secagg.canonical`), for a round in which everybody is
 there; `tests/protocol_sim/test_costs.py` holds them against real sessions, to the byte. A formula
 has no largest cohort: above 2048 gateways it says what a round would cost whose messages, shares
 and lanes were made for it.
@@ -27,8 +27,8 @@ from protocol_sim.model.sizes import (
     signed,
 )
 from secagg import wire
+from secagg.canonical import encode
 from secagg.crypto.shamir import SHARE_BYTES
-from secagg.encoding import encode
 from secagg.params import (
     HASH_BYTES,
     SESSION_BYTES,

@@ -15,6 +15,7 @@ from protocol_sim.model.relayed import Work
 from protocol_sim.model.traffic import Shape, shape_of
 from protocol_sim.randomness import entropy
 from secagg import wire
+from secagg.canonical import decode, encode
 from secagg.crypto.agreement import agree, public_key
 from secagg.crypto.kdf import digest
 from secagg.crypto.labels import Label
@@ -24,7 +25,6 @@ from secagg.crypto.sealing import FrameMac
 from secagg.crypto.secret import Secret
 from secagg.crypto.shamir import LIMBS, split
 from secagg.crypto.signing import SigningKey, verify
-from secagg.encoding import decode, encode
 from secagg.errors import ConfigurationError
 from secagg.protocol.transcript import keys_hash
 from secagg.schemes import BY_NAME, scheme_of

@@ -9,8 +9,8 @@ from typing import Final
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from secagg.canonical import framed, u64
 from secagg.crypto.labels import Label
-from secagg.encoding import framed, u64
 from secagg.errors import LocalProtocolError
 from secagg.params import VERSION
 

@@ -14,7 +14,7 @@ from functools import partial
 from itertools import pairwise
 from typing import Final, NamedTuple, TypeVar
 
-from secagg import encoding, thresholds
+from secagg import canonical, thresholds
 from secagg.crypto.agreement import check_public_key
 from secagg.crypto.labels import Label
 from secagg.crypto.signing import verify as verify_signature
@@ -170,7 +170,7 @@ class _Checks:
     def signed(
         self, part: str, key: bytes, label: Label, message: Struct, signature: bytes
     ) -> None:
-        self.attempt(part, lambda: self.verify(key, label, encoding.encode(message), signature))
+        self.attempt(part, lambda: self.verify(key, label, canonical.encode(message), signature))
 
 
 def _check_parameters(check: _Checks, record: AuditRecord, roster: Roster) -> Cohort | None:

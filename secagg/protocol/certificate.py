@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from secagg import encoding
+from secagg import canonical
 from secagg.crypto.labels import Label
 from secagg.crypto.signing import SigningKey
 from secagg.errors import NoQuorum
@@ -47,7 +47,7 @@ def verify_consistency(
     Raises:
         BadSignature: it is not this client's, or on something else.
     """
-    body = encoding.encode(Consistency(session=session, h3=h3))
+    body = canonical.encode(Consistency(session=session, h3=h3))
     verify(key, Label.SIGN_CONSISTENCY, body, signature)
 
 
@@ -86,6 +86,6 @@ def verify_certificate(
         raise NoQuorum(f"{len(certificate.signatures)} signatures for {len(signers)} signers")
     if len(signers) < quorum:
         raise NoQuorum(f"{len(signers)} signatures, the quorum is {quorum}")
-    body = encoding.encode(Consistency(session=session, h3=h3))
+    body = canonical.encode(Consistency(session=session, h3=h3))
     for position, signature in zip(sorted(signers), certificate.signatures, strict=True):
         verify(cohort.key(position), Label.SIGN_CONSISTENCY, body, signature)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import Self
 
-from secagg import encoding
+from secagg import canonical
 from secagg.crypto.kdf import digest
 from secagg.crypto.labels import Label
 from secagg.crypto.secret import Secret
@@ -62,7 +62,7 @@ class Roster(Struct, frozen=True, dict=True):
 
     @cached_property
     def _hash(self) -> bytes:
-        return digest(Label.HASH_ROSTER, encoding.encode(self))
+        return digest(Label.HASH_ROSTER, canonical.encode(self))
 
 
 class Cohort:
@@ -77,7 +77,7 @@ class Cohort:
     """
 
     def __init__(self, roster: Roster, bitmap: bytes) -> None:
-        chosen = sorted(encoding.members(bitmap, len(roster.members)))
+        chosen = sorted(canonical.members(bitmap, len(roster.members)))
         self.roster = roster
         self.bitmap = bitmap
         self.members = tuple(roster.members[place] for place in chosen)
@@ -96,7 +96,7 @@ class Cohort:
             raise ConfigurationError(f"not in the roster: {unknown}")
         if len(set(wanted)) != len(wanted):
             raise ConfigurationError("a gateway id occurs twice in the cohort")
-        return cls(roster, encoding.bitmap((places[i] for i in wanted), len(places)))
+        return cls(roster, canonical.bitmap((places[i] for i in wanted), len(places)))
 
     def __len__(self) -> int:
         return len(self.members)
@@ -130,7 +130,7 @@ class Cohort:
 
     def bits(self, positions: Iterable[int]) -> bytes:
         """Bitmap of positions."""
-        return encoding.bitmap(positions, len(self))
+        return canonical.bitmap(positions, len(self))
 
     def set_of(self, bitmap: bytes) -> frozenset[int]:
         """Positions of a bitmap.
@@ -138,7 +138,7 @@ class Cohort:
         Raises:
             WireError: wrong size or non-zero padding.
         """
-        return encoding.members(bitmap, len(self))
+        return canonical.members(bitmap, len(self))
 
 
 class Identity:

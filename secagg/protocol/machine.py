@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from secagg import encoding
+from secagg import canonical
 from secagg.crypto.kdf import digest
 from secagg.crypto.labels import Label
 from secagg.errors import (
@@ -104,18 +104,18 @@ class ClientMachine:
         if type(request) not in self._steps:
             raise UnexpectedMessage(f"a client is never sent {type(request).__name__}")
         index, step = self._steps[type(request)]
-        asked = digest(Label.HASH_REQUEST, step.name.encode(), encoding.encode(request))
+        asked = digest(Label.HASH_REQUEST, step.name.encode(), canonical.encode(request))
         before = self._answers.get(step.name) or self._journal.get(self._session, step.name)
         if before is not None:
             if before.request != asked:
                 raise SecondQuestion(f"{step.name} was answered for another request")
-            return encoding.decode(Signed, before.answer)
+            return canonical.decode(Signed, before.answer)
         if not self._reaches(index):
             if self._next == 0:
                 raise StateLost(f"{step.name} asked of a client that has just started")
             raise UnexpectedMessage(f"{step.name} asked out of order")
         answer = self._handlers[step.name](request)
-        entry = Entry(request=asked, answer=encoding.encode(answer))
+        entry = Entry(request=asked, answer=canonical.encode(answer))
         if step.durable:
             self._journal.put(self._session, step.name, entry.request, entry.answer)
         self._answers[step.name] = entry

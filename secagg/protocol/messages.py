@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum, unique
 from typing import TypeVar
 
-from secagg import encoding
+from secagg import canonical
 from secagg.crypto.labels import Label
 from secagg.crypto.signing import SigningKey
 from secagg.params import RoundParams, SessionParams, Struct
@@ -29,7 +29,7 @@ class Signed(Struct, frozen=True):
     @classmethod
     def make(cls, key: SigningKey, label: Label, message: Struct) -> Signed:
         """Encode and sign."""
-        body = encoding.encode(message)
+        body = canonical.encode(message)
         return cls(body=body, signature=key.sign(label, body))
 
     def open(self, kind: type[T], key: bytes, label: Label, verify: Verify) -> T:
@@ -40,7 +40,7 @@ class Signed(Struct, frozen=True):
             WireError: signed, but not a canonical message of this kind.
         """
         verify(key, label, self.body, self.signature)
-        return encoding.decode(kind, self.body)
+        return canonical.decode(kind, self.body)
 
 
 class Announce(Struct, frozen=True):
@@ -115,11 +115,11 @@ class DropReason(Enum):
 
 def sign_session(key: SigningKey, params: SessionParams) -> Announce:
     """K, signed by the orchestrator."""
-    signature = key.sign(Label.SIGN_SESSION, encoding.encode(params))
+    signature = key.sign(Label.SIGN_SESSION, canonical.encode(params))
     return Announce(params=params, signature=signature)
 
 
 def sign_round(key: SigningKey, params: RoundParams) -> SignedRound:
     """P, signed by the orchestrator."""
-    signature = key.sign(Label.SIGN_ROUND, encoding.encode(params))
+    signature = key.sign(Label.SIGN_ROUND, canonical.encode(params))
     return SignedRound(params=params, signature=signature)

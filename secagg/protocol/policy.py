@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Literal
 
-from secagg import encoding, thresholds
+from secagg import canonical, thresholds
 from secagg.crypto.agreement import check_public_key
 from secagg.crypto.labels import Label
 from secagg.errors import (
@@ -150,7 +150,7 @@ def check_announce(
         RemoteProtocolError: the subclass names the check.
     """
     params = announce.params
-    verify(roster.orchestrator, Label.SIGN_SESSION, encoding.encode(params), announce.signature)
+    verify(roster.orchestrator, Label.SIGN_SESSION, canonical.encode(params), announce.signature)
     if params.version != VERSION or params.suite not in SUITES or params.scheme != scheme:
         raise UnsupportedParameters(
             f"version {params.version}, suite {params.suite}, scheme {params.scheme!r}"
@@ -198,7 +198,7 @@ def check_round(
         RemoteProtocolError: the subclass names the check.
     """
     params = signed.params
-    verify(roster.orchestrator, Label.SIGN_ROUND, encoding.encode(params), signed.signature)
+    verify(roster.orchestrator, Label.SIGN_ROUND, canonical.encode(params), signed.signature)
     if params.session_params != session_hash(session):
         raise ForeignSession("round parameters of another session")
     check_vectors(params, session.thresholds)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from secagg import encoding
+from secagg import canonical
 from secagg.crypto.kdf import derive, digest
 from secagg.crypto.labels import Label
 from secagg.crypto.sealing import open_sealed, seal
@@ -33,7 +33,7 @@ def channel_key(shared: bytes, *, salt: bytes, session: bytes, sender: int, rece
 
 def seal_share(key: bytes, share: bytes, *, session: bytes, sender: int, receiver: int) -> bytes:
     """Encrypt a share for its holder."""
-    return seal(key, share, encoding.framed(*_route(session, sender, receiver)))
+    return seal(key, share, canonical.framed(*_route(session, sender, receiver)))
 
 
 def open_share(
@@ -44,7 +44,7 @@ def open_share(
     Raises:
         SealError: it was not sealed under this key for this route.
     """
-    return open_sealed(key, ciphertext, encoding.framed(*_route(session, sender, receiver)))
+    return open_sealed(key, ciphertext, canonical.framed(*_route(session, sender, receiver)))
 
 
 def commit_share(label: Label, session: bytes, dealer: int, holder: int, share: bytes) -> bytes:
@@ -54,11 +54,11 @@ def commit_share(label: Label, session: bytes, dealer: int, holder: int, share: 
 
 def commit_secret(label: Label, session: bytes, dealer: int, secret: bytes) -> bytes:
     """32-byte commitment to a secret of 32 random bytes."""
-    return digest(label, session, encoding.u64(dealer), secret)
+    return digest(label, session, canonical.u64(dealer), secret)
 
 
 def _route(session: bytes, sender: int, receiver: int) -> tuple[bytes, bytes, bytes]:
-    return session, encoding.u64(sender), encoding.u64(receiver)
+    return session, canonical.u64(sender), canonical.u64(receiver)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from secagg import encoding
+from secagg import canonical
 from secagg.crypto.kdf import digest
 from secagg.crypto.labels import Label
 from secagg.params import RoundParams, SessionParams
@@ -19,12 +19,12 @@ from secagg.protocol.messages import Signed
 
 def session_hash(params: SessionParams) -> bytes:
     """H(K)."""
-    return digest(Label.HASH_SESSION, encoding.encode(params))
+    return digest(Label.HASH_SESSION, canonical.encode(params))
 
 
 def round_hash(params: RoundParams) -> bytes:
     """H(P)."""
-    return digest(Label.HASH_ROUND, encoding.encode(params))
+    return digest(Label.HASH_ROUND, canonical.encode(params))
 
 
 def advert_hash(advert: Signed) -> bytes:
@@ -41,14 +41,14 @@ def keys_hash(session: bytes, gateways: int, adverts: Mapping[int, bytes]) -> by
         adverts: position -> H(R0) for every member of U1.
     """
     ordered = (adverts[position] for position in sorted(adverts))
-    return digest(Label.HASH_H0, session, encoding.bitmap(adverts, gateways), *ordered)
+    return digest(Label.HASH_H0, session, canonical.bitmap(adverts, gateways), *ordered)
 
 
 def shares_hash(h0: bytes, round_params: bytes, gateways: int, dealers: Iterable[int]) -> bytes:
     """h2 over h0, H(P) and the set U2."""
-    return digest(Label.HASH_H2, h0, round_params, encoding.bitmap(dealers, gateways))
+    return digest(Label.HASH_H2, h0, round_params, canonical.bitmap(dealers, gateways))
 
 
 def included_hash(h0: bytes, h2: bytes, gateways: int, included: Iterable[int]) -> bytes:
     """h3 over h0, h2 and the set U3."""
-    return digest(Label.HASH_H3, h0, h2, encoding.bitmap(included, gateways))
+    return digest(Label.HASH_H3, h0, h2, canonical.bitmap(included, gateways))

@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg import encoding
+from secagg import canonical
 from secagg.crypto.kdf import derive
 from secagg.crypto.labels import Label
 from secagg.crypto.sealing import FrameMac
@@ -34,7 +34,7 @@ def frame_mac(shared: bytes, *, salt: bytes, session: bytes, position: int) -> F
         session: session id.
         position: the gateway's.
     """
-    context = (session, encoding.u64(position))
+    context = (session, canonical.u64(position))
     key = derive(shared, salt=salt, label=Label.KDF_UPLOAD_MAC, context=context, length=16)
     return FrameMac(key)
 

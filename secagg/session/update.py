@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, Self
 
-from secagg import encoding
+from secagg import canonical
 from secagg.crypto.kdf import derive
 from secagg.crypto.labels import Label
 from secagg.crypto.prg import KEY_BYTES
@@ -109,7 +109,7 @@ class Update:
             self._rounding,
             salt=b"",
             label=Label.KDF_ROUNDING,
-            context=(encoding.u64(vector),),
+            context=(canonical.u64(vector),),
             length=KEY_BYTES,
         )
         return Encoder(

@@ -12,7 +12,7 @@ import pytest
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from protocol_sim.randomness import entropy
-from secagg import encoding
+from secagg import canonical
 from secagg.crypto.labels import Label
 from secagg.errors import AuditFailure, LocalProtocolError
 from secagg.protocol.audit import AuditRecord, inspect_record, verify_record
@@ -79,9 +79,9 @@ def test_an_honest_record_verifies():
 
 
 def test_a_record_survives_its_encoding():
-    data = encoding.encode(RECORD)
+    data = canonical.encode(RECORD)
 
-    assert RECORD == encoding.decode(AuditRecord, data)
+    assert RECORD == canonical.decode(AuditRecord, data)
 
 
 @pytest.mark.parametrize(("where", "record"), CASES, ids=[where for where, _ in CASES])
@@ -253,7 +253,7 @@ def test_a_layout_that_no_gateway_takes_is_a_fault_though_signed():
 
 
 def test_a_header_says_whose_it_is():
-    header = encoding.decode(UploadHeader, RECORD.headers[0].body)
+    header = canonical.decode(UploadHeader, RECORD.headers[0].body)
     key = PARTIES.identities["g0"].key
     other = Signed.make(key, Label.SIGN_HEADER, replace(header, position=1))
     headers = (other, *RECORD.headers[1:])

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from protocol_sim.parties import Parties
-from secagg import encoding
+from secagg import canonical
 from secagg.crypto.labels import Label
 from secagg.crypto.signing import verify
 from secagg.errors import BadSignature, NoQuorum, SecAggError, WireError
@@ -53,7 +53,7 @@ def test_a_quorum_or_more_is_enough(signers):
 
 
 def test_what_is_signed_names_session_and_h3_under_its_own_label():
-    body = encoding.encode(Consistency(session=SESSION, h3=H3))
+    body = canonical.encode(Consistency(session=SESSION, h3=H3))
 
     verify(KEYS[0].public, Label.SIGN_CONSISTENCY, body, HONEST[0])
 
@@ -62,7 +62,7 @@ def signed(i: int, *, session: bytes = SESSION, h3: bytes = H3) -> bytes:
     return sign_consistency(KEYS[i], session, h3).signature
 
 
-HONEST_BODY = encoding.encode(Consistency(session=SESSION, h3=H3))
+HONEST_BODY = canonical.encode(Consistency(session=SESSION, h3=H3))
 REFUSED: dict[str, tuple[Certificate, type[SecAggError]]] = {
     "one fewer than the quorum": (made(0, 1, 2, 3), NoQuorum),
     "nobody": (made(), NoQuorum),

@@ -25,8 +25,8 @@ from protocol_sim.cheats.cheat import LARGE, SMALL
 from protocol_sim.memory import Exchange, points
 from protocol_sim.parties import Parties
 from protocol_sim.randomness import dice
+from secagg.canonical import decode
 from secagg.crypto.sealing import FrameMac
-from secagg.encoding import decode
 from secagg.protocol.prekeys import Prekey
 from secagg.protocol.sharing import Verdict
 from secagg.schemes import scheme_of

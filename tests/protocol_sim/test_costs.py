@@ -16,7 +16,7 @@ from protocol_sim.model import costs, sizes, traffic, units
 from protocol_sim.model.costs import Cost, Model
 from protocol_sim.model.counts import gateway_counts, server_counts, survivors
 from protocol_sim.model.traffic import Shape, exchanged, limits_of, shape_of, total
-from secagg.encoding import encode
+from secagg.canonical import encode
 from secagg.protocol.certificate import Consistency
 from secagg.schemes import scheme_of
 from secagg.schemes.additive import Ckks, Lattice

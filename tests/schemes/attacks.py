@@ -15,8 +15,8 @@ import msgspec
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from secagg import errors, wire
+from secagg.canonical import bitmap, decode
 from secagg.crypto.labels import Label
-from secagg.encoding import bitmap, decode
 from secagg.protocol.certificate import Certificate
 from secagg.protocol.events import Aborted
 from secagg.protocol.messages import (

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from secagg import encoding, wire
+from secagg import canonical, wire
 from secagg.errors import (
     AuditFailure,
     BelowThreshold,
@@ -260,7 +260,7 @@ def guarantees_are_sentences_with_the_numbers(scheme: Scheme) -> None:
 def the_audit_record_verifies_offline(scheme: Scheme) -> None:
     for vanish in ({}, {0: phases(scheme)[upload_phase(scheme)], 5: phases(scheme)[-1]}):
         world = World(scheme, 6, vanish=vanish).play()
-        record = encoding.decode(AuditRecord, encoding.encode(world.server.audit))
+        record = canonical.decode(AuditRecord, canonical.encode(world.server.audit))
 
         assert frozenset(world.included) == verify_record(record, world.roster)
         assert world.dropped == {drop.position: drop.reason for drop in record.dropped}
@@ -273,12 +273,12 @@ def the_audit_record_verifies_offline(scheme: Scheme) -> None:
 
 def _refuse_every_change(record: AuditRecord, world: World) -> None:
     """Flip every seventh byte of all but the last field, which is the server's word."""
-    data = encoding.encode(record)
-    for at in range(1, len(data) - len(encoding.encode(record.dropped)), 7):
+    data = canonical.encode(record)
+    for at in range(1, len(data) - len(canonical.encode(record.dropped)), 7):
         changed = bytearray(data)
         changed[at] ^= 4
         with pytest.raises((WireError, AuditFailure)):
-            verify_record(encoding.decode(AuditRecord, bytes(changed)), world.roster, VERIFY)
+            verify_record(canonical.decode(AuditRecord, bytes(changed)), world.roster, VERIFY)
 
 
 def a_round_is_uploaded_once(scheme: Scheme) -> None:

@@ -11,8 +11,8 @@ import pytest
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from secagg import errors, wire
+from secagg.canonical import bitmap, decode, members
 from secagg.crypto.labels import Label
-from secagg.encoding import bitmap, decode, members
 from secagg.protocol.events import Aborted, Completed, Send
 from secagg.protocol.messages import Abort, UploadHeader
 from secagg.protocol.sharing import channel_key, commit_share, seal_share

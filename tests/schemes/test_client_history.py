@@ -9,7 +9,7 @@ import pytest
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from secagg import errors, wire
-from secagg.encoding import bitmap
+from secagg.canonical import bitmap
 from secagg.protocol.events import Aborted, Send, UpdateDue
 from secagg.protocol.messages import sign_round
 from secagg.protocol.policy import Policy

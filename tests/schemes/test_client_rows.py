@@ -15,9 +15,9 @@ import pytest
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from secagg import errors
+from secagg.canonical import bitmap, decode
 from secagg.crypto.agreement import public_key
 from secagg.crypto.labels import Label
-from secagg.encoding import bitmap, decode
 from secagg.protocol.messages import Signed, sign_round, sign_session
 from secagg.protocol.policy import Policy
 from secagg.schemes.masks.messages import AdvertiseKeys

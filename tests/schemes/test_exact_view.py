@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
-from secagg import encoding
+from secagg import canonical
 from secagg.crypto.labels import Label
 from secagg.crypto.prg_fast import MaskAdder
 from secagg.params import VectorSpec
@@ -128,7 +128,7 @@ class OpensBothSecretsOfTheLiving(MasksClient):
 
 
 def _more(client, signed, name, secrets):
-    answer = encoding.decode(Unmasking, signed.body)
+    answer = canonical.decode(Unmasking, signed.body)
     changed = replace(answer, **{name: getattr(answer, name) + secrets})
     return client._sign(Label.SIGN_UNMASKING, changed)
 

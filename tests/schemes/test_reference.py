@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from secagg import Masks, encoding, wire
+from secagg import Masks, canonical, wire
 from secagg.crypto import shamir
 from secagg.crypto.agreement import agree
 from secagg.crypto.kdf import derive
@@ -84,9 +84,9 @@ def test_machines_are_the_reference(session):
     world = World(Masks(), n, limits=limits, vanish=vanish).play()
     expected = reference(world)
     audit = world.server.audit
-    headers = [encoding.decode(UploadHeader, header.body) for header in audit.headers]
+    headers = [canonical.decode(UploadHeader, header.body) for header in audit.headers]
     signed = next(m for (step, _), m in said(world).items() if step == "consistency")
-    h3 = encoding.decode(Consistency, signed.body).h3
+    h3 = canonical.decode(Consistency, signed.body).h3
 
     assert expected.said == said(world)
     assert expected.masked == _by_vector(world)
@@ -154,7 +154,7 @@ def test_reference_coefficients_are_rejected_and_drawn_again():
 
 def test_keys_are_derived_as_written_down():
     # docs/protocol.md#masked-upload, spelled out: what is salt, what is context, and in which order
-    u64 = encoding.u64
+    u64 = canonical.u64
     secret, salt, peer = bytes(range(32)), b"h2" * 16, b"\x09" + bytes(31)
     dh = agree(secret, peer)
 

@@ -13,7 +13,7 @@ from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from protocol_sim.play import Frame, Play
 from secagg import errors
-from secagg.encoding import bitmap
+from secagg.canonical import bitmap
 from secagg.params import Struct
 from secagg.protocol.events import SharesDisputed
 from secagg.thresholds import derive

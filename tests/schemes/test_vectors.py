@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from secagg import encoding, errors, params, wire
+from secagg import canonical, errors, params, wire
 from secagg.crypto.signing import SigningKey
 from secagg.protocol import audit, certificate, identity, messages
 from secagg.protocol.events import Aborted
@@ -51,9 +51,9 @@ def kind(name):
 
 def perform(operation):
     if operation["operation"] == "message":
-        decoded = encoding.decode(kind(operation["type"]), bytes.fromhex(operation["expected"]))
+        decoded = canonical.decode(kind(operation["type"]), bytes.fromhex(operation["expected"]))
         fields = messages_by_hand.plain(_builtins(decoded))
-        return fields, encoding.encode(decoded).hex()
+        return fields, canonical.encode(decoded).hex()
     frame = bytes.fromhex(operation["frame"])
     if operation["operation"] == "vector":
         parts = wire.open(frame).vector()
@@ -150,12 +150,12 @@ def test_the_server_says_what_is_frozen():
     assert [3] == [to for way, to, data in orchestrator.sent if (way, to, data) not in FRAMES]
     assert FIRST["included"] == [*world.included]
     assert FIRST["sums"] == [list(map(str, sums)) for sums in world.opened]
-    assert FIRST["audit"] == encoding.encode(world.server.audit).hex()
+    assert FIRST["audit"] == canonical.encode(world.server.audit).hex()
 
 
 def test_the_reference_says_what_is_frozen():
-    k = encoding.decode(params.SessionParams, bytes.fromhex(FIRST["K"]))
-    p = encoding.decode(params.RoundParams, bytes.fromhex(FIRST["P"]))
+    k = canonical.decode(params.SessionParams, bytes.fromhex(FIRST["K"]))
+    p = canonical.decode(params.RoundParams, bytes.fromhex(FIRST["P"]))
     coins, keys = [], []
     for client in FIRST["clients"]:
         stream = iter(bytes.fromhex(client["coefficients"]))
@@ -194,8 +194,8 @@ def test_the_second_session_is_frozen_in_digests():
 
 @pytest.mark.parametrize("session", [FIRST, SECOND], ids=["first", "second"])
 def test_the_frozen_audit_record_verifies(session):
-    roster = encoding.decode(identity.Roster, bytes.fromhex(session["roster"]))
-    record = encoding.decode(audit.AuditRecord, bytes.fromhex(session["audit"]))
+    roster = canonical.decode(identity.Roster, bytes.fromhex(session["roster"]))
+    record = canonical.decode(audit.AuditRecord, bytes.fromhex(session["audit"]))
 
     assert set(session["included"]) == audit.verify_record(record, roster)
 

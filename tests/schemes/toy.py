@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from secagg import Masks, encoding, wire
+from secagg import Masks, canonical, wire
 from secagg.crypto.agreement import agree
 from secagg.crypto.shamir import combine
 from secagg.params import NO_MODEL
@@ -131,7 +131,7 @@ class Session:
                     continue
                 signed = self.clients[position].receive(request)
                 if step.name == "unmasking":
-                    self.answers[position] = encoding.decode(Unmasking, signed.body)
+                    self.answers[position] = canonical.decode(Unmasking, signed.body)
                 elif step.name != "masked_input" or position in self.included:
                     self.server.receive(position, step.name, signed)
                 if step.name == "masked_input":

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from protocol_sim.parties import VERIFY, Parties
 from protocol_sim.randomness import entropy
-from secagg import encoding, wire
+from secagg import canonical, wire
 from secagg.crypto.agreement import public_key
 from secagg.crypto.labels import Label
 from secagg.errors import SecAggError
@@ -203,10 +203,10 @@ class Deceit:
         elif answer.step == "masked_input":
             self.headers[position] = signed
         elif answer.step == "consistency":
-            body = encoding.decode(Consistency, signed.body)
+            body = canonical.decode(Consistency, signed.body)
             self.signatures.setdefault(body.h3, {})[position] = signed.signature
         elif answer.step == "unmasking":
-            self.unmasked[position] = view, encoding.decode(Unmasking, signed.body)
+            self.unmasked[position] = view, canonical.decode(Unmasking, signed.body)
 
     def _accepted(self, view: View, step: str, shown: View) -> None:
         """Bring a gateway's view up to what it has just been shown."""
@@ -220,7 +220,7 @@ class Deceit:
             view.h3 = included_hash(view.h0, view.h2, self.n, view.u3)
 
     def _keep_shares(self, position: int, view: View, signed: Signed) -> None:
-        shares = encoding.decode(ShareKeys, signed.body)
+        shares = canonical.decode(ShareKeys, signed.body)
         holders = tuple(p for p in sorted(view.adverts) if p != position)
         self.dealt[position, shares.h0] = shares, holders
 

@@ -13,7 +13,7 @@ from msgspec import structs
 
 from protocol_sim.memory import Exchange, points
 from protocol_sim.parties import Parties
-from secagg import encoding, wire
+from secagg import canonical, wire
 from secagg.crypto.labels import Label
 from secagg.errors import AggregateOutOfRange, InconsistentAnswers, WireError
 from secagg.params import Struct
@@ -187,7 +187,7 @@ class LyingGateway(RuleBasedStateMachine):
 
     def lie(self, answer: Answer, at: int | None, data: st.DataObject) -> None:
         step = STEP_OF[answer.step]
-        body = encoding.decode(step.answer, answer.signed.body)
+        body = canonical.decode(step.answer, answer.signed.body)
         name = data.draw(st.sampled_from(step.answer.__struct_fields__))
         value = data.draw(altered(getattr(body, name)))
         self.signed_a_lie = True
@@ -235,7 +235,7 @@ def answer_of(data: bytes) -> Answer | None:
         message = CODEC.decode(wire.open(data))
         step = STEP_OF.get(message.step) if isinstance(message, Answer) else None
         if step is not None:
-            encoding.decode(step.answer, message.signed.body)
+            canonical.decode(step.answer, message.signed.body)
     except WireError:
         return None
     return message if step is not None else None

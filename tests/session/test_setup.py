@@ -6,8 +6,8 @@ import msgspec
 import pytest
 
 from secagg import Lattice, Masks
+from secagg.canonical import decode
 from secagg.crypto.labels import Label
-from secagg.encoding import decode
 from secagg.protocol.events import PhaseClosed
 from secagg.protocol.journal import MemoryJournal
 from secagg.protocol.messages import Signed

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from secagg import Masks, encoding
+from secagg import Masks, canonical
 from secagg.session.loopback import Frame
 from tests.schemes.world import World, entropy
 from tests.vectors import lies, messages_by_hand
@@ -42,12 +42,12 @@ def described(world: World) -> dict[str, Any]:
         "gateways": world.gateways,
         "seed": world.seed,
         "vanish": {str(i): phase for i, phase in world.vanish.items()},
-        "K": encoding.encode(server.params).hex(),
-        "P": encoding.encode(server.round).hex(),
-        "roster": encoding.encode(world.roster).hex(),
+        "K": canonical.encode(server.params).hex(),
+        "P": canonical.encode(server.round).hex(),
+        "roster": canonical.encode(world.roster).hex(),
         "included": [*world.included],
         "sums": [list(map(str, sums)) for sums in world.opened],
-        "audit": encoding.encode(world.server.audit).hex(),
+        "audit": canonical.encode(world.server.audit).hex(),
         "success": True,
     }
 

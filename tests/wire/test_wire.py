@@ -9,7 +9,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from secagg import wire
-from secagg.encoding import encode
+from secagg.canonical import encode
 from secagg.errors import (
     ConfigurationError,
     EncodingError,

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secagg import wire
+from secagg.canonical import encode
 from secagg.crypto.packed import evaluate_each
-from secagg.encoding import encode
 from secagg.errors import ConfigurationError
 from secagg.params import Struct, Thresholds
 from secagg.protocol.certificate import Certificate

@@ -15,13 +15,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 
+from secagg.canonical import bitmap, encode, framed, u64
 from secagg.crypto.agreement import agree, public_key
 from secagg.crypto.kdf import derive, digest, labelled
 from secagg.crypto.labels import Label
 from secagg.crypto.prg import KEY_BYTES
 from secagg.crypto.sealing import open_sealed, seal
 from secagg.crypto.signing import SigningKey
-from secagg.encoding import bitmap, encode, framed, u64
 from secagg.errors import BelowThreshold
 from secagg.params import Entropy, GatewayId, RoundParams, SessionParams
 from secagg.protocol.certificate import Consistency

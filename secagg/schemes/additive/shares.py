@@ -7,12 +7,12 @@ from typing import Final
 
 import numpy as np
 
+from secagg.canonical import u64
 from secagg.crypto.agreement import agree_each
 from secagg.crypto.kdf import derive, digest
 from secagg.crypto.labels import Label
 from secagg.crypto.packed import Packing, Row, check_row, sum_rows
 from secagg.crypto.secret import Secret
-from secagg.encoding import u64
 from secagg.errors import SealError
 from secagg.params import SessionParams, Thresholds
 from secagg.protocol.prekeys import Prekey

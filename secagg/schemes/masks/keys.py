@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from secagg import encoding
+from secagg import canonical
 from secagg.crypto.kdf import derive
 from secagg.crypto.labels import Label
 from secagg.crypto.prg import KEY_BYTES, WORDS_PER_BLOCK
@@ -30,7 +30,7 @@ def edge_secret(shared: bytes, *, h2: bytes, ends: tuple[int, int]) -> bytes:
         ends: both positions, in any order.
     """
     low, high = sorted(ends)
-    context = (encoding.u64(low), encoding.u64(high))
+    context = (canonical.u64(low), canonical.u64(high))
     return derive(shared, salt=h2, label=Label.KDF_EDGE, context=context)
 
 
@@ -41,7 +41,7 @@ def pair_key(edge: bytes, *, h2: bytes) -> bytes:
 
 def self_key(seed: bytes, *, h2: bytes, position: int) -> bytes:
     """The key of one gateway's own masks, out of b_i."""
-    context = (encoding.u64(position),)
+    context = (canonical.u64(position),)
     return derive(seed, salt=h2, label=Label.KDF_SELF, context=context, length=KEY_BYTES)
 
 

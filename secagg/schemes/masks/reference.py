@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from math import prod
 from operator import mul
 
+from secagg.canonical import bitmap, encode
 from secagg.crypto.agreement import agree, public_key
 from secagg.crypto.kdf import digest
 from secagg.crypto.labels import Label
 from secagg.crypto.prg import keystream
 from secagg.crypto.signing import SigningKey
-from secagg.encoding import bitmap, encode
 from secagg.errors import BelowThreshold
 from secagg.fixed_point.reference import pack, unpack
 from secagg.params import Entropy, RoundParams, SessionParams, Struct

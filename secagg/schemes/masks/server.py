@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 
 from secagg import wire
+from secagg.canonical import encode
 from secagg.crypto.agreement import check_public_keys
 from secagg.crypto.shamir import SHARE_BYTES
-from secagg.encoding import encode
 from secagg.errors import ConfigurationError, KeyAgreementError
 from secagg.params import HASH_BYTES, RoundParams, SessionParams, Struct
 from secagg.protocol.machine import Dropped

@@ -7,7 +7,7 @@ from protocol_sim.leaks.masks import Shown
 from protocol_sim.leaks.questions import MODEL, Questions, zeros
 from protocol_sim.leaks.recorder import Recorder
 from protocol_sim.randomness import entropy
-from secagg import encoding
+from secagg import canonical
 from secagg.crypto.agreement import public_key
 from secagg.crypto.labels import Label
 from secagg.params import Thresholds
@@ -126,7 +126,7 @@ def _keys_of_the_server() -> list:
         recorder.add_answer(session, "0", step, signed := client.receive(request))
         return signed
 
-    honest = encoding.decode(AdvertiseKeys, ask("advertise_keys", questions.announce).body)
+    honest = canonical.decode(AdvertiseKeys, ask("advertise_keys", questions.announce).body)
     request, adverts = questions.keys(0, 0), []
     for i in (1, 2):
         privates = draw(32), draw(32)
@@ -159,7 +159,7 @@ def _prekeys_of_the_server() -> list:
     for i in (1, 2):
         private = draw(32)
         recorder.give_keys("", [private])
-        body = replace(encoding.decode(Prekey, prekeys[i].body), key=public_key(private))
+        body = replace(canonical.decode(Prekey, prekeys[i].body), key=public_key(private))
         prekeys[i] = Signed.make(stage.orchestrator.key, Label.SIGN_PREKEY, body)
     recorder.give_keys("3", [stage.journal(3).prekey(stage.roster.hash(), FIRST.number)])
     request = replace(request, prekeys=tuple(prekeys))

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from secagg import encoding
+from secagg import canonical
 from secagg.crypto.packed import PROOF_COLUMNS
 from secagg.protocol.certificate import Certificate
 from secagg.protocol.journal import MemoryJournal
@@ -108,7 +108,7 @@ def _answered(change: Callable[[DealtShare], DealtShare]) -> str:
 
     def answer() -> Iterator[Any]:
         signed = client.receive(replace(question, shares=(change(first), *others)))
-        complaints = encoding.decode(KeySum, signed.body).complaints
+        complaints = canonical.decode(KeySum, signed.body).complaints
         yield COMPLAINS if stage.cohort.set_of(complaints) else ANSWERED
 
     return last(answer())
@@ -122,7 +122,7 @@ def a_row_of_another_size() -> str:
     """Eight columns of the proof and none of the key, proved as they are."""
     stage, row = stage_of(), np.arange(PROOF_COLUMNS, dtype="<u2").tobytes()
     private = stage.journal(3).prekey(stage.roster.hash(), ROUND)
-    own, key = (encoding.decode(Prekey, stage.prekey(i).body) for i in (3, 0))
+    own, key = (canonical.decode(Prekey, stage.prekey(i).body) for i in (3, 0))
     channels = Channels(private, own, 3, stage.announce(FIRST).params, stage.transcript()[1])
     [sealed] = channels.seal({0: (key.key, row)}, bytes(32))
     share = DealtShare(salt=bytes(32), ciphertext=sealed, digest=bytes(32), evaluation=row)
@@ -131,7 +131,7 @@ def a_row_of_another_size() -> str:
     client = stage.uploaded(0)
 
     def answer() -> Iterator[Any]:
-        complaints = encoding.decode(KeySum, client.receive(changed).body).complaints
+        complaints = canonical.decode(KeySum, client.receive(changed).body).complaints
         yield COMPLAINS if stage.cohort.set_of(complaints) else ANSWERED
 
     return last(answer())

@@ -12,7 +12,7 @@ from protocol_sim.leaks.masks import Shown
 from protocol_sim.leaks.questions import MODEL, Questions, Upload, zeros
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
-from secagg import encoding
+from secagg import canonical
 from secagg.crypto.labels import Label
 from secagg.errors import SecAggError
 from secagg.protocol.certificate import Certificate
@@ -199,7 +199,7 @@ def _shared(sealed: SealedShares) -> str:
 
     def deal() -> Iterator[Any]:
         signed = one.client.receive(changed)
-        header = encoding.decode(UploadHeader, signed.body)
+        header = canonical.decode(UploadHeader, signed.body)
         yield COMPLAINS if one.questions.cohort.set_of(header.complaints) else ANSWERED
 
     return last(deal())

@@ -12,7 +12,7 @@ from unittest.mock import patch
 import numpy as np
 from msgspec.structs import replace
 
-from secagg import encoding, wire
+from secagg import canonical, wire
 from secagg.crypto.labels import Label
 from secagg.crypto.packed import PRIME
 from secagg.params import GatewayId, Struct
@@ -89,7 +89,7 @@ def says(change: Callable[[Dealing], Dealing]) -> type[AdditiveClient]:
 
     class Says(AdditiveClient):
         def _deal(self, private: bytes) -> Signed:
-            dealing = encoding.decode(Dealing, super()._deal(private).body)
+            dealing = canonical.decode(Dealing, super()._deal(private).body)
             return self._sign(Label.SIGN_DEALING, change(dealing))
 
     return Says
@@ -137,7 +137,7 @@ class Cheats(World):
             change = self.lies.get((frame.gateway, answer.step))
             if change is not None:
                 kind, label = LABELS[answer.step]
-                body = change(encoding.decode(kind, answer.signed.body))
+                body = change(canonical.decode(kind, answer.signed.body))
                 signed = body
                 if not isinstance(body, Signed):
                     signed = Signed.make(self.identities[frame.gateway].key, label, body)

@@ -7,7 +7,7 @@ from functools import lru_cache
 import pytest
 from msgspec.structs import replace
 
-from secagg import encoding, errors
+from secagg import canonical, errors
 from secagg.protocol.certificate import Certificate, Consistency, sign_consistency
 from secagg.protocol.transcript import included_hash
 from secagg.schemes.additive.messages import IncludedRequest
@@ -130,7 +130,7 @@ def test_one_set_is_certified_and_no_second():
     stage = stage_of()
     client = stage.uploaded(ME)
     signed = client.receive(IncludedRequest(included=stage.cohort.bits(EVERYBODY)))
-    said = encoding.decode(Consistency, signed.body)
+    said = canonical.decode(Consistency, signed.body)
 
     assert included_hash(*stage.transcript(), N, EVERYBODY) == said.h3
     with pytest.raises(errors.SecondQuestion):

@@ -14,8 +14,8 @@ import msgspec
 import pytest
 
 from secagg import errors, wire
+from secagg.canonical import decode
 from secagg.crypto.labels import Label
-from secagg.encoding import decode
 from secagg.params import Ring
 from secagg.protocol.events import Aborted, Send
 from secagg.protocol.journal import MemoryJournal

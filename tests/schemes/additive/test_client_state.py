@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from protocol_sim.randomness import entropy
-from secagg import encoding, errors
+from secagg import canonical, errors
 from secagg.crypto.labels import Label
 from secagg.crypto.packed import Packing, deal
 from secagg.protocol.certificate import Certificate, sign_consistency
@@ -92,8 +92,8 @@ def test_sets_are_certified_above_sixty_four(gateways):
 
 def test_a_dealer_outside_the_committee_with_a_members_key():
     usual = large.stage_of()
-    prekey = encoding.decode(Prekey, usual.prekey(large.OUTSIDE).body)
-    copied = encoding.decode(Prekey, usual.prekey(5).body).key
+    prekey = canonical.decode(Prekey, usual.prekey(large.OUTSIDE).body)
+    copied = canonical.decode(Prekey, usual.prekey(5).body).key
     stage = Stage(usual.limits)
     stage._known["_made", large.OUTSIDE, FIRST.number] = Signed.make(
         usual.identities[large.OUTSIDE].key, Label.SIGN_PREKEY, replace(prekey, key=copied)
@@ -127,14 +127,14 @@ def test_an_evaluation_of_an_odd_size_is_complained_about(stage):
 def test_complaints_carry_no_signature(stage):
     signed = stage.uploaded(ME).receive(stage.question(ME, ALL, frozenset({3})))
 
-    assert b"" == encoding.decode(KeySum, signed.body).consistency
+    assert b"" == canonical.decode(KeySum, signed.body).consistency
 
 
 def test_neither_do_answers_above_sixty_four():
     client = large.stage_of().uploaded(large.ME)
     signed = client.receive(large.asked(large.EVERYBODY, large.certificate(large.EVERYBODY)))
 
-    assert b"" == encoding.decode(KeySum, signed.body).consistency
+    assert b"" == canonical.decode(KeySum, signed.body).consistency
 
 
 # -- the upload ------------------------------------------------------------------------------------
@@ -240,7 +240,7 @@ def test_two_dealings_of_one_session_have_no_key_in_common(stage):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(client_module, "deal", lambda *_: stage_dealt())
             signed = client.receive(stage.upload_request())
-        sealed.append(encoding.decode(Dealing, signed.body).ciphertexts)
+        sealed.append(canonical.decode(Dealing, signed.body).ciphertexts)
 
     assert not {*sealed[0]} & {*sealed[1]}
 

@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from protocol_sim.randomness import entropy
-from secagg import encoding, errors, wire
+from secagg import canonical, errors, wire
 from secagg.crypto.agreement import public_key
 from secagg.crypto.labels import Label
 from secagg.protocol.identity import Identity
@@ -36,7 +36,7 @@ def stage() -> Stage:
 
 def resigned(stage: Stage, i: int, signer: int | None = None, **changes: Any) -> Signed:
     """A gateway's prekey with some fields changed, under a good signature of its own."""
-    prekey = encoding.decode(Prekey, stage.prekey(i).body)
+    prekey = canonical.decode(Prekey, stage.prekey(i).body)
     label = changes.pop("label", Label.SIGN_PREKEY)
     identity = stage.identities[i if signer is None else signer]
     return Signed.make(identity.key, label, replace(prekey, **changes))
@@ -54,7 +54,7 @@ def put(place: int, make: Callable[[Stage], Signed]) -> Callable:
 
 
 def key_of(stage: Stage, i: int) -> bytes:
-    return encoding.decode(Prekey, stage.prekey(i).body).key
+    return canonical.decode(Prekey, stage.prekey(i).body).key
 
 
 def another_round_of(stage: Stage, request: Any) -> Any:
@@ -163,13 +163,13 @@ def test_a_steady_round_has_two_exchanges():
 
 
 def own(world: Cheats, i: int, setup: dict, **changes: Any) -> Signed:
-    prekey = encoding.decode(Prekey, setup[i].body)
+    prekey = canonical.decode(Prekey, setup[i].body)
     return Signed.make(world.identities[i].key, Label.SIGN_PREKEY, replace(prekey, **changes))
 
 
 def stranger(world: Cheats, setup: dict) -> Signed:
     key = Identity.generate("stranger", entropy("stranger")).key
-    return Signed.make(key, Label.SIGN_PREKEY, encoding.decode(Prekey, setup[LIAR].body))
+    return Signed.make(key, Label.SIGN_PREKEY, canonical.decode(Prekey, setup[LIAR].body))
 
 
 USELESS: dict[str, Callable[[Cheats, dict], Signed | None]] = {
@@ -180,7 +180,7 @@ USELESS: dict[str, Callable[[Cheats, dict], Signed | None]] = {
     "of another roster": lambda w, s: own(w, LIAR, s, roster=bytes(32)),
     "another's": lambda w, s: s[1],
     "in another's name": lambda w, s: own(w, LIAR, s, member=1),
-    "with another's key": lambda w, s: own(w, LIAR, s, key=encoding.decode(Prekey, s[1].body).key),
+    "with another's key": lambda w, s: own(w, LIAR, s, key=canonical.decode(Prekey, s[1].body).key),
     "of low order": lambda w, s: own(w, LIAR, s, key=LOW_ORDER),
     "not canonical": lambda w, s: own(w, LIAR, s, key=NOT_CANONICAL),
     "no prekey at all": lambda w, s: Signed.make(
@@ -275,7 +275,7 @@ def test_who_sends_a_bad_key_ahead_is_dropped(step, make):
     world = Cheats(Lattice(), gateways=7)
 
     def change(message):
-        prekey = encoding.decode(Prekey, message.next_prekey.body)
+        prekey = canonical.decode(Prekey, message.next_prekey.body)
         key = world.identities[LIAR if make == "replayed" else 1].key
         number = 1 if make == "replayed" else 2
         bad = Signed.make(key, Label.SIGN_PREKEY, replace(prekey, round=number))
@@ -293,7 +293,7 @@ def test_two_keys_for_the_next_round_drop_their_sender():
     world = Cheats(Lattice(), gateways=7)
 
     def change(message):
-        prekey = encoding.decode(Prekey, message.next_prekey.body)
+        prekey = canonical.decode(Prekey, message.next_prekey.body)
         another = replace(prekey, key=ANOTHER_KEY)
         made = Signed.make(world.identities[LIAR].key, Label.SIGN_PREKEY, another)
         return replace(message, next_prekey=made)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from secagg import encoding, errors
+from secagg import canonical, errors
 from secagg.crypto.packed import PRIME
 from secagg.params import Struct
 from secagg.protocol.prekeys import Prekey
@@ -162,7 +162,7 @@ ROWS = {
 def test_a_sealed_row_is_complained_about_unless_it_is_what_was_proved(change, bad):
     stage, dealer = small(), 3
     row = change(stage.row(ME, dealer)).astype("<u2").tobytes()
-    own, mine = (encoding.decode(Prekey, stage.prekey(i).body) for i in (dealer, ME))
+    own, mine = (canonical.decode(Prekey, stage.prekey(i).body) for i in (dealer, ME))
     private = stage.journal(dealer).prekey(stage.roster.hash(), ROUND)
     params, h2 = stage.announce(FIRST).params, stage.transcript()[1]
     [sealed] = Channels(private, own, dealer, params, h2).seal(

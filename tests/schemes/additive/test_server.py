@@ -13,9 +13,9 @@ import pytest
 from msgspec.structs import replace
 
 from protocol_sim.leaks.additive import lagrange
-from secagg import encoding, errors
+from secagg import canonical, errors
+from secagg.canonical import bitmap
 from secagg.crypto.packed import PRIME
-from secagg.encoding import bitmap
 from secagg.protocol.audit import verify_record
 from secagg.protocol.events import GatewayDropped
 from secagg.protocol.messages import Answer, Signed
@@ -62,7 +62,7 @@ def test_a_key_of_the_set_up_that_another_has_sent_ahead():
     taken = {}
 
     def without_three(_, setup):
-        taken["key"] = encoding.decode(Prekey, setup[1].body).key
+        taken["key"] = canonical.decode(Prekey, setup[1].body).key
         return {i: signed for i, signed in setup.items() if i != 3}
 
     lies = {(3, "set_up"): lambda message: replace(message, key=taken["key"])}

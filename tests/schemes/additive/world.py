@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from protocol_sim.leaks.additive import Set
 from protocol_sim.parties import VERIFY
 from protocol_sim.randomness import entropy
-from secagg import encoding
+from secagg import canonical
 from secagg.crypto.agreement import public_key
 from secagg.crypto.packed import PROOF_COLUMNS, evaluate
 from secagg.errors import SecAggError
@@ -278,11 +278,11 @@ class Stage:
         client = self.client(i, view)
         signed = client.receive(self.upload_request(view, i))
         own = client._rows._rows[i].reveal() if i in self.committee else b""
-        return encoding.decode(Dealing, signed.body), own
+        return canonical.decode(Dealing, signed.body), own
 
     def dealt_to(self, i: int, request: UploadRequest) -> Dealing:
         """What a gateway deals when it is shown this, whatever it is."""
-        return encoding.decode(Dealing, self.client(i).receive(request).body)
+        return canonical.decode(Dealing, self.client(i).receive(request).body)
 
     def key(self, i: int, view: View = FIRST) -> NDArray[np.int64]:
         """The key that a gateway deals, out of its own client."""
@@ -296,7 +296,9 @@ class Stage:
         if member == dealer:
             return np.frombuffer(own, "<u2").astype(np.int64)
         private = self.journal(member, view.number).prekey(self.roster.hash(), view.number)
-        keys = [encoding.decode(Prekey, self.prekey(i, view.number).body) for i in (member, dealer)]
+        keys = [
+            canonical.decode(Prekey, self.prekey(i, view.number).body) for i in (member, dealer)
+        ]
         channels = Channels(
             private, keys[0], member, self.announce(view).params, self.transcript(view)[1]
         )
@@ -352,7 +354,7 @@ class Stage:
             signed = client.receive(request)
         except SecAggError as error:
             return Reply(error=type(error))
-        answer = encoding.decode(KeySum, signed.body)
+        answer = canonical.decode(KeySum, signed.body)
         return Reply(answer.shares, self.cohort.set_of(answer.complaints))
 
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from secagg.encoding import bitmap, decode, encode, framed, members, u64
+from secagg.canonical import bitmap, decode, encode, framed, members, u64
 from secagg.errors import ConfigurationError, EncodingError, LocalProtocolError, WireError
 from secagg.params import Struct
 
