@@ -17,10 +17,10 @@ import pytest
 from msgspec.structs import replace
 
 from protocol_sim.leaks.additive import (
+    Asked,
     Set,
     Sharing,
     Tally,
-    Told,
     eliminate,
     every_strategy,
     tally,
@@ -225,7 +225,7 @@ def test_no_assignment_opens_two_sums_in_two_sessions_of_one_round(case):
 # -- the same on real bytes ------------------------------------------------------------------------
 
 
-def told_really(stage: Stage, strategy: Told) -> dict[int, tuple[Set, np.ndarray]]:
+def told_really(stage: Stage, strategy: Asked) -> dict[int, tuple[Set, np.ndarray]]:
     """What real gateways answer, those colluding in every set: without the colluding's shares."""
     colluding, sums = colluding_of(stage.limits), {}
     for me, told in zip(honest_of(stage.limits), strategy, strict=True):
@@ -238,7 +238,7 @@ def told_really(stage: Stage, strategy: Told) -> dict[int, tuple[Set, np.ndarray
     return sums
 
 
-def solved(stage: Stage, strategy: Told) -> tuple[np.ndarray, np.ndarray]:
+def solved(stage: Stage, strategy: Asked) -> tuple[np.ndarray, np.ndarray]:
     """What the server computes: int64[equations, honest, ell] and their values in each column."""
     limits, sharing = stage.limits, sharing_of(stage.limits)
     held = [
@@ -268,7 +268,7 @@ def keys_of(stage: Stage) -> np.ndarray:
     return np.array(keys)
 
 
-def sampled(case: tuple[int, int, int], count: int) -> list[Told]:
+def sampled(case: tuple[int, int, int], count: int) -> list[Asked]:
     limits = stage_of(*case).limits
     strategies = list(every_strategy(choices(table_of(case), colluding_of(limits))))
     return random.Random(repr(case)).sample(strategies, count)
@@ -296,7 +296,7 @@ def weak(monkeypatch: pytest.MonkeyPatch, limits: Thresholds, **changes: int) ->
     return Stage(replace(limits, **changes), policy=Floorless(min_colluding=1))
 
 
-def played(stage: Stage, *, uploaded: bool = False) -> tuple[list[Told], Sharing]:
+def played(stage: Stage, *, uploaded: bool = False) -> tuple[list[Asked], Sharing]:
     """All strategies, or those in which everybody has uploaded."""
     table = choices([answered(stage, me) for me in range(stage.n)], colluding_of(stage.limits))
     if uploaded:
