@@ -22,7 +22,7 @@ demo: $(READY)
 	@echo 'Look at out/demo/report.html'
 
 test: $(READY)
-	$(BIN)/python -m pytest --numprocesses 2 --cov --cov-report=
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup --cov --cov-report=
 	$(BIN)/python -m coverage report --include='secagg/crypto/*,secagg/protocol/*' --fail-under=100 --skip-covered --show-missing
 	$(BIN)/python -m coverage report --include='secagg/*' --fail-under=95 --skip-covered --show-missing
 

@@ -84,7 +84,7 @@ FULL: Final = (
     Setting(100, 1_000_000, 30, 30, repeats=2, degree=98, schemes=SESSIONS),
 )
 QUICK: Final = (
-    Setting(MAIN, 12_000, 0, _TEN, repeats=2, memory=True),
+    Setting(MAIN, 12_000, 0, _TEN, repeats=1, memory=True),
     Setting(MAIN, 12_000, 1, _TEN, repeats=1, schemes=_DROPPING),
     Setting(MAIN, 12_000, 0, _TEN, repeats=1, layers=6),
     Setting(5, 12_000, 0, 1, repeats=1),

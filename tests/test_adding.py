@@ -13,6 +13,7 @@ import pytest
 import fedavg
 import secagg
 
+pytestmark = pytest.mark.xdist_group("adding")
 SCHEME = {
     "secagg/schemes/toy.py": '''"""Masks with a name of their own."""
 

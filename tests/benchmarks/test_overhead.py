@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from dataclasses import replace
@@ -24,13 +25,18 @@ from secagg.errors import ConfigurationError
 from tests.reading import Page
 
 ROOT = Path(overhead.__file__).parents[1]
+pytestmark = pytest.mark.xdist_group("overhead")
 MEASURED = tuple(scheme for scheme in ALL if scheme != NVFLARE)
 
 
 @pytest.fixture(scope="module")
 def output(tmp_path_factory):
     directory = tmp_path_factory.mktemp("overhead")
+    # it collects garbage a hundred times: not through all that the test suite has imported
+    gc.collect()
+    gc.freeze()
     main(["--quick", "--output", str(directory)])
+    gc.unfreeze()
     return directory
 
 

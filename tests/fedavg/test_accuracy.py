@@ -13,6 +13,8 @@ from fedavg.tasks import load
 from fedavg.tasks.hospitals import write_hospitals
 from secagg import SecureAverage
 
+pytestmark = pytest.mark.xdist_group("accuracy")
+"""Its runs take a minute: one worker makes them."""
 SEEDS = range(5)
 RUNS = ["threshold_runs", "digits_runs", "cnn_runs"]
 
