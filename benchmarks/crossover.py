@@ -112,11 +112,8 @@ def crossover(coordinates: int) -> Crossover:
     """
     masks, masked_params = _world("masks", coordinates)
     lattice, params = _world("lattice", coordinates)
-    masking = MasksGateway(masks, masked_params, None)
-    gateway, server = (
-        LatticeGateway(lattice, params, None),
-        AdditiveServer(lattice, params, {}, SERIAL),
-    )
+    masking = MasksGateway(masks, masked_params)
+    gateway, server = LatticeGateway(lattice, params), AdditiveServer(lattice, params, {})
     few, many = random_keys(FEW), random_keys(MANY)
     sums = [np.zeros(vector.words, np.uint64) for vector in masked_params.vectors]
 

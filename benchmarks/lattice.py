@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.crossover import crossover
-from benchmarks.measuring import measure_all, options_of, write
+from benchmarks.measuring import measure_all, parser_of, write
 from benchmarks.rounds import Case
 
 CASES = (
@@ -37,7 +37,7 @@ COMPARED, COMPARED_QUICK = 1_000_000, 10_000
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, and write DIR/lattice.json."""
-    options = options_of("lattice", str(__doc__), arguments)
+    options = parser_of("lattice", str(__doc__)).parse_args(arguments)
     compared = crossover(COMPARED_QUICK if options.quick else COMPARED)
     print(compared.text(), flush=True)
     records = measure_all(QUICK if options.quick else CASES)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmarks.measuring import measure_all, options_of, write
+from benchmarks.measuring import measure_all, parser_of, write
 from benchmarks.rounds import Case
 
 CASES = (
@@ -44,7 +44,7 @@ QUICK = (
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print, and write DIR/masks.json."""
-    options = options_of("masks", str(__doc__), arguments)
+    options = parser_of("masks", str(__doc__)).parse_args(arguments)
     records = measure_all(QUICK if options.quick else CASES)
     write(options.output, "masks", cases=records)
 

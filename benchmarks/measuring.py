@@ -9,7 +9,6 @@ import os
 import platform
 from collections.abc import Mapping, Sequence
 from cProfile import Profile
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from pstats import Stats
@@ -24,7 +23,7 @@ from benchmarks.parts_masks import MasksGateway, MasksServer
 from benchmarks.report import Measured, record, text
 from benchmarks.rounds import Case, Round, World, flat
 from benchmarks.timing import Samples, clock_for
-from secagg.params import GatewayId, RoundParams
+from secagg.params import GatewayId
 from secagg.session import Model
 from secagg.workers import SERIAL, Workers
 
@@ -46,11 +45,6 @@ def parser_of(name: str, about: str) -> argparse.ArgumentParser:
     parser.add_argument("--output", type=Path, metavar="DIR", help=f"write {name}.json there")
     parser.add_argument("--quick", action="store_true", help="tiny sizes: does it run at all?")
     return parser
-
-
-def options_of(name: str, about: str, arguments: Sequence[str] | None) -> argparse.Namespace:
-    """What the command line says."""
-    return parser_of(name, about).parse_args(arguments)
 
 
 def measure_all(cases: Sequence[Case]) -> list[dict[str, Any]]:
@@ -100,20 +94,22 @@ def _measure(case: Case) -> Measured:
     world = World(case)
     memory = {} if case.brief else footprint(world)
     plain = Plain(world)
-    first = _first_round(world)
+    first = First(world)
     one, two = Samples(), Samples()
-    plainly, server = _parts_of(world, first)
+    gateway, server = _parts_of(world, first)
     based = None if case.brief else GatewayParts(world, first.params, world.base)
     with Workers(THREADS) as workers:
         for _ in range(case.repeats):
             _plain(plain, one, threads=1)
-            _time_parts(plainly, based, server, one)
-            _round(world, None, SERIAL, one)
-            if not case.brief:
+            time_parts(gateway, server, one)
+            time_round(world, None, SERIAL, one)
+            if based is not None:
+                for name in ("range check", "encode"):
+                    one.time(f"gateway {name} with base", based.parts()[name], clock_for(1))
                 one.time("gateway model hash", lambda: Model(world.base.tree), clock_for(1))
-                _round(world, world.base, SERIAL, one, suffix=" with base")
+                time_round(world, world.base, SERIAL, one, suffix=" with base")
                 _plain(plain, two, threads=THREADS)
-                _round(world, None, workers, two)
+                time_round(world, None, workers, two)
     masks = server.masks if isinstance(server, MasksServer) else 0
     first.uploads.clear()
     del server
@@ -133,33 +129,30 @@ def _measure(case: Case) -> Measured:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _First:
-    params: RoundParams
-    layout: str
-    uploads: dict[int, list[bytes]]
-    mean: np.ndarray[tuple[int], np.dtype[np.float32]]
-    error_bound: float
-    bytes_up: int
-    bytes_down: int
+class First:
+    """The first round of a world, which warms everything up and is checked.
 
+    Attributes:
+        params: P.
+        layout: how updates are carried.
+        uploads: frames of each survivor.
+        mean: as the gateways get it, its leaves as one vector.
+        error_bound: what is stated for it.
+        bytes_up: of the gateway that sends the most, all messages.
+        bytes_down: to the gateway that gets the most, all messages.
+    """
 
-def _first_round(world: World) -> _First:
-    """Warms everything up, and is checked."""
-    play = Round(world)
-    play.set_up()
-    uploads = play.uploads()
-    play.deliver(uploads)
-    mean = flat(play.open())
-    return _First(
-        params=play.params,
-        layout=play.server.params.carried.text,
-        uploads=uploads,
-        mean=mean,
-        error_bound=play.server.result.error.bound,
-        bytes_up=max(play.bytes_up.values()),
-        bytes_down=max(play.bytes_down.values()),
-    )
+    def __init__(self, world: World) -> None:
+        play = Round(world)
+        play.set_up()
+        self.params = play.params
+        self.layout = play.server.params.carried.text
+        self.uploads = play.uploads()
+        play.deliver(self.uploads)
+        self.mean = flat(play.open())
+        self.error_bound = play.server.result.error.bound
+        self.bytes_up = max(play.bytes_up.values())
+        self.bytes_down = max(play.bytes_down.values())
 
 
 def _plain(plain: Plain, samples: Samples, *, threads: int) -> None:
@@ -169,29 +162,32 @@ def _plain(plain: Plain, samples: Samples, *, threads: int) -> None:
     samples.time("plain fresh", plain.fresh, clock)
 
 
-def _parts_of(world: World, first: _First) -> tuple[GatewayParts, ServerParts]:
+def _parts_of(world: World, first: First) -> tuple[GatewayParts, ServerParts]:
     params, uploads = first.params, first.uploads
     if world.case.scheme == "lattice":
-        return LatticeGateway(world, params, None), AdditiveServer(world, params, uploads, SERIAL)
-    return MasksGateway(world, params, None), MasksServer(world, params, uploads, SERIAL)
+        return LatticeGateway(world, params), AdditiveServer(world, params, uploads)
+    return MasksGateway(world, params), MasksServer(world, params, uploads)
 
 
-def _time_parts(
-    plainly: GatewayParts, based: GatewayParts | None, server: ServerParts, one: Samples
-) -> None:
-    clock = clock_for(1)
-    for name, part in plainly.parts().items():
-        one.time(f"gateway {name}", part, clock)
-    if based is not None:
-        for name in ("range check", "encode"):
-            one.time(f"gateway {name} with base", based.parts()[name], clock)
-    for name, part in server.parts().items():
-        one.time(f"server {name}", part, clock)
+def time_parts(gateway: GatewayParts, server: ServerParts, into: Samples) -> None:
+    """Each part by itself, on one thread."""
+    for side, parts in (("gateway", gateway.parts()), ("server", server.parts())):
+        for name, part in parts.items():
+            into.time(f"{side} {name}", part, clock_for(1))
 
 
-def _round(
+def time_round(
     world: World, base: Model | None, workers: Workers, into: Samples, suffix: str = ""
 ) -> None:
+    """One round through the sessions.
+
+    Args:
+        world: who takes part.
+        base: the model that updates are relative to.
+        workers: threads of everybody.
+        into: gets the seconds.
+        suffix: of their names.
+    """
     gc.collect()
     samples = Samples()
     play = Round(world, base, workers, clock_for(workers.threads), samples)

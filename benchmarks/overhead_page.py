@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from benchmarks.overhead_cases import CUSTOMARY, MAIN, PLAIN, SESSIONS
 from benchmarks.overhead_facts import LEGEND, facts
 from benchmarks.overhead_plots import plots
-from benchmarks.overhead_result import Cell, Overhead, targets
+from benchmarks.overhead_result import Cell, Overhead, Target, targets
 from benchmarks.overhead_tables import (
     NOTES,
     machine,
@@ -115,14 +115,11 @@ def _price(cell: Cell) -> str:
 
 
 def _targets(run: Overhead) -> Iterator[Table]:
-    rows = [
-        (
-            each.name,
-            f"{each.value:.3g}",
-            f"at {'least' if each.least else 'most'} {each.limit:g}",
-            verdict(each.verdict, good=each.met),
-        )
-        for each in targets(run)
-    ]
-    if rows:
-        yield Table(f"Targets, n = {MAIN}", ("Target", "Measured", "Asked for", "Verdict"), rows)
+    columns: dict[str, Callable[[Target], str]] = {
+        "Target": lambda each: each.name,
+        "Measured": lambda each: f"{each.value:.3g}",
+        "Asked for": lambda each: f"at {'least' if each.least else 'most'} {each.limit:g}",
+        "Verdict": lambda each: verdict(each.verdict, good=each.met),
+    }
+    if judged := targets(run):
+        yield Table.of(f"Targets, n = {MAIN}", columns, judged)

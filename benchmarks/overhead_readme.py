@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -19,38 +20,23 @@ END: Final = "<!-- /overhead -->"
 
 def readme(run: Overhead) -> str:
     """What stands between the comments of the README."""
-    cells = {cell.scheme: cell for cell in run.main()}
-    plain = cells.get(PLAIN)
-    heading = (
-        "scheme",
-        "gateway, ns",
-        "server, ns",
-        "bytes up / down",
-        "largest error of the mean",
-        "a single update is read by",
-    )
-    rows = [
-        (
-            f"{cell.title}",
-            number(cell.upload) + (f" + {number(cell.decrypt)} to decrypt" * bool(cell.decrypt)),
-            _against(cell, plain),
-            f"{number(cell.bytes_up)} / {number(cell.bytes_down)}",
-            power(cell.max_error),
-            facts(cell.scheme).broken_by,
-        )
-        for cell in cells.values()
-    ]
+    plain = run.of(PLAIN)
+    columns: Mapping[str, Callable[[Cell], str]] = {
+        "scheme": lambda cell: cell.title,
+        "gateway, ns": lambda cell: (
+            number(cell.upload) + f" + {number(cell.decrypt)} to decrypt" * bool(cell.decrypt)
+        ),
+        "server, ns": lambda cell: _against(cell, plain),
+        "bytes up / down": lambda cell: f"{number(cell.bytes_up)} / {number(cell.bytes_down)}",
+        "largest error of the mean": lambda cell: power(cell.max_error),
+        "a single update is read by": lambda cell: facts(cell.scheme).broken_by,
+    }
     lead = (
         f"Per coordinate, {sizes(run.main())}, one thread, all schemes in turn in one process; "
         "errors relative to clip:"
     )
-    return "\n\n".join(
-        (
-            lead,
-            Table("", heading, rows).markdown(),
-            "![Bars: what an upload costs a gateway, by scheme](docs/overhead.svg)",
-        )
-    )
+    picture = "![Bars: what an upload costs a gateway, by scheme](docs/overhead.svg)"
+    return "\n\n".join((lead, Table.of("", columns, run.main()).markdown(), picture))
 
 
 def _against(cell: Cell, plain: Cell | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
@@ -10,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.footprint import footprint
+from benchmarks.measuring import First, time_parts, time_round
 from benchmarks.overhead_cases import Setting
 from benchmarks.overhead_result import Cell, Memory
 from benchmarks.parts import GatewayParts, ServerParts
 from benchmarks.parts_additive import AdditiveGateway, AdditiveServer
 from benchmarks.parts_masks import MasksGateway, MasksServer
-from benchmarks.rounds import CLIP, Round, Vector, World, flat
-from benchmarks.timing import Samples, clock_for
+from benchmarks.rounds import CLIP, Vector, World
+from benchmarks.timing import Samples
 from secagg.schemes.additive.ckks import CkksEncoding
 from secagg.schemes.additive.lattice import LatticeEncoding
 from secagg.schemes.additive.rings import EncodingOf
@@ -34,7 +34,6 @@ _SERVER: Final = {
     "finish": ("range check", "decode"),
 }
 """Column -> parts of a session; a scheme has those that it needs."""
-_WHOLE: Final = ("server receiving", "server unmasking", "server mean")
 _ENCODINGS: Final[Mapping[str, EncodingOf]] = {"lattice": LatticeEncoding, "ckks": CkksEncoding}
 
 
@@ -62,32 +61,14 @@ class InSession:
         self._samples = Samples()
         self._world = world = World(setting.case(scheme))
         self._memory = _memory(world) if setting.memory else None
-        play = Round(world)
-        self._layout = play.server.params.carried.text
-        play.set_up()
-        uploads = play.uploads()
-        play.deliver(uploads)
-        self._error = deviation(flat(play.open()), list(world.updates.values()))
-        self._bytes_up = max(play.bytes_up.values())
-        self._bytes_down = max(play.bytes_down.values())
-        self._gateway, self._server = _parts(world, play, uploads)
+        self._first = first = First(world)
+        self._error = deviation(first.mean, list(world.updates.values()))
+        self._gateway, self._server = _parts(world, first)
 
     def once(self) -> None:
         """One round through the sessions, and each part by itself."""
-        clock = clock_for(1)
-        for side, parts in (("gateway", self._gateway), ("server", self._server)):
-            for name, work in parts.parts().items():
-                self._samples.time(f"{side} {name}", work, clock)
-        gc.collect()
-        samples = Samples()
-        play = Round(self._world, samples=samples)
-        play.set_up()
-        play.deliver(play.uploads())
-        play.open()
-        best = samples.best()
-        for name, seconds in best.items():
-            self._samples.add(name, seconds)
-        self._samples.add("server total", sum(best[name] for name in _WHOLE))
+        time_parts(self._gateway, self._server, self._samples)
+        time_round(self._world, None, SERIAL, self._samples)
 
     def cell(self) -> Cell:
         """See `Contender`."""
@@ -106,15 +87,15 @@ class InSession:
             upload=upload,
             server=split("server", _SERVER, best, d, whole),
             aggregate=whole,
-            bytes_up=self._bytes_up / d,
-            bytes_down=self._bytes_down / d + FLOAT32_BYTES,
+            bytes_up=self._first.bytes_up / d,
+            bytes_down=self._first.bytes_down / d + FLOAT32_BYTES,
             set_up_gateway=1e3 * best["gateway set-up"],
             set_up_server=1e3 * best["server set-up"],
             closing=1e3 * best["gateway last exchanges"],
             max_error=self._error[0],
             rms_error=self._error[1],
             memory=self._memory,
-            layout=self._layout,
+            layout=self._first.layout,
         )
 
 
@@ -147,16 +128,14 @@ def deviation(mean: NDArray[np.floating], updates: Sequence[Vector]) -> tuple[fl
     return float(off.max()), float(np.sqrt(np.square(off).mean()))
 
 
-def _parts(
-    world: World, play: Round, uploads: Mapping[int, Sequence[bytes]]
-) -> tuple[GatewayParts, ServerParts]:
-    scheme, params = world.case.scheme, play.params
+def _parts(world: World, first: First) -> tuple[GatewayParts, ServerParts]:
+    scheme, params, uploads = world.case.scheme, first.params, first.uploads
     if scheme == "masks":
-        return MasksGateway(world, params, None), MasksServer(world, params, uploads, SERIAL)
+        return MasksGateway(world, params), MasksServer(world, params, uploads)
     encoding = _ENCODINGS[scheme]
     return (
-        AdditiveGateway(world, params, None, encoding),
-        AdditiveServer(world, params, uploads, SERIAL, encoding),
+        AdditiveGateway(world, params, encoding),
+        AdditiveServer(world, params, uploads, encoding),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
 from benchmarks.overhead_cases import MAIN
@@ -47,130 +47,82 @@ NOTES: Final = (
 )
 
 
+_Columns = Mapping[str, Callable[[Cell], str]]
+_COSTS: Final[_Columns] = {
+    "scheme": lambda cell: cell.title,
+    "gateway ns/coord": lambda cell: number(cell.upload),
+    "gateway decrypts": lambda cell: number(cell.decrypt) if cell.decrypt else NONE,
+    "server ns/coord": lambda cell: number(cell.aggregate),
+    "bytes up/coord": lambda cell: number(cell.bytes_up),
+    "bytes down/coord": lambda cell: number(cell.bytes_down),
+    "largest error": lambda cell: power(cell.max_error),
+    "rms error": lambda cell: power(cell.rms_error),
+    "exchanges": lambda cell: facts(cell.scheme).exchanges,
+}
+_GATEWAY: Final[_Columns] = {
+    "scheme": lambda cell: cell.title,
+    "n": lambda cell: str(cell.gateways),
+    "encode": lambda cell: number(cell.gateway["encode"]),
+    "encrypt or mask": lambda cell: number(cell.gateway["encrypt"]),
+    "serialise": lambda cell: number(cell.gateway["serialise"]),
+    "other": lambda cell: number(cell.gateway["other"]),
+    "whole": lambda cell: number(cell.upload),
+}
+_SERVER: Final[_Columns] = {
+    "scheme": lambda cell: cell.title,
+    "n": lambda cell: str(cell.gateways),
+    "vanished": lambda cell: f"{cell.rate:.0%}",
+    "add": lambda cell: number(cell.server["add"]),
+    "open": lambda cell: number(cell.server["open"]),
+    "finish": lambda cell: number(cell.server["finish"]),
+    "other": lambda cell: number(cell.server["other"]),
+    "whole": lambda cell: number(cell.aggregate),
+}
+_KEYS: Final[_Columns] = {
+    "scheme": lambda cell: cell.title,
+    "n": lambda cell: str(cell.gateways),
+    "set-up, gateway ms": lambda cell: number(cell.set_up_gateway),
+    "set-up, server ms": lambda cell: number(cell.set_up_server),
+    "last exchanges, gateway ms": lambda cell: number(cell.closing),
+    "gateway MiB": lambda cell: number(cell.memory.gateway if cell.memory else None),
+    "server MiB": lambda cell: number(cell.memory.server if cell.memory else None),
+}
+_LAYERS: Final[_Columns] = {
+    "scheme": lambda cell: cell.title,
+    "d": lambda cell: f"{cell.coordinates:,}",
+    "layers": lambda cell: "flat" if cell.layers == 1 else str(cell.layers),
+    "gateway": lambda cell: number(cell.upload),
+    "server": lambda cell: number(cell.aggregate),
+    "bytes up": lambda cell: number(cell.bytes_up),
+    "bytes down": lambda cell: number(cell.bytes_down),
+}
+
+
 def tables(run: Overhead) -> Iterator[Table]:
-    """Everything that was measured."""
-    yield costs(f"Cost, {sizes(run.main())}, flat, nobody vanishes", run.main())
-    masked = [each for each in run.find(scheme="masks") if each.gateways != MAIN]
-    yield _gateway(run, masked)
-    yield _server("Server, ns/coord of a whole round", run.find(vanished=None))
-    yield _keys(run)
-    yield _layers(run)
+    """Everything that was measured; the costs first."""
+    yield Table.of(f"Cost, {sizes(run.main())}, flat, nobody vanishes", _COSTS, run.main())
+    yield Table.of("Gateway, ns/coord of one upload by part", _GATEWAY, _with_all_masks(run))
+    served = [cell for cell in run.find(vanished=None) if cell.aggregate is not None]
+    yield Table.of("Server, ns/coord of a whole round", _SERVER, served)
+    yield Table.of("Set-up and peak memory", _KEYS, run.find())
+    title = f"Small models and many layers, n = {MAIN}, per coordinate"
+    yield Table.of(title, _LAYERS, _all_models(run))
     yield protection(run)
     yield holders(run)
 
 
-def costs(title: str, cells: Sequence[Cell]) -> Table:
-    """The table to begin with."""
-    heading = (
-        "scheme",
-        "gateway ns/coord",
-        "gateway decrypts",
-        "server ns/coord",
-        "bytes up/coord",
-        "bytes down/coord",
-        "largest error",
-        "rms error",
-        "exchanges",
-    )
-    rows = [
-        (
-            cell.title,
-            number(cell.upload),
-            number(cell.decrypt) if cell.decrypt else NONE,
-            number(cell.aggregate),
-            number(cell.bytes_up),
-            number(cell.bytes_down),
-            power(cell.max_error),
-            power(cell.rms_error),
-            facts(cell.scheme).exchanges,
-        )
-        for cell in cells
-    ]
-    return Table(title, heading, rows)
-
-
-def _gateway(run: Overhead, masked: Sequence[Cell]) -> Table:
-    cells = [*run.main()]
+def _with_all_masks(run: Overhead) -> list[Cell]:
+    """The comparison, and behind masks of ten gateways those of other numbers."""
+    cells = run.main()
     at = 1 + max((i for i, each in enumerate(cells) if each.scheme == "masks"), default=-1)
-    cells[at:at] = masked
-    rows = [
-        (
-            cell.title,
-            str(cell.gateways),
-            number(cell.gateway["encode"]),
-            number(cell.gateway["encrypt"]),
-            number(cell.gateway["serialise"]),
-            number(cell.gateway["other"]),
-            number(cell.upload),
-        )
-        for cell in cells
-    ]
-    heading = ("scheme", "n", "encode", "encrypt or mask", "serialise", "other", "whole")
-    return Table("Gateway, ns/coord of one upload by part", heading, rows)
+    cells[at:at] = [each for each in run.find(scheme="masks") if each.gateways != MAIN]
+    return cells
 
 
-def _server(title: str, cells: Sequence[Cell]) -> Table:
-    rows = [
-        (
-            cell.title,
-            str(cell.gateways),
-            f"{cell.rate:.0%}",
-            number(cell.server["add"]),
-            number(cell.server["open"]),
-            number(cell.server["finish"]),
-            number(cell.server["other"]),
-            number(cell.aggregate),
-        )
-        for cell in cells
-        if cell.aggregate is not None
-    ]
-    heading = ("scheme", "n", "vanished", "add", "open", "finish", "other", "whole")
-    return Table(title, heading, rows)
-
-
-def _keys(run: Overhead) -> Table:
-    rows = [
-        (
-            cell.title,
-            str(cell.gateways),
-            number(cell.set_up_gateway),
-            number(cell.set_up_server),
-            number(cell.closing),
-            number(None if cell.memory is None else cell.memory.gateway),
-            number(None if cell.memory is None else cell.memory.server),
-        )
-        for cell in run.find()
-    ]
-    heading = (
-        "scheme",
-        "n",
-        "set-up, gateway ms",
-        "set-up, server ms",
-        "last exchanges, gateway ms",
-        "gateway MiB",
-        "server MiB",
-    )
-    return Table("Set-up and peak memory", heading, rows)
-
-
-def _layers(run: Overhead) -> Table:
-    rows = []
+def _all_models(run: Overhead) -> Iterator[Cell]:
     for d in sorted({cell.coordinates for cell in run.cells}):
         for layers in sorted({cell.layers for cell in run.cells}):
-            rows += [
-                (
-                    cell.title,
-                    f"{d:,}",
-                    "flat" if layers == 1 else str(layers),
-                    number(cell.upload),
-                    number(cell.aggregate),
-                    number(cell.bytes_up),
-                    number(cell.bytes_down),
-                )
-                for cell in run.find(gateways=MAIN, coordinates=d, layers=layers)
-            ]
-    heading = ("scheme", "d", "layers", "gateway", "server", "bytes up", "bytes down")
-    return Table(f"Small models and many layers, n = {MAIN}, per coordinate", heading, rows)
+            yield from run.find(gateways=MAIN, coordinates=d, layers=layers)
 
 
 def protection(run: Overhead) -> Table:

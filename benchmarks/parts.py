@@ -23,10 +23,13 @@ from secagg.pytree import Reader
 from secagg.schemes.base import Fill
 from secagg.session import Model
 from secagg.session.update import Update
-from secagg.workers import Workers
+from secagg.workers import SERIAL
 
 Words = NDArray[np.uint64]
 _BODY = bytes(100)
+SIGNATURES = 2
+"""Of each survivor after the set-up and its header: with masks consistency and unmasking; up to 64
+gateways the certificate of the additive schemes is made of what comes with the answers."""
 Part = Callable[[], object]
 
 
@@ -63,14 +66,16 @@ class GatewayParts:
         base: what updates are relative to.
     """
 
-    def __init__(self, world: World, params: RoundParams, base: Model | None) -> None:
+    def __init__(self, world: World, params: RoundParams, base: Model | None = None) -> None:
         self.params = params
         self._tree = tree(next(iter(world.updates.values())), world.case.layers)
         self._base = None if base is None else base.tree
         self._reader = Reader(params.leaves, self._tree, self._base)
         self.plain_spans = wire.frame_spans([vector.words for vector in params.vectors])
         self._spans = world.scheme.spans(params, world.case.gateways)
-        self.update = self._make()
+        self.update = Update(
+            params, self._tree, weight=1.0, base=self._base, metrics=None, rounding=bytes(32)
+        )
 
     def parts(self) -> Mapping[str, Part]:
         """By name."""
@@ -80,11 +85,6 @@ class GatewayParts:
             "frames": self.frame,
             "GMAC": self.tag,
         }
-
-    def _make(self) -> Update:
-        return Update(
-            self.params, self._tree, weight=1.0, base=self._base, metrics=None, rounding=bytes(32)
-        )
 
     def check(self) -> None:
         """The pass over all coordinates before anything leaves."""
@@ -121,21 +121,13 @@ class ServerParts:
         world: who takes part.
         params: P.
         frames: an upload of each survivor.
-        workers: threads for unmasking and decoding.
-        signatures: of each survivor after the set-up and its header.
     """
 
     def __init__(
-        self,
-        world: World,
-        params: RoundParams,
-        frames: Mapping[int, Sequence[bytes]],
-        workers: Workers,
-        signatures: int,
+        self, world: World, params: RoundParams, frames: Mapping[int, Sequence[bytes]]
     ) -> None:
         self._world = world
         self._params = params
-        self._workers = workers
         self._frames = frames
         self._spans = world.scheme.spans(params, world.case.gateways)
         self._opened = [np.zeros(vector.words, np.uint64) for vector in params.vectors]
@@ -143,7 +135,7 @@ class ServerParts:
         self._opened[weight][0] = 1
         keys = [world.identities[i].key for i in world.survivors]
         self._signed = [(key.public, key.sign(Label.SIGN_HEADER, _BODY)) for key in keys]
-        self._signed *= signatures
+        self._signed *= SIGNATURES
 
     def parts(self) -> Mapping[str, Part]:
         """By name."""
@@ -184,14 +176,14 @@ class ServerParts:
 
     def check(self) -> None:
         """All lanes, on a sum that passes."""
-        check_opened(self._params, self._opened, len(self._world.survivors), self._workers)
+        check_opened(self._params, self._opened, len(self._world.survivors), SERIAL)
 
     def decode(self) -> None:
         """Lanes to float32, in fresh memory."""
         for index, vector in self._params.of_kind("update"):
             mean = np.empty(vector.length, np.float32)
             decoder = Decoder(vector, len(self._world.survivors))
-            decoder.decode(self._opened[index], mean, self._workers)
+            decoder.decode(self._opened[index], mean, SERIAL)
 
 
 class _AnyTag(FrameMac):

@@ -14,8 +14,7 @@ from secagg.params import RoundParams
 from secagg.schemes.additive.lattice import LatticeEncoding
 from secagg.schemes.additive.rings import EncodingOf, RingEncoding
 from secagg.schemes.base import Fill
-from secagg.session import Model
-from secagg.workers import Workers
+from secagg.workers import SERIAL
 
 PUBLIC = bytes(32)
 """What the public elements follow from; any bytes cost the same."""
@@ -28,10 +27,8 @@ class AdditiveGateway(GatewayParts):
     `GatewayParts`, and the ring's.
     """
 
-    def __init__(
-        self, world: World, params: RoundParams, base: Model | None, encoding: EncodingOf
-    ) -> None:
-        super().__init__(world, params, base)
+    def __init__(self, world: World, params: RoundParams, encoding: EncodingOf) -> None:
+        super().__init__(world, params)
         self._seeded = encoding(params, world.case.gateways)
         self._secret = self._seeded.secret(os.urandom)
 
@@ -48,8 +45,8 @@ class AdditiveGateway(GatewayParts):
 class LatticeGateway(AdditiveGateway):
     """Encryption also with the transforms of the public elements kept; arguments as above."""
 
-    def __init__(self, world: World, params: RoundParams, base: Model | None) -> None:
-        super().__init__(world, params, base, LatticeEncoding)
+    def __init__(self, world: World, params: RoundParams) -> None:
+        super().__init__(world, params, LatticeEncoding)
         blocks = sum(-(-words // self._seeded.unit) for words in self._seeded.words)
         self._cached = LatticeEncoding(params, world.case.gateways, cached=blocks)
         self.encrypt(self._cached)  # the first upload of a process fills the cache
@@ -68,11 +65,9 @@ class AdditiveServer(ServerParts):
         world: World,
         params: RoundParams,
         frames: Mapping[int, Sequence[bytes]],
-        workers: Workers,
         encoding: EncodingOf = LatticeEncoding,
     ) -> None:
-        # up to 64 gateways the certificate is made of what comes with the answers
-        super().__init__(world, params, frames, workers, signatures=2)
+        super().__init__(world, params, frames)
         n, limits = world.case.gateways, world.case.thresholds
         self._encoding = encoding(params, n)
         self._sum = self._encoding.running_sum()
@@ -113,12 +108,8 @@ class AdditiveServer(ServerParts):
 
     def open(self) -> None:
         """The product with the sum of the keys off the sum, and lanes back into words."""
-        self._empty.open(
-            self._key,
-            public=PUBLIC,
-            included=len(self._world.survivors),
-            workers=self._workers,
-        )
+        included = len(self._world.survivors)
+        self._empty.open(self._key, public=PUBLIC, included=included, workers=SERIAL)
 
 
 def _zeros() -> Fill:

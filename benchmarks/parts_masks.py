@@ -12,20 +12,17 @@ from benchmarks.rounds import World
 from secagg.crypto.prg import KEY_BYTES
 from secagg.crypto.prg_fast import MaskAdder, add_masks
 from secagg.params import RoundParams
-from secagg.session import Model
 from secagg.thresholds import neighbours
-from secagg.workers import Workers
+from secagg.workers import SERIAL
 
 Keys = Sequence[tuple[int, bytes]]
-SIGNATURES = 2
-"""Of each survivor after the set-up and its header: consistency, unmasking."""
 
 
 class MasksGateway(GatewayParts):
     """Also masks; arguments as of `GatewayParts`."""
 
-    def __init__(self, world: World, params: RoundParams, base: Model | None) -> None:
-        super().__init__(world, params, base)
+    def __init__(self, world: World, params: RoundParams) -> None:
+        super().__init__(world, params)
         self._keys = [random_keys(1 + world.case.thresholds.degree) for _ in params.vectors]
 
     def parts(self) -> Mapping[str, Part]:
@@ -42,13 +39,9 @@ class MasksServer(ServerParts):
     """Also the sum, and masks off; arguments as of `ServerParts`."""
 
     def __init__(
-        self,
-        world: World,
-        params: RoundParams,
-        frames: Mapping[int, Sequence[bytes]],
-        workers: Workers,
+        self, world: World, params: RoundParams, frames: Mapping[int, Sequence[bytes]]
     ) -> None:
-        super().__init__(world, params, frames, workers, SIGNATURES)
+        super().__init__(world, params, frames)
         self._sums = [np.zeros(vector.words, np.uint64) for vector in params.vectors]
         limits, survivors = world.case.thresholds, frozenset(world.survivors)
         pairs = sum(len(neighbours(limits, dead) & survivors) for dead in world.vanished)
@@ -68,7 +61,7 @@ class MasksServer(ServerParts):
     def unmask(self) -> None:
         """Own masks of the survivors, and those they share with the vanished."""
         for words in self._sums:
-            add_masks(words, 0, self._keys, workers=self._workers)
+            add_masks(words, 0, self._keys, workers=SERIAL)
 
 
 def random_keys(count: int) -> list[tuple[int, bytes]]:

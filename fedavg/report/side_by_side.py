@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, cast
@@ -14,12 +14,12 @@ from fedavg.report.figures import bottom_of, in_percent, markers, over_rounds
 from fedavg.report.files import document
 from fedavg.report.page import settings_table
 from fedavg.settings import AXES, Settings
-from fedavg.variants import SideBySide
+from fedavg.variants import SideBySide, Variant
 from secagg.files import write
 from secagg.pages.colours import MUTED, SERIES
 from secagg.pages.kit import Tile, render
 from secagg.pages.plots import FONT, HEIGHT, Plot, name_lines, plot
-from secagg.pages.tables import Table, quantity
+from secagg.pages.tables import Cell, Table, quantity
 
 _STROKES = ("-", (0, (5, 2)), (0, (1, 1.2)), (0, (6, 2, 1, 2)))
 
@@ -128,25 +128,13 @@ def _accuracy(done: SideBySide) -> Plot:
 
 
 def _table(done: SideBySide) -> Table:
-    rows = [
-        (
-            each.name,
-            f"{each.final_accuracy:.3f}",
-            f"{each.best_accuracy:.3f}",
-            "-" if each.rounds_to_target is None else each.rounds_to_target,
-            f"{each.seconds:.1f}",
-            quantity(each.bytes_up, "B"),
-            quantity(each.bytes_down, "B"),
-        )
-        for each in done.variants
-    ]
-    headings = (
-        done.setting.capitalize(),
-        "Final accuracy",
-        "Best accuracy",
-        f"Rounds to {done.target:.0%}",
-        "Seconds",
-        "Sent",
-        "Received",
-    )
-    return Table("Side by side", headings, rows)
+    columns: dict[str, Callable[[Variant], Cell]] = {
+        done.setting.capitalize(): lambda each: each.name,
+        "Final accuracy": lambda each: f"{each.final_accuracy:.3f}",
+        "Best accuracy": lambda each: f"{each.best_accuracy:.3f}",
+        f"Rounds to {done.target:.0%}": lambda each: each.rounds_to_target or "-",
+        "Seconds": lambda each: f"{each.seconds:.1f}",
+        "Sent": lambda each: quantity(each.bytes_up, "B"),
+        "Received": lambda each: quantity(each.bytes_down, "B"),
+    }
+    return Table.of("Side by side", columns, done.variants)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from matplotlib.axes import Axes
@@ -12,7 +12,7 @@ from secagg.average.outcome import PhaseCost, Report
 from secagg.pages.colours import INK, PAPER, SERIES
 from secagg.pages.kit import Tile, render, verdict
 from secagg.pages.plots import Plot, plot
-from secagg.pages.tables import Table, quantity
+from secagg.pages.tables import Cell, Table, quantity
 from secagg.params import Thresholds
 from secagg.protocol.audit import Inspection, inspect_record
 
@@ -109,19 +109,15 @@ def thresholds_table(limits: Thresholds) -> Table:
 
 
 def _phases(phases: Sequence[PhaseCost]) -> Table:
-    heading = ("Phase", "Answered", "Sent", "Received", "Orchestrator", "All gateways")
-    rows = [
-        (
-            each.phase,
-            each.answered,
-            quantity(each.bytes_up, "B"),
-            quantity(each.bytes_down, "B"),
-            quantity(each.server_seconds, "s"),
-            quantity(each.gateway_seconds, "s"),
-        )
-        for each in phases
-    ]
-    return Table("Phase by phase", heading, rows)
+    columns: dict[str, Callable[[PhaseCost], Cell]] = {
+        "Phase": lambda each: each.phase,
+        "Answered": lambda each: each.answered,
+        "Sent": lambda each: quantity(each.bytes_up, "B"),
+        "Received": lambda each: quantity(each.bytes_down, "B"),
+        "Orchestrator": lambda each: quantity(each.server_seconds, "s"),
+        "All gateways": lambda each: quantity(each.gateway_seconds, "s"),
+    }
+    return Table.of("Phase by phase", columns, phases)
 
 
 def phase_seconds(rounds: Sequence[Sequence[PhaseCost]], caption: str) -> Plot:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self, TypeVar
 
+T = TypeVar("T")
 Cell = str | int | float
 """Text; in a page also markup."""
 _GAP: Final = "  "
@@ -24,6 +25,12 @@ class Table:
     title: str
     heading: Sequence[str]
     rows: Sequence[Sequence[Cell]]
+
+    @classmethod
+    def of(cls, title: str, columns: Mapping[str, Callable[[T], Cell]], each: Iterable[T]) -> Self:
+        """One row for each of some things; a column has its heading and makes its cell of one."""
+        rows = [tuple(cell(one) for cell in columns.values()) for one in each]
+        return cls(title, tuple(columns), rows)
 
     @property
     def numeric(self) -> list[bool]:
