@@ -2,16 +2,16 @@
 
 The server shows every honest gateway its own transcript (h0), parameters (P), U2 and U3, or
 silence; gateways answer as `Gateways` says, by docs/protocol.md#exchanges-of-masks (`Rules`) or as
-real clients do (`gateways`); colluding ones hand over all they hold. What remains is a linear
+real clients do (`real_gateways`); colluding ones hand over all they hold. What remains is a linear
 system: one row for each honest upload, one unknown for each mask the server lacks.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
 from typing import NamedTuple, Protocol
 
@@ -20,6 +20,8 @@ from secagg.thresholds import neighbours
 
 Set = frozenset[int]
 Mask = tuple[Hashable, ...]
+World = tuple[int, int]
+"""(h0, P)."""
 
 
 class Shown(NamedTuple):
@@ -74,6 +76,16 @@ class Gateways(Protocol):
         """Of each position."""
         ...
 
+    def views(self, i: int, worlds: Sequence[World], *, absent: bool = False) -> list[Shown]:
+        """Everything that a gateway accepts in these worlds.
+
+        Args:
+            i: position of the gateway.
+            worlds: that it may be in.
+            absent: also what it sees that dealt its shares and was never asked for an upload.
+        """
+        ...
+
     def signs(self, i: int, shown: Strategy) -> bool:
         """Whether a gateway that was shown a U3 signs it, given what the others have uploaded."""
         ...
@@ -123,9 +135,21 @@ class Rules:
         """Whether a gateway signs this U3 if all headers are right."""
         return position in u3 and u3 <= u2 and len(u3) >= self.least_u3
 
+    def views(self, i: int, worlds: Sequence[World], *, absent: bool = False) -> list[Shown]:
+        """See `Gateways`."""
+        shown: list[Shown] = []
+        for h0, params in worlds:
+            for u2 in subsets(frozenset(range(self.thresholds.gateways))):
+                if not self.uploads(i, u2):
+                    continue
+                shown.append(Shown(h0, params, u2, None))
+                accepted = (u3 for u3 in subsets(u2) if self.accepts(i, u2, u3))
+                shown.extend(Shown(h0, params, u2, u3) for u3 in accepted)
+        return shown + (never_asked(worlds) if absent else [])
+
     def signs(self, i: int, shown: Strategy) -> bool:
         """See `Gateways`; the sets themselves are those that `accepts` allows."""
-        view = _view(shown, i)
+        view = view_of(shown, i)
         if not self.header_check or view.u3 is None:
             return view.u3 is not None
         # Headers are signed: the server cannot show one that its gateway did not send.
@@ -136,7 +160,7 @@ class Rules:
 
     def answers(self, i: int, shown: Strategy, signers: Set) -> Released | None:
         """See `Gateways`."""
-        view = _view(shown, i)
+        view = view_of(shown, i)
         if view.u2 is None or view.u3 is None:
             return None
         if len(signers & view.u3) < self.thresholds.quorum:
@@ -147,6 +171,17 @@ class Rules:
             j for j in near & view.u2 if (other := shown[j]) is None or other.h0 == view.h0
         )
         return Released(opens & alive, near & view.u2 - alive, opens - alive)
+
+
+def subsets(members: Set) -> Iterator[Set]:
+    """All of them, the empty one too."""
+    for size in range(len(members) + 1):
+        yield from map(frozenset, itertools.combinations(sorted(members), size))
+
+
+def never_asked(worlds: Sequence[World]) -> list[Shown]:
+    """What a gateway sees that dealt its shares in these worlds and was not asked for an upload."""
+    return [Shown(h0, 0, None, None) for h0 in sorted({h0 for h0, _ in worlds})]
 
 
 class Verdict(NamedTuple):
@@ -241,7 +276,8 @@ def _edge(i: int, j: int, view: Shown) -> Mask:
     return min(i, j), max(i, j), view.h2
 
 
-def _view(shown: Strategy, i: int) -> Shown:
+def view_of(shown: Strategy, i: int) -> Shown:
+    """What one gateway sees in a strategy; a colluding one is shown nothing: ValueError."""
     view = shown[i]
     if view is None:
         raise ValueError(f"position {i} colludes: it is shown nothing")
@@ -279,34 +315,3 @@ def open_sums(rows: Mapping[int, Sequence[Mask]]) -> tuple[Set, ...]:
         if closed:
             sums.append(frozenset(component))
     return tuple(sums)
-
-
-Weights = dict[Hashable, Fraction]
-
-
-def open_combinations(rows: Mapping[int, Sequence[Mask]]) -> list[dict[Hashable, Fraction]]:
-    """The same space by elimination over the rationals: the slow twin of `open_sums`."""
-    system: list[tuple[Weights, Weights]] = []
-    for i, row in rows.items():
-        # The lower position adds an edge mask, the higher subtracts it.
-        signs: Weights = {mask: Fraction(-1 if i == mask[1] else 1) for mask in row}
-        system.append((signs, {i: Fraction(1)}))
-    while pivot := next((row for row in system if row[0]), None):
-        mask = next(iter(pivot[0]))
-        system.remove(pivot)
-        system = [_without(mask, row, pivot) if mask in row[0] else row for row in system]
-    return [inputs for _, inputs in system]
-
-
-def _without(
-    mask: Hashable, row: tuple[Weights, Weights], pivot: tuple[Weights, Weights]
-) -> tuple[Weights, Weights]:
-    factor = row[0][mask] / pivot[0][mask]
-    sides = []
-    for ours, theirs in zip(row, pivot, strict=True):
-        left = {
-            key: ours.get(key, Fraction(0)) - factor * theirs.get(key, Fraction(0))
-            for key in ours | theirs
-        }
-        sides.append({key: value for key, value in left.items() if value})
-    return sides[0], sides[1]

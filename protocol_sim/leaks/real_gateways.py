@@ -6,12 +6,20 @@ its answer is kept. Over these answers `masks.judge` plays any number of strateg
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from protocol_sim.leaks.masks import Released, Set, Shown, Strategy
+from protocol_sim.leaks.masks import (
+    Released,
+    Set,
+    Shown,
+    Strategy,
+    World,
+    never_asked,
+    subsets,
+    view_of,
+)
 from protocol_sim.leaks.questions import MODEL, Questions, Upload, asked, zeros
-from protocol_sim.leaks.strategies import World, subsets
 from secagg import canonical
 from secagg.errors import SecAggError
 from secagg.params import Struct, Thresholds
@@ -76,14 +84,8 @@ class RealGateways:
 
     # -- what it accepts ---------------------------------------------------------------------------
 
-    def views(self, i: int, worlds: Collection[World], *, absent: bool = False) -> list[Shown]:
-        """Every view that a real client accepts, out of every U2 and U3 there is.
-
-        Args:
-            i: position of the client.
-            worlds: (h0, P) that it may be shown.
-            absent: also what it sees that was never asked for an upload.
-        """
+    def views(self, i: int, worlds: Sequence[World], *, absent: bool = False) -> list[Shown]:
+        """See `masks.Gateways`: of every U2 and U3 there is, those that a real client accepts."""
         shown = []
         for h0, params in worlds:
             for u2 in subsets(frozenset(self._everybody)):
@@ -92,16 +94,14 @@ class RealGateways:
                 shown.append(Shown(h0, params, u2, None))
                 whole = (Shown(h0, params, u2, u3) for u3 in subsets(frozenset(self._everybody)))
                 shown += [view for view in whole if self._once(self._signs_among, i, view, ())]
-        if absent:
-            shown += [Shown(h0, 0, None, None) for h0 in sorted({h0 for h0, _ in worlds})]
-        return shown
+        return shown + (never_asked(worlds) if absent else [])
 
     def _alone(self, i: int, h0: int, params: int, u2: Set) -> Upload:
         return Upload(h0, params, u2, self.neighbours[i] & u2)
 
     def uploads(self, i: int, shown: Strategy) -> bool:
         """Whether a real client uploads when it sees this."""
-        return self._once(self._header, i, self._alone(i, *asked(_of(shown, i)))) is not None
+        return self._once(self._header, i, self._alone(i, *asked(view_of(shown, i)))) is not None
 
     # -- Gateways ----------------------------------------------------------------------------------
 
@@ -110,17 +110,17 @@ class RealGateways:
 
         So each header is shown to it among good ones; `signs_at_once` shows all of them.
         """
-        view = _of(shown, i)
+        view = view_of(shown, i)
         others = self._others(i, shown)
         return all(self._once(self._signs_among, i, view, (other,)) for other in others)
 
     def signs_at_once(self, i: int, shown: Strategy) -> bool:
         """The same with the headers that the others have really sent, all of them."""
-        return self._once(self._signs_among, i, _of(shown, i), tuple(self._others(i, shown)))
+        return self._once(self._signs_among, i, view_of(shown, i), tuple(self._others(i, shown)))
 
     def _others(self, i: int, shown: Strategy) -> Iterator[Other]:
         """Honest neighbours in U3 with another h2 than this gateway's, or with no upload at all."""
-        view = _of(shown, i)
+        view = view_of(shown, i)
         for j in sorted(self.neighbours[i] & (view.u3 or frozenset())):
             other = shown[j]
             if other is None or other.h2 == view.h2:
@@ -168,7 +168,7 @@ class RealGateways:
 
     def answers(self, i: int, shown: Strategy, signers: Set) -> Released | None:
         """See `masks.Gateways`."""
-        view = _of(shown, i)
+        view = view_of(shown, i)
         peers = self.neighbours[i] & (view.u2 or frozenset())
         opens = frozenset(j for j in peers if (o := shown[j]) is None or o.h0 == view.h0)
         return self._once(self._released, i, view, opens, signers)
@@ -206,10 +206,3 @@ class RealGateways:
 
 def _given(peers: Sequence[int], secrets: Sequence[bytes]) -> Set:
     return frozenset(j for j, secret in zip(peers, secrets, strict=True) if secret)
-
-
-def _of(shown: Strategy, i: int) -> Shown:
-    view = shown[i]
-    if view is None:
-        raise ValueError(f"position {i} colludes: it is shown nothing")
-    return view

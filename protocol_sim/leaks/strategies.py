@@ -7,51 +7,19 @@ import random
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from protocol_sim.leaks.masks import Gateways, Rules, Set, Shown, Strategy, judge
+from protocol_sim.leaks.masks import Gateways, Rules, Set, Shown, Strategy, World, judge
 from protocol_sim.randomness import dice
 
-World = tuple[int, int]
-"""(h0, P)."""
 Played = tuple[Strategy, Set]
 """What everybody is shown, and who colludes."""
 
 
-def views(rules: Rules, position: int, worlds: Iterable[World], *, absent: bool) -> list[Shown]:
-    """Everything the server may show one gateway and have it upload, over (h0, P) in `worlds`.
-
-    Args:
-        rules: of the gateways.
-        position: of the gateway.
-        worlds: that it may be in.
-        absent: also what it sees that dealt its shares and was never asked for an upload.
-    """
-    n = rules.thresholds.gateways
-    shown: list[Shown] = []
-    worlds = list(worlds)
-    for h0, params in worlds:
-        for u2 in subsets(frozenset(range(n))):
-            if not rules.uploads(position, u2):
-                continue
-            shown.append(Shown(h0, params, u2, None))
-            accepted = (u3 for u3 in subsets(u2) if rules.accepts(position, u2, u3))
-            shown.extend(Shown(h0, params, u2, u3) for u3 in accepted)
-    if absent:
-        shown.extend(Shown(h0, 0, None, None) for h0 in sorted({h0 for h0, _ in worlds}))
-    return shown
-
-
-def subsets(members: Set) -> Iterator[Set]:
-    """All of them, the empty one too."""
-    for size in range(len(members) + 1):
-        yield from map(frozenset, itertools.combinations(sorted(members), size))
-
-
 def every_strategy(
-    rules: Rules, worlds: Sequence[World], *, absent: bool = False
+    gateways: Gateways, worlds: Sequence[World], *, absent: bool = False
 ) -> Iterator[Played]:
     """All strategies, the last C positions colluding: the complete graph looks alike from each."""
-    n, c = rules.thresholds.gateways, rules.thresholds.max_colluding
-    options = [views(rules, i, worlds, absent=absent) for i in range(n - c)]
+    n, c = gateways.thresholds.gateways, gateways.thresholds.max_colluding
+    options = [gateways.views(i, worlds, absent=absent) for i in range(n - c)]
     colluding = frozenset(range(n - c, n))
     for shown in itertools.product(*options):
         yield shown + (None,) * c, colluding

@@ -15,11 +15,11 @@ from protocol_sim.leaks.additive import Sharing
 from protocol_sim.leaks.derived_masks import opened
 from protocol_sim.leaks.equations import basis, without
 from protocol_sim.leaks.knowledge import Knowledge, leaks
-from protocol_sim.leaks.masks import Rules, judge
+from protocol_sim.leaks.masks import Rules, judge, subsets
 from protocol_sim.leaks.names import Input, Unknown
 from protocol_sim.leaks.questions import MODEL, Questions, Upload, asked, zeros
 from protocol_sim.leaks.recorder import Recorder
-from protocol_sim.leaks.strategies import every_strategy, subsets
+from protocol_sim.leaks.strategies import every_strategy
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from protocol_sim.randomness import dice
@@ -35,12 +35,6 @@ from tests.schemes.additive.world import FIRST, Floorless, Stage
 
 SCHEMES = [Masks(), Lattice(), Ckks()]
 IDS = [scheme.name for scheme in SCHEMES]
-
-
-@pytest.fixture
-def any_thresholds(monkeypatch):
-    """Clients that take thresholds which a real one refuses."""
-    monkeypatch.setattr("secagg.thresholds.verify", lambda _thresholds: None)
 
 
 def overheard(parties, *, vanish=None, recorder=None, name="", **options):
