@@ -28,7 +28,7 @@ def footprint(world: World) -> Mapping[str, Record]:
         play = Round(world)
         play.set_up()
         held = tracemalloc.get_traced_memory()[0] - before
-        upload = 8 * sum(vector.words for vector in play.server.params.vectors)
+        upload = 8 * sum(vector.words for vector in play.server.settings.vectors)
         streaming, collecting = world.survivors[:2]
         uploads: dict[int, list[bytes | bytearray | memoryview]] = {streaming: []}
         sent = bytearray(b"-") * (upload + MIB)  # touched before it is looked at

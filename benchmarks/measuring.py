@@ -146,7 +146,7 @@ class First:
         play = Round(world)
         play.set_up()
         self.params = play.params
-        self.layout = play.server.params.carried.text
+        self.layout = play.server.settings.carried.text
         self.uploads = play.uploads()
         play.deliver(self.uploads)
         self.mean = flat(play.open())

@@ -17,9 +17,9 @@ from benchmarks.parts_additive import AdditiveGateway, AdditiveServer
 from benchmarks.parts_masks import MasksGateway, MasksServer
 from benchmarks.rounds import CLIP, Vector, World
 from benchmarks.timing import Samples
-from secagg.schemes.additive.ckks import CkksEncoding
-from secagg.schemes.additive.lattice import LatticeEncoding
-from secagg.schemes.additive.rings import EncodingOf
+from secagg.schemes.additive.ckks import CkksRing
+from secagg.schemes.additive.lattice import LatticeRing
+from secagg.schemes.additive.rings import RingOf
 from secagg.workers import SERIAL
 
 FLOAT32_BYTES: Final = 4
@@ -34,7 +34,7 @@ _SERVER: Final = {
     "finish": ("range check", "decode"),
 }
 """Column -> parts of a session; a scheme has those that it needs."""
-_ENCODINGS: Final[Mapping[str, EncodingOf]] = {"lattice": LatticeEncoding, "ckks": CkksEncoding}
+_RINGS: Final[Mapping[str, RingOf]] = {"lattice": LatticeRing, "ckks": CkksRing}
 
 
 class Contender(Protocol):
@@ -132,10 +132,10 @@ def _parts(world: World, first: First) -> tuple[GatewayParts, ServerParts]:
     scheme, params, uploads = world.case.scheme, first.params, first.uploads
     if scheme == "masks":
         return MasksGateway(world, params), MasksServer(world, params, uploads)
-    encoding = _ENCODINGS[scheme]
+    ring = _RINGS[scheme]
     return (
-        AdditiveGateway(world, params, encoding),
-        AdditiveServer(world, params, uploads, encoding),
+        AdditiveGateway(world, params, ring),
+        AdditiveServer(world, params, uploads, ring),
     )
 
 

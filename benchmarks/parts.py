@@ -18,7 +18,7 @@ from secagg.errors import SealError
 from secagg.fixed_point import Decoder, check_range
 from secagg.params import RoundParams
 from secagg.protocol.outcome import check_opened
-from secagg.protocol.uploads import Upload
+from secagg.protocol.staging import Upload
 from secagg.pytree import Reader
 from secagg.schemes.base import Fill
 from secagg.session import Model

@@ -11,8 +11,8 @@ from benchmarks.parts import GatewayParts, Part, ServerParts
 from benchmarks.rounds import World
 from secagg.crypto.packed import Packing, deal, reconstruct
 from secagg.params import RoundParams
-from secagg.schemes.additive.lattice import LatticeEncoding
-from secagg.schemes.additive.rings import EncodingOf, RingEncoding
+from secagg.schemes.additive.lattice import LatticeRing
+from secagg.schemes.additive.rings import RingOf, RoundRing
 from secagg.schemes.base import Fill
 from secagg.workers import SERIAL
 
@@ -27,18 +27,18 @@ class AdditiveGateway(GatewayParts):
     `GatewayParts`, and the ring's.
     """
 
-    def __init__(self, world: World, params: RoundParams, encoding: EncodingOf) -> None:
+    def __init__(self, world: World, params: RoundParams, ring: RingOf) -> None:
         super().__init__(world, params)
-        self._seeded = encoding(params, world.case.gateways)
+        self._seeded = ring(params, world.case.gateways)
         self._secret = self._seeded.secret(os.urandom)
 
     def parts(self) -> Mapping[str, Part]:
         """By name."""
         return {**super().parts(), "encryption": lambda: self.encrypt(self._seeded)}
 
-    def encrypt(self, encoding: RingEncoding) -> None:
+    def encrypt(self, ring: RoundRing) -> None:
         """Everything between encoded words and those on the wire."""
-        source = encoding.encrypt(_zeros, self._secret, public=PUBLIC, rng=os.urandom)
+        source = ring.encrypt(_zeros, self._secret, public=PUBLIC, rng=os.urandom)
         self.write(source(), self._spans)
 
 
@@ -46,9 +46,9 @@ class LatticeGateway(AdditiveGateway):
     """Encryption also with the transforms of the public elements kept; arguments as above."""
 
     def __init__(self, world: World, params: RoundParams) -> None:
-        super().__init__(world, params, LatticeEncoding)
+        super().__init__(world, params, LatticeRing)
         blocks = sum(-(-words // self._seeded.unit) for words in self._seeded.words)
-        self._cached = LatticeEncoding(params, world.case.gateways, cached=blocks)
+        self._cached = LatticeRing(params, world.case.gateways, cached=blocks)
         self.encrypt(self._cached)  # the first upload of a process fills the cache
 
     def parts(self) -> Mapping[str, Part]:
@@ -65,20 +65,20 @@ class AdditiveServer(ServerParts):
         world: World,
         params: RoundParams,
         frames: Mapping[int, Sequence[bytes]],
-        encoding: EncodingOf = LatticeEncoding,
+        ring: RingOf = LatticeRing,
     ) -> None:
         super().__init__(world, params, frames)
         n, limits = world.case.gateways, world.case.thresholds
-        self._encoding = encoding(params, n)
-        self._sum = self._encoding.running_sum()
+        self._ring = ring(params, n)
+        self._sum = self._ring.running_sum()
         self._packing = Packing(limits.committee, limits.packed, limits.share_threshold)
-        secrets = [self._encoding.secret(os.urandom) for _ in world.survivors]
+        secrets = [self._ring.secret(os.urandom) for _ in world.survivors]
         self._key = np.sum(secrets, axis=0)
         self._members = [i for i in world.survivors if i < limits.committee]
         rows = deal(self._key, self._packing, os.urandom).rows[self._members]
         self._answers = rows[:, : self._packing.columns(len(self._key))]
-        self._empty = self._encoding.running_sum()
-        source = self._encoding.encrypt(_zeros, self._key, public=PUBLIC, rng=os.urandom)
+        self._empty = self._ring.running_sum()
+        source = self._ring.encrypt(_zeros, self._key, public=PUBLIC, rng=os.urandom)
         self._fill(source())
 
     def _fill(self, fill: Fill) -> None:

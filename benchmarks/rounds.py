@@ -25,7 +25,7 @@ from secagg.protocol.messages import Signed
 from secagg.protocol.policy import Policy
 from secagg.schemes import BY_NAME, scheme_of
 from secagg.schemes.scheme import Scheme
-from secagg.session import ClientSession, Encoding, Model, ServerSession, SessionSettings
+from secagg.session import ClientSession, Model, ServerSession, SessionSettings, UpdateEncoding
 from secagg.session.loopback import Frame, Loopback, Observer, Upload
 from secagg.thresholds import derive, derive_committee
 from secagg.workers import SERIAL, Workers
@@ -137,7 +137,7 @@ class World:
         self._rounds += 1
         return SessionSettings.of(
             self.scheme,
-            Encoding(clip=CLIP),
+            UpdateEncoding(clip=CLIP),
             self.template,
             self.ids,
             thresholds=self.case.thresholds,

@@ -19,7 +19,7 @@ from secagg.protocol.journal import Journal, MemoryJournal
 from secagg.protocol.policy import Policy
 from secagg.schemes.masks import Masks
 from secagg.schemes.scheme import Scheme
-from secagg.session import ClientSession, Encoding, Model, SessionSettings
+from secagg.session import ClientSession, Model, SessionSettings, UpdateEncoding
 from secagg.session.update import Update, rounding_key
 
 ROUNDING: Final = b"the same numbers again"
@@ -136,7 +136,9 @@ class Parties:
         """
         ids = tuple(cohort or self.ids)
         # a precision that every layout reaches
-        encoding = Encoding(clip=1.0, max_weight=MAX_WEIGHT, precision=1.0, metrics={"loss": 100.0})
+        encoding = UpdateEncoding(
+            clip=1.0, max_weight=MAX_WEIGHT, precision=1.0, metrics={"loss": 100.0}
+        )
         return SessionSettings.of(
             self.scheme,
             encoding,

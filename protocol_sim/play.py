@@ -20,7 +20,7 @@ from secagg.fixed_point.reference import unpack
 from secagg.params import GatewayId
 from secagg.protocol.events import Aborted, GatewayDropped, Send
 from secagg.protocol.messages import Signed
-from secagg.protocol.uploads import Spool
+from secagg.protocol.staging import Spool
 from secagg.session import ClientSession, Model, ServerSession, SessionSettings
 from secagg.session.loopback import Frame, Loopback, Upload
 from secagg.session.server import temporary_file

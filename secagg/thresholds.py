@@ -293,14 +293,14 @@ def _check_degree(n: int, c: int, d: int, k: int) -> None:
     if n <= MAX_COMPLETE:
         if k != n - 1:
             raise ConfigurationError(
-                f"degree is {k}: up to {MAX_COMPLETE} gateways everybody is everybody's neighbour,"
+                f"{k} neighbours: up to {MAX_COMPLETE} gateways everybody is everybody's neighbour,"
                 f" use {n - 1} or leave it out"
             )
         return
     least = _least_degree(n, c, d)
     if not least <= k <= n - 1 or (k % 2 and k != n - 1):
         raise ConfigurationError(
-            f"degree is {k}: it takes an even number from {least}, the least above C + D ="
+            f"{k} neighbours: it takes an even number from {least}, the least above C + D ="
             f" {c + d}, or {n - 1} for the complete graph"
         )
 

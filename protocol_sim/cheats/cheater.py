@@ -147,7 +147,7 @@ class Cheater:
     def become(self, kind: type) -> None:
         """Replace the machine, before the session begins, by one of another kind."""
         scheme = self.scheme
-        extra = (scheme.name, type(scheme).encoding) if hasattr(scheme, "encoding") else ()
+        extra = (scheme.name, type(scheme).ring) if hasattr(scheme, "ring") else ()
 
         def client(session: bytes, context: ClientContext) -> Client:
             return cast("Client", kind(session, context, *extra))

@@ -18,7 +18,7 @@ KEY_BYTES: Final = 32
 """a_K and a_S of the paper: 256 bits for a public key, and for a share."""
 TAG_BYTES: Final = 16
 SIGNATURE_BYTES: Final = 64
-WIDE: Final[tuple[Scheme, ...]] = (Masks(packing=2), Lattice(modulus=2**40), Ckks(degree=2048))
+WIDE: Final[tuple[Scheme, ...]] = (Masks(packing=2), Lattice(modulus=2**40), Ckks(ring_degree=2048))
 """The leanest layout of each scheme in which 1024 inputs of 16 bits can be summed: 32-bit lanes,
 a modulus of 2^40, and the small ring of ckks (whose sums are within a bound, not exact)."""
 

@@ -43,7 +43,7 @@ from secagg.protocol.messages import Announce
 from secagg.schemes import scheme_of
 from secagg.schemes.additive.scheme import Additive
 from secagg.schemes.scheme import Scheme
-from secagg.session import Encoding, SessionSettings
+from secagg.session import SessionSettings, UpdateEncoding
 from secagg.thresholds import (
     KEY_COEFFICIENTS,
     MAX_KEYS,
@@ -137,7 +137,7 @@ def shape_of(
     limits = limits_of(spoken, gateways, colluding, dropouts)
     # lanes for the largest cohort there is, where this one is larger
     summed = min(gateways, MAX_KEYS)
-    encoding = Encoding(clip=1.0, max_weight=8.0, precision=1.0, metrics={"loss": 100.0})
+    encoding = UpdateEncoding(clip=1.0, max_weight=8.0, precision=1.0, metrics={"loss": 100.0})
     template = {"w": np.broadcast_to(np.float32(0), (coordinates,)), "steps": np.zeros(3, np.int64)}
     settings = SessionSettings.of(spoken, encoding, template, range(summed), thresholds=limits)
     round_params = settings.round_params(None)
@@ -149,8 +149,8 @@ def shape_of(
 def _blocks(scheme: Scheme, params: RoundParams, gateways: int) -> int:
     if not isinstance(scheme, Additive):
         return 0
-    encoding = type(scheme).encoding(params, gateways)
-    return sum(-(-words // encoding.unit) for words in encoding.words)
+    ring = type(scheme).ring(params, gateways)
+    return sum(-(-words // ring.unit) for words in ring.words)
 
 
 def limits_of(

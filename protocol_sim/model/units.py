@@ -153,7 +153,7 @@ def _additive(scheme: str) -> dict[str, Work]:
     spoken = scheme_of(scheme)
     if not isinstance(spoken, Additive):
         raise ConfigurationError(f"scheme {scheme!r} has no ring")
-    ring = type(spoken).encoding(shape.round, shape.gateways)
+    ring = type(spoken).ring(shape.round, shape.gateways)
     secret = ring.secret(rng)
     packing = Packing(4 * HOLDERS, HOLDERS, 3 * HOLDERS)
     columns = packing.columns(len(secret))

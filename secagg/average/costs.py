@@ -34,12 +34,12 @@ class Costs(Observer):
         self, server: ServerSession, on_event: Callable[[Event], None], clock: Clock
     ) -> None:
         self._server = server
-        self._phases = {step.name for step in server.params.scheme.steps}
+        self._phases = {step.name for step in server.settings.scheme.steps}
         self._on_event = on_event
         self._clock = clock
         self._costs: dict[str, _Cost] = {}
-        self.bytes_up = dict.fromkeys(server.params.cohort, 0)
-        self.bytes_down = dict.fromkeys(server.params.cohort, 0)
+        self.bytes_up = dict.fromkeys(server.settings.cohort, 0)
+        self.bytes_down = dict.fromkeys(server.settings.cohort, 0)
 
     @property
     def phases(self) -> tuple[PhaseCost, ...]:

@@ -31,7 +31,7 @@ from secagg.session.client import ClientSession
 from secagg.session.federation import Federation
 from secagg.session.loopback import Key, Loopback, Upload
 from secagg.session.server import ServerSession
-from secagg.session.settings import METRIC_BOUND, Encoding, SessionSettings
+from secagg.session.settings import METRIC_BOUND, SessionSettings, UpdateEncoding
 from secagg.session.update import Model
 from secagg.workers import Workers
 
@@ -79,7 +79,7 @@ class SecureAverage:
         on_event: Callable[[Event], None] | None = None,
         clock: Clock = time.perf_counter,
     ) -> None:
-        self._encoding = Encoding(
+        self._encoding = UpdateEncoding(
             clip=clip,
             max_weight=max_weight,
             precision=precision,
@@ -278,7 +278,7 @@ class SecureAverage:
             dropped=dropped,
             metrics=aggregate.metrics,
             report=Report(
-                plan=Plan.of(server.params, choice.reason),
+                plan=Plan.of(server.settings, choice.reason),
                 error_bound=aggregate.error.bound,
                 rms_error=aggregate.error.rms,
                 clipped=aggregate.clipped,
@@ -338,7 +338,7 @@ def _vanishing(
     server: ServerSession, vanish: Mapping[GatewayId, str]
 ) -> Callable[[GatewayId], bool]:
     """Whether a gateway is in the phase from which on it does not answer, or in a later one."""
-    phases = [step.name for step in server.params.scheme.steps]
+    phases = [step.name for step in server.settings.scheme.steps]
     gone = {name: phases[phases.index(phase) :] for name, phase in vanish.items()}
     return lambda name: server.phase in gone.get(name, ())
 

@@ -20,7 +20,7 @@ from secagg.protocol.identity import Cohort, Identity, Roster
 from secagg.protocol.journal import Journal
 from secagg.protocol.messages import Signed, Verify
 from secagg.protocol.policy import Policy
-from secagg.protocol.uploads import Spool
+from secagg.protocol.staging import Spool
 from secagg.workers import SERIAL, Workers
 
 Words = NDArray[np.uint64]

@@ -15,9 +15,9 @@ from secagg.protocol.identity import Cohort
 from secagg.protocol.machine import ClientMachine
 from secagg.protocol.messages import Announce, Signed, SignedRound, UploadHeader
 from secagg.protocol.policy import check_announce, check_round
+from secagg.protocol.staging import frame_mac
 from secagg.protocol.steps import Step
 from secagg.protocol.transcript import included_hash
-from secagg.protocol.uploads import frame_mac
 from secagg.schemes.base import ClientContext, Fill, Source
 from secagg.workers import Workers
 

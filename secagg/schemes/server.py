@@ -15,6 +15,7 @@ from secagg.protocol.certificate import Certificate, Consistency, make_certifica
 from secagg.protocol.events import SharesDisputed
 from secagg.protocol.machine import Dropped, ServerMachine
 from secagg.protocol.messages import DropReason, Signed, UploadHeader, sign_round, sign_session
+from secagg.protocol.staging import BadFrame, frame_mac
 from secagg.protocol.steps import Stage, Step, upload_index
 from secagg.protocol.transcript import (
     included_hash,
@@ -23,7 +24,6 @@ from secagg.protocol.transcript import (
     session_hash,
     shares_hash,
 )
-from secagg.protocol.uploads import BadFrame, frame_mac
 from secagg.schemes.base import Opened, ServerContext
 from secagg.wire import VectorFrame
 

@@ -4,17 +4,17 @@ from secagg.session.client import ClientSession
 from secagg.session.federation import Federation
 from secagg.session.result import Aggregate
 from secagg.session.server import ServerSession
-from secagg.session.settings import Encoding, SessionSettings
+from secagg.session.settings import SessionSettings, UpdateEncoding
 from secagg.session.update import Model
 from secagg.wire import session_of
 
 __all__ = [
     "Aggregate",
     "ClientSession",
-    "Encoding",
     "Federation",
     "Model",
     "ServerSession",
     "SessionSettings",
+    "UpdateEncoding",
     "session_of",
 ]

@@ -75,7 +75,7 @@ class Federation(Struct, frozen=True):
         Raises:
             ConfigurationError: the session's round is not above the last.
         """
-        number, setup = session.params.round, session.setup
+        number, setup = session.settings.round, session.setup
         if number <= self.round:
             raise ConfigurationError(f"round {number} does not follow round {self.round}")
         members = (member.id for member in self.roster.members)

@@ -24,7 +24,7 @@ from secagg.protocol.audit import AuditRecord
 from secagg.protocol.events import Aborted, Completed, Event, GatewayDropped, Send
 from secagg.protocol.identity import Cohort, Identity, Roster
 from secagg.protocol.messages import COMMON, Abort, Answer, DropReason, Signed, Verify
-from secagg.protocol.uploads import Spool
+from secagg.protocol.staging import Spool
 from secagg.schemes.base import ServerContext
 from secagg.session.result import Aggregate
 from secagg.session.settings import SessionSettings
@@ -45,7 +45,7 @@ class ServerSession:
     """The orchestrator in one session; feed it the gateways' frames, send what it yields.
 
     Args:
-        params: what is aggregated, and how.
+        settings: what is aggregated, and how.
         roster: pinned roster; its orchestrator key must be `identity`'s.
         identity: the orchestrator's.
         rng: source of the session's id and key.
@@ -63,7 +63,7 @@ class ServerSession:
 
     def __init__(
         self,
-        params: SessionSettings,
+        settings: SessionSettings,
         roster: Roster,
         identity: Identity,
         *,
@@ -76,12 +76,12 @@ class ServerSession:
     ) -> None:
         if identity.key.public != roster.orchestrator:
             raise LocalProtocolError("this identity is not the orchestrator of the roster")
-        self.params = params
+        self.settings = settings
         self.session = rng(SESSION_BYTES)
-        self._cohort = Cohort.of(roster, params.cohort)
+        self._cohort = Cohort.of(roster, settings.cohort)
         self._workers = workers
-        self._server = params.scheme.server(
-            lambda key: params.session_params(roster, self.session, key),
+        self._server = settings.scheme.server(
+            lambda key: settings.session_params(roster, self.session, key),
             self._round_params,
             ServerContext(
                 identity=identity,
@@ -95,7 +95,7 @@ class ServerSession:
             ),
         )
         self._machine = self._server.machine
-        self._codec = Codec(MessageTable(dict(COMMON) | dict(params.scheme.messages)))
+        self._codec = Codec(MessageTable(dict(COMMON) | dict(settings.scheme.messages)))
         self._result: Aggregate | None = None
 
     def use_model(self, base: Any) -> None:
@@ -112,7 +112,7 @@ class ServerSession:
         """
         if self._server.round_announced:
             raise LocalProtocolError(f"the model is announced: the session is {self.phase}")
-        self.params = replace(self.params, model=Model.of(base).hash)
+        self.settings = replace(self.settings, model=Model.of(base).hash)
 
     @property
     def setup(self) -> Setup:
@@ -237,7 +237,7 @@ class ServerSession:
         return self._events(None)
 
     def _round_params(self, params: SessionParams) -> RoundParams:
-        return self.params.round_params(params)  # of the settings as they are by then
+        return self.settings.round_params(params)  # of the settings as they are by then
 
     def _events(self, aborted: SessionAborted | None) -> Iterator[Event]:
         events, requests = self._machine.take()
@@ -247,7 +247,7 @@ class ServerSession:
                 self._server.round,
                 self._cohort.ids,
                 opened,
-                self.params.carried.noise,
+                self.settings.carried.noise,
                 self._workers,
             )
             events.append(Completed())

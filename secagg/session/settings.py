@@ -69,7 +69,7 @@ class SessionSettings:
     def of(
         cls,
         scheme: Scheme,
-        encoding: Encoding,
+        encoding: UpdateEncoding,
         template: Any,
         cohort: Sequence[GatewayId],
         *,
@@ -141,7 +141,7 @@ class SessionSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Encoding:
+class UpdateEncoding:
     """How updates become vectors.
 
     Attributes:
@@ -199,7 +199,7 @@ def _numbers(name: str, values: object) -> dict[str, float]:
 
 
 def _layout(
-    template: Any, encoding: Encoding, gateways: int, carried: UpdatePlan
+    template: Any, encoding: UpdateEncoding, gateways: int, carried: UpdatePlan
 ) -> tuple[tuple[LeafSpec, ...], tuple[VectorSpec, ...]]:
     leaves, groups = tree_spec(template, clips=encoding.clip, select=encoding.select)
     cap = encoding.max_weight

@@ -20,7 +20,7 @@ from secagg.params import Ring
 from secagg.protocol.events import PhaseClosed, Send
 from secagg.schemes.additive.ckks.product import PrimeMultiplier
 from secagg.schemes.additive.ckks.sampling import GaussianStream
-from secagg.schemes.additive.lattice import LatticeEncoding
+from secagg.schemes.additive.lattice import LatticeRing
 from secagg.schemes.additive.lattice.product import Multiplier
 from secagg.schemes.additive.lattice.sampling import NoiseStream
 from secagg.schemes.additive.server import AdditiveServer
@@ -300,7 +300,7 @@ def test_control_uploads_without_a_key_and_noise_are_found(spy, tmp_path, caplog
 
         return make
 
-    monkeypatch.setattr(LatticeEncoding, "encrypt", bare)
+    monkeypatch.setattr(LatticeRing, "encrypt", bare)
     run(spy, tmp_path / "out", caplog, "--scheme", "lattice")
 
     assert "encoded vector 0" in spy.found["frames up"]

@@ -12,8 +12,8 @@ from secagg.params import Struct
 from secagg.protocol.journal import MemoryJournal
 from secagg.protocol.machine import ClientMachine
 from secagg.protocol.messages import Abort, DropReason, Signed
+from secagg.protocol.staging import BadFrame, Staging, frame_mac
 from secagg.protocol.steps import Step
-from secagg.protocol.uploads import BadFrame, Staging, frame_mac
 from secagg.schemes.masks.messages import STEPS
 
 

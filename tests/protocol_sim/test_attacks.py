@@ -213,7 +213,7 @@ class Floorless(Lattice):
     """Gateways that answer about sets of any size."""
 
     def client(self, session, context):
-        return FloorlessClient(session, context, self.name, type(self).encoding)
+        return FloorlessClient(session, context, self.name, type(self).ring)
 
 
 class FloorlessClient(AdditiveClient):

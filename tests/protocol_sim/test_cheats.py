@@ -34,7 +34,7 @@ from secagg.schemes.additive import recovery, shares
 from secagg.schemes.additive import server as additive_server
 from secagg.schemes.additive.ckks.residues import PrimeResidues
 from secagg.schemes.additive.recovery import Complaints
-from secagg.schemes.additive.rings import RingEncoding
+from secagg.schemes.additive.rings import RoundRing
 from secagg.schemes.masks import server as masks_server
 from secagg.schemes.masks import unmask
 
@@ -256,7 +256,7 @@ PLACES = {
     "recovery": recovery,
     "shares": shares,
     "mac": FrameMac,
-    "ring": RingEncoding,
+    "ring": RoundRing,
     "residues": PrimeResidues,
 }
 CONTROLS = [

@@ -27,7 +27,7 @@ PLAYED = [
     (Masks(packing=1), 66, 100_000),
     (Lattice(), 12, 3000),
     (Lattice(modulus=2**40), 101, 500),
-    (Ckks(degree=4096), 12, 3000),
+    (Ckks(ring_degree=4096), 12, 3000),
     (Ckks(), 66, 900),
 ]
 """Complete graph and circulant, whole and partial committee, ids of one to three digits, uploads

@@ -47,7 +47,7 @@ def assert_right(world: World) -> None:
 
 def assert_sum(world: World) -> None:
     """Every vector is the integer oracle's, updates but for the noise that the scheme states."""
-    noise = world.server.params.carried.noise.bound
+    noise = world.server.settings.carried.noise.bound
     expected = world.expected(world.included)
     for spec, right, sums in zip(
         world.server._server.round.vectors, expected, world.opened, strict=True

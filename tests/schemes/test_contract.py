@@ -13,7 +13,7 @@ SCHEMES = [
     Lattice(modulus=2**40),
     Lattice(keep_uploads=True),
     Ckks(),
-    Ckks(degree=4096),
+    Ckks(ring_degree=4096),
 ]
 
 

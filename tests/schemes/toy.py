@@ -26,7 +26,7 @@ from secagg.schemes.masks.client import MasksClient
 from secagg.schemes.masks.keys import edge_secret, mask_private, pair_key, self_key, sign
 from secagg.schemes.masks.messages import STEPS, Unmasking
 from secagg.schemes.masks.server import MasksServer
-from secagg.session import Encoding, SessionSettings
+from secagg.session import SessionSettings, UpdateEncoding
 from secagg.session.server import temporary_file
 from tests.schemes.world import entropy
 
@@ -72,7 +72,7 @@ class Adder:
 def settings_of(n, words):
     """A word for each coordinate, a coordinate for each combination."""
     tree = {"toy": np.broadcast_to(np.float32(0), words)}
-    return SessionSettings.of(Masks(packing=1), Encoding(clip=1.0), tree, range(n))
+    return SessionSettings.of(Masks(packing=1), UpdateEncoding(clip=1.0), tree, range(n))
 
 
 @dataclass

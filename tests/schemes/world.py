@@ -19,11 +19,11 @@ from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import Journal, MemoryJournal
 from secagg.protocol.messages import Signed
 from secagg.protocol.policy import Policy
+from secagg.protocol.staging import Spool
 from secagg.protocol.steps import upload_index
-from secagg.protocol.uploads import Spool
 from secagg.schemes.masks import Masks
 from secagg.schemes.scheme import Scheme
-from secagg.session import ClientSession, Encoding, ServerSession, SessionSettings
+from secagg.session import ClientSession, ServerSession, SessionSettings, UpdateEncoding
 from secagg.session.loopback import Frame, Loopback, Passes, Upload, unchanged
 from secagg.session.server import temporary_file
 from secagg.session.update import Update, rounding_key
@@ -120,7 +120,9 @@ class World(Loopback):
 
     def _settings(self) -> SessionSettings:
         # a precision that every layout reaches
-        encoding = Encoding(clip=1.0, max_weight=MAX_WEIGHT, precision=1.0, metrics={"loss": 100.0})
+        encoding = UpdateEncoding(
+            clip=1.0, max_weight=MAX_WEIGHT, precision=1.0, metrics={"loss": 100.0}
+        )
         return SessionSettings.of(
             self.scheme,
             encoding,
@@ -257,5 +259,5 @@ def upload_phase(scheme: Scheme) -> int:
 @lru_cache
 def block_words(scheme: Scheme) -> int:
     """Words that no frame tears apart."""
-    ring = getattr(World(scheme).server._server, "_encoding", None)
+    ring = getattr(World(scheme).server._server, "_ring", None)
     return 1 if ring is None else ring.unit

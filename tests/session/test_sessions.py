@@ -148,7 +148,7 @@ def test_frames_are_made_when_they_are_asked_for() -> None:
 
 def fresh_server(exchange: Exchange, **changes: object) -> ServerSession:
     given = {
-        "params": exchange.settings,
+        "settings": exchange.settings,
         "roster": exchange.parties.roster,
         "identity": exchange.parties.orchestrator,
     }

@@ -93,7 +93,7 @@ def test_gateways_beyond_the_neighbours_are_known_by_their_hashes_alone():
 @pytest.mark.parametrize("larger", [40, 64])
 def test_a_larger_degree_is_announced_and_accepted(larger):
     parties = Parties(65)
-    limits = Masks(degree=larger).thresholds(65)
+    limits = Masks(neighbours=larger).thresholds(65)
     exchange = Exchange(
         parties,
         settings=parties.settings(thresholds=derive(65, degree=larger)),

@@ -40,7 +40,7 @@ from secagg.schemes.additive.messages import (
     KeySum,
     UploadRequest,
 )
-from secagg.schemes.additive.rings import EncodingOf
+from secagg.schemes.additive.rings import RingOf
 from secagg.schemes.additive.shares import SALT_BYTES, Channels, Rows, dealing_digest, packing_of
 from secagg.schemes.base import ClientContext, Source
 from secagg.schemes.client import Client
@@ -54,12 +54,10 @@ class AdditiveClient(Client):
         session: id of the session.
         context: identity, roster, policy, journal, randomness, threads.
         scheme: name of the scheme this client speaks.
-        encoding: its ring.
+        ring: its ring.
     """
 
-    def __init__(
-        self, session: bytes, context: ClientContext, scheme: str, encoding: EncodingOf
-    ) -> None:
+    def __init__(self, session: bytes, context: ClientContext, scheme: str, ring: RingOf) -> None:
         super().__init__(
             session,
             context,
@@ -73,7 +71,7 @@ class AdditiveClient(Client):
                 "answer_again": self._answer_again,
             },
         )
-        self._encoding_of = encoding
+        self._ring_of = ring
         self._announce: Announce | None = None
         self._channels: Channels | None = None
         self._secret: Secret | None = None
@@ -115,7 +113,7 @@ class AdditiveClient(Client):
         elif request.announce != self._announce:
             raise ForeignSession("another announcement than the one this session began with")
         params = self._check_round(request.round)
-        self._encoding = self._encoding_of(params, len(self._cohort))
+        self._ring = self._ring_of(params, len(self._cohort))
         private = self._open_keyring(request)
         self._h0, keyed = self._keyring.h0, self._keyring.keyed
         self._h2 = shares_hash(self._h0, round_hash(params), len(self._cohort), keyed)
@@ -146,7 +144,7 @@ class AdditiveClient(Client):
 
     def _deal(self, private: bytes) -> Signed:
         context = self._context
-        secret = self._encoding.secret(context.rng)
+        secret = self._ring.secret(context.rng)
         self._secret = Secret(secret.astype("<i2").tobytes())
         own = self._keyring[self._position]
         self._channels = Channels(private, own, self._position, self.params, self._h2)
@@ -178,14 +176,14 @@ class AdditiveClient(Client):
     def _protect(self, source: Source, params: RoundParams) -> tuple[Source, Sequence[Span]]:
         if self._secret is None:
             raise StateLost("the key of this round is gone")
-        encrypted = self._encoding.encrypt(
+        encrypted = self._ring.encrypt(
             source,
             np.frombuffer(self._secret.reveal(), "<i2").astype(np.int64),
             public=round_hash(params),
             rng=self._context.rng,
         )
         self._secret.erase()
-        return encrypted, frame_spans(self._encoding.words, self._encoding.unit)
+        return encrypted, frame_spans(self._ring.words, self._ring.unit)
 
     # -- the included set --------------------------------------------------------------------------
 
@@ -261,7 +259,7 @@ class AdditiveClient(Client):
         self._keyring.add(outside, request.prekeys)
         dealt = dict(zip(dealers, request.shares, strict=True))
         sealed = {i: (self._keyring[i].key, share) for i, share in dealt.items()}
-        size = packing_of(self._limits).row_bytes(self._encoding.coefficients)
+        size = packing_of(self._limits).row_bytes(self._ring.coefficients)
         for dealer, row in self._channels.open(sealed).items():
             self._rows.take(dealer, row, dealt[dealer], size)
         return frozenset(dealer for dealer in dealers if dealer not in self._rows)

@@ -10,7 +10,7 @@ import numpy as np
 from secagg.crypto.packed import Packing, Row, reconstruct
 from secagg.errors import BadDealing, BelowThreshold, InconsistentAnswers, SharingError
 from secagg.params import GatewayId, Thresholds
-from secagg.schemes.additive.rings import Key, RingEncoding
+from secagg.schemes.additive.rings import Key, RoundRing
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def total_key(
     answers: Mapping[int, Row],
     *,
     packing: Packing,
-    encoding: RingEncoding,
+    ring: RoundRing,
     included: int,
 ) -> tuple[Key, tuple[int, ...]]:
     """The sum of the keys over the included set, and the members whose answers are wrong.
@@ -77,7 +77,7 @@ def total_key(
     Args:
         answers: member -> sum of its shares, R or more of them.
         packing: m, ell, R.
-        encoding: knows how large an honest sum can be.
+        ring: knows how large an honest sum can be.
         included: gateways in the sum.
 
     Raises:
@@ -87,11 +87,11 @@ def total_key(
     members = sorted(answers)
     sums = np.stack([answers[member] for member in members])
     try:
-        decoded = reconstruct(members, sums, packing, encoding.coefficients)
+        decoded = reconstruct(members, sums, packing, ring.coefficients)
     except SharingError as error:
         raise InconsistentAnswers(
             f"the committee's answers contradict one another: {error}"
         ) from None
-    if not encoding.check_secret(decoded.secret, included):
+    if not ring.check_secret(decoded.secret, included):
         raise InconsistentAnswers("the sum of the keys is larger than honest keys can make it")
     return decoded.secret, decoded.liars

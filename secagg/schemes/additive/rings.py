@@ -66,7 +66,7 @@ class Arithmetic(Protocol):
         ...
 
 
-class RingEncoding:
+class RoundRing:
     """The ring of one round: all in which additive schemes differ.
 
     It knows a public `a`, keys `s`, noise, and how numbers lie in the ring; nothing of gateways,
@@ -223,5 +223,5 @@ class RingSum:
         return opened
 
 
-EncodingOf = Callable[[RoundParams, int], RingEncoding]
-"""Binds an encoding to P and n; raises UnsupportedParameters outside its tables."""
+RingOf = Callable[[RoundParams, int], RoundRing]
+"""Makes the ring of a round of P and n; raises UnsupportedParameters outside its tables."""

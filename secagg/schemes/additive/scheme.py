@@ -10,11 +10,11 @@ from secagg.errors import ConfigurationError
 from secagg.params import RoundParams, SessionParams, Struct, Thresholds
 from secagg.protocol.steps import Step
 from secagg.schemes.additive import ckks, lattice
-from secagg.schemes.additive.ckks import CkksEncoding
+from secagg.schemes.additive.ckks import CkksRing
 from secagg.schemes.additive.client import AdditiveClient
-from secagg.schemes.additive.lattice import LatticeEncoding
+from secagg.schemes.additive.lattice import LatticeRing
 from secagg.schemes.additive.messages import MESSAGES, STEPS
-from secagg.schemes.additive.rings import EncodingOf
+from secagg.schemes.additive.rings import RingOf
 from secagg.schemes.additive.server import AdditiveServer
 from secagg.schemes.base import (
     ClientContext,
@@ -42,7 +42,7 @@ class Additive(Scheme):
     """
 
     family: ClassVar[str] = "additive"
-    encoding: ClassVar[EncodingOf]
+    ring: ClassVar[RingOf]
     precision: ClassVar[str]
     steps: ClassVar[tuple[Step, ...]] = STEPS
     messages: ClassVar[Mapping[int, type[Struct]]] = MESSAGES
@@ -61,8 +61,8 @@ class Additive(Scheme):
         Raises:
             UnsupportedParameters: a ring this scheme would not choose.
         """
-        encoding = type(self).encoding(params, gateways)
-        return frame_spans(encoding.words, encoding.unit)
+        ring = type(self).ring(params, gateways)
+        return frame_spans(ring.words, ring.unit)
 
     def thresholds(
         self,
@@ -85,7 +85,7 @@ class Additive(Scheme):
 
     def client(self, session: bytes, context: ClientContext) -> AdditiveClient:
         """A gateway's machine."""
-        return AdditiveClient(session, context, self.name, type(self).encoding)
+        return AdditiveClient(session, context, self.name, type(self).ring)
 
     def server(
         self,
@@ -95,7 +95,7 @@ class Additive(Scheme):
     ) -> AdditiveServer:
         """The orchestrator's machine."""
         return AdditiveServer(
-            params, round_params, context, type(self).encoding, keep_uploads=self.keep_uploads
+            params, round_params, context, type(self).ring, keep_uploads=self.keep_uploads
         )
 
     def guarantees(self, thresholds: Thresholds) -> Guarantees:
@@ -126,7 +126,7 @@ class Lattice(Additive):
 
     name: ClassVar[str] = "lattice"
     best_for: ClassVar[str] = "many gateways or dropouts, slow links"
-    encoding: ClassVar[EncodingOf] = LatticeEncoding
+    ring: ClassVar[RingOf] = LatticeRing
     precision: ClassVar[str] = (
         "Sums are exact where the plan says so, and within its stated bound otherwise."
     )
@@ -155,28 +155,28 @@ class Ckks(Additive):
     uploads over that set and nothing else.
 
     Attributes:
-        degree: N, 2048 (5 bytes a coordinate) or 4096 (8 bytes, 180 times as precise, a third less
-            time at the gateway, key shares of twice the size); None lets the planner choose the
-            smaller one that is precise enough. Each pattern of clips that matches takes whole ring
-            elements: 10 KiB at the least, 32 KiB with N = 4096.
+        ring_degree: N, 2048 (5 bytes a coordinate) or 4096 (8 bytes, 180 times as precise, a third
+            less time at the gateway, key shares of twice the size); None lets the planner choose
+            the smaller one that is precise enough. Each pattern of clips that matches takes whole
+            ring elements: 10 KiB at the least, 32 KiB with N = 4096.
         committee, keep_uploads: see `Additive`.
 
     Raises:
-        ConfigurationError: another degree.
+        ConfigurationError: another ring degree.
     """
 
     name: ClassVar[str] = "ckks"
     best_for: ClassVar[str] = "where CKKS is required; takes TenSEAL"
-    encoding: ClassVar[EncodingOf] = CkksEncoding
+    ring: ClassVar[RingOf] = CkksRing
     precision: ClassVar[str] = (
         "Sums of updates are within the plan's stated bound, not exact; weights, integers and"
         " metrics are exact."
     )
 
-    degree: int | None = None
+    ring_degree: int | None = None
 
     def __post_init__(self) -> None:
-        ckks.check_degree(self.degree)
+        ckks.check_degree(self.ring_degree)
 
     def plan_update(self, gateways: int, max_weight: float, precision: float) -> UpdatePlan:
         """The smaller ring that reaches the precision.
@@ -184,4 +184,4 @@ class Ckks(Additive):
         Raises:
             ConfigurationError: none does; names the nearest possible.
         """
-        return ckks.plan(gateways, max_weight, precision, self.degree)
+        return ckks.plan(gateways, max_weight, precision, self.ring_degree)

@@ -42,7 +42,7 @@ from secagg.schemes.additive.messages import (
 )
 from secagg.schemes.additive.questions import answer_requests, check_sizes, upload_requests
 from secagg.schemes.additive.recovery import Complaints, too_few, total_key, weigh
-from secagg.schemes.additive.rings import EncodingOf
+from secagg.schemes.additive.rings import RingOf
 from secagg.schemes.additive.shares import SALT_BYTES, packing_of, sealed_bytes
 from secagg.schemes.additive.summing import Summing
 from secagg.schemes.base import Opened, ServerContext
@@ -58,7 +58,7 @@ class AdditiveServer(Server):
 
     Args:
         params, round_params, context: see `Server`.
-        encoding: the ring.
+        ring: the ring.
         keep_uploads: keep every upload in a temporary file until the sum is open, so that those of
             cheating dealers can be taken out again.
     """
@@ -68,14 +68,14 @@ class AdditiveServer(Server):
         params: Callable[[bytes], SessionParams],
         round_params: Callable[[SessionParams], RoundParams],
         context: ServerContext,
-        encoding: EncodingOf,
+        ring: RingOf,
         *,
         keep_uploads: bool = False,
     ) -> None:
         super().__init__(params, round_params, context)
         limits = self._limits
         self._packing = packing_of(limits)
-        self._encoding_of = encoding
+        self._ring_of = ring
         self._use_encoding()
         self._prekeys = usable(
             context.setup,
@@ -106,8 +106,8 @@ class AdditiveServer(Server):
         self._setup: dict[GatewayId, Signed] = {}
 
     def _use_encoding(self) -> None:
-        self._encoding = self._encoding_of(self.round, len(self._cohort))
-        coefficients = self._encoding.coefficients
+        self._ring = self._ring_of(self.round, len(self._cohort))
+        coefficients = self._ring.coefficients
         self._columns = self._packing.columns(coefficients)
         self._sealed_bytes = sealed_bytes(self._packing, coefficients)
 
@@ -165,8 +165,8 @@ class AdditiveServer(Server):
         self._fix_dealers(self._u1)
         self._use_encoding()
         self._summing = Summing(
-            self._encoding.running_sum(),
-            wire.frame_spans(self._encoding.words, self._encoding.unit),
+            self._ring.running_sum(),
+            wire.frame_spans(self._ring.words, self._ring.unit),
             max_in_flight=self._context.max_in_flight,
             spool=self._context.spool,
             keep=self._keep and not self._limits.certified,  # or no set is asked about twice
@@ -325,7 +325,7 @@ class AdditiveServer(Server):
         key, liars = total_key(
             self._sums,
             packing=self._packing,
-            encoding=self._encoding,
+            ring=self._ring,
             included=included,
         )
         spare = (len(self._sums) - self._limits.share_threshold) // 2

@@ -9,7 +9,7 @@ from weakref import finalize
 import numpy as np
 
 from secagg.crypto.sealing import FrameMac
-from secagg.protocol.uploads import Span, Spool, Staging
+from secagg.protocol.staging import Span, Spool, Staging
 from secagg.schemes.additive.rings import RingSum
 from secagg.schemes.base import Words
 from secagg.wire import VectorFrame

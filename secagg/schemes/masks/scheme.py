@@ -34,7 +34,7 @@ class Masks(Scheme):
     Attributes:
         packing: lanes in a 64-bit word, 1 to 5; None lets the planner choose 3, 2 or 1 by
             precision.
-        degree: k, neighbours of each gateway in cohorts above 64: more than the least bear no more
+        neighbours: k, of each gateway in cohorts above 64: more than the least bear no more
             dropouts by themselves, but leave room for a larger share threshold. None: the least.
 
     Raises:
@@ -48,7 +48,7 @@ class Masks(Scheme):
     messages: ClassVar[Mapping[int, type[Struct]]] = MESSAGES
 
     packing: int | None = None
-    degree: int | None = None
+    neighbours: int | None = None
 
     def __post_init__(self) -> None:
         if self.packing is not None and not 1 <= self.packing <= MAX_LANES:
@@ -89,7 +89,7 @@ class Masks(Scheme):
             gateways,
             max_colluding=max_colluding,
             max_dropouts=max_dropouts,
-            degree=self.degree,
+            degree=self.neighbours,
         )
 
     def client(self, session: bytes, context: ClientContext) -> MasksClient:

@@ -24,11 +24,11 @@ from secagg.protocol.messages import (
     UploadHeader,
 )
 from secagg.protocol.sharing import judge
+from secagg.protocol.staging import Staging
 from secagg.protocol.steps import Stage
 from secagg.protocol.transcript import (
     advert_hash,
 )
-from secagg.protocol.uploads import Staging
 from secagg.schemes.base import ServerContext
 from secagg.schemes.masks.keys import stream_starts
 from secagg.schemes.masks.messages import (

@@ -21,7 +21,7 @@ from secagg.protocol.messages import COMMON, Answer, Signed
 from secagg.schemes.additive import Lattice
 from secagg.schemes.additive import client as module
 from secagg.schemes.additive.client import AdditiveClient
-from secagg.schemes.additive.lattice import LatticeEncoding
+from secagg.schemes.additive.lattice import LatticeRing
 from secagg.schemes.additive.messages import MESSAGES, STEPS, Dealing, KeySum
 from secagg.schemes.additive.shares import Channels
 from secagg.session import ClientSession
@@ -102,7 +102,7 @@ class Speaks(Lattice):
     kind: type[AdditiveClient] = AdditiveClient
 
     def client(self, session: bytes, context: Any) -> AdditiveClient:
-        return self.kind(session, context, self.name, LatticeEncoding)
+        return self.kind(session, context, self.name, LatticeRing)
 
 
 @dataclass
@@ -181,7 +181,7 @@ def added(answer: KeySum, amount: int, columns: slice = slice(None)) -> KeySum:
 def assert_exact(world: World, included: Iterable[int]) -> None:
     """The opened sum is that of these gateways: exactly, updates but for the announced noise."""
     included = sorted(included)
-    opened, noise = world.opened, world.server.params.carried.noise.bound
+    opened, noise = world.opened, world.server.settings.carried.noise.bound
 
     assert tuple(included) == world.included
     assert "done" == world.server.phase

@@ -7,7 +7,7 @@ import pytest
 
 from secagg import Lattice
 from secagg.errors import BelowThreshold
-from secagg.schemes.additive.lattice.encoding import LatticeEncoding
+from secagg.schemes.additive.lattice.ring import LatticeRing
 from secagg.schemes.additive.reference import run_additive
 from secagg.session.update import Update, rounding_key
 from tests.schemes.test_reference import said
@@ -26,8 +26,8 @@ ABORTED = [
 ]
 
 
-def encoding_of(world) -> LatticeEncoding:
-    return world.server._server._encoding
+def encoding_of(world) -> LatticeRing:
+    return world.server._server._ring
 
 
 def messages(world, i) -> list[list[int]]:

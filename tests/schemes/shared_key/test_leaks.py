@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from secagg.params import RoundParams, VectorSpec
-from secagg.schemes.additive.ckks import RINGS, CkksEncoding, update_limit
+from secagg.schemes.additive.ckks import RINGS, CkksRing, update_limit
 from secagg.schemes.additive.ckks.product import Factor, PrimeMultiplier, seal_ring
 from secagg.schemes.additive.ckks.residues import PrimeResidues
 from tests.schemes.shared_key.recovery import decrypted, recovered, true_key
@@ -97,7 +97,7 @@ def one_time_round(row, public, secrets=None):
         clipping="error",
         ring=row.ring,
     )
-    encoding, residues = CkksEncoding(params, GATEWAYS), PrimeResidues(row.prime, row.degree)
+    encoding, residues = CkksRing(params, GATEWAYS), PrimeResidues(row.prime, row.degree)
     found = OneTime(row, public, [], [], [])
     for secret in secrets or [encoding.secret(os.urandom) for _ in range(GATEWAYS)]:
         lanes = rng.integers(-limit, limit, row.degree)

@@ -68,7 +68,7 @@ def check_degree(degree: int | None) -> None:
     """
     if degree is not None and (degree not in DEGREES or not isinstance(degree, int)):
         known = ", ".join(map(str, DEGREES))
-        raise ConfigurationError(f"degree is {degree!r}: use {known} or None")
+        raise ConfigurationError(f"ring_degree is {degree!r}: use {known} or None")
 
 
 def check_ring(ring: Ring, gateways: int) -> Parameters:

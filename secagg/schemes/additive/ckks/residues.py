@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg.protocol.uploads import BadFrame
+from secagg.protocol.staging import BadFrame
 from secagg.schemes.additive.blocks import Coefficients
 from secagg.schemes.base import Words
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from secagg.params import Ring, RoundParams, VectorSpec
-from secagg.schemes.additive.ckks import CkksEncoding, plan, reference
+from secagg.schemes.additive.ckks import CkksRing, plan, reference
 from secagg.workers import SERIAL
 from tests.schemes.additive.lattice.rounds import PUBLIC, source_of, stream, upload
 
@@ -57,7 +57,7 @@ def as_words(lanes: Any) -> np.ndarray:
 
 def summed(params: RoundParams, gateways: int, uploads: Sequence[Any], included: int | None = None):
     """The opened words of `uploads`, each under a key of its own."""
-    encoding = CkksEncoding(params, gateways)
+    encoding = CkksRing(params, gateways)
     running, total = encoding.running_sum(), np.zeros(encoding.coefficients, np.int64)
     for seed, vectors in enumerate(uploads):
         rng = stream(seed)
@@ -95,7 +95,7 @@ def numbers_of(words: np.ndarray, degree: int) -> list[list[int]]:
 
 def noisy(params: RoundParams, gateways: int, vectors, secret, seed: object = 0):
     """The coefficients of an upload whose noise follows from the seed: of each vector, blocks."""
-    encoding = CkksEncoding(params, gateways)
+    encoding = CkksRing(params, gateways)
     fill = encoding.encrypt(source_of(vectors), secret, public=PUBLIC, rng=stream(seed))()
     wire = [np.empty(words, np.uint64) for words in encoding.words]
     for vector, out in enumerate(wire):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from secagg.errors import AggregateOutOfRange, ConfigurationError
 from secagg.fixed_point import Noise
 from secagg.params import Ring, VectorSpec
-from secagg.protocol.uploads import BadFrame
+from secagg.protocol.staging import BadFrame
 from secagg.schemes.additive import planning
 from secagg.schemes.additive.blocks import AT_ONCE
 from secagg.schemes.additive.ckks import RINGS, product, reference, update_limit

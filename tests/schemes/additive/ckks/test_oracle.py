@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from secagg.schemes import seal, seal_file
-from secagg.schemes.additive.ckks import RINGS, CkksEncoding, plan, reference
+from secagg.schemes.additive.ckks import RINGS, CkksRing, plan, reference
 from secagg.schemes.additive.ckks.plan import noise_of
 from secagg.schemes.additive.ckks.product import Factor, PrimeMultiplier
 from tests.schemes.additive.ckks.rounds import (
@@ -100,7 +100,7 @@ def test_an_upload_is_that_of_the_reference(degree):
     prime = p.ring.moduli[0]
     lanes = draw(p, 0)[0].view(np.int64) // 2**20  # float64 is finer than the noise's rounding
     vectors = [as_words(lanes), draw(p, 0)[1]]
-    secret = CkksEncoding(p, 10).secret(stream(1))
+    secret = CkksRing(p, 10).secret(stream(1))
     empty = [np.zeros_like(vector) for vector in vectors]
     (noise, _), (clear, limbs), (sent, sealed) = (
         [block for (block,) in noisy(p, 10, words, key)]
@@ -206,7 +206,7 @@ def test_stock_seal_decrypts_an_upload_under_its_key(degree):
     """(c, -a) is a ciphertext of CKKS; what protects it is that nobody else has its key."""
     p = planned(10, degree, {"update/0": degree})
     vectors = draw(p, 0)
-    secret, other = (CkksEncoding(p, 10).secret(stream(i)) for i in range(2))
+    secret, other = (CkksRing(p, 10).secret(stream(i)) for i in range(2))
     ((sent,),) = noisy(p, 10, vectors, secret)
     lanes = vectors[0].view(np.int64).tolist()
     bound = plan(1, 1.0, 1.0, degree).noise.bound

@@ -16,8 +16,8 @@ from secagg.errors import (
     UnsupportedParameters,
 )
 from secagg.params import Ring
-from secagg.protocol.uploads import BadFrame
-from secagg.schemes.additive.ckks import CkksEncoding, check_ring, plan, reference, update_limit
+from secagg.protocol.staging import BadFrame
+from secagg.schemes.additive.ckks import CkksRing, check_ring, plan, reference, update_limit
 from secagg.workers import SERIAL
 from tests.schemes.additive.ckks.rounds import (
     DEGREES,
@@ -58,12 +58,12 @@ def test_no_ring_but_those_of_the_table(foreign):
         with pytest.raises(ConfigurationError, match=r"use N = 2048 .* or N = 4096"):
             check(ring, 10)
     with pytest.raises(UnsupportedParameters, match=r"use N = 2048 .* or N = 4096"):
-        CkksEncoding(p.replace(ring=ring), 10)
+        CkksRing(p.replace(ring=ring), 10)
 
 
 def test_no_round_without_a_ring():
     with pytest.raises(UnsupportedParameters, match="no ring"):
-        CkksEncoding(planned(10, 2048, SMALLEST).replace(ring=None), 10)
+        CkksRing(planned(10, 2048, SMALLEST).replace(ring=None), 10)
 
 
 @pytest.mark.parametrize("degree", DEGREES)
@@ -82,9 +82,9 @@ def test_no_vectors_that_do_not_fit(degree, vector, lanes, beyond, sentence):
     limit = 0 if beyond is None else largest + beyond
     vectors = list(p.vectors)
     vectors[vector] = replace(vectors[vector], lanes=lanes, limit=limit)
-    CkksEncoding(p, 10)
+    CkksRing(p, 10)
     with pytest.raises(UnsupportedParameters, match=sentence):
-        CkksEncoding(p.replace(vectors=tuple(vectors)), 10)
+        CkksRing(p.replace(vectors=tuple(vectors)), 10)
 
 
 @pytest.mark.parametrize("gateways", [0, 2048])
@@ -126,7 +126,7 @@ def test_more_precision_takes_the_larger_ring():
     assert LARGE == plan(10, 1.0, 2**-24).ring
     assert LARGE == plan(10, 1.0, 2**-12, 4096).ring
     with pytest.raises(ConfigurationError, match="use 2048, 4096 or None"):
-        Ckks(degree=1024)
+        Ckks(ring_degree=1024)
 
 
 # -- uploads and sums ------------------------------------------------------------------------------
@@ -135,7 +135,7 @@ def test_more_precision_takes_the_larger_ring():
 def encrypting(degree: int, lengths: dict[str, int]):
     """(encoding, what writes an upload)."""
     p = planned(10, degree, lengths)
-    encoding = CkksEncoding(p, 10)
+    encoding = CkksRing(p, 10)
     secret = encoding.secret(stream(0))
     make = encoding.encrypt(source_of(draw(p, 0)), secret, public=PUBLIC, rng=stream(1))
     return encoding, make()
@@ -199,7 +199,7 @@ def _write(words: np.ndarray, count: int, k: int, number: int) -> None:
 @pytest.mark.parametrize("lengths", [{"update/0": 5}, {"weight": 1}], ids=["update", "weight"])
 def test_no_sum_under_a_wrong_key(degree, lengths):
     p = planned(10, degree, lengths)
-    encoding, rng = CkksEncoding(p, 10), stream(0)
+    encoding, rng = CkksRing(p, 10), stream(0)
     secret, running = encoding.secret(rng), encoding.running_sum()
     (words,) = upload(encoding, draw(p, 0), secret, rng)
     running.add(0, 0, words)
@@ -216,7 +216,7 @@ def test_no_sum_under_a_wrong_key(degree, lengths):
 def test_no_more_summands_than_said(degree, name):
     p = planned(10, degree, {name: 1})
     largest = 2**64 - 1 if name == "weight" else p.vectors[0].limit
-    encoding, total = CkksEncoding(p, 10), 0
+    encoding, total = CkksRing(p, 10), 0
     running = encoding.running_sum()
     for seed in range(2):
         rng = stream(seed)
@@ -230,7 +230,7 @@ def test_no_more_summands_than_said(degree, name):
 
 @pytest.mark.parametrize("degree", DEGREES)
 def test_no_sum_of_keys_that_are_not_small(degree):
-    encoding = CkksEncoding(planned(10, degree, SMALLEST), 10)
+    encoding = CkksRing(planned(10, degree, SMALLEST), 10)
     total = np.zeros(degree, np.int64)
     total[3] = -48
 
@@ -254,11 +254,11 @@ LIES = {
 
 @pytest.mark.parametrize("lie", LIES)
 def test_a_gateway_refuses_a_ring_of_the_orchestrators_own(lie):
-    scheme = Ckks(degree=4096 if lie.startswith("the other") else None)
+    scheme = Ckks(ring_degree=4096 if lie.startswith("the other") else None)
     refused(Lied(scheme, 4, change=LIES[lie]), UnsupportedParameters)
 
 
-@pytest.mark.parametrize("scheme", [Ckks(), Ckks(degree=4096)], ids=["2048", "4096"])
+@pytest.mark.parametrize("scheme", [Ckks(), Ckks(ring_degree=4096)], ids=["2048", "4096"])
 @pytest.mark.parametrize("vector", [0, 3])
 def test_who_sends_no_residues_is_dropped_and_the_others_are_summed(scheme, vector):
     world = World(scheme, 4)
@@ -266,7 +266,7 @@ def test_who_sends_no_residues_is_dropped_and_the_others_are_summed(scheme, vect
 
     def garbage(i: int):
         client = world.clients[i]._client
-        encrypt = client._encoding.encrypt
+        encrypt = client._ring.encrypt
 
         def spoiled(source, secret, **rest):
             make = encrypt(source, secret, **rest)
@@ -282,7 +282,7 @@ def test_who_sends_no_residues_is_dropped_and_the_others_are_summed(scheme, vect
 
             return filling
 
-        client._encoding.encrypt = spoiled
+        client._ring.encrypt = spoiled
         return honestly(i)
 
     world.upload = lambda i: garbage(i) if i == 1 else honestly(i)
@@ -293,7 +293,7 @@ def test_who_sends_no_residues_is_dropped_and_the_others_are_summed(scheme, vect
     assert_right(world)
 
 
-@pytest.mark.parametrize("scheme", [Ckks(), Ckks(degree=4096)], ids=["2048", "4096"])
+@pytest.mark.parametrize("scheme", [Ckks(), Ckks(ring_degree=4096)], ids=["2048", "4096"])
 @pytest.mark.parametrize("cut", [1, 8, 100])
 def test_who_sends_truncated_uploads_is_dropped_and_the_others_are_summed(scheme, cut):
     world = World(scheme, 4)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from secagg.params import Ring, RoundParams, VectorSpec
-from secagg.schemes.additive.lattice import LatticeEncoding, plan
+from secagg.schemes.additive.lattice import LatticeRing, plan
 from secagg.schemes.additive.lattice.plan import update_limit
 from secagg.workers import SERIAL
 
@@ -78,7 +78,7 @@ def source_of(vectors: Sequence[np.ndarray]):
     return make
 
 
-def upload(encoding: LatticeEncoding, vectors, secret, rng) -> list[np.ndarray]:
+def upload(encoding: LatticeRing, vectors, secret, rng) -> list[np.ndarray]:
     """The wire words of each vector, in one pass."""
     fill = encoding.encrypt(source_of(vectors), secret, public=PUBLIC, rng=rng)()
     wire = [np.empty(words, np.uint64) for words in encoding.words]
@@ -89,7 +89,7 @@ def upload(encoding: LatticeEncoding, vectors, secret, rng) -> list[np.ndarray]:
 
 def opened(round_params: RoundParams, gateways: int, uploads, workers=SERIAL):
     """(opened sum, exact sum) of the words of `uploads`, each under a key of its own."""
-    encoding = LatticeEncoding(round_params, gateways)
+    encoding = LatticeRing(round_params, gateways)
     total, running = np.zeros(encoding.coefficients, np.int64), encoding.running_sum()
     exact = [np.zeros(spec.length, np.uint64) for spec in round_params.vectors]
     for seed, vectors in enumerate(uploads):

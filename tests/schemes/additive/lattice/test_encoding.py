@@ -12,7 +12,7 @@ from secagg.crypto.labels import Label
 from secagg.errors import AggregateOutOfRange, LocalProtocolError, UnsupportedParameters
 from secagg.params import Ring
 from secagg.schemes.additive.blocks import AT_ONCE
-from secagg.schemes.additive.lattice import MODULI, LatticeEncoding, reference
+from secagg.schemes.additive.lattice import MODULI, LatticeRing, reference
 from secagg.schemes.additive.lattice.plan import exact_step, noise_of, noise_of_sum, update_limit
 from secagg.schemes.additive.lattice.product import DEGREE, LARGE, SMALL
 from secagg.schemes.additive.lattice.residues import Residues
@@ -126,7 +126,7 @@ def test_limbs_fill_several_blocks(modulus):
 @pytest.mark.parametrize("modulus", MODULI)
 def test_an_upload_that_is_subtracted_leaves_the_sum_of_the_others(modulus):
     p = planned(3, modulus, LENGTHS)
-    encoding = LatticeEncoding(p, 3)
+    encoding = LatticeRing(p, 3)
     running, total = encoding.running_sum(), np.zeros(DEGREE, np.int64)
     for seed, sign in ((0, 1), (1, 1), (0, -1)):
         rng = stream(seed)
@@ -147,7 +147,7 @@ def test_an_upload_that_is_subtracted_leaves_the_sum_of_the_others(modulus):
 def test_every_length_opens_and_takes_no_more_than_its_coefficients(modulus, coefficients):
     p = planned(3, modulus, {"update/0": coefficients})
     (result,), (exact,) = opened(p, 3, [draw(p, seed) for seed in range(2)])
-    (words,) = LatticeEncoding(p, 3).words
+    (words,) = LatticeRing(p, 3).words
 
     np.testing.assert_array_equal(exact, result)
     assert 0 <= words * 8 - coefficients * (4 if modulus == SMALL else 5) < 40
@@ -156,7 +156,7 @@ def test_every_length_opens_and_takes_no_more_than_its_coefficients(modulus, coe
 @pytest.mark.parametrize("modulus", MODULI)
 def test_transforms_are_kept_for_one_round_at_a_time(modulus):
     p = planned(3, modulus, LENGTHS)
-    encoding = LatticeEncoding(p, 3, cached=2)
+    encoding = LatticeRing(p, 3, cached=2)
     for turn, public in enumerate((PUBLIC, PUBLIC, PUBLIC[::-1], PUBLIC)):
         vectors, rng, running = draw(p, turn), stream(turn), encoding.running_sum()
         secret = encoding.secret(rng)
@@ -178,7 +178,7 @@ def test_transforms_are_kept_for_one_round_at_a_time(modulus):
 def test_an_upload_is_that_of_the_reference(modulus):
     gateways = 10
     p = planned(gateways, modulus, {"update/0": 2100, "integers": 2})
-    encoding, rng = LatticeEncoding(p, gateways), stream(5)
+    encoding, rng = LatticeRing(p, gateways), stream(5)
     update, integers = draw(p, 0)
     secret, seed = encoding.secret(stream(1)), stream(5)(32)
     wire = upload(encoding, [update, integers], secret, rng)
@@ -217,7 +217,7 @@ def test_an_upload_is_that_of_the_reference(modulus):
 )
 def test_the_bytes_of_an_upload_stay_what_they_are(modulus, frozen):
     p = planned(10, modulus, LENGTHS)
-    encoding = LatticeEncoding(p, 10)
+    encoding = LatticeRing(p, 10)
     vectors = [np.arange(spec.length, dtype=np.uint64) for spec in p.vectors]
     rng = stream("frozen")
     wire = upload(encoding, vectors, encoding.secret(rng), rng)
@@ -231,9 +231,9 @@ def test_spans_in_any_order_from_two_threads_give_the_upload_of_one_pass(modulus
     lengths = {"update/0": 2048 * 20 + 9, "weight": 1, "update/1": 2048}
     p = planned(10, modulus, lengths)
     vectors = draw(p, 0)
-    secret = LatticeEncoding(p, 10).secret(stream(1))
-    whole = upload(LatticeEncoding(p, 10), vectors, secret, stream(2))
-    encoding = LatticeEncoding(p, 10, cached=cached)
+    secret = LatticeRing(p, 10).secret(stream(1))
+    whole = upload(LatticeRing(p, 10), vectors, secret, stream(2))
+    encoding = LatticeRing(p, 10, cached=cached)
     source = encoding.encrypt(source_of(vectors), secret, public=PUBLIC, rng=stream(2))
     fills = [source(), source()]
     cuts = [(2, 0, 1), (0, 17, 4), (0, 0, 1), (1, 0, 1), (0, 18, 3), (0, 1, 17), (0, 17, 1)]
@@ -261,7 +261,7 @@ def test_spans_in_any_order_from_two_threads_give_the_upload_of_one_pass(modulus
 )
 def test_spans_that_are_no_whole_blocks_are_refused(vector, first, words):
     p = planned(3, SMALL, {"update/0": 4000, "weight": 1})
-    encoding = LatticeEncoding(p, 3)
+    encoding = LatticeRing(p, 3)
     fill = encoding.encrypt(
         source_of(draw(p, 0)), np.zeros(DEGREE, np.int64), public=PUBLIC, rng=bytes
     )()
@@ -274,7 +274,7 @@ def test_spans_that_are_no_whole_blocks_are_refused(vector, first, words):
 
 def test_two_uploads_never_share_noise():
     p = planned(10, SMALL, {"update/0": 4096})
-    encoding, vectors, drawn = LatticeEncoding(p, 10), draw(p, 0), []
+    encoding, vectors, drawn = LatticeRing(p, 10), draw(p, 0), []
     secret = encoding.secret(stream(0))
     rng = stream(1)
 
@@ -294,7 +294,7 @@ def test_two_uploads_never_share_noise():
 
 def test_the_noise_of_one_seed_is_another_in_another_round():
     p = planned(10, SMALL, {"update/0": 2048})
-    encoding, zero = LatticeEncoding(p, 10), np.zeros(DEGREE, np.int64)
+    encoding, zero = LatticeRing(p, 10), np.zeros(DEGREE, np.int64)
     out = np.empty((2, 1024), np.uint64)
     for row, public in zip(out, (PUBLIC, PUBLIC[::-1]), strict=True):
         source = encoding.encrypt(source_of(draw(p, 0)), zero, public=public, rng=bytes)
@@ -306,7 +306,7 @@ def test_the_noise_of_one_seed_is_another_in_another_round():
 
 def test_every_coefficient_on_the_wire_has_noise_also_where_nothing_is_encoded():
     p = planned(10, LARGE, {"update/0": 1})
-    encoding, zero = LatticeEncoding(p, 10), np.zeros(DEGREE, np.int64)
+    encoding, zero = LatticeRing(p, 10), np.zeros(DEGREE, np.int64)
     sent = set()
     for seed in range(8):
         (words,) = upload(encoding, [np.zeros(1, np.uint64)], zero, stream(seed))
@@ -325,7 +325,7 @@ def test_every_coefficient_on_the_wire_has_noise_also_where_nothing_is_encoded()
 @pytest.mark.parametrize("modulus", MODULI)
 def test_a_wrong_total_is_no_sum(modulus):
     p = planned(10, modulus, LENGTHS)
-    encoding, rng = LatticeEncoding(p, 10), stream(0)
+    encoding, rng = LatticeRing(p, 10), stream(0)
     secret = encoding.secret(rng)
     running = encoding.running_sum()
     for vector, words in enumerate(upload(encoding, draw(p, 0), secret, rng)):
@@ -340,7 +340,7 @@ def test_more_summands_than_said_are_out_of_range(limbs):
     p = planned(10, SMALL, {"weight": 1} if limbs else {"update/0": 1})
     largest = 2**64 - 1 if limbs else p.vectors[0].limit
     vectors = [np.full(1, largest, np.uint64)]
-    encoding, running, total = LatticeEncoding(p, 10), None, 0
+    encoding, running, total = LatticeRing(p, 10), None, 0
     running = encoding.running_sum()
     for seed in range(2):
         rng = stream(seed)
@@ -356,7 +356,7 @@ def test_more_summands_than_said_are_out_of_range(limbs):
 @pytest.mark.parametrize("modulus", MODULI)
 def test_something_where_nothing_is_encoded_is_no_sum(modulus):
     p = planned(10, modulus, {"weight": 1})
-    encoding, rng = LatticeEncoding(p, 10), stream(0)
+    encoding, rng = LatticeRing(p, 10), stream(0)
     secret = encoding.secret(rng)
     (wire,) = upload(encoding, draw(p, 0), secret, rng)
     row = np.zeros((1, 8), Residues(modulus).dtype)
@@ -370,7 +370,7 @@ def test_something_where_nothing_is_encoded_is_no_sum(modulus):
 
 
 def test_only_sums_of_small_secrets_pass():
-    encoding = LatticeEncoding(planned(10, SMALL, SMALLEST), 10)
+    encoding = LatticeRing(planned(10, SMALL, SMALLEST), 10)
     total = np.zeros(DEGREE, np.int64)
     total[3] = -48
 
@@ -403,7 +403,7 @@ def test_parameters_that_are_not_in_the_tables_are_refused(change, sentence):
         p = p.replace(vectors=(*p.vectors[:1], _replaced(p.vectors[1], lanes=2, limit=1)))
 
     with pytest.raises(UnsupportedParameters, match=sentence):
-        LatticeEncoding(p, 10)
+        LatticeRing(p, 10)
 
 
 def _replaced(spec, **changes):

@@ -19,10 +19,10 @@ from secagg.schemes.additive.lattice.product import (
 from secagg.schemes.additive.lattice.residues import Residues
 from secagg.schemes.additive.lattice.sampling import NoiseStream
 from secagg.schemes.additive.lifts import lifts_of
-from secagg.schemes.additive.rings import Key, RingEncoding
+from secagg.schemes.additive.rings import Key, RoundRing
 
 
-class LatticeEncoding(RingEncoding):
+class LatticeRing(RoundRing):
     """The ring of one round.
 
     Args:
@@ -62,7 +62,7 @@ class Arithmetic:
 
     Args:
         modulus: Q.
-        cached: as to `LatticeEncoding`.
+        cached: as to `LatticeRing`.
     """
 
     def __init__(self, modulus: int, cached: int) -> None:

@@ -18,10 +18,10 @@ from secagg.schemes.additive.ckks.residues import PrimeResidues
 from secagg.schemes.additive.ckks.sampling import GaussianStream
 from secagg.schemes.additive.ckks.slots import Slots
 from secagg.schemes.additive.lifts import lifts_of
-from secagg.schemes.additive.rings import Key, RingEncoding
+from secagg.schemes.additive.rings import Key, RoundRing
 
 
-class CkksEncoding(RingEncoding):
+class CkksRing(RoundRing):
     """The ring of one round.
 
     Args:
