@@ -39,18 +39,6 @@ class Link:
     flips: float = 0.0
     partitions: tuple[tuple[float, float], ...] = ()
 
-    @property
-    def faithful(self) -> bool:
-        """What is sent arrives, once, in order and unchanged."""
-        return not (
-            self.loss
-            or self.duplication
-            or self.reordering
-            or self.truncation
-            or self.flips
-            or self.partitions
-        )
-
     def __post_init__(self) -> None:
         for name in ("loss", "duplication", "reordering", "truncation", "flips"):
             if not 0 <= getattr(self, name) <= 1:

@@ -32,14 +32,13 @@ MAX_EVENTS: Final = 200_000
 """Of one run: enough for every scenario, and an end for one that would go on for ever."""
 
 
-def run(scenario: Scenario, *, on_moment: Callable[[Moment], object] | None = None) -> Run:
+def run(scenario: Scenario) -> Run:
     """Play a scenario to its end.
 
     Args:
         scenario: what is played.
-        on_moment: is told everything as it happens.
     """
-    return World(scenario, on_moment).run()
+    return World(scenario).run()
 
 
 class World:
@@ -47,16 +46,12 @@ class World:
 
     Args:
         scenario: what is played.
-        on_moment: is told everything as it happens.
     """
 
-    def __init__(
-        self, scenario: Scenario, on_moment: Callable[[Moment], object] | None = None
-    ) -> None:
+    def __init__(self, scenario: Scenario) -> None:
         self.scenario = scenario
         self.now = 0.0
         self.moments: list[Moment] = []
-        self._on_moment = on_moment
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._numbers = itertools.count()
         self._transcript = hashlib.sha256()
@@ -294,10 +289,7 @@ class World:
     def _note(
         self, kind: str, gateway: str = "", step: str = "", size: int = 0, detail: str = ""
     ) -> None:
-        moment = Moment(self.now, kind, gateway, step, size, detail)
-        self.moments.append(moment)
-        if self._on_moment is not None:
-            self._on_moment(moment)
+        self.moments.append(Moment(self.now, kind, gateway, step, size, detail))
 
     def _note_events(self) -> None:
         """What the server has told since the last look."""

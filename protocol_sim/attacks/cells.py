@@ -20,7 +20,6 @@ from secagg.protocol.messages import Answer, Signed
 from secagg.schemes import scheme_of
 from secagg.schemes.additive.messages import Dealing
 from secagg.schemes.additive.scheme import Additive
-from secagg.schemes.scheme import Scheme
 from secagg.session import ClientSession
 from secagg.session.loopback import Frame
 
@@ -58,9 +57,7 @@ class Cell:
         return self.outcome == self.expected and not self.released and not self.violation
 
 
-def play_cell(
-    attack: Attack, scheme: str, phase: str, *, seed: int = 0, speaks: Scheme | None = None
-) -> Cell:
+def play_cell(attack: Attack, scheme: str, phase: str, *, seed: int = 0) -> Cell:
     """Play one round against an attacker.
 
     Args:
@@ -68,15 +65,14 @@ def play_cell(
         scheme: name of the scheme.
         phase: in which it does it.
         seed: of keys and of all randomness but TenSEAL's.
-        speaks: what the gateways speak instead of the scheme; a test may take checks away.
     """
     stage = attack.stage_of(scheme, phase)
     parties = _parties(stage, scheme, ("attacks", seed))
     victim = parties.ids[stage.victim]
-    past = _session(parties, stage, 1, speaks).play() if stage.past or stage.carried else None
+    past = _session(parties, stage, 1).play() if stage.past or stage.carried else None
     number = 1 if past is None else 2
     setup = past.server.setup if past is not None and stage.carried else {}
-    play = _session(parties, stage, number, speaks, setup=setup)
+    play = _session(parties, stage, number, setup=setup)
     attacker = Attacker(play, phase=phase, victim=victim, send=play.inject, past=past)
     hook = attack.make(attacker)
     play.use(attacker.around(_spoiling(attacker, hook) if stage.spoiled else hook)).play()
@@ -92,15 +88,12 @@ def _parties(stage: Stage, scheme: str, seed: object) -> Parties:
     return Parties(stage.gateways, chosen, seed=seed)
 
 
-def _session(
-    parties: Parties, stage: Stage, number: int, speaks: Scheme | None, **options: Any
-) -> AnswerLedger:
+def _session(parties: Parties, stage: Stage, number: int, **options: Any) -> AnswerLedger:
     victim = parties.ids[stage.victim]
 
     def client(name: str) -> ClientSession:
-        spoken = {} if speaks is None else {"schemes": (speaks,)}
         policy = {"policy": stage.policy} if name == victim else {}
-        return parties.client(name, number, **spoken, **policy)
+        return parties.client(name, number, **policy)
 
     vanish = {parties.ids[0]: 0} if stage.absent else {}
     settings = parties.settings(number, limits=stage.limits)

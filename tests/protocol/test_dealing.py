@@ -102,6 +102,14 @@ def test_c_is_the_boundary_for_holders_and_for_dealers(gateways):
     assert frozenset({gateways - 1}) == verdict(accused | {c: {gateways - 1}}, limits).dealers
 
 
+def test_what_a_removed_holder_said_does_not_count():
+    found = verdict({0: {1, 2, 3}, 4: {1}, 5: {1}}, derive(7))
+
+    assert frozenset({0}) == found.holders
+    assert frozenset() == found.dealers
+    assert ((4, 1), (5, 1)) == found.disputes
+
+
 @pytest.mark.parametrize(
     ("t", "gone", "rejections", "left_out"),
     # n = 10, C = 3, D = 3: good = 9 - gone - rejections, needed t + 3 - gone - 1

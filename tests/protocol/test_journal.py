@@ -283,14 +283,6 @@ def test_a_journal_of_version_one_is_upgraded(path):
         assert journal.prekey(ROSTER, 8) == b"\x08" * 32
 
 
-def test_everything_is_there_after_reopening(path):
-    fill(path)
-    with SQLiteJournal(str(path)) as journal:
-        assert journal.last_round(ROSTER) == 7
-        assert journal.model_used(ROSTER, MODEL)
-        assert Entry(REQUEST, ANSWER) == journal.get(SESSION, STEP)
-
-
 def test_commits_survive_power_cuts(path):
     # 3 is EXTRA; with a rollback journal anything less may lose the last commit
     with SQLiteJournal(path) as journal:

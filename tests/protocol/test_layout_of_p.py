@@ -8,9 +8,8 @@ import msgspec
 import pytest
 
 from protocol_sim.parties import Parties
-from secagg.errors import AggregateOutOfRange, ConfigurationError, UnsupportedParameters
-from secagg.params import LeafSpec, MetricSpec, Ring, RoundParams, VectorSpec
-from secagg.protocol.outcome import check_opened
+from secagg.errors import ConfigurationError, UnsupportedParameters
+from secagg.params import LeafSpec, Ring, RoundParams, VectorSpec
 from secagg.protocol.policy import Policy
 from secagg.protocol.vectors import check_vectors
 from secagg.thresholds import derive, derive_committee
@@ -156,13 +155,3 @@ def test_another_layout_is_refused(name):
 def test_a_policy_that_hides_nothing_is_refused(floors):
     with pytest.raises(ConfigurationError):
         Policy(**floors)
-
-
-def test_a_sum_without_weight_is_no_mean():
-    import numpy as np
-
-    whole = params(metrics=(MetricSpec(name="loss", bound=100.0),))
-    vectors = [np.zeros(spec.words, np.uint64) for spec in whole.vectors]
-
-    with pytest.raises(AggregateOutOfRange, match="total weight"):
-        check_opened(whole, vectors, GATEWAYS)

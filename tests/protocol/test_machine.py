@@ -138,18 +138,6 @@ def test_the_first_reason_of_a_drop_stays():
     assert DropReason.BAD_KEY is server.dropped[1].reason
 
 
-def test_a_server_starts_once_and_closes_only_what_is_open():
-    exchange = Exchange(Parties(5))
-    with pytest.raises(LocalProtocolError, match="ready"):
-        exchange.server.advance()
-    exchange.play_until("advertise_keys")
-    with pytest.raises(LocalProtocolError, match="once"):
-        exchange.server.start()
-    exchange.play()
-    with pytest.raises(LocalProtocolError, match="done"):
-        exchange.server.advance()
-
-
 def test_a_frame_of_another_length_is_refused():
     import numpy as np
 

@@ -28,10 +28,7 @@ from protocol_sim.randomness import dice
 from secagg.errors import ConfigurationError
 from secagg.protocol.journal import MemoryJournal
 from secagg.protocol.messages import Abort
-from secagg.schemes.additive import Lattice
-from secagg.schemes.additive.client import AdditiveClient
-from secagg.schemes.masks import Masks
-from secagg.schemes.masks.client import MasksClient
+from tests.protocol_sim.without_each_check.source import find, without
 
 PAGE = Path(__file__).parents[2] / "docs" / "attacks.md"
 SAMPLE = {"own set", "own P", "second key", "crafted degree", "crafted modulus", "crafted step"}
@@ -191,63 +188,29 @@ def test_control_a_gateway_that_is_not_the_victim_must_not_be_lied_to():
     assert "g0 was told nothing wrong and named AbortedByPeer" == cell.violation
 
 
-class Unheeding(Masks):
-    """Gateways without the check of their neighbours' headers."""
-
-    def client(self, session, context):
-        machine = MasksClient(session, context)
-        machine._check_headers = lambda _headers: None
-        return machine
-
-
-class Selfless(Masks):
-    """Gateways that answer about sets without themselves."""
-
-    def client(self, session, context):
-        machine = MasksClient(session, context)
-        machine._require_self = lambda _positions: None
-        return machine
-
-
-class Floorless(Lattice):
-    """Gateways that answer about sets of any size."""
-
-    def client(self, session, context):
-        return FloorlessClient(session, context, self.name, type(self).ring)
-
-
-class FloorlessClient(AdditiveClient):
-    def _accept_set(self, bitmap):
-        return self._cohort.set_of(bitmap)
+HEADERS = "MasksClient._certify: self._check_headers"
+ITSELF = "MasksClient._certify: self._require_self"
+FLOOR = "AdditiveClient._accept_set: len(included)"
+CERTIFICATE = "MasksClient._unmask: verify_certificate"
 
 
 @pytest.mark.parametrize(
-    ("name", "phase", "speaks", "outcome"),
+    ("name", "scheme", "phase", "check", "outcome", "released"),
     [
-        ("own set", "masked_input", Unheeding(), "NoQuorum"),
-        ("header of another h2", "consistency", Unheeding(), "SecondQuestion"),
-        ("left out", "consistency", Selfless(), "SecondQuestion"),
+        ("own set", "masks", "masked_input", HEADERS, "NoQuorum", 0),
+        ("header of another h2", "masks", "consistency", HEADERS, "SecondQuestion", 0),
+        ("left out", "masks", "consistency", ITSELF, "SecondQuestion", 0),
+        # a share of 2048 coefficients
+        ("thinned", "lattice", "answer", FLOOR, "SecondQuestion", 4096),
+        # the seed, and a share of each other gateway's
+        ("below the quorum", "masks", "unmasking", CERTIFICATE, "SecondQuestion", 32 + 5 * 39),
     ],
 )
-def test_control_without_a_check_the_error_is_another(name, phase, speaks, outcome):
-    cell = play_cell(attack_of(name), "masks", phase, speaks=speaks)
+def test_control_without_a_check_it_ends_otherwise(name, scheme, phase, check, outcome, released):
+    with without(find(check)):
+        cell = play_cell(attack_of(name), scheme, phase)
 
-    assert outcome == cell.outcome
-    assert not cell.fine
-
-
-def test_control_without_the_floor_a_sum_of_shares_over_three_is_released():
-    cell = play_cell(attack_of("thinned"), "lattice", "answer", speaks=Floorless())
-
-    assert 4096 == cell.released  # a share of 2048 coefficients
-    assert not cell.fine
-
-
-def test_control_without_the_certificate_seeds_and_shares_are_released(monkeypatch):
-    monkeypatch.setattr("secagg.schemes.masks.client.verify_certificate", lambda *_, **__: None)
-    cell = play_cell(attack_of("below the quorum"), "masks", "unmasking")
-
-    assert 32 + 5 * 39 == cell.released  # the seed, and a share of each other gateway's
+    assert (outcome, released) == (cell.outcome, cell.released)
     assert not cell.fine
 
 

@@ -11,7 +11,6 @@ import pytest
 from rich.console import Console
 
 from protocol_sim.attacks import PHASES as STEPS
-from protocol_sim.attacks import Cell
 from protocol_sim.dropouts import RATES, judged, measure, play
 from protocol_sim.memory import Exchange
 from protocol_sim.moments import Moment
@@ -24,6 +23,7 @@ from protocol_sim.pictures.messages import Clock, messages, phases, sessions
 from protocol_sim.pictures.timeline import timeline
 from protocol_sim.scenario import Plan, Restart, Scenario
 from protocol_sim.world import run
+from tests.protocol_sim.test_report import cell
 
 EVENTFUL = Scenario(
     gateways=6,
@@ -171,22 +171,6 @@ def test_no_picture_keeps_a_stand_in_or_an_address(plots):
         assert drawn(plot).get("aria-label") == plot.alt
 
 
-def cell(**changes):
-    fields = {
-        "attack": "own U2",
-        "scheme": "masks",
-        "phase": "masked_input",
-        "outcome": "HeaderMismatch, BelowThreshold",
-        "expected": "HeaderMismatch, BelowThreshold",
-        "noticed": "consistency",
-        "released": 0,
-        "protected": 64,
-        "verdicts": ("BelowThreshold",),
-        "violation": "",
-    }
-    return Cell(**{**fields, **changes})
-
-
 @pytest.mark.parametrize(
     ("changes", "ending"),
     [
@@ -207,7 +191,7 @@ def test_a_matrix_has_the_phases_and_attacks_that_were_played():
     masks, ckks = matrices([own, silence, other])
 
     assert (("masked_input", "unmasking"), ("upload",)) == (masks.phases, ckks.phases)
-    assert (("own U2", (own, None)), ("silence", (None, silence))) == masks.rows
+    assert (("own set", (own, None)), ("silence", (None, silence))) == masks.rows
 
 
 @pytest.mark.parametrize(

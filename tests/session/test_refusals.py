@@ -12,17 +12,13 @@ from protocol_sim.parties import Parties
 from secagg.errors import (
     ForeignSession,
     LocalProtocolError,
-    SecAggError,
-    UnsupportedParameters,
     WireError,
 )
-from secagg.params import SessionParams
-from secagg.protocol.events import Aborted, Event, GatewayDropped, Send
-from secagg.protocol.messages import DropReason, sign_session
+from secagg.protocol.events import GatewayDropped
+from secagg.protocol.messages import DropReason
 from secagg.protocol.policy import Policy
 from secagg.schemes.masks import Masks
 from secagg.session import session_of
-from tests.session.deceit import CODEC
 
 STEPS = tuple(step.name for step in Masks.steps)
 
@@ -106,36 +102,6 @@ def test_a_gateway_is_never_sent_an_answer() -> None:
 
 
 # -- announcements that a gateway refuses ----------------------------------------------------------
-
-
-def announced(exchange: Exchange, **changes: object) -> list[Event]:
-    """What a gateway makes of an announcement with other parameters, well signed."""
-    params: SessionParams = exchange.server._server.params
-    key = exchange.parties.orchestrator.key
-    fields = {name: getattr(params, name) for name in params.__struct_fields__} | changes
-    frame = CODEC.encode(sign_session(key, SessionParams(**fields)), exchange.server.session)
-    return list(exchange.clients["g0"].receive(frame))
-
-
-@pytest.mark.parametrize(
-    ("changes", "error"),
-    [
-        ({"version": 2}, UnsupportedParameters),
-        ({"suite": 2}, UnsupportedParameters),
-        ({"scheme": "paillier"}, UnsupportedParameters),
-        ({"session": bytes(16)}, UnsupportedParameters),
-        ({"cohort": b"\x07"}, UnsupportedParameters),
-        ({"roster": bytes(32)}, ForeignSession),
-    ],
-)
-def test_other_parameters_end_the_session(
-    changes: dict[str, object], error: type[SecAggError]
-) -> None:
-    farewell, aborted = announced(Exchange(Parties(4)), **changes)
-
-    assert isinstance(aborted, Aborted)
-    assert error is type(aborted.reason)
-    assert isinstance(farewell, Send)
 
 
 @pytest.mark.parametrize("most", [0, 1])

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
-from dataclasses import dataclass
-
 import msgspec
-import numpy as np
 import pytest
 
 from protocol_sim.memory import Exchange, points
 from protocol_sim.parties import Parties
 from secagg import errors, wire
-from secagg.crypto.prg_fast import add_masks
-from secagg.crypto.shamir import combine_each
-from secagg.fixed_point.reference import unpack
-from secagg.protocol.events import Aborted
 from secagg.protocol.messages import COMMON
 from secagg.schemes.masks import Masks
-from secagg.schemes.masks.client import MasksClient
-from secagg.schemes.masks.keys import self_key, stream_starts
 from secagg.schemes.masks.messages import MESSAGES
-from secagg.schemes.masks.server import MasksServer
-from secagg.session.loopback import Frame
-from secagg.thresholds import derive, neighbours
-from secagg.wire import VECTOR, Codec, MessageTable
+from secagg.thresholds import derive
+from secagg.wire import Codec, MessageTable
 
 POINTS = tuple(points(Masks(), derive(4), frames=4))
 STEPS = tuple(step.name for step in Masks.steps)
@@ -103,115 +91,3 @@ def test_a_larger_degree_is_announced_and_accepted(larger):
 
     assert exchange.verdict.summed
     assert limits == exchange.server._server.params.thresholds
-
-
-# -- needed on circulants: docs/protocol.md#headers-of-neighbours ----------------------------------
-
-VICTIM = 20
-NAME = f"g{VICTIM}"
-
-
-class LyingServer(MasksServer):
-    """Takes the victim's header although it masked under another U2."""
-
-    def _take_header(self, position, header, signed):
-        if position == VICTIM:
-            self.victims = header
-            header = replace(header, h0=self._h0, h2=self._h2)
-            # what it relays is what the victim signed: nobody else can sign for it
-        return super()._take_header(position, header, signed)
-
-
-@dataclass(frozen=True, slots=True)
-class LyingMasks(Masks):
-    def server(self, params, round_params, context):
-        return LyingServer(params, round_params, context)
-
-
-class Unheeding(MasksClient):
-    """A gateway without the check of its neighbours' headers."""
-
-    def _check_headers(self, headers):
-        pass
-
-
-@dataclass(frozen=True, slots=True)
-class UnheedingMasks(Masks):
-    def client(self, session, context):
-        return Unheeding(session, context)
-
-
-def isolate(scheme):
-    """The victim is shown a U2 without its neighbours, everybody else the true one.
-
-    So it masks with b alone, and b is what its neighbours hold shares of. It is asked nothing more.
-    """
-    parties = Parties(65)
-    settings = dataclasses.replace(parties.settings(), scheme=LyingMasks())
-    exchange = Exchange(
-        parties,
-        settings=settings,
-        client=lambda name: parties.client(name, 1, schemes=(scheme,)),
-    )
-    near = neighbours(settings.thresholds, VICTIM)
-
-    def passes(frame: Frame) -> list[bytes]:
-        if frame.up or frame.gateway != NAME:
-            return [frame.data]
-        if frame.step == R2:
-            message = CODEC.decode(wire.open(frame.data))
-            far = exchange.server._cohort.bits(frozenset(range(65)) - near)
-            return [CODEC.encode(replace(message, dealers=far, shares=()), exchange.server.session)]
-        return [frame.data] if frame.step in {K, R1} else []
-
-    exchange.passes = passes
-    return exchange.play()
-
-
-def opened_alone(exchange):
-    """The victim's coordinates, out of its own upload and the shares of b that were released."""
-    server = exchange.server._server
-    shares = {
-        holder: dict(zip(server._recovery.alive(holder), answer.seed_shares, strict=True))[VICTIM]
-        for holder, answer in server._answers.items()
-        if VICTIM in server._recovery.alive(holder)
-    }
-    [seed] = combine_each([shares], server.params.thresholds.share_threshold)
-    frames = [f.data for f in exchange.log if f.up and f.gateway == NAME]
-    words = np.concatenate(
-        [wire.open(data).vector().words for data in frames if wire.open(data).type == VECTOR]
-    )
-    vectors, start = [], 0
-    key = self_key(seed, h2=server.victims.h2, position=VICTIM)
-    places = stream_starts(server.round.vectors)
-    for place, spec in zip(places, server.round.vectors):  # noqa: B905 - the last is the end
-        part = words[start : start + spec.words].astype(np.uint64)
-        start += spec.words
-        add_masks(part, place, [(-1, key)])
-        vectors.append(unpack(spec, part.tolist())[: spec.length])
-    return vectors
-
-
-def test_neighbours_refuse_the_header_of_one_who_masked_under_another_set():
-    exchange = isolate(Masks())
-    near = [f"g{i}" for i in neighbours(exchange.settings.thresholds, VICTIM)]
-    reasons = {
-        name: [e.reason for e in exchange.client_events[name] if isinstance(e, Aborted)]
-        for name in near
-    }
-
-    assert {name: [errors.HeaderMismatch] for name in near} == {
-        name: [type(reason) for reason in each] for name, each in reasons.items()
-    }
-    assert NAME in str(reasons[near[0]][0])
-    # the others answer, but none of them holds a share of the victim's b
-    assert exchange.server._server._answers.keys().isdisjoint(
-        neighbours(exchange.settings.thresholds, VICTIM)
-    )
-
-
-def test_control_without_that_check_the_victims_update_opens_alone():
-    exchange = isolate(UnheedingMasks())
-    alone = exchange.parties.expected(exchange.server._server.round, [NAME])
-
-    assert [vector.tolist() for vector in alone] == opened_alone(exchange)
