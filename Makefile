@@ -53,7 +53,7 @@ docs: $(DOCS)
 deep: $(READY)
 	@command -v spin > /dev/null || apt-get install --yes --quiet spin gcc
 	$(BIN)/python -m protocol_sim.formal
-	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest -m 'slow or deep'
+	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m 'slow or deep'
 
 clean:
 	rm -rf $(VENV) out .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
