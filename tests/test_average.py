@@ -6,7 +6,6 @@ import collections
 import copy
 import weakref
 import zlib
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,14 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secagg import Masks, SecureAverage
-from secagg.average.outcome import Result
+from secagg import Lattice, Masks, SecureAverage
 from secagg.errors import BelowThreshold, ConfigurationError
 from secagg.protocol.audit import verify_record
 from secagg.protocol.events import Completed, GatewayDropped, PhaseClosed
 from secagg.protocol.messages import DropReason
 from secagg.pytree import flatten
+from secagg.schemes.scheme import Scheme
 from secagg.session import ClientSession, ServerSession
+from tests.means import assert_mean, plain
 
 IDS = ("hospital", "bank", 7, -1, "größe")
 STEPS = ("advertise_keys", "share_keys", "masked_input", "consistency", "unmasking")
@@ -44,45 +44,30 @@ def trees(ids: tuple[Any, ...] = IDS) -> dict[Any, dict[str, Any]]:
     return {name: tree(name) for name in ids}
 
 
-def plain(updates: Mapping[Any, Any], weights: Mapping[Any, float]) -> dict[str, np.ndarray]:
-    """What everybody means by FedAvg, in float64."""
-    total = sum(weights[name] for name in updates)
-    flat = {name: flatten(each) for name, each in updates.items()}
-    return {
-        key: sum(weights[name] * flat[name][key].astype(np.float64) for name in updates) / total
-        for key in next(iter(flat.values()))
-    }
-
-
-def assert_mean(result: Result, updates: Mapping[Any, Any], weights: Mapping[Any, float]) -> None:
-    included = {name: updates[name] for name in result.included}
-    expected = plain(included, weights)
-    for key, leaf in flatten(result.mean).items():
-        assert flatten(next(iter(updates.values())))[key].dtype == leaf.dtype
-        if leaf.dtype.kind == "f":
-            # the dtype of the leaf rounds once more
-            slack = float(np.finfo(leaf.dtype).eps) * 2
-            assert np.abs(expected[key] - leaf).max() <= result.report.error_bound + slack
-        else:
-            assert np.array_equal(np.rint(expected[key]).astype(leaf.dtype), leaf)
-    assert sum(weights[name] for name in included) == result.total_weight
-
-
 WEIGHTS = {"hospital": 1.0, "bank": 8.0, 7: 0.25, -1: 3.5, "größe": 2.0**-16}
 
 
-def test_the_numbers_of_a_weighted_mean() -> None:
-    result = SecureAverage(clip=1.0, max_weight=8).run(trees(), WEIGHTS)
+SCHEMES = pytest.mark.parametrize("scheme", [Masks(), Lattice()], ids=lambda each: each.name)
+
+
+@SCHEMES
+def test_the_numbers_of_a_weighted_mean(scheme: Scheme) -> None:
+    metrics = {name: {"loss": 0.5, "correct": float(place)} for place, name in enumerate(IDS)}
+    average = SecureAverage(clip=1.0, max_weight=8, scheme=scheme)
+    result = average.run(trees(), WEIGHTS, metrics=metrics)
+    plan = result.report.plan
 
     assert IDS == result.included
     assert {} == result.dropped
     assert_mean(result, trees(), WEIGHTS)
+    assert {"loss": 2.5, "correct": 10.0} == result.metrics
+    assert (scheme.name, "", True) == (plan.scheme, plan.reason, plan.exact)
     assert type(tree(0)["head"]) is type(result.mean["head"])
     assert isinstance(result.mean["layers"][1], tuple)
 
 
 def test_weights_are_one_by_default() -> None:
-    assert_mean(SecureAverage(clip=1.0).run(trees()), trees(), dict.fromkeys(IDS, 1.0))
+    assert_mean(SecureAverage(clip=1.0).run(trees()), trees())
 
 
 def test_weights_of_any_kind_of_number() -> None:
@@ -223,7 +208,7 @@ def test_functions_are_called_once_when_due_and_one_update_lives_at_a_time() -> 
 
     assert list(IDS) == factory.calls
     assert 1 == factory.most
-    assert_mean(result, trees(), dict.fromkeys(IDS, 1.0))
+    assert_mean(result, trees())
 
 
 def test_without_a_base_the_first_update_is_the_template_too() -> None:
@@ -232,7 +217,7 @@ def test_without_a_base_the_first_update_is_the_template_too() -> None:
 
     assert list(IDS) == factory.calls
     assert factory.most <= 2
-    assert_mean(result, trees(), dict.fromkeys(IDS, 1.0))
+    assert_mean(result, trees())
 
 
 @pytest.mark.parametrize(("phase", "called"), [("share_keys", False), ("consistency", True)])
@@ -263,7 +248,7 @@ def test_too_many_vanished_is_an_error_and_the_next_round_is_good() -> None:
     with pytest.raises(BelowThreshold, match="3 of 5 answered in phase masked_input, 4 are"):
         average.run(trees(), vanish={7: "masked_input", -1: "masked_input"})
 
-    assert_mean(average.run(trees()), trees(), dict.fromkeys(IDS, 1.0))
+    assert_mean(average.run(trees()), trees())
 
 
 def test_events_are_those_of_the_orchestrator() -> None:
@@ -338,18 +323,22 @@ def test_the_report_counts_the_bytes_that_passed(monkeypatch: pytest.MonkeyPatch
     assert report.bytes_down < 16_384
 
 
-def test_the_plan_is_what_happens() -> None:
-    average = SecureAverage(clip=1.0, max_weight=16)
+@SCHEMES
+def test_the_plan_is_what_happens(scheme: Scheme) -> None:
+    average = SecureAverage(clip=1.0, max_weight=16, scheme=scheme)
     plan = average.plan(tree(0), 5, metrics=("loss",))
-    result = average.run(trees(), metrics={name: {"loss": 1.0} for name in IDS})
+    report = average.run(trees(), metrics={name: {"loss": 1.0} for name in IDS}).report
+    phases = tuple(step.name for step in scheme.steps_for(plan.thresholds))
 
-    assert plan == result.report.plan
-    assert plan.vectors == result.report.audit.round.params.vectors
+    assert plan == report.plan
+    assert plan.vectors == report.audit.round.params.vectors
     # all weights are the average weight the plan assumes
     assert 1.0 == plan.average_weight
-    assert plan.rms_error == pytest.approx(result.report.rms_error)
-    assert plan.error_bound == pytest.approx(result.report.error_bound)
-    assert [*STEPS, "mean"] == [cost.phase for cost in result.report.phases]
+    assert plan.rms_error == pytest.approx(report.rms_error)
+    assert plan.error_bound == pytest.approx(report.error_bound)
+    assert phases == plan.phases
+    assert [*phases, "mean"] == [cost.phase for cost in report.phases]
+    assert plan.upload_bytes < report.bytes_up < plan.upload_bytes + 2**16
 
 
 def test_enrolled_gateways_keep_one_roster_over_changing_cohorts() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from secagg.errors import AggregateOutOfRange, BelowThreshold, ConfigurationErro
 from secagg.protocol.audit import verify_record
 from secagg.schemes.additive.lattice import product
 from secagg.schemes.auto import choose
+from tests.means import assert_mean
 
 IDS = ("hospital", "bank", 7, -1, "größe")
 FIRST, STEADY = ["set_up", "upload", "answer", "mean"], ["upload", "answer", "mean"]
@@ -32,21 +32,6 @@ def updates(ids: Any = IDS, *, size: int = 40, seed: int = 0) -> dict[Any, dict[
     }
 
 
-def assert_mean(
-    result: Result, trees: Mapping[Any, Any], weights: Mapping[Any, float] | None = None
-) -> None:
-    shares = {name: 1.0 if weights is None else weights[name] for name in result.included}
-    total = sum(shares.values())
-
-    assert total == result.total_weight
-    for key in ("w", "b"):
-        exact = sum(w * trees[i][key].astype(np.float64) for i, w in shares.items()) / total
-        slack = 2 * float(np.finfo(result.mean[key].dtype).eps)
-        assert np.abs(exact - result.mean[key]).max() <= result.report.error_bound + slack
-    counts = sum(w * trees[i]["seen"] for i, w in shares.items()) / total
-    assert np.rint(counts).astype(int).tolist() == result.mean["seen"].tolist()
-
-
 def phases(result: Result) -> list[str]:
     return [cost.phase for cost in result.report.phases]
 
@@ -60,21 +45,6 @@ def lattice(**more: Any) -> SecureAverage:
 
 
 # -- numbers ---------------------------------------------------------------------------------------
-
-
-def test_the_numbers_of_a_weighted_mean() -> None:
-    weights = {"hospital": 1.0, "bank": 8.0, 7: 0.25, -1: 3.5, "größe": 2.0**-16}
-    metrics = {name: {"loss": 0.5, "correct": float(place)} for place, name in enumerate(IDS)}
-    result = lattice().run(updates(), weights, metrics=metrics)
-
-    assert IDS == result.included
-    assert_mean(result, updates(), weights)
-    assert {"loss": 2.5, "correct": 10.0} == result.metrics
-    assert ("lattice", "", True) == (
-        result.report.plan.scheme,
-        result.report.plan.reason,
-        result.report.plan.exact,
-    )
 
 
 def test_differences_to_a_base_and_saturation() -> None:
@@ -122,20 +92,6 @@ def test_exactness_is_stated_once_and_follows_from_the_noise() -> None:
     assert [plan.exact for plan in plans] == [plan.noise.bound == 0 for plan in plans]
     assert not any(hasattr(plan.guarantees, "exact") for plan in plans)
     assert coarse.run(dict.fromkeys(range(10), counts)).report.plan == plans[2]
-
-
-def test_the_plan_is_what_happens() -> None:
-    average = lattice(max_weight=16, precision=2.0**-16)
-    plan = average.plan(updates()["bank"], 5, metrics=("loss",))
-    report = average.run(updates(), metrics={name: {"loss": 1.0} for name in IDS}).report
-
-    assert ("lattice", "") == (plan.scheme, plan.reason)
-    assert plan == report.plan
-    assert plan.vectors == report.audit.round.params.vectors
-    assert plan.rms_error == pytest.approx(report.rms_error)
-    assert plan.error_bound == pytest.approx(report.error_bound)
-    assert plan.phases == ("set_up", "upload", "answer")
-    assert plan.upload_bytes < report.bytes_up < plan.upload_bytes + 2**16
 
 
 def test_garbage_in_an_upload_ends_the_round_and_the_next_is_good(monkeypatch) -> None:

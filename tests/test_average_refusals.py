@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from secagg import Ckks, SecureAverage
-from secagg.errors import ConfigurationError, EncodingError, SecAggError
+from secagg.errors import ConfigurationError, EncodingError
 from secagg.thresholds import MAX_GATEWAYS
 
 NAN, INF = float("nan"), float("inf")
@@ -28,146 +28,99 @@ def changed(**leaves: Any) -> dict[str, Any]:
 
 
 def one_weight(weight: Any) -> dict[str, Any]:
-    return {"updates": GOOD, "weights": dict.fromkeys(GOOD, 1.0) | {"c": weight}}
+    return {"weights": dict.fromkeys(GOOD, 1.0) | {"c": weight}}
 
 
 def one_metric(value: Any) -> dict[str, Any]:
-    metrics = {name: {"loss": 1.0} for name in GOOD}
-    return {"updates": GOOD, "metrics": metrics | {"c": value}}
+    return {"metrics": {name: {"loss": 1.0} for name in GOOD} | {"c": value}}
 
 
 LATE = np.full((2, 3), 0.5, np.float32)
 LATE[1, 2] = NAN
 
-RUNS: dict[str, tuple[dict[str, Any], type[SecAggError], str]] = {
-    "NaN": ({"updates": changed(w=LATE)}, EncodingError, "'c': 1 coordinates are NaN.*'w'"),
+UPDATES: dict[str, tuple[dict[Any, Any], str]] = {
+    "NaN": (changed(w=LATE), "'c': 1 coordinates are NaN.*'w'"),
     "infinity": (
-        {"updates": changed(w=np.full((2, 3), INF, np.float32))},
-        EncodingError,
+        changed(w=np.full((2, 3), INF, np.float32)),
         "'c': 6 coordinates are NaN or infinite.*'w'",
     ),
     "out of clip": (
-        {"updates": changed(w=np.full((2, 3), -3.0, np.float32))},
-        EncodingError,
+        changed(w=np.full((2, 3), -3.0, np.float32)),
         "'c': 6 coordinates are beyond clip 2.*largest is 3 in 'w'.*saturate",
     ),
     "wrong shape": (
-        {"updates": changed(w=np.zeros((3, 2), np.float32))},
-        EncodingError,
+        changed(w=np.zeros((3, 2), np.float32)),
         r"'c': 'w' of the update is float32\[3, 2\], the model has float32\[2, 3\]",
     ),
-    "wrong dtype": (
-        {"updates": changed(w=np.zeros((2, 3)))},
-        EncodingError,
-        r"'c': 'w' of the update is float64\[2, 3\]",
-    ),
-    "missing key": ({"updates": changed(n=None)}, EncodingError, "'c': the update lacks keys: n"),
-    "extra key": (
-        {"updates": changed(m=np.zeros(2))},
-        EncodingError,
-        "'c': the update has extra keys: m",
-    ),
+    "wrong dtype": (changed(w=np.zeros((2, 3))), r"'c': 'w' of the update is float64\[2, 3\]"),
+    "missing key": (changed(n=None), "'c': the update lacks keys: n"),
+    "extra key": (changed(m=np.zeros(2)), "'c': the update has extra keys: m"),
     "mixed structures": (
-        {"updates": GOOD | {"c": [np.zeros((2, 3), np.float32), np.array([3])]}},
-        EncodingError,
+        GOOD | {"c": [np.zeros((2, 3), np.float32), np.array([3])]},
         "'c': the update lacks keys: n, w",
     ),
-    "an empty update": ({"updates": GOOD | {"c": {}}}, EncodingError, "'c': the tree has no arra"),
-    "no update": ({"updates": GOOD | {"c": None}}, EncodingError, "'c'.*NoneType"),
-    "a function that gives nothing": (
-        {"updates": GOOD | {"c": lambda: None}},
-        EncodingError,
-        "'c'.*NoneType",
-    ),
+    "an empty update": (GOOD | {"c": {}}, "'c': the tree has no arra"),
+    "no update": (GOOD | {"c": None}, "'c'.*NoneType"),
+    "a function that gives nothing": (GOOD | {"c": lambda: None}, "'c'.*NoneType"),
     "a number": (
-        {"updates": GOOD | {"c": {"w": 1.0, "n": 3}}},
-        EncodingError,
+        GOOD | {"c": {"w": 1.0, "n": 3}},
         "'c': 'w' is a float, no array: wrap it with numpy.asarray",
     ),
-    "objects": (
-        {"updates": changed(w=np.array([[None] * 3] * 2))},
-        EncodingError,
-        "'c': 'w': dtype object is not averaged",
-    ),
+    "objects": (changed(w=np.array([[None] * 3] * 2)), "'c': 'w': dtype object is not averaged"),
     "complex numbers": (
-        {"updates": {name: {"w": np.zeros(2, complex)} for name in GOOD}},
-        EncodingError,
+        {name: {"w": np.zeros(2, complex)} for name in GOOD},
         "'w': dtype complex128 is not averaged",
     ),
-    "arrays without elements": (
-        {"updates": {name: {"w": np.zeros(0)} for name in GOOD}},
-        EncodingError,
-        "nothing to average",
-    ),
-    "huge integers": (
-        {"updates": changed(n=np.array([2**62 + 1]))},
-        EncodingError,
-        "'c': 'n' holds an integer of",
-    ),
+    "arrays without elements": ({name: {"w": np.zeros(0)} for name in GOOD}, "nothing to average"),
+    "huge integers": (changed(n=np.array([2**62 + 1])), "'c': 'n' holds an integer of"),
+    "an integer too large as id": (GOOD | {2**70: tree()}, "Roster"),
+    "a half character as id": (GOOD | {"\ud800": tree()}, "Roster"),
+}
+ENCODED: dict[str, tuple[dict[str, Any], str]] = {
     "another base": (
-        {"updates": GOOD, "base": {"w": np.zeros((2, 3), np.float32)}},
-        EncodingError,
+        {"base": {"w": np.zeros((2, 3), np.float32)}},
         "'a': the update has extra keys: n",
     ),
-    "an empty base": ({"updates": GOOD, "base": {}}, EncodingError, "no arrays"),
-    "weight zero": (one_weight(0), EncodingError, "'c': weight is 0.0: it takes a number above 0"),
-    "negative weight": (one_weight(-1.0), EncodingError, "'c': weight is -1.0"),
-    "weight too large": (one_weight(4.5), EncodingError, "'c': weight is 4.5: .*at most 4.0"),
-    "weight NaN": (one_weight(NAN), EncodingError, "'c': weight is nan"),
-    "infinite weight": (one_weight(INF), EncodingError, "'c': weight is inf"),
-    "tiny weight": (one_weight(1e-9), EncodingError, "'c': weight 1e-09 rounds to zero"),
-    "no number as weight": (one_weight("many"), EncodingError, "'c': weight is 'many'.*a number"),
-    "no weight": (one_weight(None), EncodingError, "'c': weight is None"),
-    "complex weight": (one_weight(1j), EncodingError, "'c': weight is 1j"),
+    "an empty base": ({"base": {}}, "no arrays"),
+    "weight zero": (one_weight(0), "'c': weight is 0.0: it takes a number above 0"),
+    "negative weight": (one_weight(-1.0), "'c': weight is -1.0"),
+    "weight too large": (one_weight(4.5), "'c': weight is 4.5: .*at most 4.0"),
+    "weight NaN": (one_weight(NAN), "'c': weight is nan"),
+    "infinite weight": (one_weight(INF), "'c': weight is inf"),
+    "tiny weight": (one_weight(1e-9), "'c': weight 1e-09 rounds to zero"),
+    "no number as weight": (one_weight("many"), "'c': weight is 'many'.*a number"),
+    "no weight": (one_weight(None), "'c': weight is None"),
+    "complex weight": (one_weight(1j), "'c': weight is 1j"),
     "missing weights": (
-        {"updates": GOOD, "weights": {"a": 1.0, "b": 1.0}},
-        EncodingError,
+        {"weights": {"a": 1.0, "b": 1.0}},
         r"weights lack gateways: \['c', 'd'\]",
     ),
-    "missing metrics": (
-        {"updates": GOOD, "metrics": {"a": {"loss": 1.0}}},
-        EncodingError,
-        "metrics lack gateways",
-    ),
-    "other metrics": (one_metric({"acc": 1.0}), EncodingError, "'c': metrics are .'acc'"),
-    "metric NaN": (one_metric({"loss": NAN}), EncodingError, "'c': metric 'loss' is nan"),
-    "metric too large": (one_metric({"loss": 2.0**33}), EncodingError, "its bound is 4294967296"),
-    "no number as metric": (one_metric({"loss": "low"}), EncodingError, "'loss' is 'low': use a n"),
-    "nobody": ({"updates": {}}, ConfigurationError, "takes 3 gateways or more"),
-    "one gateway": ({"updates": {"a": tree()}}, ConfigurationError, "1 gateways: it takes 3"),
+    "missing metrics": ({"metrics": {"a": {"loss": 1.0}}}, "metrics lack gateways"),
+    "other metrics": (one_metric({"acc": 1.0}), "'c': metrics are .'acc'"),
+    "metric NaN": (one_metric({"loss": NAN}), "'c': metric 'loss' is nan"),
+    "metric too large": (one_metric({"loss": 2.0**33}), "its bound is 4294967296"),
+    "no number as metric": (one_metric({"loss": "low"}), "'loss' is 'low': use a n"),
+}
+CONFIGURED: dict[str, tuple[dict[str, Any], str]] = {
+    "nobody": ({"updates": {}}, "takes 3 gateways or more"),
+    "one gateway": ({"updates": {"a": tree()}}, "1 gateways: it takes 3"),
     "two gateways": (
         {"updates": {name: tree() for name in "ab"}},
-        ConfigurationError,
         "2 gateways: it takes 3 or more",
     ),
     "too many gateways": (
         {"updates": {i: tree() for i in range(MAX_GATEWAYS + 1)}},
-        ConfigurationError,
         "at most 2048",
     ),
-    "a bool as id": (
-        {"updates": GOOD | {True: tree()}},
-        ConfigurationError,
-        "gateway id True.*str or int",
-    ),
-    "a tuple as id": (
-        {"updates": GOOD | {("a", 1): tree()}},
-        ConfigurationError,
-        "use str or int",
-    ),
-    "an integer too large as id": ({"updates": GOOD | {2**70: tree()}}, EncodingError, "Roster"),
-    "a half character as id": ({"updates": GOOD | {"\ud800": tree()}}, EncodingError, "Roster"),
-    "an unknown phase": (
-        {"updates": GOOD, "vanish": {"a": "lunch"}},
-        ConfigurationError,
-        "'a': 'lunch'.*one of .*'unmasking'",
-    ),
+    "a bool as id": ({"updates": GOOD | {True: tree()}}, "gateway id True.*str or int"),
+    "a tuple as id": ({"updates": GOOD | {("a", 1): tree()}}, "use str or int"),
+    "an unknown phase": ({"vanish": {"a": "lunch"}}, "'a': 'lunch'.*one of .*'unmasking'"),
     "an unknown gateway vanishes": (
-        {"updates": GOOD, "vanish": {"z": "unmasking"}},
-        ConfigurationError,
+        {"vanish": {"z": "unmasking"}},
         "'z'.*use an id of updates",
     ),
 }
+ENCODED |= {case: ({"updates": updates}, words) for case, (updates, words) in UPDATES.items()}
 
 AVERAGES: dict[str, tuple[dict[str, Any], str]] = {
     "clip zero": ({"clip": 0.0}, "clip of update/0 is 0.0: use"),
@@ -199,14 +152,15 @@ def average(**options: Any) -> SecureAverage:
     return SecureAverage(**({"clip": 2.0, "max_weight": 4} | options))
 
 
-@pytest.mark.parametrize("case", RUNS)
+@pytest.mark.parametrize("case", [*ENCODED, *CONFIGURED])
 def test_a_bad_run_is_refused_and_the_next_is_good(case: str) -> None:
-    given, error, words = RUNS[case]
+    given, words = (ENCODED | CONFIGURED)[case]
+    error = EncodingError if case in ENCODED else ConfigurationError
     object_under_test = average()
     object_under_test.run(GOOD)
     updates = {name: dict(each) for name, each in GOOD.items()}
     with pytest.raises(error, match=words) as caught:
-        object_under_test.run(**given)
+        object_under_test.run(**{"updates": GOOD} | given)
     result = object_under_test.run(GOOD)
 
     assert isinstance(caught.value, ValueError)
@@ -225,13 +179,6 @@ def test_settings_that_cannot_work_say_which_would(case: str) -> None:
         average(**options).run(GOOD, metrics=metrics)
     with pytest.raises(ConfigurationError, match=words):
         average(**options).plan(tree(), 4, metrics=("loss", "acc"))
-
-
-def test_settings_that_never_work_are_refused_at_once() -> None:
-    with pytest.raises(ConfigurationError, match="clipping is 'ignore': use 'error' or"):
-        average(clipping="ignore")
-    with pytest.raises(ConfigurationError, match="threads is 0: use a whole number from 1"):
-        average(threads=0)
 
 
 def test_an_error_of_the_callers_own_function_passes_through() -> None:
@@ -265,6 +212,8 @@ def test_bad_rounds_cost_their_number_only() -> None:
         ({"clip": {"w": "x"}}, "clip of 'w' is 'x': it takes a number"),
         ({"max_weight": "x"}, "max_weight is 'x': it takes a number"),
         ({"precision": None}, "precision is None: it takes a number"),
+        ({"clipping": "ignore"}, "clipping is 'ignore': use 'error' or"),
+        ({"threads": 0}, "threads is 0: use a whole number from 1"),
         ({"threads": 1.5}, "threads is 1.5: use a whole number"),
         ({"metric_bounds": {"loss": "x"}}, "metric bound of 'loss' is 'x': it takes a number"),
         ({"metric_bounds": 3}, "metric bound is 3: it takes a mapping"),
@@ -278,7 +227,7 @@ def test_bad_rounds_cost_their_number_only() -> None:
         ({"scheme": 42}, "use an object such as Masks"),
     ],
 )
-def test_a_setting_of_another_type_is_named(settings, said):
+def test_a_setting_that_never_works_is_refused_at_once(settings, said):
     with pytest.raises(ConfigurationError, match=re.escape(said)):
         SecureAverage(**{"clip": 1.0} | settings)
 
