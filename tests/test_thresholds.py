@@ -65,18 +65,11 @@ def may_run_masks(limits):
     return (committee, packed) == (0, 1) and may_run(*numbers)
 
 
-@pytest.mark.parametrize("n", DEFAULTS)
+@pytest.mark.parametrize("n", [*DEFAULTS, *SPARSE])
 def test_defaults(n):
-    c, d, t, q, least = DEFAULTS[n]
+    numbers = SPARSE[n] if n in SPARSE else (*DEFAULTS[n], n - 1)
 
-    assert derive(n) == thresholds(n, c, d, t, q, least, n - 1)
-
-
-@pytest.mark.parametrize("n", SPARSE)
-def test_defaults_above_sixty_four(n):
-    *numbers, k = SPARSE[n]
-
-    assert derive(n) == thresholds(n, *numbers, k)
+    assert derive(n) == thresholds(n, *numbers)
     verify(derive(n))
 
 
@@ -95,10 +88,6 @@ def test_every_sparse_default_has_room_for_the_vanished_and_for_liars(n):
     assert k in {c + d + 1, c + d + 2}
     # the holders of a dealer's shares but for D - 1 vanished and C liars
     assert t <= k - (d - 1) - c or t == c + 1
-
-
-def test_default_dropouts_of_small_cohorts_are_those_of_the_design():
-    assert [derive(n).max_dropouts for n in range(3, 13)] == [0, 1, 1, 2, 2, 2, 3, 3, 3, 4]
 
 
 @pytest.mark.parametrize("n", range(3, MAX_COMPLETE + 1))
