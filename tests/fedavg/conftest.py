@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-import time
-
 import pytest
 import torch
 
-from fedavg.experiment import Report, run
-from fedavg.prepared import prepare
+from fedavg.experiment import Report
 from fedavg.settings import Settings
+from tests.fedavg.runs import report_of
 
 SEEDS = range(5)
 
@@ -22,9 +20,7 @@ def one_thread():
 
 
 def _runs(**settings) -> list[Report]:
-    return [
-        run(prepare(Settings(seed=seed, **settings)), clock=time.perf_counter) for seed in SEEDS
-    ]
+    return [report_of(Settings(seed=seed, **settings)) for seed in SEEDS]
 
 
 @pytest.fixture(scope="session")

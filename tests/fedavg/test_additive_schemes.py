@@ -2,44 +2,31 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 import pytest
 
-from fedavg.experiment import run
 from fedavg.phases import BEFORE, PHASES, sides
-from fedavg.prepared import prepare
 from fedavg.settings import Settings, absences
 from secagg import Lattice, PhaseClosed
 from secagg.protocol.audit import verify_record
 from secagg.protocol.messages import DropReason
 from secagg.session.result import Aggregate
 from secagg.thresholds import derive_committee
-
-NAMES = tuple(f"g{number:02d}" for number in range(1, 11))
-SAMPLED = Settings(
-    task="threshold", gateways=9, sample=7, rounds=3, vanish=1, server="fedyogi", seed=3
-)
-
-ADDITIVE = ("lattice", "ckks")
-
-
-def _run(settings, **more):
-    return run(prepare(settings), clock=time.perf_counter, **more)
+from tests.fedavg.runs import ADDITIVE, NAMES, SAMPLED, report_of
 
 
 @pytest.fixture(scope="module")
 def masked():
     """A run with masks."""
-    return _run(SAMPLED)
+    return report_of(SAMPLED)
 
 
 @pytest.fixture(scope="module", params=ADDITIVE)
 def encrypted(request):
     """The same run with an additive scheme, and what it told meanwhile."""
     told = []
-    report = _run(
+    report = report_of(
         replace(SAMPLED, scheme=request.param),
         on_event=lambda event: told.append(("event", event)),
         on_record=lambda *record: told.append(("record", record)),
@@ -106,7 +93,7 @@ def test_every_phase_has_its_counterpart(phase):
 )
 def test_tasks_learn_with_additive_schemes_as_in_the_clear(task, least, scheme):
     gone = 0 if task == "cancer" else 2
-    report = _run(Settings(task=task, rounds=3, vanish=gone, scheme=scheme))
+    report = report_of(Settings(task=task, rounds=3, vanish=gone, scheme=scheme))
 
     assert report.comparison.accuracy >= least
     assert report.comparison.accuracy == pytest.approx(report.comparison.plain_accuracy, abs=0.01)
@@ -115,7 +102,7 @@ def test_tasks_learn_with_additive_schemes_as_in_the_clear(task, least, scheme):
 
 def test_noise_is_all_that_differs_between_equal_runs_with_ckks():
     settings = Settings(task="threshold", gateways=5, rounds=2, vanish=1, seed=7, scheme="ckks")
-    first, second = _run(settings), _run(settings)
+    first, second = report_of(settings), report_of(settings)
 
     for one, other in zip(first.rounds, second.rounds, strict=True):
         assert one.included == other.included
@@ -136,14 +123,14 @@ def test_a_mean_beyond_its_bound_is_noticed(monkeypatch):
         return {key: value + 1000 * self.error.bound for key, value in made.items()}
 
     monkeypatch.setattr(Aggregate, "mean", noisy)
-    report = _run(Settings(task="threshold", gateways=4, rounds=1, scheme="ckks"))
+    report = report_of(Settings(task="threshold", gateways=4, rounds=1, scheme="ckks"))
 
     assert not report.comparison.within_bounds
 
 
 def test_gateways_vanish_in_every_phase_of_ckks():
     settings = replace(SAMPLED, rounds=6, vanish=2, seed=2, steps=5, scheme="ckks")
-    report = _run(settings)  # others are asked in each round, so that every round has a set-up
+    report = report_of(settings)  # others are asked in each round, so that every round has a set-up
     lost = [gone for each in report.rounds for gone in each.dropped.values()]
 
     assert {"set_up", "upload", "answer"} == {gone.phase for gone in lost}
@@ -155,7 +142,7 @@ def test_gateways_vanish_in_every_phase_of_ckks():
 @pytest.mark.parametrize(("asked", "taken"), [("auto", "lattice"), ("ckks", "ckks")])
 def test_above_64_gateways_a_quorum_certifies_and_auto_takes_the_lattice(asked, taken):
     told = []
-    report = _run(
+    report = report_of(
         Settings(task="threshold", gateways=66, rounds=2, steps=1, vanish=6, scheme=asked),
         on_event=told.append,
     )

@@ -5,20 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
-from typer.testing import CliRunner
 
-from fedavg.commands import app
 from fedavg.report.side_by_side import compare_html
 from fedavg.settings import AXES, Settings
 from fedavg.variants import SideBySide, Variant, planned
+from tests.fedavg.runs import invoke
 from tests.reading import Page
 
 QUICK = ("compare", "--task", "threshold", "--gateways", "4", "--rounds", "2")
 HOSTILE = "<script>alert(1)</script>&\"'"
-
-
-def _invoke(*arguments):
-    return CliRunner().invoke(app, [str(each) for each in arguments])
 
 
 def _variant(name, *accuracy, target=0.9, reason=""):
@@ -43,9 +38,7 @@ def _page(*variants):
 
 
 def test_table_files_and_page_agree(tmp_path):
-    done = _invoke(
-        *QUICK, "--optimisers", "sgd, adam", "--target", 0.99, "--output", tmp_path / "a"
-    )
+    done = invoke(*QUICK, "--optimisers", "sgd, adam", "--target", 0.99, "--output", tmp_path / "a")
     lines = done.output.splitlines()
     content = json.loads((tmp_path / "a" / "compare.json").read_text())
     page = (tmp_path / "a" / "compare.html").read_text()
@@ -71,7 +64,7 @@ def test_table_files_and_page_agree(tmp_path):
 
 
 def test_protection_can_be_what_differs():
-    done = _invoke(*QUICK, "--schemes", "masks,plain", "--target", 0.6)
+    done = invoke(*QUICK, "--schemes", "masks,plain", "--target", 0.6)
     masks, plain = (line.split() for line in done.output.splitlines()[1:3])
 
     assert 0 == done.exit_code, done.output
@@ -81,7 +74,7 @@ def test_protection_can_be_what_differs():
 
 
 def test_schemes_stand_side_by_side(tmp_path):
-    done = _invoke(*QUICK, "--schemes", "masks,lattice,ckks,auto", "--output", tmp_path)
+    done = invoke(*QUICK, "--schemes", "masks,lattice,ckks,auto", "--output", tmp_path)
     masks, lattice, ckks, auto = (line.split() for line in done.output.splitlines()[1:5])
     page = (tmp_path / "compare.html").read_text()
     written = json.loads((tmp_path / "compare.json").read_text())["variants"]
@@ -114,7 +107,7 @@ def test_schemes_stand_side_by_side(tmp_path):
     ],
 )
 def test_a_comparison_that_cannot_be_is_one_line(arguments, said):
-    done = _invoke(*QUICK, *arguments)
+    done = invoke(*QUICK, *arguments)
 
     assert 2 == done.exit_code
     assert done.stderr.startswith("error: ")

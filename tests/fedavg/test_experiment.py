@@ -8,7 +8,6 @@ from dataclasses import fields, replace
 import pytest
 
 from fedavg.aggregation import server_optimiser
-from fedavg.experiment import run
 from fedavg.orchestrator import Orchestrator
 from fedavg.phases import BEFORE, PHASES
 from fedavg.plain import PlainAverage
@@ -19,15 +18,7 @@ from fedavg.tasks import load
 from secagg import Completed, Masks, PhaseClosed
 from secagg.protocol.audit import verify_record
 from secagg.thresholds import derive
-
-NAMES = tuple(f"g{number:02d}" for number in range(1, 11))
-SAMPLED = Settings(
-    task="threshold", gateways=9, sample=7, rounds=3, vanish=1, server="fedyogi", seed=3
-)
-
-
-def _run(settings, **more):
-    return run(prepare(settings), clock=time.perf_counter, **more)
+from tests.fedavg.runs import NAMES, SAMPLED, report_of
 
 
 def _plain(settings, server):
@@ -46,7 +37,7 @@ def _plain(settings, server):
 def sampled():
     """A run with a sample, absences and a server that remembers, and what it told meanwhile."""
     told = []
-    report = _run(
+    report = report_of(
         SAMPLED,
         on_round=lambda each: told.append(("round", each)),
         on_event=lambda event: told.append(("event", event)),
@@ -107,10 +98,10 @@ def test_thresholds_that_are_asked_for_are_those_of_the_rounds():
         task="threshold", gateways=8, rounds=1, max_colluding=2, max_dropouts=1, vanish=1
     )
     told = []
-    report = _run(settings, on_record=lambda _, record, __: told.append(record.announce.params))
+    report = report_of(settings, on_record=lambda _, record, __: told.append(record.announce))
 
     assert derive(8, max_colluding=2, max_dropouts=1) == report.plan.thresholds
-    assert [report.plan.thresholds] == [each.thresholds for each in told]
+    assert [report.plan.thresholds] == [each.params.thresholds for each in told]
 
 
 # What is told.
@@ -143,7 +134,7 @@ def test_events_are_told_before_the_round_ends(sampled):
 def test_nothing_is_told_of_a_protocol_in_the_clear():
     told = []
     settings = replace(SAMPLED, scheme="plain", sample=4, rounds=1)
-    report = _run(settings, on_event=told.append, on_record=lambda *each: told.append(each))
+    report = report_of(settings, on_event=told.append, on_record=lambda *each: told.append(each))
 
     assert [] == told
     assert report.plan is None
@@ -160,8 +151,8 @@ def test_equal_settings_give_equal_numbers(sampled):
 
     first, _ = sampled
 
-    assert numbers(first) == numbers(_run(SAMPLED))
-    assert numbers(first) != numbers(_run(replace(SAMPLED, seed=4)))
+    assert numbers(first) == numbers(report_of(SAMPLED))
+    assert numbers(first) != numbers(report_of(replace(SAMPLED, seed=4)))
 
 
 def test_the_plain_run_has_the_same_cohorts_and_a_server_of_its_own(sampled):
@@ -187,9 +178,9 @@ def test_the_plain_run_has_the_same_cohorts_and_a_server_of_its_own(sampled):
     ],
 )
 def test_a_report_says_what_was_left_open_and_runs_again_from_it(settings):
-    report = _run(settings)
+    report = report_of(settings)
     own = [each.name for each in fields(Settings) if getattr(report.settings, each.name) is None]
-    again = _run(report.settings)
+    again = report_of(report.settings)
 
     assert [] == [name for name in own if name not in {"sample", "data"}]
     assert report.settings == again.settings
@@ -202,7 +193,7 @@ def test_a_report_says_what_was_left_open_and_runs_again_from_it(settings):
 
 
 def _accuracies(**settings):
-    report = _run(Settings(task="threshold", gateways=4, rounds=2, **settings))
+    report = report_of(Settings(task="threshold", gateways=4, rounds=2, **settings))
     return [(each.accuracy, each.loss) for each in report.rounds]
 
 
@@ -223,8 +214,8 @@ def test_every_setting_of_training_arrives():
 
 
 def test_splits_and_the_number_of_gateways_arrive():
-    even = _run(Settings(task="cancer", rounds=1))
-    skewed = _run(Settings(task="cancer", rounds=1, split="dirichlet", alpha=0.1))
+    even = report_of(Settings(task="cancer", rounds=1))
+    skewed = report_of(Settings(task="cancer", rounds=1, split="dirichlet", alpha=0.1))
 
     assert ("g01", "g02", "g03") == even.rounds[0].asked
     assert even.rounds[0].loss != skewed.rounds[0].loss
@@ -232,7 +223,7 @@ def test_splits_and_the_number_of_gateways_arrive():
 
 @pytest.mark.parametrize("server", SERVER_OPTIMISERS)
 def test_every_server_learns_the_threshold_securely(server):
-    report = _run(Settings(task="threshold", gateways=5, rounds=5, vanish=1, server=server))
+    report = report_of(Settings(task="threshold", gateways=5, rounds=5, vanish=1, server=server))
 
     assert report.comparison.accuracy >= 0.9
     assert report.comparison.within_bounds

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import io
 import re
-import time
 from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from fedavg.experiment import run
 from fedavg.live import Bar, Rows
-from fedavg.prepared import prepare
 from fedavg.report.totals import amount
 from fedavg.settings import Settings
 from secagg import GatewayDropped, PhaseClosed
 from secagg.protocol.messages import DropReason
 from secagg.schemes import scheme_of
 from secagg.thresholds import derive_committee
-
-ADDITIVE = ("lattice", "ckks")
+from tests.fedavg.runs import ADDITIVE, report_of
 
 
 class Terminal(io.StringIO):
@@ -41,9 +37,7 @@ def plain(text):
 
 @pytest.fixture(scope="module")
 def rounds():
-    return run(
-        prepare(Settings(task="threshold", gateways=6, rounds=2, vanish=2)), clock=time.perf_counter
-    ).rounds
+    return report_of(Settings(task="threshold", gateways=6, rounds=2, vanish=2)).rounds
 
 
 @pytest.mark.parametrize("width", [80, 100, 125, 160])
@@ -73,18 +67,6 @@ def test_a_crowd_of_the_vanished_keeps_its_indent(rounds):
 
     assert 5 < len(below)
     assert {7} == {len(line) - len(line.lstrip()) for line in below}
-
-
-def test_without_a_terminal_a_round_is_one_line(rounds):
-    screen = console(80, terminal=False)
-    table = Rows(screen)
-    for each in rounds:
-        table.show(each)
-    lines = screen.file.getvalue().splitlines()
-
-    assert 3 == len(lines)
-    assert "\x1b" not in screen.file.getvalue()
-    assert all(name in lines[1] for name in rounds[0].dropped)
 
 
 def test_columns_are_stable(rounds):
@@ -128,28 +110,55 @@ def test_colours_are_left_out_where_nobody_wants_them(rounds, monkeypatch):
     assert [] == re.findall(r"\x1b\[(?:\d+;)*(?:[34]\d|9\d|10\d)[;m]", screen.file.getvalue())
 
 
-def test_forced_colours_do_not_make_a_pipe_a_terminal(rounds):
-    screen = console(80, terminal=False, force_terminal=True, color_system="standard")
+@pytest.mark.parametrize(
+    ("forced", "escapes"),
+    [
+        ({}, r"\x1b|\r"),
+        # colours are allowed then, movements are not
+        (
+            {"force_terminal": True, "color_system": "standard"},
+            r"\x1b\[[0-9;?]*[A-LN-Za-ln-z]|\r",
+        ),
+    ],
+)
+def test_in_a_pipe_a_round_is_one_line_and_nothing_moves(forced, escapes, rounds):
+    screen = console(80, terminal=False, **forced)
     table = Rows(screen)
     with Bar(screen, 2) as bar:
+        bar.event(PhaseClosed("advertise_keys", ("g01",)))
         for each in rounds:
             table.show(each)
             bar.round(each)
     lines = screen.file.getvalue().splitlines()
 
     assert 3 == len(lines)
-    assert [] == re.findall(r"\x1b\[[0-9;?]*[A-LN-Za-ln-z]|\r", screen.file.getvalue())
+    assert all(name in lines[1] for name in rounds[0].dropped)
+    assert [] == re.findall(escapes, screen.file.getvalue())
 
 
-def test_the_bar_says_which_phase_is_open():
-    screen = console(80)
-    with Bar(screen, 2) as bar:
-        bar.event(PhaseClosed("advertise_keys", ("g01", "g02")))
-    shown = plain(screen.file.getvalue())
+REFUSED = GatewayDropped("g03", "upload", DropReason.ABORTED, "PolicyViolation: clip")
 
-    assert "share_keys is open" in shown
-    assert "2 answered advertise_keys" in shown
-    assert "0/2" in shown
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        (PhaseClosed("advertise_keys", ("g01", "g02")), "share_keys is open"),
+        (PhaseClosed("advertise_keys", ("g01", "g02")), "2 answered advertise_keys"),
+        (PhaseClosed("advertise_keys", ("g01", "g02")), "0/2"),
+        (REFUSED, "dropped: g03 in upload (aborted: PolicyViolation: clip)"),
+        (1, "1/2"),
+        (2, "adam, the same rounds in the clear"),
+    ],
+)
+def test_the_bar_says_what_happens(told, said, rounds):
+    screen = console(120)
+    with Bar(screen, 2, "adam, ") as bar:
+        if isinstance(told, int):
+            bar.round(rounds[told - 1])
+        else:
+            bar.event(told)
+
+    assert said in plain(screen.file.getvalue())
 
 
 @pytest.mark.parametrize("scheme", ADDITIVE)
@@ -175,38 +184,3 @@ def test_the_bar_knows_the_phases_of_additive_schemes(scheme, rounds):
         "round 3: upload",
         "round 3: mean",
     ] == said
-
-
-def test_the_bar_counts_rounds(rounds):
-    screen = console(80)
-    with Bar(screen, 2) as bar:
-        bar.event(GatewayDropped("g03", "share_keys", DropReason.SILENT))
-        bar.round(rounds[0])
-
-    assert "1/2" in plain(screen.file.getvalue())
-
-
-def test_the_bar_says_who_left_and_why(rounds):
-    screen = console(120)
-    refused = "PolicyViolation: clip"
-    with Bar(screen, 2) as bar:
-        bar.event(GatewayDropped("g03", "upload", DropReason.ABORTED, refused))
-
-    assert f"dropped: g03 in upload (aborted: {refused})" in plain(screen.file.getvalue())
-
-
-def test_the_bar_says_what_comes_after_the_last_round(rounds):
-    screen = console(80)
-    with Bar(screen, 2, "adam, ") as bar:
-        bar.round(rounds[1])
-
-    assert "adam, the same rounds in the clear" in plain(screen.file.getvalue())
-
-
-def test_nothing_moves_in_a_pipe(rounds):
-    screen = console(80, terminal=False)
-    with Bar(screen, 2) as bar:
-        bar.event(PhaseClosed("advertise_keys", ("g01",)))
-        bar.round(rounds[0])
-
-    assert "" == screen.file.getvalue()

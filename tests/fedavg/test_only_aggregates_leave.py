@@ -30,8 +30,6 @@ from secagg.session import ServerSession
 from secagg.session.update import Update
 from tests.fedavg.spy import WINDOW, Private
 
-ADDITIVE = ("lattice", "ckks")
-
 ODD_WEIGHT, ODD_METRIC = 20481 / 2**16, 12289 / 2**16
 """Taken from weights and metrics: whole numbers would be everywhere, such ones are somebody's."""
 RUN = ("run", "--task", "threshold", "--gateways", "5", "--rounds", "2", "--vanish", "1")
@@ -223,33 +221,13 @@ def test_nothing_of_one_gateway_is_with_the_orchestrator(scheme, phases, spy, tm
     }
 
 
-def test_control_uploads_without_masks_are_found(spy, tmp_path, caplog, monkeypatch):
-    monkeypatch.setattr(MasksClient, "_mask_keys", lambda _: [])
-    done = run(spy, tmp_path / "out", caplog)
-
-    # the check words say that masks are missing; what was uploaded has been seen all the same
-    assert 1 == done.exit_code
-    assert isinstance(done.exception, SystemExit | SessionAborted)
-    assert {
-        "encoded vector 0",
-        "encoded number of vector 1",
-        "encoded number of vector 2",
-    } == spy.found["frames up"]
-
-
-@pytest.mark.parametrize("scheme", ADDITIVE)
-def test_control_uploads_without_products_and_noise_are_found(
-    scheme, spy, tmp_path, caplog, monkeypatch
-):
-    """Without products the sum opens all the same."""
-    _without_encryption(monkeypatch)
-    done = run(spy, tmp_path / "out", caplog, "--scheme", scheme)
-
-    assert 0 == done.exit_code, done.output
-    assert {"encoded vector 0"} == spy.found["frames up"]
+def _without_masks(patch: pytest.MonkeyPatch) -> None:
+    """The check words say that masks are missing; what was uploaded has been seen all the same."""
+    patch.setattr(MasksClient, "_mask_keys", lambda _: [])
 
 
 def _without_encryption(patch: pytest.MonkeyPatch) -> None:
+    """Without products and noise the sum opens all the same."""
     for kind, name in (
         (Multiplier, "product"),
         (NoiseStream, "noise"),
@@ -263,22 +241,35 @@ def _nothing(made):
     return lambda *what: made(*what) * 0
 
 
-@pytest.mark.parametrize("scheme", ADDITIVE)
-def test_control_a_server_that_keeps_ciphertexts_is_found(
-    scheme, spy, tmp_path, caplog, monkeypatch
+@pytest.mark.parametrize(
+    ("scheme", "server", "bare", "phase", "exit_code"),
+    [
+        ("masks", MasksServer, _without_masks, "masked_input", 1),
+        ("lattice", AdditiveServer, _without_encryption, "upload", 0),
+        ("ckks", AdditiveServer, _without_encryption, "upload", 0),
+    ],
+)
+def test_control_bare_uploads_and_a_server_that_keeps_them_are_found(
+    scheme, server, bare, phase, exit_code, spy, tmp_path, caplog, monkeypatch
 ):
-    receive = AdditiveServer.receive_frame
+    """What it keeps is found in it, so what it has of hidden uploads would be as well."""
+    receive = server.receive_frame
 
     def keeping(self, position, frame):
         self.__dict__.setdefault("kept", []).append(frame.words)
         receive(self, position, frame)
 
-    monkeypatch.setattr(AdditiveServer, "receive_frame", keeping)
-    _without_encryption(monkeypatch)
-    run(spy, tmp_path / "out", caplog, "--scheme", scheme)
+    monkeypatch.setattr(server, "receive_frame", keeping)
+    bare(monkeypatch)
+    done = run(spy, tmp_path / "out", caplog, "--scheme", scheme)
+    numbers = {"encoded number of vector 1", "encoded number of vector 2"}
 
-    assert {"encoded vector 0"} == spy.found["frames up"]
-    assert spy.found["frames up"] == spy.found["objects after upload"]
+    assert exit_code == done.exit_code, done.output
+    assert isinstance(done.exception, SystemExit | SessionAborted | None)
+    assert {"encoded vector 0"} | (numbers if scheme == "masks" else set()) == (
+        spy.found["frames up"]
+    )
+    assert spy.found["frames up"] == spy.found[f"objects after {phase}"]
 
 
 def test_control_uploads_without_a_key_and_noise_are_found(spy, tmp_path, caplog, monkeypatch):
@@ -304,21 +295,6 @@ def test_control_uploads_without_a_key_and_noise_are_found(spy, tmp_path, caplog
     run(spy, tmp_path / "out", caplog, "--scheme", "lattice")
 
     assert "encoded vector 0" in spy.found["frames up"]
-
-
-def test_control_a_server_that_keeps_uploads_is_found(spy, tmp_path, caplog, monkeypatch):
-    """What it keeps is found in it, so what it has of masked uploads would be as well."""
-    receive = MasksServer.receive_frame
-
-    def keeping(self, position, frame):
-        self.__dict__.setdefault("kept", []).append(frame.words)
-        receive(self, position, frame)
-
-    monkeypatch.setattr(MasksServer, "receive_frame", keeping)
-    monkeypatch.setattr(MasksClient, "_mask_keys", lambda _: [])
-    run(spy, tmp_path / "out", caplog)
-
-    assert spy.found["frames up"] == spy.found["objects after masked_input"]
 
 
 def test_control_an_orchestrator_that_keeps_updates_is_found(spy, tmp_path, caplog, monkeypatch):

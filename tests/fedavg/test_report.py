@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from fedavg.commands import app
 from fedavg.comparison import Deviation
-from fedavg.experiment import Report, run
-from fedavg.prepared import prepare
+from fedavg.experiment import Report
 from fedavg.report.history import history_csv
 from fedavg.report.output import Output, report_json
 from fedavg.report.page import report_html
@@ -24,9 +20,8 @@ from secagg.protocol.audit import verify_record
 from secagg.protocol.audit_file import load_record, load_roster
 from secagg.protocol.events import GatewayDropped
 from secagg.protocol.messages import DropReason
+from tests.fedavg.runs import ADDITIVE, invoke, report_of
 from tests.reading import Page
-
-ADDITIVE = ("lattice", "ckks")
 
 HOSTILE = "<script>alert(1)</script>&\"'"
 
@@ -36,9 +31,8 @@ def written(tmp_path_factory) -> tuple[Report, Path]:
     """A run of two rounds with its files."""
     place = tmp_path_factory.mktemp("run") / "deep" / "er"
     output = Output(place)
-    report = run(
-        prepare(Settings(task="threshold", gateways=6, rounds=2, vanish=1)),
-        clock=time.perf_counter,
+    report = report_of(
+        Settings(task="threshold", gateways=6, rounds=2, vanish=1),
         on_round=output.round,
         on_record=output.record,
     )
@@ -99,10 +93,7 @@ def test_the_page_says_it_in_words(written):
 
 @pytest.mark.parametrize("scheme", ADDITIVE)
 def test_the_page_of_a_run_with_an_additive_scheme(scheme):
-    report = run(
-        prepare(Settings(task="threshold", gateways=6, rounds=3, vanish=2, scheme=scheme)),
-        clock=time.perf_counter,
-    )
+    report = report_of(Settings(task="threshold", gateways=6, rounds=3, vanish=2, scheme=scheme))
     text = Page(report_html(report)).text
 
     assert f"with secure aggregation ({scheme})" in text
@@ -188,10 +179,7 @@ def test_a_second_run_leaves_nothing_of_the_first(written, tmp_path):
 
 
 def test_a_run_in_the_clear_has_a_page_too():
-    report = run(
-        prepare(Settings(task="threshold", gateways=3, rounds=1, scheme="plain")),
-        clock=time.perf_counter,
-    )
+    report = report_of(Settings(task="threshold", gateways=3, rounds=1, scheme="plain"))
 
     assert "sees every update" in Page(report_html(report)).text
 
@@ -223,12 +211,9 @@ def test_crowds_are_counted_instead_of_drawn(written):
 def test_patients_of_a_hostile_path_are_reported_too(tmp_path):
     place = tmp_path / "<img src=x onerror=alert(1)>&\"'"
     write_hospitals(place, 3, 0)
-    done = CliRunner().invoke(
-        app,
-        [
-            *("run", "--task", "cancer", "--rounds", "1", "--data", str(place)),
-            *("--override", "g01:rate=0.01", "--output", str(tmp_path / "out")),
-        ],
+    done = invoke(
+        *("run", "--task", "cancer", "--rounds", 1, "--data", place),
+        *("--override", "g01:rate=0.01", "--output", tmp_path / "out"),
     )
     page = Page((tmp_path / "out" / "report.html").read_bytes())
 

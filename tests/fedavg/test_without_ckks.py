@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
-
 import pytest
 
-from fedavg.experiment import run
-from fedavg.prepared import prepare
 from fedavg.settings import Settings
 from secagg import Ckks
 from secagg.protocol.audit_file import dump_record, dump_roster
@@ -18,22 +12,12 @@ from secagg.protocol.messages import DropReason
 from secagg.schemes.additive.ckks import encoding
 from secagg.schemes.seal_file import SealMissing
 from secagg.session import ClientSession
+from tests.command_lines import start
+from tests.fedavg.runs import report_of
 from tests.schemes.world import World
 
 QUICK = ("--task", "threshold", "--gateways", "4", "--rounds", "1")
 EXTRA = ("tenseal", "zstandard")
-
-
-def _start(program, *arguments, without=EXTRA):
-    """A real process of the command line in which some modules cannot be imported."""
-    given = [str(each) for each in arguments]
-    code = (
-        f"import sys; sys.modules.update(dict.fromkeys({without})); "
-        f"sys.argv[1:] = {given}; from {program}.__main__ import main; main()"
-    )
-    return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120
-    )
 
 
 @pytest.mark.parametrize(
@@ -46,7 +30,7 @@ def _start(program, *arguments, without=EXTRA):
 )
 def test_ckks_is_refused_in_one_line_before_anybody_trains(missing, program, arguments, tmp_path):
     given = [str(each).format(tmp_path) for each in arguments]
-    done = _start(program, *given, without=(missing,))
+    done = start(program, *given, without=(missing,))
 
     assert (2, "") == (done.returncode, done.stdout)
     assert 1 == done.stderr.count("\n"), done.stderr
@@ -58,14 +42,16 @@ def test_ckks_is_refused_in_one_line_before_anybody_trains(missing, program, arg
 
 
 def test_the_control_with_the_extra_runs():
-    done = _start("fedavg", "run", *QUICK, "--scheme", "ckks", without=())
+    done = start("fedavg", "run", *QUICK, "--scheme", "ckks")
 
     assert 0 == done.returncode, done.stderr
     assert "Protected by ckks" in done.stdout
 
 
 def test_other_schemes_run():
-    done = _start("fedavg", "compare", *QUICK, "--schemes", "masks,lattice,auto,plain")
+    done = start(
+        "fedavg", "compare", *QUICK, "--schemes", "masks,lattice,auto,plain", without=EXTRA
+    )
 
     assert 0 == done.returncode, done.stderr
     assert ["masks", "lattice", "auto", "plain"] == [
@@ -77,7 +63,7 @@ def test_records_of_rounds_with_ckks_verify(tmp_path):
     world = World(Ckks(), 4).play()
     (tmp_path / "roster.json").write_bytes(dump_roster(world.roster))
     (tmp_path / "round-0001.json").write_bytes(dump_record(world.server.audit))
-    done = _start("secagg", "audit", tmp_path)
+    done = start("secagg", "audit", tmp_path, without=EXTRA)
 
     assert 0 == done.returncode, done.stderr
     assert "round 1 verifies; 4 of 4 gateways in the sum" in done.stdout
@@ -96,10 +82,7 @@ def test_a_gateway_without_the_extra_is_dropped_and_the_others_are_averaged(monk
             return receive(self, frame)
 
     monkeypatch.setattr(ClientSession, "receive", received)
-    report = run(
-        prepare(Settings(task="threshold", gateways=5, rounds=1, scheme="ckks")),
-        clock=time.perf_counter,
-    )
+    report = report_of(Settings(task="threshold", gateways=5, rounds=1, scheme="ckks"))
     [done] = report.rounds
 
     gone = GatewayDropped("g03", "upload", DropReason.ABORTED, "SealMissing: not here")

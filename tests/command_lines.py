@@ -1,0 +1,24 @@
+"""The command lines as real processes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+
+def start(program, *arguments, without=(), **environment):
+    """A real process, in which some modules cannot be imported."""
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({tuple(without)})); "
+        f"sys.argv = [{program!r}, *sys.argv[1:]]; "
+        f"from {program}.__main__ import main; main()"
+    )
+    command = [sys.executable, *(["-c", code] if without else ["-m", program])]
+    return subprocess.run(
+        [*command, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | environment,
+    )
