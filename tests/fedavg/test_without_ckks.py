@@ -9,7 +9,7 @@ from secagg import Ckks
 from secagg.protocol.audit_file import dump_record, dump_roster
 from secagg.protocol.events import GatewayDropped
 from secagg.protocol.messages import DropReason
-from secagg.schemes.additive.ckks import encoding
+from secagg.schemes.additive.ckks import ring
 from secagg.schemes.seal_file import SealMissing
 from secagg.session import ClientSession
 from tests.command_lines import start
@@ -78,7 +78,7 @@ def test_a_gateway_without_the_extra_is_dropped_and_the_others_are_averaged(monk
     def received(self, frame):
         with monkeypatch.context() as patch:
             if self._context.identity.id == "g03":
-                patch.setattr(encoding, "seal_ring", missing)
+                patch.setattr(ring, "seal_ring", missing)
             return receive(self, frame)
 
     monkeypatch.setattr(ClientSession, "receive", received)
