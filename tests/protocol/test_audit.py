@@ -78,12 +78,6 @@ def test_an_honest_record_verifies():
     assert frozenset({0, 1, 2, 3}) == verify_record(RECORD, PARTIES.roster)
 
 
-def test_a_record_survives_its_encoding():
-    data = canonical.encode(RECORD)
-
-    assert RECORD == canonical.decode(AuditRecord, data)
-
-
 @pytest.mark.parametrize(("where", "record"), CASES, ids=[where for where, _ in CASES])
 def test_every_changed_field_is_caught(where, record):
     with pytest.raises(AuditFailure) as caught:

@@ -19,7 +19,7 @@ from tests.schemes.world import World
 
 
 def _garbled(frame: bytes) -> list[bytes]:
-    """Not this frame: cut, lengthened, of another protocol, version, length or session."""
+    """Not this frame: cut, lengthened, of another protocol, version, type, length or session."""
     foreign = bytearray(frame)
     foreign[8] ^= 1
     reserved = bytearray(frame)
@@ -29,6 +29,7 @@ def _garbled(frame: bytes) -> list[bytes]:
         frame + b"\0",
         b"sagg" + frame[4:],
         frame[:4] + b"\xff" + frame[5:],
+        frame[:6] + b"\xff" + frame[7:],
         bytes(reserved),
         bytes(foreign),
     ]

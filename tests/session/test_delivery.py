@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -13,7 +11,6 @@ from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from secagg import wire
 from secagg.errors import LocalProtocolError
-from secagg.protocol.events import PhaseClosed
 from secagg.schemes.masks import Masks
 from secagg.session.loopback import Frame
 from secagg.wire import VECTOR
@@ -55,36 +52,6 @@ def test_an_upload_whose_last_frame_is_late_is_left_out_whole() -> None:
     assert exchange.verdict.summed
     assert {"g3": ("masked_input", "VANISHED")} == exchange.dropped
     assert everybody_but(exchange, "g3") == exchange.included
-
-
-@pytest.mark.parametrize("copies", [2, 3])
-@pytest.mark.parametrize(
-    "which",
-    [lambda frame: frame.up, lambda frame: not frame.up, lambda _frame: True],
-    ids=["up", "down", "both"],
-)
-def test_repeated_frames_count_once(which: Callable[[Frame], bool], copies: int) -> None:
-    exchange = Exchange(
-        Parties(4), passes=lambda frame: (frame.data,) * (copies if which(frame) else 1)
-    ).play()
-
-    assert exchange.verdict.summed
-    assert {} == exchange.dropped
-    assert [] == exchange.refused
-
-
-def test_repeated_requests_get_identical_bytes() -> None:
-    exchange = Exchange(
-        Parties(4), passes=lambda frame: (frame.data,) * (1 if frame.up else 3), keep_log=True
-    ).play()
-    for name in exchange.cohort:
-        answers = [
-            (frame.step, bytes(frame.data))
-            for frame in exchange.log
-            if frame.up and frame.gateway == name and wire.open(frame.data).type != VECTOR
-        ]
-        assert len(STEPS) == len(set(answers))
-        assert 3 * len(STEPS) == len(answers)
 
 
 def test_all_earlier_answers_again_change_nothing() -> None:
@@ -139,16 +106,6 @@ def test_a_spooled_upload_that_breaks_off_gives_its_file_back(point: str) -> Non
     assert all(file.closed for file in files)
 
 
-@pytest.mark.parametrize("order", [0, -1])
-def test_phases_close_by_themselves_in_any_order(order: int) -> None:
-    exchange = Exchange(Parties(6), order=order).play()
-
-    assert STEPS == tuple(
-        event.phase for event in exchange.events if isinstance(event, PhaseClosed)
-    )
-    assert exchange.verdict.summed
-
-
 def test_frames_after_the_end_change_nothing() -> None:
     exchange = Exchange(Parties(4)).play()
     opened = exchange.opened
@@ -180,10 +137,3 @@ def test_an_earlier_frame_of_the_same_upload_is_out_of_order() -> None:
 
     assert exchange.verdict.summed
     assert {"g2": ("masked_input", "BAD_FRAME")} == exchange.dropped
-
-
-def test_the_sum_does_not_depend_on_the_order() -> None:
-    exchanges = [Exchange(Parties(5), order=order).play() for order in (0, -1)]
-    exchanges.append(Exchange(Parties(5, seed="b"), interleaved=True, max_in_flight=1).play())
-    for one, other in pairwise(exchanges):
-        np.testing.assert_equal(one.opened, other.opened)

@@ -25,7 +25,6 @@ from secagg.protocol.events import (
     Send,
     UpdateDue,
 )
-from secagg.protocol.identity import Roster
 from secagg.protocol.messages import Abort, DropReason
 from secagg.schemes.masks import Masks
 from secagg.session import ClientSession, Model, ServerSession
@@ -167,19 +166,6 @@ def test_a_cohort_outside_the_roster_is_refused() -> None:
         fresh_server(exchange, roster=Parties(4).roster)
 
 
-def test_a_repeated_id_in_a_roster_or_cohort_is_refused() -> None:
-    parties = Parties(4)
-    with pytest.raises(ConfigurationError, match="share one key"):
-        Roster.of(1, parties.orchestrator, [parties.identities["g0"]] * 2)
-    other = Parties(4, seed="b").identities["g0"]
-    with pytest.raises(ConfigurationError, match=r"occur twice in the roster.*g0"):
-        Roster.of(1, parties.orchestrator, [parties.identities["g0"], other])
-    exchange = Exchange(parties)
-    exchange.settings = parties.settings(cohort=("g0", "g1", "g1"))
-    with pytest.raises(ConfigurationError, match="twice in the cohort"):
-        fresh_server(exchange)
-
-
 def test_start_and_advance_have_their_time() -> None:
     exchange = Exchange(Parties(4))
     with pytest.raises(LocalProtocolError, match="nothing to advance"):
@@ -188,17 +174,6 @@ def test_start_and_advance_have_their_time() -> None:
     with pytest.raises(LocalProtocolError, match="starts once"):
         exchange.server.start()
     assert exchange.play().verdict.summed
-
-
-def test_an_unknown_sender_is_refused_and_nothing_changes() -> None:
-    exchange = Exchange(Parties(4)).play_until("share_keys")
-    frame = exchange.log[-1].data
-    for name in ("g9", 0, None):
-        with pytest.raises(LocalProtocolError, match="takes no part"):
-            exchange.server.receive(name, frame)
-
-    assert exchange.play().verdict.summed
-    assert {} == exchange.dropped
 
 
 def test_an_upload_has_its_time() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import partial
+from typing import Any
+
 from secagg.errors import ConfigurationError
 from secagg.protocol.policy import Policy
 from tests.protocol_sim.without_each_check import leaking_rounds as rounds
@@ -21,17 +24,9 @@ from tests.protocol_sim.without_each_check.rows import (
 )
 
 
-def policy_of_two() -> str:
+def policy_of(**floors: Any) -> str:
     try:
-        Policy(min_gateways=2)
-    except ConfigurationError as error:
-        return type(error).__name__
-    return "accepted"
-
-
-def policy_without_layout() -> str:
-    try:
-        Policy(lanes=frozenset({3}))
+        Policy(**floors)
     except ConfigurationError as error:
         return type(error).__name__
     return "accepted"
@@ -148,7 +143,7 @@ ROWS = [
     Row(
         "Policy.__post_init__: self.min_gateways",
         BROKEN,
-        policy_of_two,
+        partial(policy_of, min_gateways=2),
         "ConfigurationError",
         "accepted",
         "a policy that hides nothing is a mistake with a name",
@@ -156,7 +151,7 @@ ROWS = [
     Row(
         "Policy.__post_init__: 1 not in",
         BROKEN,
-        policy_without_layout,
+        partial(policy_of, lanes=frozenset({3})),
         "ConfigurationError",
         "accepted",
         "a policy that refuses every round is a mistake with a name",
