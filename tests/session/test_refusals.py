@@ -1,4 +1,4 @@
-"""Announcements that a gateway refuses by name; frames of no session are in the contract."""
+"""What a gateway refuses by name: an answer, another roster, what its policy excludes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,6 @@ from secagg.errors import WireError
 from secagg.protocol.events import GatewayDropped
 from secagg.protocol.messages import DropReason
 from secagg.protocol.policy import Policy
-from secagg.schemes.masks import Masks
-
-STEPS = tuple(step.name for step in Masks.steps)
 
 
 def test_a_gateway_is_never_sent_an_answer() -> None:
@@ -21,9 +18,6 @@ def test_a_gateway_is_never_sent_an_answer() -> None:
     with pytest.raises(WireError, match="never sent Answer"):
         exchange.clients["g1"].receive(answer.data)
     assert exchange.play().verdict.summed
-
-
-# -- announcements that a gateway refuses ----------------------------------------------------------
 
 
 @pytest.mark.parametrize("most", [0, 1])
