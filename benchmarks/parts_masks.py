@@ -9,7 +9,7 @@ import numpy as np
 
 from benchmarks.parts import GatewayParts, Part, ServerParts
 from benchmarks.rounds import World
-from secagg.crypto.prg import KEY_BYTES
+from secagg.crypto.prg import STREAM_KEY_BYTES
 from secagg.crypto.prg_fast import MaskAdder, add_masks
 from secagg.params import RoundParams
 from secagg.thresholds import neighbours
@@ -66,4 +66,4 @@ class MasksServer(ServerParts):
 
 def random_keys(count: int) -> list[tuple[int, bytes]]:
     """Keys of masks, every other one subtracted."""
-    return [(1 - 2 * (index % 2), os.urandom(KEY_BYTES)) for index in range(count)]
+    return [(1 - 2 * (index % 2), os.urandom(STREAM_KEY_BYTES)) for index in range(count)]

@@ -26,7 +26,7 @@ from secagg.protocol.policy import Policy
 from secagg.schemes import BY_NAME, scheme_of
 from secagg.schemes.scheme import Scheme
 from secagg.session import ClientSession, Model, ServerSession, SessionSettings, UpdateEncoding
-from secagg.session.loopback import Frame, Loopback, Observer, Upload
+from secagg.session.loopback import Frame, Loopback, MakeUpload, Observer
 from secagg.thresholds import derive, derive_committee
 from secagg.workers import SERIAL, Workers
 
@@ -262,7 +262,7 @@ class Round:
             yield frame.data
         self._sample("gateway upload", name)
 
-    def _prepare(self, name: int) -> Upload:
+    def _prepare(self, name: int) -> MakeUpload:
         update = tree(self._world.updates[name], self._world.case.layers)
         return partial(self._loop.clients[name].upload, update, base=self._base)
 

@@ -22,7 +22,7 @@ from secagg.protocol.events import Aborted, GatewayDropped, Send
 from secagg.protocol.messages import Signed
 from secagg.protocol.staging import Spool
 from secagg.session import ClientSession, Model, ServerSession, SessionSettings
-from secagg.session.loopback import Frame, Loopback, Upload
+from secagg.session.loopback import Frame, Loopback, MakeUpload
 from secagg.session.server import temporary_file
 from secagg.wire import session_of
 from secagg.workers import SERIAL, Workers
@@ -114,7 +114,7 @@ class Play(Loopback):
         """The frames of a gateway's upload, which is begun at once."""
         return self.prepare(name)()
 
-    def prepare(self, name: str) -> Upload:
+    def prepare(self, name: str) -> MakeUpload:
         """What makes the frames of a gateway's upload."""
         return partial(
             self.clients[name].upload,

@@ -14,7 +14,7 @@ from secagg.console import application
 from secagg.errors import ConfigurationError, WireError, printable
 from secagg.params import GatewayId, Thresholds
 from secagg.protocol.audit import AuditRecord, Inspection, inspect_record
-from secagg.protocol.audit_file import MAX_BYTES, load_record, load_roster
+from secagg.protocol.audit_file import MAX_FILE_BYTES, load_record, load_roster
 from secagg.protocol.identity import Cohort, Roster
 from secagg.schemes import choices, scheme_of
 
@@ -157,7 +157,7 @@ def _loaded(path: Path) -> AuditRecord:
 def _read(path: Path) -> bytes:
     """One byte more than is allowed tells that a file is too long; the rest stays where it is."""
     with path.open("rb") as file:
-        return file.read(MAX_BYTES + 1)
+        return file.read(MAX_FILE_BYTES + 1)
 
 
 def _reason(error: OSError | WireError) -> str:

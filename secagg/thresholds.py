@@ -177,7 +177,7 @@ def share_bytes(
     return committee * (2 * (columns + PROOF_COLUMNS) + SEAL_BYTES) + 2 * PROOF_COLUMNS * threshold
 
 
-def verify(thresholds: Thresholds) -> None:
+def verify_thresholds(thresholds: Thresholds) -> None:
     """Compute announced thresholds anew and refuse what differs.
 
     Args:

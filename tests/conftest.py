@@ -24,4 +24,4 @@ settings.load_profile(PROFILE)
 @pytest.fixture
 def any_thresholds(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients that take thresholds which a real one refuses: for controls and for circulants."""
-    monkeypatch.setattr("secagg.thresholds.verify", lambda _thresholds: None)
+    monkeypatch.setattr("secagg.thresholds.verify_thresholds", lambda _thresholds: None)

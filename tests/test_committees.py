@@ -15,7 +15,7 @@ from secagg.thresholds import (
     derive,
     derive_committee,
     share_bytes,
-    verify,
+    verify_thresholds,
 )
 
 # n: C, D, m, R, ell, n_min
@@ -64,7 +64,7 @@ def test_defaults(n):
         limits.min_included,
     )
     assert may_run(limits)
-    verify(limits)
+    verify_thresholds(limits)
 
 
 @pytest.mark.parametrize("n", range(3, 13))
@@ -105,7 +105,7 @@ def test_exactly_the_feasible_combinations(n, c, d):
     assert (limits is not None) == feasible
     if limits is not None:
         assert may_run(limits)
-        verify(limits)
+        verify_thresholds(limits)
 
 
 @pytest.mark.parametrize(
@@ -135,10 +135,10 @@ def test_verify_refuses_every_single_field_change(n):
             changed = msgspec.structs.replace(good, **{name: value})
             if may_run(changed):
                 assert name in free or value == getattr(good, name)
-                verify(changed)
+                verify_thresholds(changed)
             else:
                 with pytest.raises(ThresholdMismatch):
-                    verify(changed)
+                    verify_thresholds(changed)
 
 
 def test_a_round_of_an_additive_scheme_has_a_certificate_step_above_the_complete_graph():

@@ -194,8 +194,8 @@ def test_a_file_that_cannot_be_read_is_one_line(folder, tmp_path):
 
 
 def test_a_file_without_end_is_not_read_to_its_end(folder, monkeypatch):
-    monkeypatch.setattr(cli, "MAX_BYTES", 100)
-    monkeypatch.setattr(audit_file, "MAX_BYTES", 100)
+    monkeypatch.setattr(cli, "MAX_FILE_BYTES", 100)
+    monkeypatch.setattr(audit_file, "MAX_FILE_BYTES", 100)
     done = invoke("audit", "/dev/zero", "--roster", "/dev/zero")
 
     assert 2 == done.exit_code

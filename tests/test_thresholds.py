@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from secagg.errors import ConfigurationError, LocalProtocolError, ThresholdMismatch
 from secagg.params import MAX_COMPLETE, Thresholds
-from secagg.thresholds import derive, neighbours, quorum, verify
+from secagg.thresholds import derive, neighbours, quorum, verify_thresholds
 
 # n: C, D, t, q, n_min. The default t is max(C + 1, n - D - C).
 DEFAULTS = {
@@ -70,7 +70,7 @@ def test_defaults(n):
     numbers = SPARSE[n] if n in SPARSE else (*DEFAULTS[n], n - 1)
 
     assert derive(n) == thresholds(n, *numbers)
-    verify(derive(n))
+    verify_thresholds(derive(n))
 
 
 @pytest.mark.parametrize("n", range(65, 2049, 31))
@@ -83,7 +83,7 @@ def test_every_sparse_default_has_room_for_the_vanished_and_for_liars(n):
         derived.degree,
     )
 
-    verify(derived)
+    verify_thresholds(derived)
     assert (n // 10, n // 10) == (c, d)
     assert k in {c + d + 1, c + d + 2}
     # the holders of a dealer's shares but for D - 1 vanished and C liars
@@ -94,7 +94,7 @@ def test_every_sparse_default_has_room_for_the_vanished_and_for_liars(n):
 def test_every_default_is_accepted_and_leaves_no_dropout_unused(n):
     derived = derive(n)
 
-    verify(derived)
+    verify_thresholds(derived)
     assert derived.max_colluding == max(1, (n - 1) // 3)
     assert derived.quorum == derived.min_included == n - derived.max_dropouts
     assert derived.share_threshold > derived.max_colluding
@@ -215,23 +215,23 @@ def test_verify_refuses_every_single_field_change(n):
                 free |= {"degree", "gateways"} if n > 64 else set()
 
                 assert name in free or value == getattr(good, name)
-                verify(changed)
+                verify_thresholds(changed)
             else:
                 with pytest.raises(ThresholdMismatch):
-                    verify(changed)
+                    verify_thresholds(changed)
 
 
 def test_verify_says_which_number_differs():
     changed = msgspec.structs.replace(derive(10), quorum=6)
 
     with pytest.raises(ThresholdMismatch, match="announced quorum is 6, computed is 7"):
-        verify(changed)
+        verify_thresholds(changed)
 
 
 @given(st.tuples(*[st.integers(-(2**63), 2**63)] * 7) | st.tuples(*[st.integers(-1, 13)] * 7))
 def test_verify_accepts_nothing_but_the_ranges(numbers):
     try:
-        verify(thresholds(*numbers))
+        verify_thresholds(thresholds(*numbers))
         accepted = True
     except ThresholdMismatch:
         accepted = False
@@ -243,7 +243,7 @@ def test_verify_accepts_exactly_the_ranges_at_four_gateways():
     accepted = []
     for numbers in itertools.product(range(5), repeat=5):
         try:
-            verify(thresholds(4, *numbers, 3))
+            verify_thresholds(thresholds(4, *numbers, 3))
             accepted.append(numbers)
         except ThresholdMismatch:
             pass

@@ -8,16 +8,16 @@ from typing import Any
 from secagg.errors import ConfigurationError, EncodingError
 from secagg.params import GatewayId
 from secagg.schemes.scheme import Scheme
-from secagg.session.loopback import Key
+from secagg.session.loopback import Name
 
-Update = Any
+UpdateSource = Any
 """A tree of arrays, or a function without arguments that returns one."""
 
 
 class Provider:
     """Updates when they are due: a function is called once, and its tree is not kept."""
 
-    def __init__(self, updates: Mapping[Key, Update]) -> None:
+    def __init__(self, updates: Mapping[Name, UpdateSource]) -> None:
         self._updates = updates
         self._peeked: dict[GatewayId, Any] = {}
 
@@ -35,7 +35,7 @@ class Provider:
 
 
 def check_updates(
-    updates: Mapping[Key, Update],
+    updates: Mapping[Name, UpdateSource],
     weights: Mapping[GatewayId, float] | None,
     metrics: Mapping[GatewayId, Mapping[str, float]] | None,
 ) -> None:
@@ -55,7 +55,7 @@ def check_updates(
 
 
 def check_vanish(
-    vanish: Mapping[GatewayId, str], updates: Mapping[Key, Update], scheme: Scheme
+    vanish: Mapping[GatewayId, str], updates: Mapping[Name, UpdateSource], scheme: Scheme
 ) -> None:
     """Refuse gateways and phases that the round does not have.
 

@@ -13,7 +13,7 @@ from functools import lru_cache, partial
 from typing import Any, Literal
 
 from secagg.average.costs import Clock, Costs
-from secagg.average.inputs import Provider, Update, check_ids, check_updates, check_vanish
+from secagg.average.inputs import Provider, UpdateSource, check_ids, check_updates, check_vanish
 from secagg.average.outcome import PhaseCost, Plan, Report, Result, dropped_of
 from secagg.crypto.signing import verify as verify_signature
 from secagg.errors import BelowThreshold, ConfigurationError
@@ -29,7 +29,7 @@ from secagg.schemes.masks import Masks
 from secagg.schemes.scheme import Scheme
 from secagg.session.client import ClientSession
 from secagg.session.federation import Federation
-from secagg.session.loopback import Key, Loopback, Upload
+from secagg.session.loopback import Loopback, MakeUpload, Name
 from secagg.session.server import ServerSession
 from secagg.session.settings import METRIC_BOUND, SessionSettings, UpdateEncoding
 from secagg.session.update import Model
@@ -194,12 +194,12 @@ class SecureAverage:
 
     def run(
         self,
-        updates: Mapping[Key, Update],
-        weights: Mapping[Key, float] | None = None,
+        updates: Mapping[Name, UpdateSource],
+        weights: Mapping[Name, float] | None = None,
         *,
         base: Any = None,
-        metrics: Mapping[Key, Mapping[str, float]] | None = None,
-        vanish: Mapping[Key, str] | None = None,
+        metrics: Mapping[Name, Mapping[str, float]] | None = None,
+        vanish: Mapping[Name, str] | None = None,
         rounding_seed: bytes | None = None,
     ) -> Result:
         """One round: the weighted mean of all updates that arrive.
@@ -231,7 +231,7 @@ class SecureAverage:
         server, clients = self._parties(settings)
         costs = Costs(server, self._on_event, self._clock)
 
-        def prepare(name: GatewayId) -> Upload:
+        def prepare(name: GatewayId) -> MakeUpload:
             return partial(
                 clients[name].upload,
                 provider.take(name),

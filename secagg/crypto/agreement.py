@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 
 from secagg.errors import KeyAgreementError, LocalProtocolError
 
-KEY_BYTES: Final = 32
+AGREEMENT_KEY_BYTES: Final = 32
 
 _PRIME: Final = 2**255 - 19
 # u-coordinates of every point of order 1, 2, 4 or 8 on Curve25519 and its twist, below the prime:
@@ -66,8 +66,10 @@ def check_public_key(key: bytes) -> None:
     Raises:
         KeyAgreementError: wrong size, u not below 2^255 - 19 or top bit set, or low order.
     """
-    if len(key) != KEY_BYTES:
-        raise KeyAgreementError(f"public key of {len(key)} bytes: X25519 keys have {KEY_BYTES}")
+    if len(key) != AGREEMENT_KEY_BYTES:
+        raise KeyAgreementError(
+            f"public key of {len(key)} bytes: X25519 keys have {AGREEMENT_KEY_BYTES}"
+        )
     u = int.from_bytes(key, "little")
     if u >= _PRIME:
         raise KeyAgreementError("public key is not canonical: u is not below 2^255 - 19")
@@ -93,6 +95,8 @@ def check_public_keys(keys: Sequence[bytes]) -> None:
 
 
 def _private_key(private: bytes) -> X25519PrivateKey:
-    if len(private) != KEY_BYTES:
-        raise LocalProtocolError(f"private key of {len(private)} bytes: X25519 takes {KEY_BYTES}")
+    if len(private) != AGREEMENT_KEY_BYTES:
+        raise LocalProtocolError(
+            f"private key of {len(private)} bytes: X25519 takes {AGREEMENT_KEY_BYTES}"
+        )
     return X25519PrivateKey.from_private_bytes(private)

@@ -50,7 +50,7 @@ def commit(label: Label, *parts: bytes) -> bytes:
     return digest(label, *parts)
 
 
-def derive(
+def derive_key(
     secret: bytes,
     *,
     salt: bytes,

@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 
 from secagg.crypto.kdf import labelled
 from secagg.crypto.labels import Label
-from secagg.crypto.reed_solomon import PRIME, Elements, decode, lagrange, product
+from secagg.crypto.reed_solomon import PRIME, Elements, decode_rows, lagrange, product
 from secagg.errors import ConfigurationError, LocalProtocolError, SharingError
 from secagg.params import Entropy
 from secagg.thresholds import PROOF_COLUMNS
@@ -229,7 +229,7 @@ def reconstruct(positions: Sequence[int], sums: Row, packing: Packing, length: i
     received = sums.astype(np.int64)
     if received.shape != (len(where), packing.columns(length)) or received.max(initial=0) >= PRIME:
         raise SharingError("not one row of field elements for each position")
-    good, base = decode(where + 1, received, packing.threshold)
+    good, base = decode_rows(where + 1, received, packing.threshold)
     opened = product(lagrange(where[base] + 1, packing.slots), received[base])
     values = opened.reshape(-1)
     values[values > PRIME // 2] -= PRIME

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from numpy.typing import NDArray
 
 BLOCK_BYTES: Final = 16
-KEY_BYTES: Final = 16
+STREAM_KEY_BYTES: Final = 16
 """Suite 1: AES-128."""
 WORDS_PER_BLOCK: Final = 2
 _INDICES: Final = 1 << 128

@@ -20,7 +20,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext, algorithms, modes
 from numpy.typing import NDArray
 
-from secagg.crypto.prg import BLOCK_BYTES, KEY_BYTES, WORDS_PER_BLOCK
+from secagg.crypto.prg import BLOCK_BYTES, STREAM_KEY_BYTES, WORDS_PER_BLOCK
 from secagg.errors import ConfigurationError, LocalProtocolError
 from secagg.workers import SERIAL, Workers
 
@@ -81,8 +81,10 @@ class Keystream:
             LocalProtocolError: `key` has another size.
             ConfigurationError: this build of cryptography lacks the engine.
         """
-        if len(key) != KEY_BYTES:
-            raise LocalProtocolError(f"mask key of {len(key)} bytes: AES-128 takes {KEY_BYTES}")
+        if len(key) != STREAM_KEY_BYTES:
+            raise LocalProtocolError(
+                f"mask key of {len(key)} bytes: AES-128 takes {STREAM_KEY_BYTES}"
+            )
         # Either IV is never used: counter mode is given a nonce by `chunk`, and the first block of
         # cipher feedback, the only one that depends on what came before, is dropped there.
         unused = bytes(BLOCK_BYTES)
@@ -240,7 +242,7 @@ def choose_engine(clock: Callable[[], float]) -> Engine:
     engines = _working_engines()
     best = dict.fromkeys(engines, float("inf"))
     streams = {engine: Keystream(engine) for engine in engines}
-    handles = {engine: streams[engine].open(bytes(KEY_BYTES)) for engine in engines}
+    handles = {engine: streams[engine].open(bytes(STREAM_KEY_BYTES)) for engine in engines}
     for _ in range(_PROBES):
         for engine in engines:
             start = clock()
@@ -256,7 +258,7 @@ def check_engine(engine: Engine) -> None:
         ConfigurationError: the engine is missing or gives other words than `prg`.
     """
     keystream = Keystream(engine)
-    handle = keystream.open(bytes(range(KEY_BYTES)))
+    handle = keystream.open(bytes(range(STREAM_KEY_BYTES)))
     answer = hashlib.sha256()
     for first_word in (WORDS_PER_BLOCK * _LOW - CHUNK_WORDS // 2, 0):
         keystream.seek(first_word)

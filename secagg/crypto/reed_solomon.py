@@ -23,14 +23,14 @@ PROBES: Final = 8
 """Random combinations of the columns: a wrong row looks right in all with probability p^-8."""
 
 Elements = NDArray[np.int64]
-Factor = Elements | NDArray[np.float64]
+Operand = Elements | NDArray[np.float64]
 """Elements that a product takes; one that is used again is kept as float64."""
 
 # As in shamir.py: OpenBLAS starts threads for larger products, which are slower on busy cores.
 _SERIAL_PRODUCT: Final = 1 << 18
 
 
-def product(left: Factor, right: Factor) -> Elements:
+def product(left: Operand, right: Operand) -> Elements:
     """The matrix product modulo p, exact in float64 for up to 2^21 terms."""
     a, b = np.asarray(left, np.float64), np.asarray(right, np.float64)
     step = max(1, _SERIAL_PRODUCT // max(1, b.size))
@@ -76,7 +76,7 @@ def weights(points: Elements) -> Elements:
     return inverse(products)
 
 
-def decode(
+def decode_rows(
     points: Elements, received: Elements, threshold: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.intp]]:
     """Which rows are right.

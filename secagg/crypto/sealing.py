@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from secagg.errors import LocalProtocolError, SealError
 
-KEY_BYTES: Final = 32
+SEALING_KEY_BYTES: Final = 32
 TAG_BYTES: Final = 16
 NONCE_BYTES: Final = 12
 
@@ -105,8 +105,8 @@ class FrameMac:
 
 
 def _gcm(key: bytes) -> AESGCM:
-    if len(key) != KEY_BYTES:
-        raise LocalProtocolError(f"sealing key of {len(key)} bytes: use {KEY_BYTES}")
+    if len(key) != SEALING_KEY_BYTES:
+        raise LocalProtocolError(f"sealing key of {len(key)} bytes: use {SEALING_KEY_BYTES}")
     return AESGCM(key)
 
 

@@ -13,7 +13,7 @@ from secagg.fixed_point.layout import fraction_bits
 from secagg.params import VectorSpec
 
 
-def encode(
+def encode_vector(
     spec: VectorSpec, coordinates: Sequence[float], weight: float, random: Sequence[int]
 ) -> list[int]:
     """Words of coordinates within clip; `random` has one number below 2^fraction_bits for each."""

@@ -181,7 +181,7 @@ def _check_parameters(check: _Checks, record: AuditRecord, roster: Roster) -> Co
     if session.version != VERSION or session.suite not in SUITES:
         check.fault(f"session parameters: version {session.version}, suite {session.suite}")
     check.attempt("session parameters", lambda: check_public_key(session.orchestrator_key))
-    check.attempt("session parameters", lambda: thresholds.verify(limits))
+    check.attempt("session parameters", lambda: thresholds.verify_thresholds(limits))
     if session.roster != roster.hash():
         check.fault("the record is of another roster")
     cohort = check.attempt("session parameters", lambda: Cohort(roster, session.cohort))

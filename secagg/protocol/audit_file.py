@@ -17,7 +17,7 @@ from secagg.protocol.audit import AuditRecord
 from secagg.protocol.identity import Roster
 
 FORMAT_VERSION: Final = 1
-MAX_BYTES: Final = 1 << 25
+MAX_FILE_BYTES: Final = 1 << 25
 """32 MiB: a record of 1000 gateways and a small model has 0.7."""
 RECORD: Final = "secagg audit record"
 ROSTER: Final = "secagg roster"
@@ -83,8 +83,8 @@ def load(name: str, kind: type[T], data: bytes) -> T:
     Raises:
         WireError: as for `load_record`.
     """
-    if len(data) > MAX_BYTES:
-        raise WireError(f"more than {MAX_BYTES} bytes: no {name} is as long")
+    if len(data) > MAX_FILE_BYTES:
+        raise WireError(f"more than {MAX_FILE_BYTES} bytes: no {name} is as long")
     try:
         text = data.decode()
         content = msgspec.json.decode(text)

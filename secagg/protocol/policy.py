@@ -164,7 +164,7 @@ def check_announce(
         raise UnsupportedParameters(f"n = {params.thresholds.gateways}, cohort of {len(cohort)}")
     if (params.thresholds.committee > 0) != committee:
         raise ThresholdMismatch("thresholds of another kind of scheme")
-    thresholds.verify(params.thresholds)
+    thresholds.verify_thresholds(params.thresholds)
     policy.check_session(params, len(roster.members))
     try:
         check_public_key(params.orchestrator_key)

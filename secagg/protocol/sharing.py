@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from secagg import canonical
-from secagg.crypto.kdf import derive, digest
+from secagg.crypto.kdf import derive_key, digest
 from secagg.crypto.labels import Label
 from secagg.crypto.sealing import open_sealed, seal
 from secagg.params import Thresholds
@@ -26,7 +26,7 @@ def channel_key(shared: bytes, *, salt: bytes, session: bytes, sender: int, rece
         sender: position.
         receiver: position.
     """
-    return derive(
+    return derive_key(
         shared, salt=salt, label=Label.KDF_CHANNEL, context=_route(session, sender, receiver)
     )
 

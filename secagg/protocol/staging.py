@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secagg import canonical
-from secagg.crypto.kdf import derive
+from secagg.crypto.kdf import derive_key
 from secagg.crypto.labels import Label
 from secagg.crypto.sealing import FrameMac
 from secagg.errors import SealError
@@ -35,7 +35,7 @@ def frame_mac(shared: bytes, *, salt: bytes, session: bytes, position: int) -> F
         position: the gateway's.
     """
     context = (session, canonical.u64(position))
-    key = derive(shared, salt=salt, label=Label.KDF_UPLOAD_MAC, context=context, length=16)
+    key = derive_key(shared, salt=salt, label=Label.KDF_UPLOAD_MAC, context=context, length=16)
     return FrameMac(key)
 
 

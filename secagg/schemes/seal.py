@@ -27,7 +27,7 @@ from secagg.schemes.seal_file import (
     sealapi,
 )
 
-Rows = NDArray[np.int64]
+Polynomials = NDArray[np.int64]
 """Polynomials or their transforms, one a row, numbers from 0 to p - 1."""
 
 MAX_ROWS: Final = 16
@@ -83,7 +83,7 @@ class _Transforms:
         self.degree: Final = degree
         self.prime: Final = _primes(self._context)[0]
 
-    def ntt(self, rows: Rows) -> Rows:
+    def ntt(self, rows: Polynomials) -> Polynomials:
         """Transforms of polynomials.
 
         Args:
@@ -94,11 +94,11 @@ class _Transforms:
         """
         return self._transform(rows, inverse=False)
 
-    def intt(self, rows: Rows) -> Rows:
+    def intt(self, rows: Polynomials) -> Polynomials:
         """Polynomials of transforms; arguments and result as of `ntt`."""
         return self._transform(rows, inverse=True)
 
-    def _transform(self, rows: Rows, *, inverse: bool) -> Rows:
+    def _transform(self, rows: Polynomials, *, inverse: bool) -> Polynomials:
         if 1 < len(rows) <= MAX_ROWS and rows[-1].any():
             return self._crafted(rows, inverse=inverse)
         # SEAL has no ciphertext of one polynomial, and none with nothing but zeros after the first
@@ -106,7 +106,7 @@ class _Transforms:
         pairs = (np.stack([row, companion]) for row in rows)
         return np.stack([self._crafted(pair, inverse=inverse)[0] for pair in pairs])
 
-    def _crafted(self, rows: Rows, *, inverse: bool) -> Rows:
+    def _crafted(self, rows: Polynomials, *, inverse: bool) -> Polynomials:
         """Up to 16 polynomials at a time, as one ciphertext that nobody encrypted."""
         ciphertext = self.ciphertext(rows, ntt=inverse)
         transforms = self._evaluator
@@ -116,7 +116,7 @@ class _Transforms:
             transforms.transform_to_ntt_inplace(ciphertext)
         return _last_words(body(self._file.dump(ciphertext)), len(rows), self.degree)
 
-    def ciphertext(self, rows: Rows, *, ntt: bool = True, scale: float = 1.0) -> Any:
+    def ciphertext(self, rows: Polynomials, *, ntt: bool = True, scale: float = 1.0) -> Any:
         """A Ciphertext with given polynomials.
 
         Args:
@@ -157,7 +157,7 @@ class SealRing(_Transforms):
         super().__init__(degree, bits)
 
 
-def _last_words(content: bytes, rows: int, degree: int) -> Rows:
+def _last_words(content: bytes, rows: int, degree: int) -> Polynomials:
     """The array that a body ends with: int64[rows, N]."""
     return np.frombuffer(content, "<i8", offset=len(content) - 8 * rows * degree).reshape(
         rows, degree

@@ -59,7 +59,7 @@ def sealapi() -> ModuleType:
     return found
 
 
-def dump(thing: Any) -> bytes:
+def dump_seal(thing: Any) -> bytes:
     """A SEAL object as SEAL writes it.
 
     Args:
@@ -68,7 +68,7 @@ def dump(thing: Any) -> bytes:
     return MemoryFile().dump(thing)
 
 
-def load(thing: Any, context: Any, data: bytes) -> Any:
+def load_seal(thing: Any, context: Any, data: bytes) -> Any:
     """Read a SEAL object; SEAL checks that it belongs to the context.
 
     Args:

@@ -16,9 +16,9 @@ from secagg.session.client import ClientSession
 from secagg.session.server import ServerSession
 
 T = TypeVar("T")
-Key = Any
+Name = Any
 """A gateway id. Mappings are invariant in their key: a precise type would refuse dict[str, ...]."""
-Upload = Callable[[], Iterator[Send]]
+MakeUpload = Callable[[], Iterator[Send]]
 """Encodes and masks an update that is there already."""
 
 
@@ -32,7 +32,7 @@ class Frame(NamedTuple):
         data: the bytes; of an upload a bytearray that nobody changes, which saves a copy.
     """
 
-    gateway: Key
+    gateway: Name
     up: bool
     step: str
     data: bytes
@@ -97,10 +97,10 @@ class Loopback:
     def __init__(
         self,
         server: ServerSession,
-        clients: dict[Key, ClientSession],
-        prepare: Callable[[Key], Upload],
+        clients: dict[Name, ClientSession],
+        prepare: Callable[[Name], MakeUpload],
         *,
-        silent: Callable[[Key], bool] = lambda _name: False,
+        silent: Callable[[Name], bool] = lambda _name: False,
         passes: Passes = unchanged,
         times_out: Callable[[ServerSession], bool] = headers_missing,
         observer: Observer | None = None,
@@ -110,9 +110,9 @@ class Loopback:
         self._silent, self._times_out = silent, times_out
         self._observer = observer or Observer()
         self.pending: list[Frame] = []
-        self.uploads: dict[Key, Iterator[Send]] = {}
+        self.uploads: dict[Name, Iterator[Send]] = {}
         self.events: list[Event] = []
-        self.client_events: dict[Key, list[Event]] = {name: [] for name in clients}
+        self.client_events: dict[Name, list[Event]] = {name: [] for name in clients}
 
     @property
     def running(self) -> bool:
@@ -201,7 +201,7 @@ class Loopback:
             return self.arrive(frame.gateway, frame.data)
         return self._from_server(lambda: self.server.receive(frame.gateway, frame.data))
 
-    def arrive(self, name: Key, data: bytes) -> list[Frame]:
+    def arrive(self, name: Name, data: bytes) -> list[Frame]:
         """Bytes reach a gateway; what it answers."""
         step = self.server.phase
         receive = self.clients[name].receive
@@ -211,14 +211,14 @@ class Loopback:
             self.uploads[name] = self.upload(name)
         return [Frame(name, True, step, _data(e)) for e in events if isinstance(e, Send)]
 
-    def upload(self, name: Key) -> Iterator[Send]:
+    def upload(self, name: Name) -> Iterator[Send]:
         """The frames of a gateway's upload; its update lives as long as they are made."""
         phase, work = self.server.phase, self.prepare(name)
         frames = self._observer.call(phase, name, work)
         while (send := self._observer.call(phase, name, lambda: next(frames, None))) is not None:
             yield send
 
-    def next_frame(self, name: Key) -> Frame | None:
+    def next_frame(self, name: Name) -> Frame | None:
         """Make the next frame of an upload; None at its end."""
         send = next(self.uploads[name], None)
         if send is None:

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any, Self
 
 from secagg import canonical
-from secagg.crypto.kdf import derive
+from secagg.crypto.kdf import derive_key
 from secagg.crypto.labels import Label
-from secagg.crypto.prg import KEY_BYTES
+from secagg.crypto.prg import STREAM_KEY_BYTES
 from secagg.errors import EncodingError
 from secagg.fixed_point import Encoder, check_range, encode_integers, weight_units
 from secagg.params import NO_MODEL, WEIGHT_FRACTION_BITS, Kind, RoundParams
@@ -105,12 +105,12 @@ class Update:
         return fill
 
     def _encoder(self, vector: int) -> Encoder:
-        key = derive(
+        key = derive_key(
             self._rounding,
             salt=b"",
             label=Label.KDF_ROUNDING,
             context=(canonical.u64(vector),),
-            length=KEY_BYTES,
+            length=STREAM_KEY_BYTES,
         )
         return Encoder(
             self._params.vectors[vector],
@@ -148,4 +148,4 @@ def rounding_key(seed: bytes | None, name: str | int, fresh: bytes) -> bytes:
     """
     if seed is None:
         return fresh
-    return derive(seed, salt=b"", label=Label.KDF_ROUNDING, context=(repr(name).encode(),))
+    return derive_key(seed, salt=b"", label=Label.KDF_ROUNDING, context=(repr(name).encode(),))

@@ -48,7 +48,7 @@ def perform(operation):
     label = Label(operation["label"].encode())
     if operation["operation"] == "digest":
         return kdf.digest(label, *map(bytes.fromhex, operation["parts"]))
-    return kdf.derive(
+    return kdf.derive_key(
         bytes.fromhex(operation["secret"]),
         salt=bytes.fromhex(operation["salt"]),
         label=label,
@@ -90,11 +90,11 @@ def test_digests_differ_exactly_when_label_or_parts_do(one, other):
 def test_everything_a_key_is_bound_to_changes_it(change):
     bound = {"salt": b"salt", "label": Label.KDF_PAIR, "context": (b"a", b"b")}
 
-    assert kdf.derive(bytes(32), **bound) != kdf.derive(bytes(32), **bound | change)
-    assert kdf.derive(bytes(32), **bound) != kdf.derive(bytes(31) + b"\1", **bound)
+    assert kdf.derive_key(bytes(32), **bound) != kdf.derive_key(bytes(32), **bound | change)
+    assert kdf.derive_key(bytes(32), **bound) != kdf.derive_key(bytes(31) + b"\1", **bound)
 
 
 def test_shorter_keys_are_prefixes():
-    long = kdf.derive(b"s", salt=b"", label=Label.KDF_EDGE, length=100)
+    long = kdf.derive_key(b"s", salt=b"", label=Label.KDF_EDGE, length=100)
 
-    assert long[:16] == kdf.derive(b"s", salt=b"", label=Label.KDF_EDGE, length=16)
+    assert long[:16] == kdf.derive_key(b"s", salt=b"", label=Label.KDF_EDGE, length=16)

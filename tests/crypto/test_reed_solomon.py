@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from secagg.crypto import reed_solomon
-from secagg.crypto.reed_solomon import PRIME, decode, inverse, lagrange, product
+from secagg.crypto.reed_solomon import PRIME, decode_rows, inverse, lagrange, product
 from secagg.errors import SharingError
 
 
@@ -93,7 +93,7 @@ def test_every_set_of_few_wrong_rows_is_found(count, threshold):
     right = word(points, threshold, 3)
     for errors in range((count - threshold) // 2 + 1):
         for rows in combinations(range(count), errors):
-            good, base = decode(points, spoiled(right, rows), threshold)
+            good, base = decode_rows(points, spoiled(right, rows), threshold)
 
             assert {*np.flatnonzero(~good)} == {*rows}
             assert threshold == len(base)
@@ -106,12 +106,12 @@ def test_one_wrong_row_more_is_refused(count, threshold):
     right = word(points, threshold, 4)
     for rows in combinations(range(count), (count - threshold) // 2 + 1):
         with pytest.raises(SharingError, match=r"rows are wrong|tell apart"):
-            decode(points, spoiled(right, rows), threshold)
+            decode_rows(points, spoiled(right, rows), threshold)
 
 
 def test_without_a_row_to_spare_nothing_can_be_noticed():
     points = np.arange(1, 5)
-    good, _ = decode(points, spoiled(word(points, 4, 2), [1]), 4)
+    good, _ = decode_rows(points, spoiled(word(points, 4, 2), [1]), 4)
 
     assert good.all()
 
@@ -119,7 +119,7 @@ def test_without_a_row_to_spare_nothing_can_be_noticed():
 def test_too_few_rows():
     points = np.arange(1, 4)
     with pytest.raises(SharingError, match="3 rows, 4 are needed"):
-        decode(points, word(points, 3, 2), 4)
+        decode_rows(points, word(points, 3, 2), 4)
 
 
 def test_wrong_rows_that_are_wrong_in_different_columns():
@@ -129,7 +129,7 @@ def test_wrong_rows_that_are_wrong_in_different_columns():
     wrong = right.copy()
     for row in range(3):
         wrong[row, row] = (wrong[row, row] + 1) % PRIME
-    good, _ = decode(points, wrong, 5)
+    good, _ = decode_rows(points, wrong, 5)
 
     assert [0, 1, 2] == np.flatnonzero(~good).tolist()
 
@@ -140,7 +140,7 @@ def test_liars_who_agree_on_another_word():
     right, other = word(points, 5, 2, seed=0), word(points, 5, 2, seed=5)
     wrong = right.copy()
     wrong[[1, 4, 9]] = other[[1, 4, 9]]
-    good, _ = decode(points, wrong, 5)
+    good, _ = decode_rows(points, wrong, 5)
 
     assert [1, 4, 9] == np.flatnonzero(~good).tolist()
 
@@ -153,7 +153,7 @@ def test_as_large_as_a_committee():
         powers[:, degree] = powers[:, degree - 1] * points % PRIME
     right = product(powers, coefficients)
     rows = np.random.default_rng(5).permutation(640)[:100]
-    good, _ = decode(points, spoiled(right, rows), 440)
+    good, _ = decode_rows(points, spoiled(right, rows), 440)
 
     assert sorted(rows) == np.flatnonzero(~good).tolist()
 
@@ -162,7 +162,7 @@ def test_a_wrong_row_that_no_probe_shows_is_noticed_all_the_same(monkeypatch):
     monkeypatch.setattr(reed_solomon, "_probes", lambda received: np.zeros((8, len(received)), int))
     points = np.arange(1, 8)
     with pytest.raises(SharingError, match="more than 2 of 7 rows are wrong"):
-        decode(points, spoiled(word(points, 3, 2), [4]), 3)
+        decode_rows(points, spoiled(word(points, 3, 2), [4]), 3)
 
 
 def test_wrong_rows_that_probes_show_one_by_one_are_counted_together(monkeypatch):
@@ -172,7 +172,7 @@ def test_wrong_rows_that_probes_show_one_by_one_are_counted_together(monkeypatch
     wrong = word(points, 3, 2)
     wrong[[0, 1], [0, 1]] = (wrong[[0, 1], [0, 1]] + 1) % PRIME
     with pytest.raises(SharingError, match="more than 1 of 6 rows are wrong"):
-        decode(points, wrong, 3)
+        decode_rows(points, wrong, 3)
 
 
 def test_probes_follow_from_the_rows_themselves():

@@ -81,7 +81,9 @@ def test_encode_equals_the_reference_where_floating_point_is_exact(lanes):
     x = np.round(np.linspace(-1.8, 1.8, 100) * 2**12) / 2**12
     words = encode(spec, x, weight=1.0, max_weight=1.0)
 
-    assert words.tolist() == reference.encode(spec, x.tolist(), 1.0, random_numbers(spec, KEY))
+    assert words.tolist() == reference.encode_vector(
+        spec, x.tolist(), 1.0, random_numbers(spec, KEY)
+    )
 
 
 @pytest.mark.parametrize("lanes", LANES)

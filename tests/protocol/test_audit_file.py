@@ -198,7 +198,7 @@ def test_a_changed_field_is_named(old, new, said):
 
 
 def test_a_file_larger_than_any_record_is_not_read(monkeypatch):
-    monkeypatch.setattr(audit_file, "MAX_BYTES", len(FILE) - 1)
+    monkeypatch.setattr(audit_file, "MAX_FILE_BYTES", len(FILE) - 1)
     with pytest.raises(WireError, match=f"more than {len(FILE) - 1} bytes"):
         load_record(FILE)
 

@@ -10,7 +10,7 @@ import pytest
 from secagg import Masks, canonical, wire
 from secagg.crypto import shamir
 from secagg.crypto.agreement import agree
-from secagg.crypto.kdf import derive
+from secagg.crypto.kdf import derive_key
 from secagg.crypto.labels import Label
 from secagg.errors import BelowThreshold
 from secagg.protocol.certificate import Consistency
@@ -158,13 +158,13 @@ def test_keys_are_derived_as_written_down():
     secret, salt, peer = bytes(range(32)), b"h2" * 16, b"\x09" + bytes(31)
     dh = agree(secret, peer)
 
-    assert mask_private(secret, salt) == derive(secret, salt=salt, label=Label.KDF_MASK_KEY)
-    expected = derive(dh, salt=salt, label=Label.KDF_EDGE, context=(u64(2), u64(7)))
+    assert mask_private(secret, salt) == derive_key(secret, salt=salt, label=Label.KDF_MASK_KEY)
+    expected = derive_key(dh, salt=salt, label=Label.KDF_EDGE, context=(u64(2), u64(7)))
     assert expected == edge_secret(dh, h2=salt, ends=(7, 2))
     assert expected == edge_secret(dh, h2=salt, ends=(2, 7))
-    expected = derive(secret, salt=salt, label=Label.KDF_PAIR, length=16)
+    expected = derive_key(secret, salt=salt, label=Label.KDF_PAIR, length=16)
     assert expected == pair_key(secret, h2=salt)
-    expected = derive(secret, salt=salt, label=Label.KDF_SELF, context=(u64(5),), length=16)
+    expected = derive_key(secret, salt=salt, label=Label.KDF_SELF, context=(u64(5),), length=16)
     assert expected == self_key(secret, h2=salt, position=5)
     assert [1, -1] == [sign(2, 7), sign(7, 2)]
 

@@ -67,14 +67,14 @@ def test_objects_are_written_and_read():
     api, context = seal_file.sealapi(), seal.context_of(2048, (54,))
     plain = api.Plaintext()
     api.CKKSEncoder(context).encode([1.0, 2.0], 2.0**30, plain)
-    data = seal_file.dump(plain)
-    again = seal_file.load(api.Plaintext(), context, data)
+    data = seal_file.dump_seal(plain)
+    again = seal_file.load_seal(api.Plaintext(), context, data)
 
-    assert seal_file.body(data) == seal_file.body(seal_file.dump(again))
+    assert seal_file.body(data) == seal_file.body(seal_file.dump_seal(again))
     with pytest.raises((RuntimeError, ValueError)):
-        seal_file.load(api.Plaintext(), context, data[:-1])
+        seal_file.load_seal(api.Plaintext(), context, data[:-1])
     with pytest.raises((RuntimeError, ValueError)):
-        seal_file.load(api.Plaintext(), seal.context_of(4096, (60,)), data)
+        seal_file.load_seal(api.Plaintext(), seal.context_of(4096, (60,)), data)
 
 
 def test_nothing_is_left_in_the_memory_file():
@@ -193,7 +193,7 @@ def test_files_of_another_format(untested, monkeypatch, change):
 
 def test_a_corrupt_body():
     data = bytearray(
-        seal_file.dump(seal.SealRing(2048, 40).ciphertext(np.ones((2, 2048), np.int64)))
+        seal_file.dump_seal(seal.SealRing(2048, 40).ciphertext(np.ones((2, 2048), np.int64)))
     )
     data[-9] ^= 255
     with pytest.raises(seal_file.SealDiffers):
@@ -201,7 +201,7 @@ def test_a_corrupt_body():
 
 
 def test_a_version_that_changes_on_the_way(untested):
-    data = seal_file.dump(seal_file.sealapi().Plaintext())
+    data = seal_file.dump_seal(seal_file.sealapi().Plaintext())
     with pytest.raises(seal_file.SealDiffers):
         seal_file.body(header(data, minor=99))
 

@@ -24,7 +24,7 @@ from secagg.protocol.steps import upload_index
 from secagg.schemes.masks import Masks
 from secagg.schemes.scheme import Scheme
 from secagg.session import ClientSession, ServerSession, SessionSettings, UpdateEncoding
-from secagg.session.loopback import Frame, Loopback, Passes, Upload, unchanged
+from secagg.session.loopback import Frame, Loopback, MakeUpload, Passes, unchanged
 from secagg.session.server import temporary_file
 from secagg.session.update import Update, rounding_key
 from secagg.thresholds import derive
@@ -214,7 +214,7 @@ class World(Loopback):
         self.run()
         return self
 
-    def prepare(self, i: int) -> Upload:
+    def prepare(self, i: int) -> MakeUpload:
         update, weight, metrics = self.update(i), self.weight(i), self.metrics(i)
         upload = self.clients[i].upload
         return partial(upload, update, weight, metrics=metrics, rounding_seed=ROUNDING)

@@ -14,7 +14,7 @@ from protocol_sim.parties import Parties
 from secagg.errors import BelowThreshold, EncodingError
 from secagg.protocol.events import Aborted, Completed, Event
 from secagg.session import ServerSession
-from secagg.session.loopback import Frame, Loopback, Observer, Upload
+from secagg.session.loopback import Frame, Loopback, MakeUpload, Observer
 
 
 class Listener(Observer):
@@ -35,13 +35,15 @@ class Listener(Observer):
         self.events.append(event)
 
 
-def looped(prepare: Callable[[Parties, Loopback, str], Upload] | None = None, **how) -> Loopback:
+def looped(
+    prepare: Callable[[Parties, Loopback, str], MakeUpload] | None = None, **how
+) -> Loopback:
     """Four gateways under one orchestrator."""
     parties = Parties(4)
     server = ServerSession(parties.settings(1), parties.roster, parties.orchestrator)
     make = prepare or uploading
 
-    def prepared(name: str) -> Upload:
+    def prepared(name: str) -> MakeUpload:
         return make(parties, loop, name)
 
     clients = {name: parties.client(name, 1) for name in parties.ids}
@@ -49,7 +51,7 @@ def looped(prepare: Callable[[Parties, Loopback, str], Upload] | None = None, **
     return loop
 
 
-def uploading(parties: Parties, loop: Loopback, name: str) -> Upload:
+def uploading(parties: Parties, loop: Loopback, name: str) -> MakeUpload:
     upload = loop.clients[name].upload
     return partial(upload, parties.update(name), parties.weight(name), metrics={"loss": 0.0})
 
@@ -79,7 +81,7 @@ def test_an_honest_round():
 def test_one_update_is_alive_at_a_time():
     trained: list[weakref.ref[Any]] = []
 
-    def prepare(parties: Parties, loop: Loopback, name: str) -> Upload:
+    def prepare(parties: Parties, loop: Loopback, name: str) -> MakeUpload:
         assert all(update() is None for update in trained)
         update = {key: values.copy() for key, values in parties.update(name).items()}
         trained.append(weakref.ref(update["w"]))
@@ -95,7 +97,7 @@ def test_a_deadline_before_the_uploads(*, waits: bool):
     """By default missing headers are given up before an upload has to be staged for them."""
     staged = []
 
-    def prepare(parties: Parties, loop: Loopback, name: str) -> Upload:
+    def prepare(parties: Parties, loop: Loopback, name: str) -> MakeUpload:
         staged.append(bool(loop.server.headers_missing))
         return uploading(parties, loop, name)
 
@@ -119,7 +121,7 @@ def test_an_abort_is_told_and_reaches_the_gateways():
 
 
 def test_what_a_client_raises_comes_out():
-    def prepare(parties: Parties, loop: Loopback, name: str) -> Upload:
+    def prepare(parties: Parties, loop: Loopback, name: str) -> MakeUpload:
         update = {"w": np.full(7, np.nan), "steps": np.zeros(3, np.int64)}
         return partial(loop.clients[name].upload, update, metrics={"loss": 0.0})
 

@@ -209,7 +209,7 @@ class AdditiveClient(Client):
             raise SelfMissing("asked for an answer about a set that leaves me out")
         if self._position in included and not self._handed_over:
             raise UnexpectedMessage("a set with my upload before it was handed over")
-        floor = self._limits.min_included  # at least q: thresholds.verify has seen to it
+        floor = self._limits.min_included  # at least q: thresholds.verify_thresholds has seen to it
         if len(included) < floor:
             raise BelowFloor(f"a set of {len(included)}, at least {floor} are needed")
         return included

@@ -13,7 +13,7 @@ from secagg.schemes.additive.blocks import Coefficients, Residues
 from secagg.schemes.base import Fill, Words
 
 
-def exact_step(noise: int) -> int:
+def step_beyond(noise: int) -> int:
     """The smallest step whose multiples the noise never carries beyond half way to the next.
 
     Args:
@@ -32,7 +32,7 @@ def limb_bits(modulus: int, noise: int, gateways: int) -> int:
         noise: largest absolute noise of a coefficient of an opened sum.
         gateways: n.
     """
-    largest = (modulus - 1 - 2 * noise) // (exact_step(noise) * gateways)
+    largest = (modulus - 1 - 2 * noise) // (step_beyond(noise) * gateways)
     limbs = -(-64 // ((largest + 1).bit_length() - 1))
     return -(-64 // limbs)
 
@@ -59,7 +59,7 @@ class Limbs:
         self._bits = limb_bits(residues.modulus, noise, gateways)
         self.limbs: Final = -(-64 // self._bits)
         self._noise = noise
-        self._step = exact_step(noise)
+        self._step = step_beyond(noise)
 
     def coefficients(self, words: int) -> int:
         """See `Lift`."""

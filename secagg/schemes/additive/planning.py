@@ -36,7 +36,7 @@ class Candidate:
     text: str
 
 
-def choose(
+def choose_candidate(
     candidates: Iterable[Candidate],
     gateways: int,
     max_weight: float,

@@ -17,9 +17,9 @@ from math import prod
 
 from secagg.canonical import bitmap, encode, framed, u64
 from secagg.crypto.agreement import agree, public_key
-from secagg.crypto.kdf import derive, digest, labelled
+from secagg.crypto.kdf import derive_key, digest, labelled
 from secagg.crypto.labels import Label
-from secagg.crypto.prg import KEY_BYTES
+from secagg.crypto.prg import STREAM_KEY_BYTES
 from secagg.crypto.sealing import open_sealed, seal
 from secagg.crypto.signing import SigningKey
 from secagg.errors import BelowThreshold
@@ -120,7 +120,7 @@ def run_additive(  # noqa: C901, PLR0912, PLR0915 - all of the protocol in one p
         shared = agree(private[me], public[i + j - me])
         route = (k.session, u64(i), u64(j))
         context = (*route, public[i], public[j], salts[i])
-        return derive(shared, salt=h2, label=Label.KDF_CHANNEL, context=context), framed(*route)
+        return derive_key(shared, salt=h2, label=Label.KDF_CHANNEL, context=context), framed(*route)
 
     floor = max(limits.min_included, limits.quorum, n - limits.max_dropouts)
     dealers = [i for i in u1 if vanish.get(i) != "upload"]
@@ -174,7 +174,7 @@ def run_additive(  # noqa: C901, PLR0912, PLR0915 - all of the protocol in one p
         )
         said["upload", i] = Signed.make(keys[i], Label.SIGN_DEALING, dealing)
         coins[i](32)  # decides the rounding of an update, which is encoded before it comes here
-        noise = derive(coins[i](32), salt=hp, label=Label.KDF_NOISE, length=KEY_BYTES)
+        noise = derive_key(coins[i](32), salt=hp, label=Label.KDF_NOISE, length=STREAM_KEY_BYTES)
         uploads[i] = [
             encrypt(message, secret, public=hp, noise_key=noise, block=block, modulus=q)
             for block, message in enumerate(messages[i])

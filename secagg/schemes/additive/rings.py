@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg.crypto.kdf import derive
+from secagg.crypto.kdf import derive_key
 from secagg.crypto.labels import Label
-from secagg.crypto.prg import KEY_BYTES
+from secagg.crypto.prg import STREAM_KEY_BYTES
 from secagg.params import HASH_BYTES, Entropy, RoundParams
 from secagg.schemes.additive.blocks import AT_ONCE, Blocks, Coefficients
 from secagg.schemes.additive.sampling import LARGEST, small_secret
@@ -113,7 +113,7 @@ class RoundRing:
         """
         multiplier = self._arithmetic.multiplier(secret, public=public)
         seed = rng(HASH_BYTES)
-        key = derive(seed, salt=public, label=Label.KDF_NOISE, length=KEY_BYTES)
+        key = derive_key(seed, salt=public, label=Label.KDF_NOISE, length=STREAM_KEY_BYTES)
         runs, residues = self._blocks.runs, self._blocks.residues
 
         def make() -> Fill:

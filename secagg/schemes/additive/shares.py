@@ -9,7 +9,7 @@ import numpy as np
 
 from secagg.canonical import u64
 from secagg.crypto.agreement import agree_each
-from secagg.crypto.kdf import derive, digest
+from secagg.crypto.kdf import derive_key, digest
 from secagg.crypto.labels import Label
 from secagg.crypto.packed import Packing, Row, check_row, sum_rows
 from secagg.crypto.secret import Secret
@@ -175,7 +175,7 @@ class Channels:
             (sender, sent), (receiver, received) = ends if outgoing else reversed(ends)
             context = (self._session, u64(sender), u64(receiver), sent, received, salt)
             secret = self._shared[key].reveal()
-            keys.append(derive(secret, salt=self._h2, label=Label.KDF_CHANNEL, context=context))
+            keys.append(derive_key(secret, salt=self._h2, label=Label.KDF_CHANNEL, context=context))
         return keys
 
     def frame_secret(self) -> bytes:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from secagg import canonical
-from secagg.crypto.kdf import derive
+from secagg.crypto.kdf import derive_key
 from secagg.crypto.labels import Label
-from secagg.crypto.prg import KEY_BYTES, WORDS_PER_BLOCK
+from secagg.crypto.prg import STREAM_KEY_BYTES, WORDS_PER_BLOCK
 from secagg.params import VectorSpec
 
 
@@ -18,7 +18,7 @@ def mask_private(key_seed: bytes, session: bytes) -> bytes:
         key_seed: s_i, 32 bytes.
         session: H(K).
     """
-    return derive(key_seed, salt=session, label=Label.KDF_MASK_KEY)
+    return derive_key(key_seed, salt=session, label=Label.KDF_MASK_KEY)
 
 
 def edge_secret(shared: bytes, *, h2: bytes, ends: tuple[int, int]) -> bytes:
@@ -31,18 +31,18 @@ def edge_secret(shared: bytes, *, h2: bytes, ends: tuple[int, int]) -> bytes:
     """
     low, high = sorted(ends)
     context = (canonical.u64(low), canonical.u64(high))
-    return derive(shared, salt=h2, label=Label.KDF_EDGE, context=context)
+    return derive_key(shared, salt=h2, label=Label.KDF_EDGE, context=context)
 
 
 def pair_key(edge: bytes, *, h2: bytes) -> bytes:
     """m_ij: the key of one pair's masks. One key, one stream over the whole upload."""
-    return derive(edge, salt=h2, label=Label.KDF_PAIR, length=KEY_BYTES)
+    return derive_key(edge, salt=h2, label=Label.KDF_PAIR, length=STREAM_KEY_BYTES)
 
 
 def self_key(seed: bytes, *, h2: bytes, position: int) -> bytes:
     """The key of one gateway's own masks, out of b_i."""
     context = (canonical.u64(position),)
-    return derive(seed, salt=h2, label=Label.KDF_SELF, context=context, length=KEY_BYTES)
+    return derive_key(seed, salt=h2, label=Label.KDF_SELF, context=context, length=STREAM_KEY_BYTES)
 
 
 def stream_starts(vectors: Sequence[VectorSpec]) -> list[int]:

@@ -16,9 +16,9 @@ from secagg.schemes.seal_file import sealapi
 DEGREE: Final = 8192
 BITS: Final = (60, 40, 40, 60)
 SCALE: Final = 2.0**40
-PRIMES: Final = len(BITS) - 1
+FRESH_PRIMES: Final = len(BITS) - 1
 """Of a fresh ciphertext: the last one is for switching keys."""
-MAX_BYTES: Final = 2 * 8 * DEGREE * PRIMES + 1024
+MAX_BYTES: Final = 2 * 8 * DEGREE * FRESH_PRIMES + 1024
 """Two polynomials of 64-bit words for each prime, and what SEAL and TenSEAL write around them."""
 
 
@@ -92,6 +92,6 @@ class Customary:
         if len(parts) != 1 or found.size() != self.values:
             raise WireError(f"not one ciphertext of {self.values} values")
         (only,) = parts
-        if (only.size(), only.coeff_modulus_size(), only.scale) != (2, PRIMES, SCALE):
+        if (only.size(), only.coeff_modulus_size(), only.scale) != (2, FRESH_PRIMES, SCALE):
             raise WireError("a ciphertext of another shape or scale")
         return found

@@ -56,7 +56,7 @@ class Lean:
 
     def serialise(self, ciphertext: Any) -> bytes:
         """A SEAL file: seeded and half as long if it comes from `encrypt`."""
-        return seal_file.dump(ciphertext)
+        return seal_file.dump_seal(ciphertext)
 
     def load(self, data: bytes) -> Any:
         """Read a ciphertext.
@@ -67,7 +67,7 @@ class Lean:
         if len(data) > MAX_BYTES:
             raise WireError(f"a ciphertext of {len(data)} bytes, expected {MAX_BYTES} at most")
         try:
-            found = seal_file.load(self._api.Ciphertext(), self._context, data)
+            found = seal_file.load_seal(self._api.Ciphertext(), self._context, data)
         except (RuntimeError, ValueError, IndexError, MemoryError) as error:
             raise WireError(f"no ciphertext of N = {DEGREE} with {BITS[0]} bits: {error}") from None
         if found.size() != 2 or not found.is_ntt_form() or found.scale != self._scale:

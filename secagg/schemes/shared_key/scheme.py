@@ -17,7 +17,7 @@ from secagg.schemes.shared_key.lean import Lean
 
 Values = NDArray[np.float64]
 
-MAX_GATEWAYS: Final = 2**16
+MAX_KEY_HOLDERS: Final = 2**16
 """Then the lean scale is 2^36, and its noise still below 10^-10 of clip in the mean."""
 
 
@@ -84,9 +84,9 @@ class InsecureSharedKey:
     """
 
     def __init__(self, parameters: Literal["lean", "customary"] = "lean", *, gateways: int) -> None:
-        if type(gateways) is not int or not 1 <= gateways <= MAX_GATEWAYS:
+        if type(gateways) is not int or not 1 <= gateways <= MAX_KEY_HOLDERS:
             raise ConfigurationError(
-                f"{gateways!r} gateways: use a number from 1 to {MAX_GATEWAYS}"
+                f"{gateways!r} gateways: use a number from 1 to {MAX_KEY_HOLDERS}"
             )
         if parameters not in ("lean", "customary"):
             raise ConfigurationError(f"parameters are {parameters!r}: use 'lean' or 'customary'")

@@ -76,7 +76,7 @@ ROWS = [
         "a ring goes with a committee and P is held against K; no degree means no neighbour in U1",
     ),
     Row(
-        "check_announce: thresholds.verify",
+        "check_announce: thresholds.verify_thresholds",
         LEAK,
         sets.shares_that_c_open,
         "ThresholdMismatch",

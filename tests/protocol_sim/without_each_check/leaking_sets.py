@@ -75,7 +75,7 @@ def eclipsed() -> str:
     limits = circulant(10, 4, 1, 2, 2)
     everybody = frozenset(range(10))
     alone = Shown(0, 0, everybody - neighbours(limits, 0), None)
-    with without(find("check_announce: thresholds.verify")):
+    with without(find("check_announce: thresholds.verify_thresholds")):
         return strategy(limits, shown(10, of(5), everybody, g0=alone), of(5))
 
 
@@ -84,7 +84,7 @@ def cut_off() -> str:
     limits = circulant(12, 4, 1, 2, 2)
     everybody, near = frozenset(range(12)), neighbours(limits, 0)
     gone = {f"g{i}": Shown(0, 0, everybody, None) for i in near}
-    with without(find("check_announce: thresholds.verify")):
+    with without(find("check_announce: thresholds.verify_thresholds")):
         return strategy(limits, shown(12, of(6), everybody - near, **gone), of(6))
 
 

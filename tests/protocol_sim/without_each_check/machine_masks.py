@@ -99,7 +99,7 @@ def keys_of_the_others() -> str:
 def keys_of_no_neighbour() -> str:
     """On a test-only circulant: six of ten, of whom four next to the gateway are missing."""
     limits = circulant(10, 4, 1, 2, 2)
-    with without(find("check_announce: thresholds.verify")):
+    with without(find("check_announce: thresholds.verify_thresholds")):
         questions = Questions(limits, of(5))
         client = questions.client(0)
         client.receive(questions.announce)

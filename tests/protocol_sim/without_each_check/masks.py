@@ -149,7 +149,7 @@ ROWS = [
         REDUNDANT,
         **row("consistency: U3 below n_min"),
         ending="TooManyDropped",
-        why="#U3 >= n - D, and `thresholds.verify` sees to n - D >= n_min >= q",
+        why="#U3 >= n - D, and `thresholds.verify_thresholds` sees to n - D >= n_min >= q",
     ),
     Row("MasksClient._certify: len(self._cohort)", LEAK, sets.cut_off, "no leak", LEAKS),
     Row("MasksClient._certify: self._check_headers", LEAK, sets.eclipsed, "no leak", LEAKS),

@@ -48,7 +48,7 @@ CALLS = (
     "check_share(",
     "check_vectors(",
     "verify_certificate(",
-    "thresholds.verify(",
+    "thresholds.verify_thresholds(",
     "policy.check_session(",
     "policy.check_round(",
     "verify(",

@@ -292,7 +292,7 @@ def test_the_real_answers_say_what_the_oracle_says(case):
 
 def weak(monkeypatch: pytest.MonkeyPatch, limits: Thresholds, **changes: int) -> Stage:
     """Gateways that take any thresholds."""
-    monkeypatch.setattr("secagg.thresholds.verify", lambda _thresholds: None)
+    monkeypatch.setattr("secagg.thresholds.verify_thresholds", lambda _thresholds: None)
     return Stage(replace(limits, **changes), policy=Floorless(min_colluding=1))
 
 

@@ -68,7 +68,7 @@ def of_another_ring():
     plain, found = api.Plaintext(), api.Ciphertext()
     api.CKKSEncoder(ring).encode(0.5, 2.0**42, plain)
     api.Encryptor(ring, api.KeyGenerator(ring).secret_key()).encrypt_symmetric(plain, found)
-    return seal_file.dump(found)
+    return seal_file.dump_seal(found)
 
 
 def of_another_scale(made):
@@ -82,14 +82,14 @@ def with_three_parts(made):
     cipher._encoder.encode(0.5, 2.0**21, plain)
     cipher._encryptor.encrypt_symmetric(plain, found)
     cipher._evaluator.square_inplace(found)
-    return seal_file.dump(found)
+    return seal_file.dump_seal(found)
 
 
 def of_coefficients(made):
     scheme = made()
     found = scheme._cipher.load(uploads(scheme, updates(1, 1))[0][0])
     scheme._cipher._evaluator.transform_from_ntt_inplace(found)
-    return seal_file.dump(found)
+    return seal_file.dump_seal(found)
 
 
 LEAN = {

@@ -153,7 +153,7 @@ def plan(
     """
     check_degree(degree)
     candidates = (_candidate(row, gateways) for row in RINGS if degree in {None, row.degree})
-    return planning.choose(candidates, gateways, max_weight, precision, name="ckks")
+    return planning.choose_candidate(candidates, gateways, max_weight, precision, name="ckks")
 
 
 def _candidate(row: Parameters, gateways: int) -> planning.Candidate:

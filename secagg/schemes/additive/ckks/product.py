@@ -12,19 +12,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg.crypto.kdf import derive
+from secagg.crypto.kdf import derive_key
 from secagg.crypto.labels import Label
-from secagg.crypto.prg import KEY_BYTES
+from secagg.crypto.prg import STREAM_KEY_BYTES
 from secagg.crypto.prg_fast import Keystream
 from secagg.schemes.additive.blocks import AT_ONCE
 from secagg.schemes.additive.ckks.plan import Parameters
 from secagg.schemes.additive.ckks.residues import reduce
 from secagg.schemes.additive.rings import Key
-from secagg.schemes.seal import SealRing
+from secagg.schemes.seal import Polynomials, SealRing
 from secagg.schemes.seal_file import SealDiffers
-
-Rows = NDArray[np.int64]
-"""A ring element in each row."""
 
 _FLOAT_BITS: Final = 50
 """Up to here a float64 quotient of a product by p is off by less than one."""
@@ -79,11 +76,11 @@ class PrimeMultiplier:
         self._factor = factor
         self._ring = seal_ring(row)
         self._keystream = Keystream(capacity=AT_ONCE * 2 * row.degree)
-        key = derive(public, salt=b"", label=Label.XOF_RING, length=KEY_BYTES)
+        key = derive_key(public, salt=b"", label=Label.XOF_RING, length=STREAM_KEY_BYTES)
         self._handle = self._keystream.open(key)
         self._public = np.empty((AT_ONCE, row.degree), np.int64)
 
-    def product(self, first: int, blocks: int) -> Rows:
+    def product(self, first: int, blocks: int) -> Polynomials:
         """The products for consecutive blocks: int64[blocks, N] in [0, p).
 
         Args:
@@ -99,10 +96,10 @@ class PrimeMultiplier:
         reduce(total, self._row.prime, below=spread, above=spread)
         return self._ring.intt(total)
 
-    def _times(self, public: Rows, digit: int) -> Rows:
+    def _times(self, public: Polynomials, digit: int) -> Polynomials:
         return _step(public, *self._factor.parts[digit], self._row)
 
-    def elements(self, first: int, blocks: int) -> Rows:
+    def elements(self, first: int, blocks: int) -> Polynomials:
         """The transformed public elements: int64[blocks, N] in [0, p)."""
         degree, public = self._row.degree, self._public[:blocks]
         self._keystream.seek(first * 2 * degree)
@@ -117,11 +114,11 @@ class PrimeMultiplier:
 
 
 def _step(
-    left: Rows,
-    right: Rows | np.int64,
+    left: Polynomials,
+    right: Polynomials | np.int64,
     quotient: NDArray[np.float64] | float,
     row: Parameters,
-) -> Rows:
+) -> Polynomials:
     """Left * right modulo p, in (-2 p, 2 p): float quotient, and a remainder that wraps.
 
     The quotient errs by less than 1, and is cut towards zero, by less than 1 more.

@@ -16,9 +16,9 @@ from fractions import Fraction
 from functools import cache
 from typing import Final
 
-from secagg.crypto.kdf import derive
+from secagg.crypto.kdf import derive_key
 from secagg.crypto.labels import Label
-from secagg.crypto.prg import KEY_BYTES, keystream
+from secagg.crypto.prg import STREAM_KEY_BYTES, keystream
 from secagg.params import Ring
 
 PRIMES: Final = {2048: 2**40 - 36863, 4096: 2**60 - 16383}
@@ -142,7 +142,7 @@ def public_values(public: bytes, block: int, ring: Ring) -> list[int]:
     of these, each that is p or more is replaced by the next of the others that is less.
     """
     (prime,) = ring.moduli
-    key = derive(public, salt=b"", label=Label.XOF_RING, length=KEY_BYTES)
+    key = derive_key(public, salt=b"", label=Label.XOF_RING, length=STREAM_KEY_BYTES)
     words = keystream(key, 2 * ring.degree * block, 2 * ring.degree).tolist()
     drawn = [word % (1 << prime.bit_length()) for word in words]
     others = (value for value in drawn[ring.degree :] if value < prime)

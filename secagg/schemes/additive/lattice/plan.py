@@ -9,7 +9,7 @@ from secagg.errors import ConfigurationError
 from secagg.fixed_point.layout import MAX_UPDATE_LIMIT, NO_NOISE, Noise
 from secagg.params import Ring
 from secagg.schemes.additive import limbs, planning
-from secagg.schemes.additive.lattice.product import DEGREE, LARGE, SMALL, rounding
+from secagg.schemes.additive.lattice.product import DEGREE, LARGE, SMALL, rounding_slack
 from secagg.schemes.additive.sampling import LARGEST, MAX_INCLUDED, VARIANCE
 from secagg.schemes.base import UpdatePlan
 
@@ -27,12 +27,12 @@ def noise_of_sum(modulus: int, gateways: int) -> int:
         gateways: n.
     """
     likely = math.ceil(math.sqrt(2 * VARIANCE * gateways * math.log(2 / planning.TAIL)))
-    return min(LARGEST * gateways, likely) + rounding(modulus, gateways)
+    return min(LARGEST * gateways, likely) + rounding_slack(modulus, gateways)
 
 
 def exact_step(modulus: int, gateways: int) -> int:
     """The smallest step whose multiples the noise never carries beyond half way to the next."""
-    return limbs.exact_step(noise_of_sum(modulus, gateways))
+    return limbs.step_beyond(noise_of_sum(modulus, gateways))
 
 
 def update_limit(ring: Ring, gateways: int) -> int:
@@ -117,7 +117,9 @@ def plan(
         for step in (exact_step(q, gateways), 1)
     )
     candidates = (_candidate(ring, gateways) for ring in rings)
-    return planning.choose(candidates, gateways, max_weight, precision, name="the lattice")
+    return planning.choose_candidate(
+        candidates, gateways, max_weight, precision, name="the lattice"
+    )
 
 
 def _candidate(ring: Ring, gateways: int) -> planning.Candidate:

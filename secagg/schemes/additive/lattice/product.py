@@ -50,7 +50,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg.crypto.kdf import derive
+from secagg.crypto.kdf import derive_key
 from secagg.crypto.labels import Label
 from secagg.crypto.prg_fast import Keystream
 from secagg.errors import LocalProtocolError
@@ -76,7 +76,7 @@ _SQUARES: Final = 1.5
 _MAGIC: Final = 1.5 * 2.0**52
 
 
-def rounding(modulus: int, included: int) -> int:
+def rounding_slack(modulus: int, included: int) -> int:
     """By how much a product with a sum of honest secrets may be off: the `slack` to plan with.
 
     Args:
@@ -87,7 +87,7 @@ def rounding(modulus: int, included: int) -> int:
     return _off(modulus, longest)
 
 
-def work_dtype(modulus: int) -> type[np.int32 | np.int64]:
+def ring_dtype(modulus: int) -> type[np.int32 | np.int64]:
     """Dtype of coefficients modulo Q: with Q = 2^32 that of int32 does the reduction."""
     return np.int32 if modulus == SMALL else np.int64
 
@@ -118,7 +118,7 @@ class PublicElements:
     __slots__ = ("_cache", "_filled", "key", "modulus", "parts")
 
     def __init__(self, public: bytes, modulus: int, *, cached: int = 0) -> None:
-        self.key: Final = derive(public, salt=b"", label=Label.XOF_RING, length=16)
+        self.key: Final = derive_key(public, salt=b"", label=Label.XOF_RING, length=16)
         self.modulus: Final = modulus
         self.parts: Final = 1 if modulus == SMALL else LARGE.bit_length() // _HALF_BITS
         self._cache: Transform = np.empty((cached, self.parts, _HALF), np.complex128)
@@ -216,7 +216,7 @@ class Multiplier:
         self._handle = self._keystream.open(public.key)
         self._transform = np.empty((AT_ONCE, public.parts, _HALF), np.complex128)
         self._product = np.empty((AT_ONCE, _HALF), np.complex128)
-        self._sum = np.empty((AT_ONCE, DEGREE), work_dtype(public.modulus))
+        self._sum = np.empty((AT_ONCE, DEGREE), ring_dtype(public.modulus))
 
     def product(self, first: int, blocks: int) -> Coefficients:
         """The products of the elements of consecutive blocks.
@@ -226,7 +226,7 @@ class Multiplier:
             blocks: 1 to `AT_ONCE`.
 
         Returns:
-            `work_dtype`[blocks, N], right modulo Q; a view that the next call overwrites.
+            `ring_dtype`[blocks, N], right modulo Q; a view that the next call overwrites.
         """
         transform = self._public.cached(first, blocks)
         if transform is None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from secagg.crypto.kdf import derive
+from secagg.crypto.kdf import derive_key
 from secagg.crypto.labels import Label
-from secagg.crypto.prg import KEY_BYTES, keystream
+from secagg.crypto.prg import STREAM_KEY_BYTES, keystream
 
 _HALF_BITS = 20
 _SPREAD = 10
@@ -62,7 +62,7 @@ def public_element(public: bytes, block: int, degree: int, modulus: int) -> list
     """a: uniform in [-Q/2, Q/2) with Q = 2^32; with 2^40, two halves in [-2^19, 2^19)."""
     bits = modulus.bit_length() - 1
     words = degree * bits // 64
-    key = derive(public, salt=b"", label=Label.XOF_RING, length=KEY_BYTES)
+    key = derive_key(public, salt=b"", label=Label.XOF_RING, length=STREAM_KEY_BYTES)
     raw = keystream(key, block * words, words).astype("<u8").tobytes()
     low = [int.from_bytes(raw[4 * k : 4 * k + 4], "little") for k in range(degree)]
     if bits == 32:

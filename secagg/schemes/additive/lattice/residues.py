@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secagg.schemes.additive.blocks import Coefficients
-from secagg.schemes.additive.lattice.product import DEGREE, SMALL, work_dtype
+from secagg.schemes.additive.lattice.product import DEGREE, SMALL, ring_dtype
 from secagg.schemes.base import Words
 
 ALIGN: Final = 8
@@ -39,7 +39,7 @@ class Residues:
         self.degree = DEGREE
         self._bytes = 4 if modulus == SMALL else 5
         self.unit = DEGREE * self._bytes // 8
-        self.dtype = work_dtype(modulus)
+        self.dtype = ring_dtype(modulus)
 
     def words(self, coefficients: int) -> int:
         """64-bit words of a row."""

@@ -14,7 +14,7 @@ from secagg.schemes.additive.lattice.product import (
     Factor,
     Multiplier,
     PublicElements,
-    rounding,
+    rounding_slack,
 )
 from secagg.schemes.additive.lattice.residues import Residues
 from secagg.schemes.additive.lattice.sampling import NoiseStream
@@ -74,7 +74,7 @@ class Arithmetic:
         self, key: Key, *, public: bytes, included: int | None = None
     ) -> Callable[[], Multiplier]:
         """See `rings.Arithmetic`."""
-        slack = 0 if included is None else rounding(self._modulus, included)
+        slack = 0 if included is None else rounding_slack(self._modulus, included)
         factor = Factor(key, self._modulus, slack=slack)
         elements = self._public(public)
         return lambda: Multiplier(elements, factor)

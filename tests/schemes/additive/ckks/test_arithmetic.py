@@ -395,10 +395,10 @@ def test_the_first_candidate_that_reaches_the_precision_is_taken():
     none = planning.Candidate(ring, 0, noise, "none")
     good = planning.Candidate(ring, 1000, noise, "good")
     better = planning.Candidate(ring, 10**6, noise, "better")
-    found = planning.choose([none, poor, good, better], 6, 1.0, reached, name="this")
+    found = planning.choose_candidate([none, poor, good, better], 6, 1.0, reached, name="this")
 
     assert found.text.startswith("good: the opened sum is off by 10 lane units at most (rms 2)")
     with pytest.raises(ConfigurationError, match=r"nearest possible is 0\.00596"):
-        planning.choose([none, poor, good], 6, 1.0, reached * 0.999, name="this")
+        planning.choose_candidate([none, poor, good], 6, 1.0, reached * 0.999, name="this")
     with pytest.raises(ConfigurationError, match="nearest possible is inf"):
-        planning.choose([none], 6, 1.0, 1.0, name="this")
+        planning.choose_candidate([none], 6, 1.0, 1.0, name="this")

@@ -224,10 +224,10 @@ def _decrypted(degree: int, sent: list[int], key: np.ndarray) -> list[complex]:
         seal.SealRing(degree, bits),
     )
     prime = ring.prime
-    donor = seal_file.body(seal_file.dump(api.KeyGenerator(context).secret_key()))
+    donor = seal_file.body(seal_file.dump_seal(api.KeyGenerator(context).secret_key()))
     values = ring.ntt(key[np.newaxis] % prime).astype("<i8").tobytes()
     file = donor[: -len(values)] + values
-    secret = seal_file.load(api.SecretKey(), context, seal_file.header(len(file)) + file)
+    secret = seal_file.load_seal(api.SecretKey(), context, seal_file.header(len(file)) + file)
     minus_a = prime - np.array(reference.public_values(PUBLIC, 0, ring_of(degree)))
     pair = np.stack([ring.ntt(np.array([sent]))[0], minus_a])
     plain = api.Plaintext()

@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 
-from secagg.crypto.kdf import derive
+from secagg.crypto.kdf import derive_key
 from secagg.crypto.labels import Label
 from secagg.params import Ring
 from secagg.schemes.additive.ckks import reference
@@ -111,7 +111,7 @@ def test_public_values_are_uniform(degree):
 
 
 def test_values_that_are_no_residues_are_replaced_by_the_next_unused_words(monkeypatch):
-    key = derive(PUBLIC, salt=b"", label=Label.XOF_RING, length=16)
+    key = derive_key(PUBLIC, salt=b"", label=Label.XOF_RING, length=16)
     words = np.arange(32, dtype=np.uint64) + (1 << 50)  # bits above those of p do not count
     words[[3, 7, 11, 17, 18]] = [PRIME, 2**40 - 1, 2**64 - 1, PRIME, 2**63 + PRIME + 1]
     asked = []
@@ -249,7 +249,7 @@ def test_seal_decrypts_what_the_reference_encrypts(degree):
     generated = api.KeyGenerator(context).secret_key()
     prime, key = (
         theirs.prime,
-        np.frombuffer(seal_file.body(seal_file.dump(generated))[-8 * degree :], "<i8"),
+        np.frombuffer(seal_file.body(seal_file.dump_seal(generated))[-8 * degree :], "<i8"),
     )
     secret = [(c + prime // 2) % prime - prime // 2 for c in theirs.intt(key[None])[0].tolist()]
     lanes, step = drawn(degree, 1000), 2.0**20

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secagg.crypto.kdf import derive
+from secagg.crypto.kdf import derive_key
 from secagg.crypto.labels import Label
 from secagg.errors import AggregateOutOfRange, LocalProtocolError, UnsupportedParameters
 from secagg.params import Ring
@@ -182,7 +182,7 @@ def test_an_upload_is_that_of_the_reference(modulus):
     update, integers = draw(p, 0)
     secret, seed = encoding.secret(stream(1)), stream(5)(32)
     wire = upload(encoding, [update, integers], secret, rng)
-    noise_key = derive(seed, salt=PUBLIC, label=Label.KDF_NOISE, length=16)
+    noise_key = derive_key(seed, salt=PUBLIC, label=Label.KDF_NOISE, length=16)
     residues = Residues(modulus)
     bits = limb_bits(modulus, noise_of_sum(modulus, gateways), gateways)
     lanes = [p.ring.step * int(lane) for lane in update.view(np.int64)]

@@ -13,7 +13,7 @@ from secagg.schemes.additive.lattice.product import (
     Factor,
     Multiplier,
     PublicElements,
-    rounding,
+    rounding_slack,
 )
 from secagg.schemes.additive.sampling import small_secret
 from tests.schemes.additive.lattice.rounds import PUBLIC, stream
@@ -75,7 +75,7 @@ def test_one_secret_takes_one_digit_and_a_long_one_more():
 
 @pytest.mark.parametrize("included", [10, 100, 1000, 2047])
 def test_slack_saves_the_digits_of_a_sum_and_is_kept(included):
-    total, slack = secrets(included), rounding(SMALL, included)
+    total, slack = secrets(included), rounding_slack(SMALL, included)
     factor = Factor(total, SMALL, slack=slack)
     computed = Multiplier(PublicElements(PUBLIC, SMALL), factor).product(0, 2)
 
@@ -88,7 +88,7 @@ def test_slack_saves_the_digits_of_a_sum_and_is_kept(included):
 
 def test_a_longer_sum_than_honest_ones_does_not_get_slack_but_digits():
     total = np.full(DEGREE, 16 * 100)
-    factor = Factor(total, SMALL, slack=rounding(SMALL, 100))
+    factor = Factor(total, SMALL, slack=rounding_slack(SMALL, 100))
     computed = Multiplier(PublicElements(PUBLIC, SMALL), factor).product(0, 1)[0]
     public = reference.public_element(PUBLIC, 0, DEGREE, SMALL)
 
@@ -97,9 +97,15 @@ def test_a_longer_sum_than_honest_ones_does_not_get_slack_but_digits():
 
 
 def test_rounding_is_zero_where_the_proof_says_exact():
-    assert 0 == rounding(SMALL, 1)
-    assert 0 < rounding(SMALL, 10) <= rounding(SMALL, 100) <= rounding(SMALL, 2047) < 20
-    assert 0 == rounding(LARGE, 2047)
+    assert 0 == rounding_slack(SMALL, 1)
+    assert (
+        0
+        < rounding_slack(SMALL, 10)
+        <= rounding_slack(SMALL, 100)
+        <= rounding_slack(SMALL, 2047)
+        < 20
+    )
+    assert 0 == rounding_slack(LARGE, 2047)
 
 
 @pytest.mark.parametrize("modulus", MODULI)
