@@ -31,7 +31,8 @@ from secagg.schemes.additive import Ckks, Lattice
 from secagg.schemes.masks import Masks
 from secagg.schemes.masks.messages import ConsistencyRequest, UnmaskingRequest
 from secagg.thresholds import derive, derive_committee
-from tests.schemes.additive.world import FIRST, Floorless, Stage
+from tests.protocol_sim.without_each_check.leaking_rounds import Members
+from tests.schemes.additive.world import Floorless, Stage
 
 SCHEMES = [Masks(), Lattice(), Ckks()]
 IDS = [scheme.name for scheme in SCHEMES]
@@ -294,23 +295,12 @@ def test_control_messages_leak_where_the_model_does():
 
 def recorded(stage, strategy, allies):
     """Real members answer, each for its set; the others say nothing."""
-    recorder, session = Recorder(), stage.announce(FIRST).params.session
-    for i in range(stage.n):
-        asked = strategy[i] if i < len(strategy) else None
-        client, name = stage.client(i), str(i)
-        request = stage.upload_request(FIRST, i)
-        recorder.add_request(session, name, request)
-        recorder.add_answer(session, name, "upload", client.receive(request))
-        if i in allies:
-            recorder.give_keys(name, [stage.journal(i).prekey(stage.roster.hash(), FIRST.number)])
-        if asked is None:
-            continue
-        if i in asked:
-            stage.upload(client, FIRST)
-        question = stage.question(i, asked | allies)
-        recorder.add_request(session, name, question)
-        recorder.add_answer(session, name, "answer", client.receive(question))
-    return recorder
+    members = Members(stage, allies)
+    for i, honest in itertools.zip_longest(range(stage.n), strategy):
+        client = members.dealt(i, upload=i in (honest or ()))
+        if honest is not None:
+            members.ask(client, i, "answer", stage.question(i, honest | allies))
+    return members.knowledge
 
 
 def additive_strategies(n, c, floor):
@@ -338,7 +328,7 @@ def agree_on_keys(stage, floor, count):
     sharing = Sharing(limits.committee, limits.packed, limits.share_threshold, allies)
     everybody = (frozenset(range(n - c)),) * (n - c)
     for strategy in [everybody, *dice("keys", n, c).sample(strategies, count)]:
-        knowledge = Knowledge.of(recorded(stage, strategy, allies), map(str, allies))
+        knowledge = recorded(stage, strategy, allies)
         verdict = sharing.judge([strategy], 2)
 
         assert bool(knowledge.open()) == verdict.opened[0], strategy
@@ -362,8 +352,7 @@ def test_control_a_lower_privacy_threshold_leaks():
 def test_control_without_a_floor_one_gateway_is_opened():
     limits = derive_committee(4, max_colluding=1, max_dropouts=1)
     stage = Stage(replace(limits, min_included=1, quorum=1), policy=Floorless(min_colluding=1))
-    recorder = recorded(stage, (frozenset({0}),) * 3, {3})
-    [leak] = leaks(Knowledge.of(recorder, ["3"]))
+    [leak] = leaks(recorded(stage, (frozenset({0}),) * 3, {3}))
 
     assert ({"0"}, "an input of its own") == (leak.gateways, leak.reason)
 
@@ -375,7 +364,7 @@ def test_control_without_a_floor_three_sets_leak():
     stage = Stage(replace(limits, min_included=1, quorum=1), policy=Floorless(min_colluding=1))
     strategy = (frozenset({0}), frozenset({1}), frozenset({0, 1}))
 
-    assert leaks(Knowledge.of(recorded(stage, strategy, {3}), ["3"]))
+    assert leaks(recorded(stage, strategy, {3}))
 
 
 # -- equations -------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from protocol_sim.attacks.requests import NO_SEAL, UNSIGNED
 from protocol_sim.parties import VERIFY, Parties
 from protocol_sim.randomness import entropy
 from secagg import canonical, wire
@@ -47,8 +48,6 @@ from secagg.schemes.masks.messages import (
 from secagg.session import ClientSession
 from secagg.wire import Codec, MessageTable
 
-GARBAGE = SealedShares(ciphertext=bytes(94), seed_share=bytes(32), key_share=bytes(32))
-UNSIGNED = Signed(body=b"\x90", signature=bytes(64))
 CODEC = Codec(MessageTable(dict(COMMON) | dict(MESSAGES)))
 
 
@@ -145,7 +144,7 @@ class Deceit:
             self._deal(view)
         dealt = self.dealt.get((dealer, view.h0))
         if dealt is None or holder not in dealt[1]:
-            return GARBAGE
+            return NO_SEAL
         shares, place = dealt[0], dealt[1].index(holder)
         seed_share, key_share = shares.commitments[place]
         return SealedShares(

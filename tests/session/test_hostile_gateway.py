@@ -18,17 +18,16 @@ from secagg.crypto.labels import Label
 from secagg.errors import AggregateOutOfRange, InconsistentAnswers, WireError
 from secagg.params import Struct
 from secagg.protocol.events import GatewayDropped, Send, SharesDisputed
-from secagg.protocol.messages import COMMON, Abort, Answer, Signed
+from secagg.protocol.messages import Abort, Answer, Signed
 from secagg.schemes.masks import Masks
-from secagg.schemes.masks.messages import MESSAGES, STEPS
+from secagg.schemes.masks.messages import STEPS
 from secagg.session.client import ABORT
 from secagg.session.loopback import Frame
 from secagg.thresholds import derive
-from secagg.wire import Codec, MessageTable
+from tests.session.deceit import CODEC
 from tests.strategies import altered, flipped, machine_settings
 
 POINTS = tuple(points(Masks(), derive(4), frames=4))
-CODEC = Codec(MessageTable(dict(COMMON) | dict(MESSAGES)))
 WORDS = ("zeros", "random", "large", "check")
 STEP_OF = {step.name: step for step in STEPS}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from protocol_sim.leaks.knowledge import Knowledge, leaks
 from protocol_sim.leaks.recorder import Recorder
 from protocol_sim.memory import Exchange
@@ -56,11 +58,13 @@ def _twice(parties: Parties, announced: Parties, *, at_once: bool = True) -> lis
 class Members:
     """Real members of an additive scheme, all of whose questions and answers are heard."""
 
-    def __init__(self) -> None:
-        self.stage, self.recorder = Stage(derive_committee(4)), Recorder()
-        self.journals = [self.stage.journal(i) for i in range(4)]
-        roster, number = self.stage.roster.hash(), FIRST.number
-        self.recorder.give_keys("3", [self.journals[3].prekey(roster, number)])
+    def __init__(self, stage: Stage | None = None, allies: Collection[int] = (3,)) -> None:
+        self.stage, self.recorder = stage or Stage(derive_committee(4)), Recorder()
+        self.journals = [self.stage.journal(i) for i in range(self.stage.n)]
+        self.allies = [*map(str, allies)]
+        for i in allies:
+            key = self.journals[i].prekey(self.stage.roster.hash(), FIRST.number)
+            self.recorder.give_keys(str(i), [key])
 
     def dealt(self, i: int, view: View = FIRST, *, upload: bool = False):
         client = self.stage.client(i, view, self.journals[i])
@@ -76,8 +80,8 @@ class Members:
         return signed
 
     @property
-    def leaks(self) -> list:
-        return leaks(Knowledge.of(self.recorder, ["3"]))
+    def knowledge(self) -> Knowledge:
+        return Knowledge.of(self.recorder, self.allies)
 
 
 def a_set_below_the_floor() -> str:
@@ -86,7 +90,7 @@ def a_set_below_the_floor() -> str:
         for i in range(4):
             client = members.dealt(i, upload=i == 0)
             members.ask(client, i, "answer", members.stage.question(i, of(0, 3) - {i} | {0}))
-        return members.leaks
+        return leaks(members.knowledge)
 
     return named(play)
 
@@ -101,7 +105,7 @@ def two_answers_of_a_member() -> str:
             members.ask(client, i, "answer", members.stage.question(i, of(0, 1, 2, 3)))
             if i in (0, 1, 3):
                 members.ask(client, i, "answer_again", members.stage.again(of(0, 1, 3)))
-        return members.leaks
+        return leaks(members.knowledge)
 
     return named(play)
 
@@ -125,7 +129,7 @@ def answers_in_two_sessions() -> str:
         for i in (2, 0):
             asked = members.stage.question(i, of(1, 2, 3), view=other)
             members.ask(second[i], i, "answer", asked, other)
-        return members.leaks
+        return leaks(members.knowledge)
 
     return named(play)
 
@@ -143,6 +147,6 @@ def answers_in_a_later_session() -> str:
             included = of(0, 1, 2, 3) - {i}
             asked = members.stage.question(i, included, view=other)
             members.ask(client, i, "answer", asked, other)
-        return members.leaks
+        return leaks(members.knowledge)
 
     return named(play)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from protocol_sim.attacks.requests import NO_SEAL
 from protocol_sim.leaks.knowledge import Knowledge, leaks
 from protocol_sim.leaks.masks import Shown
 from protocol_sim.leaks.questions import MODEL, Questions, zeros
@@ -17,7 +18,6 @@ from secagg.protocol.prekeys import Prekey
 from secagg.schemes.masks.messages import (
     AdvertiseKeys,
     MaskedInputRequest,
-    SealedShares,
     ShareKeysRequest,
 )
 from secagg.thresholds import derive, derive_committee, neighbours, quorum
@@ -26,7 +26,6 @@ from tests.protocol_sim.without_each_check.source import find, without
 from tests.schemes.additive.world import FIRST, Stage
 
 FOUR = derive(4)
-GARBAGE = SealedShares(ciphertext=bytes(94), seed_share=bytes(32), key_share=bytes(32))
 
 
 def of(*positions: int) -> frozenset[int]:
@@ -139,7 +138,7 @@ def _keys_of_the_server() -> list:
     upload = MaskedInputRequest(
         round=questions.signed_round(0),
         dealers=questions.cohort.bits(of(0, 1, 2, 3)),
-        shares=(GARBAGE,) * 3,
+        shares=(NO_SEAL,) * 3,
     )
     ask("masked_input", upload)
     for frame in client.upload(lambda: zeros, MODEL):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from protocol_sim.attacks.requests import NO_SHARE
 from secagg import canonical
 from secagg.crypto.packed import PROOF_COLUMNS
 from secagg.protocol.certificate import Certificate
@@ -58,11 +59,8 @@ def a_dealer_without_a_key() -> str:
     stage, view = stage_of(), View(keyed=of(0, 1, 2))
     client = stage.uploaded(0, view)
     question = stage.question(0, of(0, 1, 2), view=view)
-    garbage = DealtShare(
-        salt=bytes(32), ciphertext=bytes(16), digest=bytes(32), evaluation=bytes(2 * PROOF_COLUMNS)
-    )
     more = replace(
-        question, included=stage.cohort.bits(of(0, 1, 2, 3)), shares=(*question.shares, garbage)
+        question, included=stage.cohort.bits(of(0, 1, 2, 3)), shares=(*question.shares, NO_SHARE)
     )
     return last(each(client, [more]))
 
