@@ -36,9 +36,9 @@ class Plaintext:
         self._samples = Samples()
         self._updates = _updates(setting)
         self._sum: Vector = np.zeros(setting.coordinates, np.float32)
-        self._uploads = [_serialised(update) for update in self._updates]
+        self._uploads = [update.tobytes() for update in self._updates]
         with Peak() as gateway:
-            _serialised(self._updates[0])
+            self._updates[0].tobytes()
         with Peak() as server:
             self._aggregate()
         self._memory = _memory(gateway, server) if setting.memory else None
@@ -47,7 +47,7 @@ class Plaintext:
     def once(self) -> None:
         """See `Contender`."""
         clock = clock_for(1)
-        self._samples.time("gateway serialise", lambda: _serialised(self._updates[0]), clock)
+        self._samples.time("gateway serialise", self._updates[0].tobytes, clock)
         self._samples.time("server add", self._aggregate, clock)
         self._samples.time("server finish", lambda: self._sum / len(self._updates), clock)
 
@@ -242,10 +242,6 @@ def _cell(
 def _updates(setting: Setting) -> list[Vector]:
     """Those of the survivors, the same as in sessions."""
     return list(World(setting.case("masks")).updates.values())
-
-
-def _serialised(update: Vector) -> bytes:
-    return update.tobytes()
 
 
 def _encoded(layer: Vector) -> np.ndarray[tuple[int], np.dtype[np.float64]]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import numpy as np
@@ -23,8 +22,8 @@ Sums = Mapping[str, NDArray[np.float64]]
 Aggregate = Callable[[Sums, float, State], State]
 """From the sums, the total weight and a copy of the present state to the next state."""
 
-STATISTICS: Final = ("*running_mean", "*running_var")
-"""torch's names for what a normalisation layer has seen of its inputs."""
+_STATISTICS: Final = ("running_mean", "running_var")
+"""How torch's names end for what a normalisation layer has seen of its inputs."""
 
 
 class ServerOptimiser(ABC):
@@ -39,7 +38,6 @@ class ServerOptimiser(ABC):
 
     Args:
         rate: eta, the server's learning rate, in the range of the gateways'.
-        statistics: fnmatch patterns of further real leaves that take the mean.
 
     Raises:
         ConfigurationError: a rate out of its range.
@@ -47,21 +45,16 @@ class ServerOptimiser(ABC):
     Source: Reddi et al. 2021, Adaptive Federated Optimization, arXiv 2003.00295, Algorithm 1.
     """
 
-    def __init__(self, rate: float, statistics: Sequence[str] = STATISTICS) -> None:
+    def __init__(self, rate: float) -> None:
         check_setting("server_rate", rate)
         self.rate = rate
-        self._statistics = tuple(statistics)
 
     def step(self, state: State, mean: State) -> State:
         """The next state, from the present one and the mean of what the gateways made of it."""
         return {
-            key: self._moved(key, state[key], value) if self._moves(key, value) else value
+            key: self._moved(key, state[key], value) if _moves(key, value) else value
             for key, value in mean.items()
         }
-
-    def _moves(self, key: str, value: Tensor) -> bool:
-        statistic = any(fnmatchcase(key, pattern) for pattern in self._statistics)
-        return value.is_floating_point() and not statistic
 
     def _moved(self, key: str, start: Tensor, mean: Tensor) -> Tensor:
         direction = self._direction(key, mean.double() - start.double())
@@ -72,14 +65,18 @@ class ServerOptimiser(ABC):
         """Where to go, float64, for the pseudo-gradient `delta` of the leaf `key`."""
 
 
+def _moves(key: str, value: Tensor) -> bool:
+    return value.is_floating_point() and not key.endswith(_STATISTICS)
+
+
 class FedAvg(ServerOptimiser):
     """x + eta delta; with eta = 1, the default, the mean itself, bit by bit.
 
     Source: McMahan et al. 2017, arXiv 1602.05629; eta: Reddi et al. 2021.
     """
 
-    def __init__(self, rate: float = 1.0, statistics: Sequence[str] = STATISTICS) -> None:
-        super().__init__(rate, statistics)
+    def __init__(self, rate: float = 1.0) -> None:
+        super().__init__(rate)
 
     def _moved(self, key: str, start: Tensor, mean: Tensor) -> Tensor:
         return mean if self.rate == 1 else super()._moved(key, start, mean)
@@ -95,15 +92,12 @@ class FedAvgM(ServerOptimiser):
     Args:
         rate: eta; 0.1 to 1 learn digits and threshold about as well as the default.
         beta: momentum, 0 to below 1.
-        statistics: see `ServerOptimiser`.
 
     Source: Hsu, Qi, Brown 2019, arXiv 1909.06335, section 4.3, where eta = 1.
     """
 
-    def __init__(
-        self, rate: float = 0.3, beta: float = 0.9, statistics: Sequence[str] = STATISTICS
-    ) -> None:
-        super().__init__(rate, statistics)
+    def __init__(self, rate: float = 0.3, beta: float = 0.9) -> None:
+        super().__init__(rate)
         self._beta = _decay("beta", beta)
         self._velocity: State = {}
 
@@ -124,21 +118,15 @@ class _Adaptive(ServerOptimiser):
         beta1: decay of m, 0 to below 1.
         beta2: decay of v, 0 to below 1.
         tau: above 0; pseudo-gradients far below it hardly move a coordinate.
-        statistics: see `ServerOptimiser`.
 
     Source: Reddi et al. 2021, arXiv 2003.00295, Algorithm 2; beta1 = 0.9, beta2 = 0.99 and
     tau = 0.001 are the values of its experiments (section 5 and appendix D).
     """
 
     def __init__(
-        self,
-        rate: float = 0.05,
-        beta1: float = 0.9,
-        beta2: float = 0.99,
-        tau: float = 1e-3,
-        statistics: Sequence[str] = STATISTICS,
+        self, rate: float = 0.05, beta1: float = 0.9, beta2: float = 0.99, tau: float = 1e-3
     ) -> None:
-        super().__init__(rate, statistics)
+        super().__init__(rate)
         if not (tau > 0 and math.isfinite(tau)):
             raise ConfigurationError(f"tau {tau!r}: use a finite number above 0")
         self._beta1, self._beta2 = _decay("beta1", beta1), _decay("beta2", beta2)

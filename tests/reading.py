@@ -6,6 +6,7 @@ import re
 from html.parser import HTMLParser
 
 VOID = {"meta", "br", "hr", "img", "link", "wbr"}
+HOSTILE = "<script>alert(1)</script>&\"'"
 
 
 class Page(HTMLParser):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import replace
+from typing import Any, TypeVar
 
 from secagg.average.outcome import PhaseCost
 from secagg.params import GatewayId
@@ -37,24 +37,14 @@ class Costs(Observer):
         self._phases = {step.name for step in server.settings.scheme.steps}
         self._on_event = on_event
         self._clock = clock
-        self._costs: dict[str, _Cost] = {}
+        self._costs: dict[str, PhaseCost] = {}
         self.bytes_up = dict.fromkeys(server.settings.cohort, 0)
         self.bytes_down = dict.fromkeys(server.settings.cohort, 0)
 
     @property
     def phases(self) -> tuple[PhaseCost, ...]:
         """What every phase that was opened has cost so far."""
-        return tuple(
-            PhaseCost(
-                phase=phase,
-                answered=cost.answered,
-                bytes_up=cost.up,
-                bytes_down=cost.down,
-                server_seconds=cost.server,
-                gateway_seconds=cost.gateways,
-            )
-            for phase, cost in self._costs.items()
-        )
+        return tuple(self._costs.values())
 
     def call(self, phase: str, party: GatewayId | None, work: Callable[[], T]) -> T:
         """Do the work of one party, and add its seconds to the phase."""
@@ -62,41 +52,24 @@ class Costs(Observer):
         result = work()
         seconds = self._clock() - start
         # only after the start is it known which phase is the first
-        cost = self._cost(self._server.phase if phase == "ready" else phase)
-        if party is None:
-            cost.server += seconds
-        else:
-            cost.gateways += seconds
+        phase = self._server.phase if phase == "ready" else phase
+        self._add(phase, "server_seconds" if party is None else "gateway_seconds", seconds)
         return result
 
     def frame(self, frame: Frame) -> None:
         """Add a frame to the bytes of its gateway and of its phase."""
-        cost, size = self._cost(frame.step), len(frame.data)
-        if frame.up:
-            self.bytes_up[frame.gateway] += size
-            cost.up += size
-        else:
-            self.bytes_down[frame.gateway] += size
-            cost.down += size
+        by_gateway = self.bytes_up if frame.up else self.bytes_down
+        by_gateway[frame.gateway] += len(frame.data)
+        self._add(frame.step, "bytes_up" if frame.up else "bytes_down", len(frame.data))
 
     def event(self, event: Event) -> None:
         """Note how many have answered, and pass the event on."""
         self._on_event(event)
         if isinstance(event, PhaseClosed):
-            self._cost(event.phase).answered = len(event.answered)
+            self._add(event.phase, "answered", len(event.answered))
 
-    def _cost(self, phase: str) -> _Cost:
-        if phase not in self._phases:  # what comes after the end is nobody's
-            return _Cost()
-        return self._costs.setdefault(phase, _Cost())
-
-
-@dataclass(slots=True)
-class _Cost:
-    """One phase, as it adds up."""
-
-    answered: int = 0
-    up: int = 0
-    down: int = 0
-    server: float = 0.0
-    gateways: float = 0.0
+    def _add(self, phase: str, what: str, more: float) -> None:
+        if phase in self._phases:  # what comes after the end is nobody's
+            cost = self._costs.get(phase, PhaseCost(phase=phase))
+            changed: dict[str, Any] = {what: getattr(cost, what) + more}
+            self._costs[phase] = replace(cost, **changed)

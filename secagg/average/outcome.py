@@ -116,11 +116,11 @@ class PhaseCost:
     """
 
     phase: str
-    answered: int
-    bytes_up: int
-    bytes_down: int
-    server_seconds: float
-    gateway_seconds: float
+    answered: int = 0
+    bytes_up: int = 0
+    bytes_down: int = 0
+    server_seconds: float = 0.0
+    gateway_seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

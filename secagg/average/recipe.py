@@ -266,10 +266,7 @@ class SecureAverage:
         decoding = PhaseCost(
             phase="mean",
             answered=len(aggregate.included),
-            bytes_up=0,
-            bytes_down=0,
             server_seconds=self._clock() - start,
-            gateway_seconds=0.0,
         )
         return Result(
             mean=mean,

@@ -139,14 +139,6 @@ def test_counts_and_statistics_take_the_mean(name):
     assert all(value.equal(before[key]) for key, value in STATE.items())
 
 
-def test_more_statistics_may_be_named():
-    moved = FedAdam(statistics=("codebook",)).step(STATE, MEAN)
-
-    assert ["1.num_batches_tracked", "codebook"] == [
-        key for key, value in moved.items() if value.equal(MEAN[key])
-    ]
-
-
 @pytest.mark.parametrize(
     ("make", "said"),
     [

@@ -33,22 +33,6 @@ def _orchestrator(task, average=None, **more):
     )
 
 
-class _Spy(SecureAverage):
-    def run(self, updates, *args, **kwargs):
-        self.seen = updates
-        return super().run(updates, *args, **kwargs)
-
-
-def test_the_orchestrator_hands_over_promises_only():
-    task = load(Settings("threshold", gateways=3))
-    spy = _Spy(clip=task.clip, max_weight=task.max_weight)
-    orchestrator = _orchestrator(task, spy)
-    orchestrator.round()
-
-    assert [gateway.name for gateway in task.gateways] == list(spy.seen)
-    assert all(callable(update) for update in spy.seen.values())
-
-
 def test_no_update_outlives_its_upload(monkeypatch):
     task = load(Settings("threshold", gateways=4))
     alive, at_once = [], []

@@ -21,9 +21,7 @@ from secagg.protocol.audit_file import load_record, load_roster
 from secagg.protocol.events import GatewayDropped
 from secagg.protocol.messages import DropReason
 from tests.fedavg.runs import ADDITIVE, invoke, report_of
-from tests.reading import Page
-
-HOSTILE = "<script>alert(1)</script>&\"'"
+from tests.reading import HOSTILE, Page
 
 
 @pytest.fixture(scope="module")

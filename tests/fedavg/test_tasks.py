@@ -141,15 +141,3 @@ def test_the_smaller_alpha_the_fewer_classes_a_gateway_knows():
 
     assert few < 3 < some < 8
     assert all_of_them == 10
-
-
-def test_a_skewed_split_is_decided_by_its_seed():
-    one, same, other = (
-        [
-            g._samples.labels.tolist()
-            for g in load(Settings("digits", seed=seed, split="dirichlet")).gateways
-        ]
-        for seed in (1, 1, 2)
-    )
-
-    assert one == same != other

@@ -13,9 +13,8 @@ from setuptools import build_meta
 from secagg.pages.colours import PALETTE
 from secagg.pages.kit import render, verdict
 from secagg.pages.tables import Table, is_number, quantity
-from tests.reading import Page
+from tests.reading import HOSTILE, Page
 
-HOSTILE = "<script>alert(1)</script>&\"'"
 ROOT = Path(__file__).parents[2]
 
 
