@@ -110,6 +110,19 @@ def test_what_a_removed_holder_said_does_not_count():
     assert ((4, 1), (5, 1)) == found.disputes
 
 
+def test_more_than_c_holders_prove_a_dealer_also_when_nobody_more_may_vanish():
+    found = verdict({i: {4} for i in range(3)}, derive(7), gone=2)
+
+    assert frozenset({4}) == found.dealers
+
+
+def test_a_proved_dealer_disputes_nothing():
+    found = verdict({0: {6}, 1: {6}, 2: {6}, 6: {3}}, derive(7))
+
+    assert frozenset({6}) == found.dealers
+    assert () == found.disputes
+
+
 @pytest.mark.parametrize(
     ("t", "gone", "rejections", "left_out"),
     # n = 10, C = 3, D = 3: good = 9 - gone - rejections, needed t + 3 - gone - 1
