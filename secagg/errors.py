@@ -32,7 +32,13 @@ def install_hint(extra: str) -> str:
 
 
 class SecAggError(Exception):
-    """Base of all errors of this library."""
+    """Base of all errors of this library; the text is one line, however peers name things."""
+
+    def __str__(self) -> str:
+        return printable(self._text())
+
+    def _text(self) -> str:
+        return super().__str__()
 
 
 class ConfigurationError(SecAggError, ValueError):
@@ -180,7 +186,7 @@ class BelowThreshold(SessionAborted):
         self.asked = asked
         self.dropped: Mapping[str | int, Any] = {}
 
-    def __str__(self) -> str:
+    def _text(self) -> str:
         who = f"{self.answered} of {self.asked}" if self.asked else f"{self.answered} gateways"
         where = f" in phase {self.phase}" if self.phase else ""
         # who said why stands before who was silent
@@ -215,7 +221,7 @@ class BadDealing(SessionAborted):
         self.dealers = dealers
         self.disputes = disputes
 
-    def __str__(self) -> str:
+    def _text(self) -> str:
         proved = ", ".join(map(str, self.dealers)) or "nobody's fault is proved"
         pairs = ", ".join(f"{member} of {dealer}" for member, dealer in self.disputes)
         return f"bad shares ({proved}): complaints by {pairs}"
@@ -234,6 +240,6 @@ class InconsistentAnswers(SessionAborted):
         self.detail = detail
         self.culprits = culprits
 
-    def __str__(self) -> str:
+    def _text(self) -> str:
         named = ", ".join(map(str, self.culprits)) or "nobody can be named"
         return f"{self.detail} ({named})"

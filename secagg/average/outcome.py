@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg.errors import AbortedByPeer, printable
+from secagg.errors import AbortedByPeer
 from secagg.fixed_point import Noise, mean_error
 from secagg.fixed_point.layout import USUAL_WEIGHT
 from secagg.params import GatewayId, Ring, Thresholds, VectorSpec
@@ -189,6 +189,6 @@ def dropped_of(loop: Loopback) -> dict[GatewayId, GatewayDropped]:
             continue
         if known is None or known.reason in _TELLS_LITTLE:
             phase = loop.server.phase if known is None else known.phase
-            detail = printable(f"{type(reason).__name__}: {reason}")
+            detail = f"{type(reason).__name__}: {reason}"
             dropped[name] = GatewayDropped(name, phase, DropReason.ABORTED, detail)
     return dropped

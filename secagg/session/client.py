@@ -19,7 +19,6 @@ from secagg.errors import (
     UnexpectedMessage,
     UnsupportedParameters,
     WireError,
-    printable,
 )
 from secagg.params import Entropy, Struct
 from secagg.protocol.events import ORCHESTRATOR, Aborted, Completed, Event, Send, UpdateDue
@@ -110,7 +109,7 @@ class ClientSession:
         if self._over:
             raise LocalProtocolError("this session is over: make a new one for the next round")
         if isinstance(message, Abort):
-            return iter([self._fail(AbortedByPeer(printable(message.reason[:200])))])
+            return iter([self._fail(AbortedByPeer(message.reason[:200]))])
         return iter(self._answer(message, session))
 
     def _answer(self, message: Struct, session: bytes) -> list[Event]:

@@ -155,3 +155,11 @@ def test_another_layout_is_refused(name):
 def test_a_policy_that_hides_nothing_is_refused(floors):
     with pytest.raises(ConfigurationError):
         Policy(**floors)
+
+
+def test_what_a_server_names_things_stays_in_one_line():
+    hostile = "w\n\x1b[2K\u202e"
+    with pytest.raises(UnsupportedParameters, match=r"w\\n\\x1b\[2K\\u202e has no shape") as told:
+        check_vectors(leaf(0, key=hostile, shape=(-1,)), derive(GATEWAYS))
+
+    assert str(told.value).isprintable()
