@@ -45,6 +45,12 @@ def assert_right(world: World) -> None:
     assert sum(world.metrics(i)["loss"] for i in weights) == pytest.approx(result.metrics["loss"])
 
 
+def assert_forgotten(world: World) -> None:
+    """The session is over, and with it the orchestrator's key."""
+    with pytest.raises(LocalProtocolError, match="erased"):
+        world.server._server._private.reveal()
+
+
 def assert_sum(world: World) -> None:
     """Every vector is the integer oracle's, updates but for the noise that the scheme states."""
     noise = world.server.settings.carried.noise.bound
@@ -78,6 +84,7 @@ def an_honest_round_includes_everybody(scheme: Scheme) -> None:
         assert {} == world.dropped
         assert tuple(range(n)) == world.included
         assert_right(world)
+        assert_forgotten(world)
 
 
 def events_name_the_phases_in_order(scheme: Scheme) -> None:
@@ -139,8 +146,7 @@ def one_more_than_promised_ends_the_round_or_is_right(scheme: Scheme) -> None:
             assert isinstance(world.events[-1], Aborted)
             with pytest.raises(LocalProtocolError):
                 _ = world.server.result
-            with pytest.raises(LocalProtocolError, match="erased"):
-                world.server._server._private.reveal()
+            assert_forgotten(world)
     everybody = dict.fromkeys(range(4), phases(scheme)[-1])
     world = World(scheme, 4, vanish=everybody).play()
 

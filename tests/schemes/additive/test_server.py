@@ -317,13 +317,6 @@ def test_garbage_that_ends_the_round_closes_kept_uploads():
     assert 0 == spool.open
 
 
-@pytest.mark.parametrize("vanish", [{}, dict.fromkeys((0, 3, 6), "answer")], ids=["done", "over"])
-def test_the_servers_key_is_erased_in_the_end(vanish):
-    world = play(vanish=vanish)
-    with pytest.raises(errors.LocalProtocolError, match="erased"):
-        world.server._server._private.reveal()
-
-
 def test_the_model_is_the_one_of_the_moment_it_is_announced():
     world = Cheats(Lattice(), gateways=4)
     base = {"w": np.zeros(7)}
