@@ -61,7 +61,7 @@ def costs(
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_locator(LogLocator(numticks=9))
             axis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{x:,.0f}"))
+        axes.xaxis.set_major_formatter(FuncFormatter(_count))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda y, _: quantity(y, unit)))
         axes.set_xlabel(across)
 
@@ -78,6 +78,11 @@ def costs(
         caption=f"{_CAPTION} Each step of a grid line is a power of ten, on both axes.",
         height=300,
     )
+
+
+def _count(number: float, _place: object) -> str:
+    """Short enough to stand beside the tick before."""
+    return f"{number:,.0f}" if number < 1e6 else f"{number / 1e6:,.0f}M"
 
 
 def rates(name: str, title: str, unit: str, lines: Sequence[Curve], *, across: str) -> Plot:

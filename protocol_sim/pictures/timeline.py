@@ -101,6 +101,9 @@ class _Drawing:
             if index % 2 == 0:
                 axes.axvspan(begin, end, color=BAND, linewidth=0, zorder=0)
             axes.axvline(end, color=GRID, linewidth=1, zorder=0.5)
+            for name, lane in self._lanes.items():
+                if index and name:  # on a phone the names at the left have scrolled away
+                    axes.text(begin + 0.004, lane - 0.17, name, va="center", color=MUTED, size=10)
             width = _LETTER * len(phase.name) / (0.9 * _WIDE)
             place = min(max((begin + end) / 2, width / 2), 1 - width / 2)
             row = next((row for row, taken in enumerate(ends) if place - width / 2 > taken), 0)

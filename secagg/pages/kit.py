@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ from secagg.pages.tables import Cell
 
 try:
     from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
+    from markupsafe import Markup, escape
 except ModuleNotFoundError as missing:
     raise ConfigurationError(f"pages need {missing.name}: {install_hint('pages')}") from None
 
@@ -59,6 +60,12 @@ def render(package: str, template: str, **content: object) -> bytes:
     return _templates(package).get_template(template).render(content).encode() + b"\n"
 
 
+def _whole(text: Cell) -> Markup:
+    """Text in which no number such as 5.2e-05 is broken at its hyphen."""
+    found = re.sub(r"\d\S*e-\d\d", r'<span class="whole">\g<0></span>', str(escape(text)))
+    return Markup(found)  # noqa: S704 - escaped above
+
+
 @cache
 def _templates(package: str) -> Environment:
     found = Environment(
@@ -68,5 +75,6 @@ def _templates(package: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    found.filters["whole"] = _whole
     found.globals["colours"] = Markup(variables(":root"))  # noqa: S704 - our own constants
     return found
