@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from secagg.errors import ConfigurationError
 from secagg.params import GatewayId
+from secagg.schemes import BY_NAME
 
 OPTIMISERS: Final = ("sgd", "adam", "adagrad")
 LOSSES: Final = ("cross-entropy", "bce", "mse")
@@ -16,6 +17,7 @@ squared error, averaged over outputs, of one output a class, 1 wanted of the rig
 SPLITS: Final = ("iid", "dirichlet")
 """How data are dealt to gateways: evenly and at random, or with skewed labels."""
 SERVER_OPTIMISERS: Final = ("fedavg", "fedavgm", "fedadam", "fedyogi")
+SCHEMES: Final = (*BY_NAME, "auto", "plain")
 OVERRIDABLE: Final = ("rate", "steps", "batch", "momentum", "optimiser")
 """What may differ between gateways; a common loss is what makes their models comparable."""
 
@@ -52,6 +54,8 @@ _RATE: Final = _Rule(
     lambda value: 0 < _number(value) <= MAX_RATE, f"a number above 0, at most {MAX_RATE:g}"
 )
 RULES: Final = {
+    "rounds": _whole(MAX_ROUNDS),
+    "scheme": _one_of(SCHEMES),
     "steps": _whole(MAX_STEPS),
     "batch": _whole(MAX_BATCH),
     "rate": _RATE,

@@ -27,10 +27,9 @@ from fedavg.tasks import TASKS
 from secagg.errors import ConfigurationError
 from secagg.params import GatewayId
 from secagg.protocol.steps import Step
-from secagg.schemes import BY_NAME, choices
+from secagg.schemes import choices
 from secagg.schemes.masks import Masks
 
-SCHEMES: Final = (*BY_NAME, "auto", "plain")
 _OWN: Final = "the task's own"
 
 
@@ -127,10 +126,6 @@ class Settings:
     ] = None
 
     def __post_init__(self) -> None:
-        if self.scheme not in SCHEMES:
-            raise ConfigurationError(
-                f"scheme {self.scheme!r} is unknown: use one of {', '.join(SCHEMES)}"
-            )
         for each in fields(self):
             value = getattr(self, each.name)
             if value is None:
@@ -139,8 +134,6 @@ class Settings:
                 raise ConfigurationError(f"{each.name} is {value!r}: use a whole number")
             if each.name in RULES:
                 check_setting(each.name, value)
-        if not 1 <= self.rounds <= MAX_ROUNDS:
-            raise ConfigurationError(f"{self.rounds} rounds: it takes 1 to {MAX_ROUNDS}")
         for gateway, changes in self.overrides.items():
             check_override(gateway, changes)
 

@@ -22,10 +22,11 @@ from fedavg.rules import (
     MAX_STEPS,
     OPTIMISERS,
     OVERRIDABLE,
+    SCHEMES,
     SERVER_OPTIMISERS,
     SPLITS,
 )
-from fedavg.settings import HELP, SCHEMES, Settings, absences
+from fedavg.settings import HELP, Settings, absences
 from fedavg.tasks import TASKS
 from secagg.errors import ConfigurationError
 from tests.fedavg.runs import invoke
