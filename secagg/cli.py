@@ -80,7 +80,7 @@ def _sharing(planned: Plan) -> list[tuple[str, object]]:
     limits = planned.thresholds
     m, least, packed = limits.committee, limits.share_threshold, limits.packed
     if not m:
-        return [("neighbours k", limits.degree), ("share threshold t", least)]
+        return [("neighbours k", limits.degree), ("shares that open t", least)]
     return [
         ("committee m", m),
         ("shares that open R", least),
@@ -129,6 +129,8 @@ def audit(
 def _records(given: Sequence[Path]) -> list[Path]:
     paths: list[Path] = []
     for place in given:
+        if not place.exists():
+            raise ConfigurationError(f"{place}: No such file or directory")
         inside = place.glob(ROUND_FILES) if place.is_dir() else [place]
         # round-9999 comes before round-10000
         found = sorted(inside, key=lambda each: (len(each.name), each.name))

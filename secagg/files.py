@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from pathlib import Path
@@ -40,12 +41,17 @@ def check_directory(directory: Path | None) -> Path | None:
     return directory
 
 
-def write(path: Path, content: bytes) -> None:
+def write(path: str | Path, content: bytes) -> None:
     """Write beside any older file and put it in its place in one step.
 
     Raises:
         OSError: it cannot be written; an older file is still whole.
     """
+    path = Path(path)
+    if not path.parent.is_dir():
+        raise FileNotFoundError(errno.ENOENT, "No such directory", str(path.parent))
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "A directory, not a file", str(path))
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

@@ -27,4 +27,4 @@ def round_page(report: Report, path: str | Path) -> None:
     """
     from secagg.pages.round import page_of
 
-    write(Path(path), page_of(report))
+    write(path, page_of(report))

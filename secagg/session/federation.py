@@ -36,7 +36,7 @@ class Federation(Struct, frozen=True):
         session = ServerSession(settings, federation.roster, identity, setup=federation.setup)
         ...
         federation = federation.after(session)
-        federation.save(path)
+        federation.save(path)  # and after a restart Federation.load(path.read_bytes())
 
     Attributes:
         roster: the pinned roster, with its epoch.
@@ -122,7 +122,7 @@ class Federation(Struct, frozen=True):
             )
         return federation
 
-    def save(self, path: Path) -> None:
+    def save(self, path: str | Path) -> None:
         """Write its file; an older one is whole until the new one is.
 
         Raises:

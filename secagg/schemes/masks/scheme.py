@@ -35,10 +35,10 @@ class Masks(Scheme):
         packing: lanes in a 64-bit word, 1 to 5; None lets the planner choose 3, 2 or 1 by
             precision.
         neighbours: k, of each gateway in cohorts above 64: more than the least bear no more
-            dropouts by themselves, but leave room for a larger share threshold. None: the least.
+            dropouts by themselves, but leave room for a larger opening threshold. None: the least.
 
     Raises:
-        ConfigurationError: another packing.
+        ConfigurationError: another packing, or neighbours that are no whole number.
     """
 
     name: ClassVar[str] = "masks"
@@ -51,8 +51,12 @@ class Masks(Scheme):
     neighbours: int | None = None
 
     def __post_init__(self) -> None:
-        if self.packing is not None and not 1 <= self.packing <= MAX_LANES:
-            raise ConfigurationError(f"packing is {self.packing}: use 1 to {MAX_LANES} or None")
+        if self.packing not in (None, *range(1, MAX_LANES + 1)):
+            raise ConfigurationError(f"packing is {self.packing!r}: use 1 to {MAX_LANES} or None")
+        if self.neighbours is not None and type(self.neighbours) is not int:
+            raise ConfigurationError(
+                f"neighbours is {self.neighbours!r}: use a whole number or None"
+            )
 
     def plan_update(self, gateways: int, max_weight: float, precision: float) -> UpdatePlan:
         """As many lanes in a word as reach the precision.
