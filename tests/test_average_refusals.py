@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from secagg import Ckks, SecureAverage
+from secagg import Ckks, Masks, SecureAverage
 from secagg.errors import ConfigurationError, EncodingError
 from secagg.thresholds import MAX_GATEWAYS
 
@@ -230,6 +230,13 @@ def test_bad_rounds_cost_their_number_only() -> None:
 def test_a_setting_that_never_works_is_refused_at_once(settings, said):
     with pytest.raises(ConfigurationError, match=re.escape(said)):
         SecureAverage(**{"clip": 1.0} | settings)
+
+
+@pytest.mark.parametrize("option", ["packing", "neighbours"])
+@pytest.mark.parametrize("value", ["x", 2.5])
+def test_an_option_of_masks_that_never_works_is_refused_at_once(option, value):
+    with pytest.raises(ConfigurationError, match=f"{option} is {value!r}: use"):
+        Masks(**{option: value})
 
 
 def test_numbers_of_numpy_are_numbers():

@@ -34,6 +34,13 @@ def test_a_write_that_fails_leaves_the_older_file(tmp_path, monkeypatch):
     assert b"old" == (tmp_path / "report.html").read_bytes()
 
 
+def test_a_place_that_takes_no_file_is_named_as_it_was_given(tmp_path):
+    with pytest.raises(FileNotFoundError, match=f"No such directory: '{tmp_path / 'none'}'"):
+        write(tmp_path / "none" / "report.html", b"")
+    with pytest.raises(IsADirectoryError, match=f"not a file: '{tmp_path}'"):
+        write(str(tmp_path), b"")
+
+
 def test_a_place_that_cannot_be_written_is_refused(tmp_path):
     loose, file = tmp_path / "loose", tmp_path / "file"
     loose.symlink_to(tmp_path / "nowhere")

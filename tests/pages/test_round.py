@@ -50,6 +50,7 @@ def test_the_page_says_what_is_promised_and_what_it_cost(result):
     assert promises.not_promised in page.text
     assert f"Scheme {report.plan.scheme}: {report.plan.layout}" in page.text
     assert f"Largest possible error {report.error_bound:.1e}" in page.text
+    assert f'<span class="whole">{report.error_bound:.1e}</span>' in page.html
     assert "Clipped nothing" in page.text
     assert f"{report.plan.thresholds.quorum} Signatures needed" in page.text
     assert all(f"{each.phase} {each.answered} " in page.text for each in report.phases)
