@@ -1,4 +1,4 @@
-"""From the secure mean, or the secure sum, to the next global model."""
+"""Computes the next global model from the secure mean, or from the secure sum."""
 
 from __future__ import annotations
 

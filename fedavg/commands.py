@@ -1,4 +1,4 @@
-"""The commands of `fedavg`."""
+"""Runs the commands of `fedavg`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run beside plaintext: its means beside the exact ones, its accuracy beside theirs."""
+"""Compares a run with plaintext: its means with the exact ones, its accuracy with theirs."""
 
 from __future__ import annotations
 

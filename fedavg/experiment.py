@@ -1,4 +1,4 @@
-"""One run from settings to report: the rounds, and the same rounds in the clear beside them."""
+"""Runs all rounds, the same rounds in the clear beside them, and reports on both."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A gateway: private data, and one step of training on request."""
+"""Plays a gateway: it holds private data and trains on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every party does with a model: train it, measure it."""
+"""Trains and measures models, for every party alike."""
 
 from __future__ import annotations
 

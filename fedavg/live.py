@@ -1,4 +1,4 @@
-"""What a run looks like while it runs: a row per round, and a line that moves in a terminal."""
+"""Shows a run while it runs: a row for each round, and a line that moves in a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Options of `fedavg run` and `fedavg compare`: one for each field of `Settings`."""
+"""Makes the options of `fedavg run` and `fedavg compare`: one for each field of `Settings`."""
 
 from __future__ import annotations
 

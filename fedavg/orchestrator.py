@@ -1,4 +1,4 @@
-"""The orchestrator: asks the gateways, aggregates, evaluates, remembers."""
+"""Plays the orchestrator: it asks the gateways, aggregates, evaluates, remembers."""
 
 from __future__ import annotations
 

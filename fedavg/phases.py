@@ -1,4 +1,4 @@
-"""When a gateway can vanish in a round, and whether it still counts: by the steps of its scheme."""
+"""Decides in which phase a gateway vanishes, by the steps of its scheme, and whether it counts."""
 
 from __future__ import annotations
 

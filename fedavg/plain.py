@@ -1,4 +1,4 @@
-"""The plaintext FedAvg mean, with the interface of `secagg.SecureAverage.run`."""
+"""Computes the plaintext FedAvg mean, with the interface of `secagg.SecureAverage.run`."""
 
 from __future__ import annotations
 

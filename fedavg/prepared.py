@@ -1,4 +1,4 @@
-"""A run before it begins: its task and its plan; what cannot work is refused here."""
+"""Prepares a run: loads its task, plans its rounds, and refuses what cannot work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names and ranges that settings may have; without torch, so that a command line is quick."""
+"""Checks settings by name and range; without torch, so that a command line is quick."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run is: each setting once, with its default and with what the command line says of it."""
+"""Defines the settings of a run, each with its default and its words on the command line."""
 
 from __future__ import annotations
 

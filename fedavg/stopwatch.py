@@ -1,4 +1,4 @@
-"""Seconds of each part of a piece of work."""
+"""Measures the seconds of each part of a piece of work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs that differ in one setting, side by side."""
+"""Plans runs that differ in one setting, and sums them up side by side."""
 
 from __future__ import annotations
 

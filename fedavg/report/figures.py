@@ -1,4 +1,4 @@
-"""The plots of a run."""
+"""Draws the plots of a run."""
 
 from __future__ import annotations
 

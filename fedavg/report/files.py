@@ -1,4 +1,4 @@
-"""What a run leaves behind as JSON: whole documents, and a history that grows a line at a time."""
+"""Writes JSON: whole documents, and a history that grows a line at a time."""
 
 from __future__ import annotations
 

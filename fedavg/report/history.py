@@ -1,4 +1,4 @@
-"""history.csv: one row for each round."""
+"""Writes history.csv: one row for each round."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The directory of a run: what is known is there as soon as it is known."""
+"""Fills the directory of a run: what is known is there as soon as it is known."""
 
 from __future__ import annotations
 

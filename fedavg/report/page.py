@@ -1,4 +1,4 @@
-"""report.html: a run at a glance, and everything behind it."""
+"""Makes report.html: a run at a glance, and everything behind it."""
 
 from __future__ import annotations
 

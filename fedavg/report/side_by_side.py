@@ -1,4 +1,4 @@
-"""compare.html and compare.json: runs that differ in one setting."""
+"""Makes compare.html and compare.json, of runs that differ in one setting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a round cost all parties together."""
+"""Adds up what a round cost all parties."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run comes to, in sentences that terminal and page share."""
+"""Says what a run comes to, in sentences that terminal and page share."""
 
 from __future__ import annotations
 

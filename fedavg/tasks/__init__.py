@@ -1,4 +1,4 @@
-"""The tasks by name; a task is imported, and torch with it, when it is asked for."""
+"""Finds tasks by name; a task is imported, and torch with it, when it is asked for."""
 
 from __future__ import annotations
 

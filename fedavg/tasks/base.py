@@ -1,4 +1,4 @@
-"""What a task is: a model, gateways with private data, a holdout set, and the caps to declare."""
+"""Defines what a task is: a model, gateways with private data, a holdout set, declared caps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Patients in files: one CSV a hospital, a header row, a row a patient."""
+"""Reads patients from files: one CSV for each hospital, a header row, a row for each patient."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who gets which samples."""
+"""Deals samples to gateways."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a task's own values and what was asked instead to gateways that train, and their clip."""
+"""Makes the gateways of a task and their clip, from its own values and what was asked instead."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Has what every scheme shares: identities, transcript, sharing, machines, journal, policy."""
+"""Does what every scheme needs: identities, transcript, sharing, machines, journal, policy."""

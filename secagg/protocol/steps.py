@@ -1,4 +1,4 @@
-"""The table of exchanges: a scheme lists its `Step`s, and both roles read them."""
+"""Defines the table of exchanges: a scheme lists its `Step`s, and both roles read them."""
 
 from __future__ import annotations
 

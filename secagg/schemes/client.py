@@ -1,4 +1,4 @@
-"""Has what the clients of all schemes share: answers in order, and one upload in a round."""
+"""Does what the clients of all schemes do alike: answers in order, one upload in a round."""
 
 from __future__ import annotations
 

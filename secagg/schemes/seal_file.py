@@ -1,4 +1,4 @@
-"""SEAL's objects as files: how TenSEAL gives them out and takes them in.
+"""Reads and writes SEAL's objects as files.
 
 The only file that imports `tenseal.sealapi` or knows the header that SEAL writes. TenSEAL takes and
 gives polynomials of SEAL as files alone; here these are anonymous files in memory. A SEAL file is

@@ -1,4 +1,4 @@
-"""Has what the servers of all schemes share: the announcement, the sets, the uploads' way in."""
+"""Does what the servers of all schemes do alike: announces, fixes the sets, takes uploads in."""
 
 from __future__ import annotations
 
