@@ -128,7 +128,7 @@ class Settings:
     def __post_init__(self) -> None:
         for each in fields(self):
             value = getattr(self, each.name)
-            if value is None:
+            if value is None and each.default is None:
                 continue
             if each.name in _WHOLE and type(value) is not int:
                 raise ConfigurationError(f"{each.name} is {value!r}: use a whole number")

@@ -154,7 +154,7 @@ def update_spec(
     """
     _check_max_weight(gateways, max_weight)
     if not MIN_CLIP <= clip <= MAX_CLIP:
-        raise ConfigurationError(f"clip of {name} is {clip}: use {MIN_CLIP} to {MAX_CLIP}")
+        raise ConfigurationError(f"clip of {name} is {clip}: use {MIN_CLIP:.2g} to {MAX_CLIP:.2g}")
     limit = update_limit(lanes, gateways) if limit is None else limit
     scale = limit / (clip * (1 + CLIP_SLACK) * max_weight)
     return VectorSpec(name=name, length=length, lanes=lanes, limit=limit, scale=scale)

@@ -35,6 +35,7 @@ REFUSED = [
     ({"rounds": 0}, "rounds 0: use a whole number, 1 to 10000"),
     ({"rounds": 10_001}, "rounds 10001: use a whole number"),
     ({"rounds": True}, "rounds is True: use a whole number"),
+    ({"rounds": None}, "rounds is None: use a whole number"),
     ({"seed": -1}, "seed -1: use 0 to 2147483647"),
     ({"seed": 2**31}, "seed 2147483648: use 0 to 2147483647"),
     ({"scheme": "hope"}, "scheme 'hope': use one of masks, lattice, ckks, "),
