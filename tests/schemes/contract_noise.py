@@ -12,8 +12,10 @@ import pytest
 
 from secagg.errors import ForeignSession, LocalProtocolError, WireError
 from secagg.protocol.events import SharesDisputed
+from secagg.protocol.steps import upload_index
 from secagg.schemes.scheme import Scheme
 from secagg.session.loopback import Frame
+from secagg.wire import new_vector_frame
 from tests.schemes.contract import assert_right
 from tests.schemes.world import World
 
@@ -84,6 +86,23 @@ def a_server_refuses_to_route_another_session(scheme: Scheme) -> None:
     assert World(scheme).play().log == world.play().log
 
 
+def a_frame_of_an_upload_outside_its_phase_is_nothing(scheme: Scheme) -> None:
+    """A late copy must not cost its gateway its place, an early one must not stop the server."""
+    world = World(scheme)
+    upload = scheme.steps[upload_index(scheme.steps)].name
+
+    def untimely(frame: Frame) -> Iterator[bytes]:
+        if frame.up and world.server.phase != upload:
+            stray, _ = new_vector_frame(world.server.session, 0, 1)
+            assert [] == list(world.server.receive(frame.gateway, bytes(stray)))
+        yield frame.data
+
+    world.passes = untimely
+
+    assert World(scheme).play().log == world.play().log
+    assert_right(world)
+
+
 def a_flipped_byte_costs_its_gateway_at_most(scheme: Scheme) -> None:
     """Whatever is flipped on whichever way: the round is right, and nobody else is dropped."""
     frames = [frame for frame in World(scheme).play().log if frame.gateway == 1]
@@ -143,6 +162,7 @@ CHECKS = [
     a_client_is_deaf_to_what_is_no_frame_of_its_session,
     a_server_drops_whoever_sends_what_is_no_frame,
     a_server_refuses_to_route_another_session,
+    a_frame_of_an_upload_outside_its_phase_is_nothing,
     a_flipped_byte_costs_its_gateway_at_most,
     anothers_message_is_nobodys,
 ]
