@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from cProfile import Profile
 from importlib.metadata import version
 from pathlib import Path
-from pstats import Stats
 from typing import Any
 
 import numpy as np
@@ -23,18 +22,20 @@ from benchmarks.parts_masks import MasksGateway, MasksServer
 from benchmarks.report import Measured, record, text
 from benchmarks.rounds import Case, Round, World, flat
 from benchmarks.timing import Samples, clock_for
+from secagg.crypto.kdf import derive_key, digest
+from secagg.crypto.signing import SigningKey, verify
 from secagg.params import GatewayId
 from secagg.session import Model
 from secagg.workers import SERIAL, Workers
 
 THREADS = 2
-COUNTED = {
-    ("signing.py", "sign"): "signatures made",
-    ("signing.py", "verify"): "signatures verified",
-    ("kdf.py", "derive"): "keys derived",
-    ("kdf.py", "digest"): "hashes",
+COUNTED: Mapping[object, str] = {
+    SigningKey.sign.__code__: "signatures made",
+    verify.__code__: "signatures verified",
+    derive_key.__code__: "keys derived",
+    digest.__code__: "hashes",
 }
-"""File and name of a function of the library -> what a call of it is."""
+"""Function of the library -> what a call of it is."""
 EXCHANGE = "method 'exchange' of"
 """How a profile names the Diffie-Hellman of the package cryptography."""
 
@@ -209,8 +210,8 @@ def _operations(world: World) -> Mapping[str, Mapping[str, int]]:
         who = "server" if party is None else "gateway"
         counts[who] = count = dict.fromkeys(COUNTED.values(), 0)
         count["Diffie-Hellman"] = 0
-        for (file, _, function), (_, calls, *_) in Stats(profile).stats.items():  # type: ignore[attr-defined]
-            count["Diffie-Hellman"] += calls * (EXCHANGE in function)
-            if (what := COUNTED.get((Path(file).name, function))) is not None:
-                count[what] += calls
+        for entry in profile.getstats():
+            count["Diffie-Hellman"] += entry.callcount * (EXCHANGE in str(entry.code))
+            if (what := COUNTED.get(entry.code)) is not None:
+                count[what] += entry.callcount
     return counts
