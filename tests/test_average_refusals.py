@@ -112,6 +112,10 @@ CONFIGURED: dict[str, tuple[dict[str, Any], str]] = {
         {"updates": {i: tree() for i in range(MAX_GATEWAYS + 1)}},
         "at most 2048",
     ),
+    "names that fill a request": (
+        {"updates": dict.fromkeys("abc", {"w" * 2**20: np.zeros(1)})},
+        "average fewer, larger arrays",
+    ),
     "a bool as id": ({"updates": GOOD | {True: tree()}}, "gateway id True.*str or int"),
     "a tuple as id": ({"updates": GOOD | {("a", 1): tree()}}, "use str or int"),
     "an unknown phase": ({"vanish": {"a": "lunch"}}, "'a': 'lunch'.*one of .*'unmasking'"),
