@@ -144,6 +144,7 @@ def one_more_than_promised_ends_the_round_or_is_right(scheme: Scheme) -> None:
         else:
             assert isinstance(world.aborted, BelowThreshold)
             assert isinstance(world.events[-1], Aborted)
+            assert world.dropped.keys() == world.aborted.dropped.keys()
             with pytest.raises(LocalProtocolError):
                 _ = world.server.result
             assert_forgotten(world)
