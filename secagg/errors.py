@@ -69,10 +69,6 @@ class SharingError(SecAggError):
     """Shares that are malformed, too few, or do not lie on a polynomial of a valid secret."""
 
 
-class PrivacyError(SecAggError):
-    """A privacy promise that would be broken by going on."""
-
-
 class RemoteProtocolError(SecAggError):
     """A peer's message that breaks the protocol; one subclass per check."""
 

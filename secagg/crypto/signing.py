@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
@@ -15,9 +14,6 @@ from secagg.errors import BadSignature, LocalProtocolError
 
 SEED_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
-
-Verifier = Callable[[bytes, Label, bytes, bytes], None]
-"""`verify` or a stand-in, such as a memoising one: takes public, label, message, signature."""
 
 
 class SigningKey:

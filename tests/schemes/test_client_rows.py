@@ -1,6 +1,6 @@
 """One row for each check of a client: what the server changes, and the error that names it.
 
-What a lying orchestrator may do beside is a behaviour of `protocol_sim.liars`; what happens without
+What a lying orchestrator may do beside is in `protocol_sim.attacks`; what happens without
 a check, `tests/protocol_sim/test_leaks_checks.py` says.
 """
 

@@ -7,7 +7,6 @@ It keeps one running sum and the uploads still on their way in; never n vectors 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final
 
 import numpy as np
 
@@ -49,8 +48,6 @@ from secagg.schemes.base import Opened, ServerContext
 from secagg.schemes.server import Server
 from secagg.thresholds import PROOF_COLUMNS
 from secagg.wire import VectorFrame
-
-NOBODY: Final[frozenset[int]] = frozenset()
 
 
 class AdditiveServer(Server):
