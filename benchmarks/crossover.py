@@ -1,4 +1,4 @@
-"""From how many neighbours on the lattice takes less time than masks, all in one run."""
+"""Finds from how many neighbours on lattice takes less time than masks, all in one run."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Crossover:
         return None
 
     def record(self) -> Mapping[str, float | None]:
-        """For a file."""
+        """The crossover for a file."""
         return {
             **asdict(self),
             "gateway_neighbours": self.gateway,
@@ -82,7 +82,7 @@ class Crossover:
         }
 
     def text(self) -> str:
-        """For a terminal."""
+        """The crossover for a terminal."""
         sides = (
             (
                 f"masks: encode {self.encode:.2f}, {self.mask:.3f} a mask at a gateway,"

@@ -65,7 +65,7 @@ _CUSTOM_REMARKS: Final = (
 
 @cache
 def facts(scheme: str) -> Facts:
-    """Of a scheme by its name.
+    """Facts of a scheme by its name.
 
     Raises:
         KeyError: there is no such scheme.

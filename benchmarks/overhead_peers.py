@@ -245,7 +245,7 @@ def _updates(setting: Setting) -> list[Vector]:
 
 
 def _encoded(layer: Vector) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """In units of clip."""
+    """The layer in units of clip."""
     return np.divide(layer, CLIP, dtype=np.float64)
 
 

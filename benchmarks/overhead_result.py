@@ -84,7 +84,7 @@ class Cell:
 
     @property
     def rate(self) -> float:
-        """Of the gateways, the share that vanished."""
+        """Share of the gateways that vanished."""
         return self.vanished / self.gateways
 
 
@@ -164,7 +164,7 @@ class Target:
 
     @property
     def verdict(self) -> str:
-        """In a word."""
+        """Verdict in a word."""
         return "met" if self.met else "MISSED"
 
     def __str__(self) -> str:

@@ -169,7 +169,7 @@ def power(value: float | None) -> str:
 
 
 def text(run: Overhead) -> str:
-    """For a terminal."""
+    """All tables for a terminal."""
     parts = ["A QUICK RUN: its figures mean nothing"] if run.quick else []
     for table in tables(run):
         parts.append(f"\n== {table.title} ==")

@@ -78,7 +78,7 @@ class GatewayParts:
         )
 
     def parts(self) -> Mapping[str, Part]:
-        """By name."""
+        """Parts by name."""
         return {
             "range check": self.check,
             "encode": self.encode,
@@ -138,7 +138,7 @@ class ServerParts:
         self._signed *= SIGNATURES
 
     def parts(self) -> Mapping[str, Part]:
-        """By name."""
+        """Parts by name."""
         return {
             "signatures": self.check_signatures,
             "GMAC": self.verify,

@@ -33,7 +33,7 @@ class AdditiveGateway(GatewayParts):
         self._secret = self._seeded.secret(os.urandom)
 
     def parts(self) -> Mapping[str, Part]:
-        """By name."""
+        """Parts by name."""
         return {**super().parts(), "encryption": lambda: self.encrypt(self._seeded)}
 
     def encrypt(self, ring: RoundRing) -> None:
@@ -52,7 +52,7 @@ class LatticeGateway(AdditiveGateway):
         self.encrypt(self._cached)  # the first upload of a process fills the cache
 
     def parts(self) -> Mapping[str, Part]:
-        """By name."""
+        """Parts by name."""
         cached = {"encryption, transforms cached": lambda: self.encrypt(self._cached)}
         return {**super().parts(), **cached}
 
@@ -89,7 +89,7 @@ class AdditiveServer(ServerParts):
             self._empty.add(span.vector, span.first_word, words)
 
     def parts(self) -> Mapping[str, Part]:
-        """By name."""
+        """Parts by name."""
         return {
             **super().parts(),
             "sum": self.add,

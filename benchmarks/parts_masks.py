@@ -26,7 +26,7 @@ class MasksGateway(GatewayParts):
         self._keys = [random_keys(1 + world.case.thresholds.degree) for _ in params.vectors]
 
     def parts(self) -> Mapping[str, Part]:
-        """By name."""
+        """Parts by name."""
         return {**super().parts(), "masks": self.mask}
 
     def mask(self) -> None:
@@ -49,7 +49,7 @@ class MasksServer(ServerParts):
         self._keys = random_keys(self.masks)
 
     def parts(self) -> Mapping[str, Part]:
-        """By name."""
+        """Parts by name."""
         return {**super().parts(), "sum": self.add, "masks": self.unmask}
 
     def add(self) -> None:

@@ -58,7 +58,7 @@ class Measured:
 
 
 def record(measured: Measured) -> dict[str, Any]:
-    """For a JSON file."""
+    """The measurements for a JSON file."""
     rows = {
         title: {"reference": reference, "rows": [row.record() for row in rows]}
         for title, reference, rows in _tables(measured)
@@ -80,7 +80,7 @@ def record(measured: Measured) -> dict[str, Any]:
 
 
 def text(measured: Measured) -> str:
-    """For a terminal."""
+    """The measurements for a terminal."""
     wire = _wire(measured)
     title = (
         f"{measured.case}; error of the mean {measured.error:.1e} (bound"

@@ -77,7 +77,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """Of one problem.
+    """Estimate of one problem.
 
     Attributes:
         block: b.

@@ -32,7 +32,7 @@ from secagg.workers import SERIAL, Workers
 
 CLIP = 0.1
 LARGEST = CLIP / 2
-"""Of updates and of the base, so that differences stay within clip."""
+"""Largest coordinate of updates and of the base, so that differences stay within clip."""
 LAYERS = 8
 TIMED = 10
 """Gateways that verify every signature themselves, and whose time is measured. The others, who in
@@ -294,7 +294,7 @@ class Round:
         self._samples.add(what, self._meter.seconds.pop(party, 0.0))
 
     def _sample_gateways(self, what: str) -> None:
-        """Of those who verify every signature themselves; the others' seconds are forgotten."""
+        """Keep the seconds of those who verify every signature themselves, and no others."""
         for name in self._world.survivors:
             seconds = self._meter.seconds.pop(name, 0.0)  # whoever holds no shares is not asked
             if name in self._world.timed:

@@ -55,7 +55,7 @@ class Row:
         return self.seconds / self.reference
 
     def record(self) -> Mapping[str, float | str]:
-        """For a file."""
+        """The readings for a file."""
         return {
             "name": self.name,
             "milliseconds": self.seconds * 1e3,

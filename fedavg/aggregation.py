@@ -20,7 +20,7 @@ Sums = Mapping[str, NDArray[np.float64]]
 """Key -> sum over the included gateways of weight * (update - state), in the leaf's shape."""
 
 Aggregate = Callable[[Sums, float, State], State]
-"""From the sums, the total weight and a copy of the present state to the next state."""
+"""Makes the next state from the sums, the total weight and a copy of the present state."""
 
 _STATISTICS: Final = ("running_mean", "running_var")
 """How torch's names end for what a normalisation layer has seen of its inputs."""

@@ -118,7 +118,7 @@ def measure(model: nn.Module, samples: Samples, loss: str = "cross-entropy") -> 
 
 
 def _losses(answers: Tensor, labels: Tensor, loss: str) -> Tensor:
-    """Of each sample, float32 [n]; `answers` float32 [n, outputs], `labels` int64 [n]."""
+    """Loss of each sample, float32 [n]; `answers` float32 [n, outputs], `labels` int64 [n]."""
     match loss:
         case "bce":
             wanted = labels.to(answers.dtype)

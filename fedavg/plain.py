@@ -65,7 +65,7 @@ def weighted_mean(
 def _sums(
     states: Mapping[GatewayId, Update], weights: Mapping[GatewayId, float], base: State | None
 ) -> tuple[dict[str, Tensor], dict[str, torch.dtype]]:
-    """Of weight * (state - base) in float64, and the dtypes of the leaves."""
+    """Sums of weight * (state - base) in float64, and the dtypes of the leaves."""
     sums: dict[str, Tensor] = {}
     dtypes: dict[str, torch.dtype] = {}
     for name, update in states.items():

@@ -145,7 +145,7 @@ HELP: Final[dict[str, tuple[str, str]]] = {
     name: (*hint.__metadata__, "")[:2]
     for name, hint in get_type_hints(Settings, include_extras=True).items()
 }
-"""Of each field of `Settings`: what it is, its unit and what it may be; what None stands for."""
+"""What each field of `Settings` is, its unit and what it may be; what None stands for."""
 AXES: Final = {
     "optimisers": "optimiser",
     "servers": "server",

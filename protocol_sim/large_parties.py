@@ -73,7 +73,7 @@ class LargeParties(Parties):
         self._grid: VectorSpec | None = None
 
     def settings(self, number: int = 1, *args: Any, **options: Any) -> SessionSettings:
-        """Of one round; fixes the unit that updates are multiples of."""
+        """Settings of one round; fixes the unit that updates are multiples of."""
         self._grid = None
         settings = super().settings(number, *args, **options)
         self._grid = settings.vectors[0]

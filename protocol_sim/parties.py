@@ -125,7 +125,7 @@ class Parties:
         limits: Mapping[str, int] | None = None,
         thresholds: Thresholds | None = None,
     ) -> SessionSettings:
-        """Of one round.
+        """Settings of one round.
 
         Args:
             number: of the round.

@@ -109,7 +109,7 @@ class Scenario:
 
     @classmethod
     def loads(cls, text: str) -> Scenario:
-        """From JSON.
+        """Read a scenario from JSON.
 
         Raises:
             ConfigurationError: it is none.

@@ -29,7 +29,7 @@ from secagg.schemes import scheme_of
 from secagg.session.loopback import Frame, Passes
 
 MAX_EVENTS: Final = 200_000
-"""Of one run: enough for every scenario, and an end for one that would go on for ever."""
+"""Events of one run: enough for every scenario, an end for one that would go on for ever."""
 
 
 def run(scenario: Scenario) -> Run:

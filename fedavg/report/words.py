@@ -28,7 +28,7 @@ def plural(count: int, one: str) -> str:
 
 
 def worst(report: Report) -> Deviation:
-    """Of all rounds, the mean that came closest to its bound or went furthest beyond it."""
+    """The mean, of all rounds, that came closest to its bound or went furthest beyond it."""
     return max(report.comparison.deviations, key=lambda each: each.largest / (each.bound or 1.0))
 
 

@@ -24,7 +24,7 @@ patient that a run with another is measured on."""
 MAX_HOSPITALS: Final = 30
 """Above, a hospital would hold fewer than 15 of the shipped patients."""
 MAX_PATIENTS: Final = 1_000
-"""In a file. A cap must be public, so it cannot come from what is in the files."""
+"""Most patients in a file. A cap must be public, so it cannot come from what is in the files."""
 PLAUSIBLE: Final = 10.0
 """Ranges outside of its range that a feature may lie: other units are caught, an unusual patient is
 not."""

@@ -38,7 +38,7 @@ def largest(count: int, gateways: int, split: str) -> int:
 
 
 def dirichlet(labels: Tensor, gateways: int, *, alpha: float, seed: int) -> list[Tensor]:
-    """Of each class, shares drawn from Dir(alpha), then levelled to LEAST and `largest`.
+    """Shares of each class, drawn from Dir(alpha), then levelled to LEAST and `largest`.
 
     Source: Hsu, Qi, Brown 2019, arXiv 1909.06335, with shares drawn per class (Yurochkin et al.
     2019, arXiv 1905.12022).

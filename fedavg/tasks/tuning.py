@@ -16,7 +16,7 @@ from fedavg.tasks.base import Task, names, seeded
 from secagg.errors import ConfigurationError
 
 MOMENTUM: Final = 0.9
-"""Of every task whose gateways use SGD."""
+"""Momentum of every task whose gateways use SGD."""
 SKEWED: Final = 1.5
 """Times the clip, where labels are skewed: gateways that know one class or two go further from the
 common model, up to 2.2 times as far (digits, SGD)."""

@@ -12,7 +12,7 @@ from secagg.protocol.policy import Policy
 from secagg.session.loopback import Frame
 
 Change = Callable[[Attacker, Any], Struct | bytes]
-"""From an honest request to what is asked instead."""
+"""Makes of an honest request what is asked instead."""
 
 LARGE: Final = 65
 """Gateways above which graphs are sparse in masks, and sets certified in additive schemes."""

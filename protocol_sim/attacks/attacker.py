@@ -27,7 +27,7 @@ from secagg.session.loopback import Frame, Passes
 from secagg.wire import VECTOR, Codec, MessageTable
 
 Hook = Passes
-"""From a frame that passes by to the bytes that arrive in its place."""
+"""Makes of a frame that passes by the bytes that arrive in its place."""
 
 FAMILIES: Final = {
     name: each.family for name, each in BY_NAME.items() if each.family in {"masks", "additive"}

@@ -23,4 +23,4 @@ _ALL: Final = (
 )
 
 CHEATS: Final[Mapping[str, Cheat]] = {cheat.name: cheat for cheat in _ALL}
-"""By name."""
+"""All cheats by name."""

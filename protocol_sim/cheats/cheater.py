@@ -52,12 +52,12 @@ class Cheater:
 
     @property
     def scheme(self) -> Scheme:
-        """Of the session."""
+        """Scheme of the session."""
         return self.play.settings.scheme
 
     @property
     def limits(self) -> Thresholds:
-        """Of the session."""
+        """Thresholds of the session."""
         return self.play.settings.thresholds
 
     @property
@@ -72,12 +72,12 @@ class Cheater:
 
     @cached_property
     def steps(self) -> dict[str, Step]:
-        """Of the scheme, by name."""
+        """Steps of the scheme, by name."""
         return {step.name: step for step in self.scheme.steps}
 
     @cached_property
     def codec(self) -> Codec:
-        """Of the scheme's messages."""
+        """Codec of the scheme's messages."""
         return Codec(MessageTable(dict(COMMON) | dict(self.scheme.messages)))
 
     @cached_property

@@ -22,7 +22,7 @@ from secagg.crypto.reed_solomon import PRIME
 Set = frozenset[int]
 Matrix = NDArray[np.int64]
 Asked = tuple[Set | None, ...]
-"""For each honest gateway the set it has answered for; None: it has answered nothing."""
+"""The set that each honest gateway has answered for; None: it has answered nothing."""
 
 
 def lagrange(points: Sequence[int], at: int, prime: int = PRIME) -> list[int]:

@@ -1,4 +1,4 @@
-"""From everything a server has received to the sums it can compute, and those that it must not.
+"""Finds which sums a server can compute from all it has received, and which it must not.
 
 The agreed sum is the one over the honest members of the set for which gateways have released
 secrets. Anything else that follows is a leak: another sum, two sums, a weighted one, or the agreed
@@ -140,13 +140,13 @@ def _round(equation: Equation) -> int:
 
 
 def _session(equation: Equation) -> bytes:
-    """In additive schemes a gateway has a key in each session; b"" where inputs have no key."""
+    """The session of the keys of an equation's inputs; b"" where inputs have no key."""
     sessions = {name.session for name in _inputs(equation)}
     return sessions.pop() if len(sessions) == 1 else b"several"
 
 
 def _weights(equation: Equation) -> dict[str, tuple[int, ...]]:
-    """By gateway, of all its values; those of several keys stand side by side."""
+    """Weights of all values of each gateway; those of several keys stand side by side."""
     inputs = _inputs(equation)
     parts = sorted({(name.session, name.part) for name in inputs})
     return {

@@ -46,7 +46,7 @@ class Shown(NamedTuple):
 
 
 Strategy = Sequence[Shown | None]
-"""For each position what it sees; None: colluding."""
+"""What each position sees; None: colluding."""
 
 
 class Released(NamedTuple):
@@ -68,12 +68,12 @@ class Gateways(Protocol):
 
     @property
     def thresholds(self) -> Thresholds:
-        """Of the session."""
+        """Thresholds of the session."""
         ...
 
     @property
     def neighbours(self) -> Sequence[Set]:
-        """Of each position."""
+        """Neighbours of each position."""
         ...
 
     def views(self, i: int, worlds: Sequence[World], *, absent: bool = False) -> list[Shown]:
@@ -111,7 +111,7 @@ class Rules:
 
     @cached_property
     def neighbours(self) -> tuple[Set, ...]:
-        """Of each position."""
+        """Neighbours of each position."""
         return tuple(neighbours(self.thresholds, i) for i in range(self.thresholds.gateways))
 
     @cached_property

@@ -227,7 +227,7 @@ class Questions:
         return keys, shares_hash(keys, round_hash(self.round_params(params)), n, u2)
 
     def h3(self, view: Shown) -> bytes:
-        """Of a view with a U3."""
+        """h3 of a view with a U3."""
         keys, h2 = self.once(self.h2, *asked(view))
         return included_hash(keys, h2, len(self.cohort), view.u3 or ())
 

@@ -184,7 +184,7 @@ class RealGateways:
         return None
 
     def _certificates(self, view: Shown, signers: Set) -> Iterator[Certificate]:
-        """Of the signers that are included; then of all signers; then forged."""
+        """A certificate of the included signers, one of all signers, and a forged one."""
         u3, make = view.u3 or frozenset(), self.questions.certificate
         identities = self.questions.identities
         yield make(view, {j: identities[j] for j in signers & u3})

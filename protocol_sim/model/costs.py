@@ -37,7 +37,7 @@ FIXED_LIMIT: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one round.
+    """Cost of one round.
 
     Attributes:
         server: CPU seconds.

@@ -67,7 +67,7 @@ def survivors(scheme: str, dropout: float) -> Survivors:
 
 
 def gateway_counts(shape: Shape, dropout: float = 0.0) -> Counts:
-    """Of one gateway that takes part to the end, in additive schemes a member of the committee."""
+    """Counts of a gateway that takes part to the end, in additive schemes a committee member."""
     left = survivors(shape.scheme, dropout)
     if not shape.limits.committee:
         return _masks_gateway(shape, left)
@@ -75,7 +75,7 @@ def gateway_counts(shape: Shape, dropout: float = 0.0) -> Counts:
 
 
 def server_counts(shape: Shape, dropout: float = 0.0) -> Counts:
-    """Of the server, from its first message until the sum is open."""
+    """Counts of the server, from its first message until the sum is open."""
     left = survivors(shape.scheme, dropout)
     if not shape.limits.committee:
         return _masks_server(shape, left)

@@ -13,7 +13,7 @@ from secagg.schemes.masks import Masks
 from secagg.schemes.scheme import Scheme
 
 BITS: Final = 16
-"""Of one input, as in the paper."""
+"""Bits of one input, as in the paper."""
 KEY_BYTES: Final = 32
 """a_K and a_S of the paper: 256 bits for a public key, and for a share."""
 TAG_BYTES: Final = 16
@@ -114,7 +114,7 @@ class Expansion:
 
 
 def formula(variant: Scheme, gateways: int, coordinates: int) -> Expansion:
-    """By the byte formula of `traffic`, everybody present.
+    """Expansion by the byte formula of `traffic`, everybody present.
 
     Args:
         variant: a scheme and its layout.
@@ -131,7 +131,7 @@ def formula(variant: Scheme, gateways: int, coordinates: int) -> Expansion:
 
 
 def measured(variant: Scheme, gateways: int, coordinates: int, seed: object = 0) -> Expansion:
-    """By a real round, everybody present; arguments as of `formula`, and the seed of `scale.play`.
+    """Expansion of a real round, everybody present; arguments as of `formula` and of `scale.play`.
 
     A gateway's bytes are the mean over those that take part in a phase, as in the formula.
     """

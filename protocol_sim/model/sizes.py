@@ -7,7 +7,7 @@ from typing import Final
 from secagg.params import HASH_BYTES
 
 HEADER: Final = 32
-"""Of a frame (`secagg.wire`)."""
+"""Bytes of the header of a frame (`secagg.wire`)."""
 SIGNATURE: Final = 64
 FIXED: Final = 15
 """Entries of an array, up to which its header is one byte."""

@@ -45,7 +45,7 @@ def _against_gateways(
 
 
 def _against_dropout(report: Report) -> Plot:
-    """For the largest round that ran; up to D."""
+    """Server's cost against the share that vanishes, up to D, of the largest round that ran."""
     last = report.compared[-1]
     shape = shape_of(report.model.scheme, last.gateways, report.coordinates)
     most = shape.limits.max_dropouts / last.gateways

@@ -85,7 +85,7 @@ def _message(sent: Moment, arrived: float | None, *, lost: bool) -> Message:
 
 
 def phases(moments: Sequence[Moment]) -> list[Phase]:
-    """From the first moment to the last, cut where a phase was closed."""
+    """The phases, from the first moment to the last, cut where one was closed."""
     found: list[Phase] = []
     begin = moments[0].time
     for moment in moments:

@@ -19,7 +19,7 @@ SIGNS: Final = {
     "vanished": ("X", "red"),
     "dropped": ("D", "red"),
 }
-"""Of what happens to a gateway: a later one hides an earlier one where they meet."""
+"""Letters of what happens to a gateway: a later one hides an earlier one where they meet."""
 LEGEND: Final = (
     "^ sends  v hears  x lost on its way  X vanished  D dropped  R restarted",
     "| phase closed  ! deadline  * end; long waits are cut",

@@ -21,7 +21,7 @@ _WIDE: Final = 1100
 _LANE: Final = 74
 """Points from lane to lane."""
 _ROWS: Final = 3
-"""Of names of phases, where one row would be too narrow."""
+"""Rows for the names of phases, where one would be too narrow."""
 _LETTER: Final = 0.62 * FONT
 """Points a letter is wide, at most on the average."""
 MARKS: Final = {
@@ -29,7 +29,7 @@ MARKS: Final = {
     "dropped": ("s", RED),
     "restarted": ("o", GREEN),
 }
-"""Of what happens to a gateway: shape and colour."""
+"""Shape and colour of what happens to a gateway."""
 
 
 def timeline(run: Run, round_index: int = -1) -> Plot:
@@ -160,7 +160,7 @@ class _Drawing:
             )
 
     def _way(self, each: Message) -> list[tuple[float, float]]:
-        """From where it was sent to where it was heard, or part of the way."""
+        """The way from where it was sent to where it was heard, or part of it."""
         lane, start = self._lanes[each.gateway], self._clock(each.sent)
         begin, end = (lane, 0) if each.up else (0, lane)
         if each.arrived is None:

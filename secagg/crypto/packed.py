@@ -258,5 +258,5 @@ def _accepted(drawn: bytes) -> Elements:
 
 @lru_cache(maxsize=8)
 def _to_members(packing: Packing) -> NDArray[np.float64]:
-    """From the values at the R places to those at the members' points: float64[m, R]."""
+    """The matrix from values at the R places to those at the members' points: float64[m, R]."""
     return lagrange(packing.places, packing.points).astype(np.float64)

@@ -53,7 +53,7 @@ def inverse(values: Elements) -> Elements:
 
 
 def lagrange(known: Elements, wanted: Elements) -> Elements:
-    """From values at some points to those at others: int64[wanted, known].
+    """The matrix from values at some points to those at others: int64[wanted, known].
 
     Args:
         known: distinct points.
@@ -187,6 +187,6 @@ def _minus_long(left: Elements, right: Elements) -> Elements:
 
 
 def _trimmed(polynomial: Elements) -> Elements:
-    """Without leading zeros; zero is [0]."""
+    """The polynomial without leading zeros; zero is [0]."""
     places = np.flatnonzero(polynomial)
     return polynomial[places[0] :] if len(places) else np.zeros(1, np.int64)

@@ -182,7 +182,7 @@ def _lagrange_at_zero(positions: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _inverse(values: NDArray[np.int64]) -> NDArray[np.int64]:
-    """By Fermat: the power p - 2, bit by bit."""
+    """The inverses modulo p, by Fermat: the power p - 2, bit by bit."""
     result, square, exponent = np.ones_like(values), values, PRIME - 2
     while exponent:
         if exponent & 1:

@@ -38,7 +38,7 @@ SERIES: Final = tuple(
     STAND_INS[name]
     for name in ("blue", "orange", "green", "purple", "yellow", "sky", "grey", "brown")
 )
-"""Of lines and bars that stand beside one another."""
+"""Colours of lines and bars that stand beside one another."""
 BLUE, ORANGE, GREEN, RED = (STAND_INS[name] for name in ("blue", "orange", "green", "red"))
 
 

@@ -21,10 +21,10 @@ from matplotlib.figure import Figure
 
 WIDTH: Final = 380
 FONT: Final = 13
-"""In points of a picture `WIDTH` points wide: shown 330 pixels wide, letters are 11 pixels high."""
+"""Points, in a picture `WIDTH` points wide: shown 330 pixels wide, letters are 11 pixels high."""
 HEIGHT: Final = 230
 _SHARE: Final = 0.72
-"""Of the height: what title and labels leave to the axes."""
+"""Share of the height that title and labels leave to the axes."""
 
 _RC: Final[dict[Any, Any]] = {
     "svg.fonttype": "none",

@@ -32,7 +32,7 @@ _ADDITIVE: Final = (
     ("R", "share_threshold", "Of them, those whose answers open the sum of the keys."),
     ("ell", "packed", "Numbers of a key that one share carries."),
 )
-"""Of thresholds: symbol, field, meaning."""
+"""Symbol, field and meaning of each threshold."""
 
 
 def page_of(report: Report) -> bytes:

@@ -34,7 +34,7 @@ class Table:
 
     @property
     def numeric(self) -> list[bool]:
-        """For each column, whether it holds nothing but numbers; the names of the rows do not."""
+        """Whether each column holds nothing but numbers; the names of the rows do not."""
         columns = zip(*self.rows, strict=True) if self.rows else [[""]] * len(self.heading)
         return [place > 0 and all(map(is_number, each)) for place, each in enumerate(columns)]
 
@@ -50,7 +50,7 @@ class Table:
             yield _GAP.join(shown).rstrip()
 
     def markdown(self) -> str:
-        """Without the title."""
+        """The table as Markdown, without the title."""
         lines = [self.heading, ["---"] * len(self.heading), *self.rows]
         return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 

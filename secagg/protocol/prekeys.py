@@ -88,7 +88,7 @@ def usable(
     round: int,  # noqa: A002
     verify: Verify,
 ) -> dict[int, tuple[Signed, Prekey]]:
-    """By position, the prekeys of an earlier round that serve this one; the others are passed over.
+    """The prekeys of an earlier round that serve this one, by position; others are passed over.
 
     Whoever has none that serves is asked for one, so nothing is lost by a bad one.
     """

@@ -18,7 +18,7 @@ BUSY_SECONDS: Final = 10.0
 that the other one hangs."""
 
 _OVER: Final = ""
-"""In the place of a step: the session was forgotten."""
+"""Stands in the place of a step: the session was forgotten."""
 
 _TABLES: Final = (
     """CREATE TABLE uploads (
@@ -38,7 +38,7 @@ _UPGRADES: Final = {
         PRIMARY KEY (roster, round)
     ) WITHOUT ROWID""",
 }
-"""From each older version to the next; a new file goes through all of them."""
+"""What leads from each older version to the next; a new file goes through all of them."""
 # EXTRA is FULL plus a sync of the directory once the rollback journal is gone: without it a power
 # cut just after a commit may undo it. The rollback journal keeps all of it in one file, and unlike
 # a write-ahead log leaves no copy of deleted answers behind. fullfsync matters on macOS only.

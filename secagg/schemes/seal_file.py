@@ -21,7 +21,7 @@ from secagg.errors import ConfigurationError, install_hint
 
 _MAGIC: Final = 0xA15E
 _MAJOR: Final = 4
-"""Of SEAL, whose files this module reads and writes: 4.1 in tenseal 0.3.15, 4.3 in 0.3.18."""
+"""Version of SEAL whose files are read and written here: 4.1 in tenseal 0.3.15, 4.3 in 0.3.18."""
 HEADER: Final = struct.Struct("<HBBBBHQ")
 """Magic, size of the header, version major and minor, compression, reserved, size with header."""
 _RAW, _ZSTD = 0, 2
@@ -116,13 +116,13 @@ class MemoryFile:
 
 
 def header(size: int) -> bytes:
-    """Of a raw body of so many bytes."""
+    """The header of a raw body of so many bytes."""
     return HEADER.pack(_MAGIC, HEADER.size, *version(), _RAW, 0, HEADER.size + size)
 
 
 @cache
 def version() -> tuple[int, int]:
-    """Of the files that the installed SEAL writes.
+    """Version of the files that the installed SEAL writes.
 
     Raises:
         SealDiffers: of another format.

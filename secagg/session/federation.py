@@ -66,7 +66,7 @@ class Federation(Struct, frozen=True):
 
     @property
     def setup(self) -> Setup:
-        """For the `ServerSession` of the next round: who is here is not asked for a key."""
+        """What the `ServerSession` of the next round takes: who is in it is not asked for a key."""
         return MappingProxyType({each.gateway: each.prekey for each in self.ahead})
 
     def after(self, session: ServerSession) -> Self:

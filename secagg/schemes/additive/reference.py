@@ -231,7 +231,7 @@ def run_additive(  # noqa: C901, PLR0912, PLR0915 - all of the protocol in one p
 
 
 def lagrange(known: Sequence[int], wanted: int) -> list[int]:
-    """From values at the known points to the value at another one."""
+    """The factors that take values at the known points to the value at another one."""
     return [
         prod((wanted - x) * pow(y - x, -1, PRIME) for x in known if x != y) % PRIME for y in known
     ]

@@ -51,7 +51,7 @@ class Additive(Scheme):
     keep_uploads: bool = field(default=False, kw_only=True)
 
     def steps_for(self, thresholds: Thresholds) -> tuple[Step, ...]:
-        """Without a second question, and without certificates where answers certify the set."""
+        """All but the second question, and but certificates where answers certify the set."""
         left_out = {"answer_again"} if thresholds.certified else {"consistency", "answer_again"}
         return tuple(step for step in self.steps if step.name not in left_out)
 

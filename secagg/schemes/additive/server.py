@@ -287,7 +287,7 @@ class AdditiveServer(Server):
         return {}
 
     def _ask_again(self, found: Complaints) -> Mapping[int, Struct]:
-        """Without the dealers whose fault is proved, if enough members have only complained.
+        """Ask without the dealers whose fault is proved, if enough members have only complained.
 
         Raises:
             BadDealing, BelowThreshold: they have not.

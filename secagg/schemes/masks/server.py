@@ -201,7 +201,7 @@ class MasksServer(Server):
         }
 
     def _sealed(self, dealer: int) -> dict[int, SealedShares]:
-        """By holder: a dealer's tuples go over its neighbours in U1."""
+        """A dealer's shares by holder: its tuples go over its neighbours in U1."""
         dealt, holders = self._dealt[dealer], sorted(self._u1 & self._near(dealer))
         shares = zip(holders, dealt.ciphertexts, dealt.commitments, strict=True)
         return {

@@ -208,7 +208,7 @@ def _good_shares(
     label: Label,
     drop: Drop,
 ) -> dict[int, dict[int, bytes]]:
-    """By dealer and holder, as many shares that keep their commitment as open a secret.
+    """As many shares that keep their commitment as open a secret, by dealer and holder.
 
     Only shares that are needed are looked at: n * k commitments would cost more than the masks of a
     small model. One that differs without an earlier complaint is its holder's fault.

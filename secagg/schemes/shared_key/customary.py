@@ -17,7 +17,7 @@ DEGREE: Final = 8192
 BITS: Final = (60, 40, 40, 60)
 SCALE: Final = 2.0**40
 FRESH_PRIMES: Final = len(BITS) - 1
-"""Of a fresh ciphertext: the last one is for switching keys."""
+"""Primes of a fresh ciphertext: the last one is for switching keys."""
 MAX_BYTES: Final = 2 * 8 * DEGREE * FRESH_PRIMES + 1024
 """Two polynomials of 64-bit words for each prime, and what SEAL and TenSEAL write around them."""
 
