@@ -113,7 +113,7 @@ CONFIGURED: dict[str, tuple[dict[str, Any], str]] = {
         "at most 2048",
     ),
     "names that fill a request": (
-        {"updates": dict.fromkeys("abc", {"w" * 2**20: np.zeros(1)})},
+        {"updates": {name: {"w" * 2**20: np.zeros(1)} for name in "abc"}},
         "average fewer, larger arrays",
     ),
     "a bool as id": ({"updates": GOOD | {True: tree()}}, "gateway id True.*str or int"),
