@@ -1,1 +1,1 @@
-"""What the schemes cost, as ratios within one run."""
+"""Measures what the schemes cost, as ratios within one run."""

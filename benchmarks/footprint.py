@@ -1,4 +1,4 @@
-"""How much memory a gateway and the server need on top of their vectors, at the worst moment."""
+"""Measures the memory that a gateway and the server need at most beyond their vectors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything about one case, and the frame of a benchmark: cases in, a table and a file out."""
+"""Measures one case, and runs a benchmark: cases in, a table and a file out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Peak memory, seen from inside (tracemalloc) and from outside (resident set)."""
+"""Measures peak memory, from inside (tracemalloc) and from outside (resident set)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the overhead benchmark measures: sizes, and how many vanish."""
+"""Lists what the overhead benchmark measures: sizes, and how many vanish."""
 
 from __future__ import annotations
 

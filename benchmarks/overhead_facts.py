@@ -1,4 +1,4 @@
-"""What each scheme protects against and what breaks it: what no clock measures."""
+"""States what each scheme protects against and what breaks it, which no clock measures."""
 
 from __future__ import annotations
 

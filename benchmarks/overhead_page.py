@@ -1,4 +1,4 @@
-"""overhead.html: what each scheme costs, and what it protects against, for a person."""
+"""Makes overhead.html: what each scheme costs, and what it protects against, for a person."""
 
 from __future__ import annotations
 

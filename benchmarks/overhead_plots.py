@@ -1,4 +1,4 @@
-"""The plots of the overhead benchmark."""
+"""Draws the plots of the overhead benchmark."""
 
 from __future__ import annotations
 

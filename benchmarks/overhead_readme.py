@@ -1,4 +1,4 @@
-"""The README's part of the overhead benchmark: a table and a picture of stored figures."""
+"""Writes the README's part of the overhead benchmark: a table and a picture of stored figures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the overhead benchmark found, as it is kept in overhead.json."""
+"""Holds what the overhead benchmark found, as it is kept in overhead.json."""
 
 from __future__ import annotations
 

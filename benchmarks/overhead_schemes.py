@@ -1,4 +1,4 @@
-"""The schemes that run in sessions, measured whole and in parts."""
+"""Measures the schemes that run in sessions, whole and in parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures as tables, for a terminal and as Markdown."""
+"""Writes the figures as tables, for a terminal and as Markdown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pieces of a round by themselves, on the layout of a real session: where the time goes."""
+"""Measures the pieces of a round by themselves, on the layout of a real session."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pieces of a round that only the additive schemes have."""
+"""Measures the pieces of a round that only the additive schemes have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pieces of a round that only masks have."""
+"""Measures the pieces of a round that only masks have."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The measurements of one case: as a table for the terminal, as a record for a file."""
+"""Writes the measurements of one case: as a table for the terminal, as a record for a file."""
 
 from __future__ import annotations
 

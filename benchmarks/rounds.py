@@ -1,4 +1,4 @@
-"""One round of the real sessions, gateways and server played in turn, every call timed."""
+"""Plays a round of the real sessions, gateways and server in turn, and times every call."""
 
 from __future__ import annotations
 

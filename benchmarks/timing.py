@@ -1,4 +1,4 @@
-"""Best of several, interleaved: on a noisy machine only ratios of one run mean anything."""
+"""Times by the best of several, interleaved: on a noisy machine only ratios of one run count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands of `protocol_sim` do: play, print, and leave a report behind."""
+"""Does what the commands of `protocol_sim` ask: plays, prints, and leaves a report behind."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands of `protocol_sim`."""
+"""Defines the commands of `protocol_sim`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many may vanish: rounds that end in a sum, against the rate at which gateways fall silent."""
+"""Counts rounds that end in a sum, against the rate at which gateways fall silent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A network without time: frames arrive at once, in an order of the caller's choice."""
+"""Carries frames without time: they arrive at once, in an order of the caller's choice."""
 
 from __future__ import annotations
 

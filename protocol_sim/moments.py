@@ -1,4 +1,4 @@
-"""What happened in a run, moment by moment, and how each round ended."""
+"""Records what happened in a run, moment by moment, and how each round ended."""
 
 from __future__ import annotations
 

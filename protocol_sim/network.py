@@ -1,4 +1,4 @@
-"""A link between a gateway and the orchestrator: slow, lossy, and not always faithful."""
+"""Carries frames between a gateway and the orchestrator: slow, lossy, not always faithful."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a session may end in: the sum over the included gateways, or an error with a name."""
+"""Judges how a session ended: in the sum over the included gateways, or in an error with a name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes and CPU seconds of a session, by phase."""
+"""Counts bytes and CPU seconds of a session, by phase."""
 
 from __future__ import annotations
 

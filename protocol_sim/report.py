@@ -1,4 +1,4 @@
-"""report.html and the pictures beside it: what was played, at a glance and in full."""
+"""Writes report.html and the pictures beside it: what was played, at a glance and in full."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many random scenarios, and whether one of them ended in what must never happen."""
+"""Plays many random scenarios, and says whether one ended in what must never happen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Virtual time: frames take a while, gateways come and go, the orchestrator has deadlines."""
+"""Plays sessions in virtual time: frames take a while, gateways come and go, deadlines pass."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a cheat is: one thing that a gateway does wrong, where, and what must come of it."""
+"""Defines what a cheat is: one thing that a gateway does wrong, where, and what comes of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much larger a protocol makes the inputs it sums: Bonawitz et al. 2017, and ours."""
+"""Computes how much larger a protocol makes the inputs it sums: Bonawitz et al. 2017, and ours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables of the literature, computed anew, and ours beside them: bytes, and sharing graphs."""
+"""Computes the tables of the literature anew, and ours beside them: bytes, and sharing graphs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sizes of canonical MessagePack (`secagg.canonical`), without making any."""
+"""Computes sizes of canonical MessagePack (`secagg.canonical`), without making any."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What single operations cost on this machine, measured through the library's own functions."""
+"""Measures what single operations cost on this machine, through the library's own functions."""
 
 from __future__ import annotations
 

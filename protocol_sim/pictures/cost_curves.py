@@ -1,4 +1,4 @@
-"""The cost model as pictures: against the number of gateways, and against the dropout rate."""
+"""Draws the cost model: against the number of gateways, and against the dropout rate."""
 
 from __future__ import annotations
 

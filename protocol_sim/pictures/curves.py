@@ -1,4 +1,4 @@
-"""Lines that a formula gives, and dots that were measured."""
+"""Draws lines that a formula gives, and dots that were measured."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A session's timeline in letters: a lane for each party, and what is worth a line."""
+"""Draws a session's timeline in letters: a lane for each party, and what is worth a line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One session as a picture: parties as lanes, messages as arrows, what went wrong as marks."""
+"""Draws one session: parties as lanes, messages as arrows, what went wrong as marks."""
 
 from __future__ import annotations
 
