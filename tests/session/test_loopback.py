@@ -127,3 +127,9 @@ def test_what_a_client_raises_comes_out():
 
     with pytest.raises(EncodingError, match="gateway 'g0'"):
         looped(prepare).run()
+
+
+def test_a_frame_shows_no_bytes():
+    frame = Frame("g0", up=True, step="unmasking", data=b"a seed")
+
+    assert "Frame('g0', up, 'unmasking', 6 bytes)" == repr(frame)
