@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -196,12 +197,17 @@ def test_no_frame_leaves_a_session_that_has_ended(name, frames):
 
 def test_the_gateway_itself_may_end_it():
     exchange, sends = begun(2)
+    client: Any = exchange.clients[VICTIM]._client
+    shares = itertools.chain(*client._held.values())
+    stores = client._secrets, client._edges, client._channels
+    secrets = [*shares, *itertools.chain(*(store.values() for store in stores))]
     farewell, aborted = exchange.clients[VICTIM].abort("power is out")
 
     assert isinstance(farewell, Send)
     assert "power is out" == str(aborted.reason)
     assert [] == list(sends)
     assert_erased(exchange)
+    assert ["Secret(erased)"] * (4 + 4 * 4) == list(map(repr, secrets))
     with pytest.raises(errors.LocalProtocolError):
         exchange.clients[VICTIM].abort("again")
     with pytest.raises(errors.LocalProtocolError):
