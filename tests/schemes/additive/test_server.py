@@ -104,11 +104,12 @@ def test_more_than_d_outside_the_committee_vanish():
     assert (59, 60) == (reason.answered, reason.needed)
 
 
-def test_below_a_quorum_nobody_is_asked_for_shares():
-    gone = dict.fromkeys(range(30), "consistency")
-    reason = ended(Cheats(Lattice(), gateways=65, vanish=gone).play())
+@pytest.mark.parametrize(("gone", "needed"), [(30, 36), (7, 59)], ids=["q", "R"])
+def test_where_no_sum_could_open_nobody_is_asked_for_shares(gone, needed):
+    vanish = dict.fromkeys(range(gone), "consistency")
+    reason = ended(Cheats(Lattice(), gateways=65, vanish=vanish).play())
 
-    assert ("consistency", 35, 36) == (reason.phase, reason.answered, reason.needed)
+    assert ("consistency", 65 - gone, needed) == (reason.phase, reason.answered, reason.needed)
 
 
 def test_requests_that_fit_into_no_frame():
