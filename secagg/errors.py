@@ -187,7 +187,9 @@ class BelowThreshold(SessionAborted):
         where = f" in phase {self.phase}" if self.phase else ""
         # who said why stands before who was silent
         lost = sorted(self.dropped.values(), key=lambda each: not each.detail)
-        why = [f"{each.id}: {each.detail or each.reason.name.lower()}" for each in lost[:_NAMED]]
+        # a gateway's own words must not pass for what another is dropped for
+        said = [(each.detail or each.reason.name.lower()).replace(";", ",") for each in lost]
+        why = [f"{each.id}: {text}" for each, text in zip(lost[:_NAMED], said, strict=False)]
         more = [f"{len(lost) - _NAMED} more"] if len(lost) > _NAMED else []
         return "; ".join([f"{who} answered{where}, {self.needed} are needed", *why, *more])
 

@@ -59,6 +59,14 @@ def test_the_error_names_who_is_missing_and_why(monkeypatch: pytest.MonkeyPatch)
     assert str(error) == str(pickle.loads(pickle.dumps(error)))
 
 
+def test_the_words_of_one_gateway_are_no_other_entry() -> None:
+    error = BelowThreshold(1, 3, "upload")
+    said = "gone; g2: bad_signature"
+    error.dropped = {"g1": GatewayDropped("g1", "upload", DropReason.ABORTED, said)}
+
+    assert str(error).endswith("are needed; g1: gone, g2: bad_signature")
+
+
 def test_who_gave_a_reason_stands_before_who_was_silent(monkeypatch: pytest.MonkeyPatch) -> None:
     refuse(monkeypatch, ["g4"])
     silent = dict.fromkeys(("g0", "g1", "g2"), "masked_input")

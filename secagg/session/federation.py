@@ -73,8 +73,10 @@ class Federation(Struct, frozen=True):
         """The federation once a round has ended, with a sum or without. Store it before the next.
 
         Raises:
-            ConfigurationError: the session's round is not above the last.
+            ConfigurationError: a session under another roster, or of a round not above the last.
         """
+        if session.roster != self.roster:
+            raise ConfigurationError("this session ran under another roster")
         number, setup = session.settings.round, session.setup
         if number <= self.round:
             raise ConfigurationError(f"round {number} does not follow round {self.round}")

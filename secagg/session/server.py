@@ -77,6 +77,7 @@ class ServerSession:
         if identity.key.public != roster.orchestrator:
             raise LocalProtocolError("this identity is not the orchestrator of the roster")
         self.settings = settings
+        self.roster = roster
         self.session = rng(SESSION_BYTES)
         self._cohort = Cohort.of(roster, settings.cohort)
         self._workers = workers

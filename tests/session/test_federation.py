@@ -91,6 +91,12 @@ def test_a_stored_federation_starts_the_next_round(
     assert "set_up" not in [event.phase for event in world.events if hasattr(event, "phase")]
 
 
+def test_a_session_under_another_roster(first: World):
+    stranger = World(Lattice(), GATEWAYS, seed="another")
+    with pytest.raises(ConfigurationError, match="under another roster"):
+        Federation(roster=stranger.roster).after(first.server)
+
+
 def test_under_another_roster(federation: Federation):
     roster = federation.roster
     later = Roster(
