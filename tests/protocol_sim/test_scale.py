@@ -231,7 +231,7 @@ def measured_anew(measured):
 
 def test_an_executor_plays_tasks_in_any_order():
     def backwards(tasks):
-        return [task.play() for task in reversed(tasks)][::-1]
+        return [task() for task in reversed(tasks)][::-1]
 
     here, there = (
         shards.play(5, D, 0.0, "masks", seed=8, shards=3, executor=executor)
