@@ -85,7 +85,7 @@ def _known(vector: VectorSpec, params: RoundParams, gateways: int) -> bool:
             return vector.length == 1 and vector.scale == 1 and params.clipping == "saturate"
         case "check":
             return shape == (CHECK_WORDS, 0, 1.0)
-        case None:
+        case _:
             return False
 
 

@@ -80,6 +80,9 @@ def thinned(m: Any, keep: int) -> Any:
 ROWS = [
     Attack("suite", K, lambda o, m: o.session(m, suite=9), errors.UnsupportedParameters),
     Attack(
+        "cohort padding", K, lambda o, m: o.session(m, cohort=b"\xff"), errors.UnsupportedParameters
+    ),
+    Attack(
         "not in cohort",
         K,
         lambda o, m: o.session(m, cohort=bitmap([0, 2, 3, 4], 5)),
