@@ -20,6 +20,7 @@ from secagg.crypto.agreement import public_key
 from secagg.crypto.labels import Label
 from secagg.protocol.messages import Signed, sign_round, sign_session
 from secagg.protocol.policy import Policy
+from secagg.schemes.masks import Masks
 from secagg.schemes.masks.messages import AdvertiseKeys
 from tests.schemes.attacks import (
     ME,
@@ -306,3 +307,13 @@ def test_a_new_key_of_an_orchestrator_changes_nothing_for_others():
     exchange = play(honest)
 
     assert K == said(exchange)[0][0]
+
+
+def test_a_machine_takes_no_announcement_of_another_scheme():
+    """Sessions route by the announced name; a machine by itself holds it against its own."""
+    exchange = Exchange(Parties(5))
+    params, key = exchange.server._server.params, exchange.parties.orchestrator.key
+    machine = Masks().client(params.session, exchange.clients["g1"]._context)
+
+    with pytest.raises(errors.UnsupportedParameters):
+        machine.receive(sign_session(key, replace(params, scheme="lattice")))
