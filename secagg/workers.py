@@ -1,7 +1,8 @@
-"""Runs work on threads; the only file of the library that starts them."""
+"""Runs work on threads; the only file below the sessions that starts them or has a clock."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import pairwise
@@ -72,3 +73,6 @@ class Workers:
 
 SERIAL: Final = Workers(1)
 """Everything in the calling thread."""
+
+CLOCK: Final = time.perf_counter
+"""Seconds from any origin; passed on to those below who measure how fast this machine is."""

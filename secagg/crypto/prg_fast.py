@@ -2,8 +2,9 @@
 
 With C = the blocks g, g+1, ... (public counters) both modes give AES_k(g) xor (g + 1):
 counter mode encrypts g+1, g+2, ... from nonce g; cipher feedback *decryption* of C computes
-AES_k(C[i-1]) xor C[i], independent for all i, which OpenSSL runs on 512-bit vectors where a CPU
-has them. CFB counts as decrepit for what it does to messages; here it sees public counters only,
+AES_k(C[i-1]) xor C[i], independent for all i, which OpenSSL runs on 512-bit vectors where it and
+the CPU have them, and block by block, ten times slower, elsewhere: the speed of the machine at hand
+decides. CFB counts as decrepit for what it does to messages; here it sees public counters only,
 and its output is that of `prg`, so the argument there covers it.
 """
 
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 
 from secagg.crypto.prg import BLOCK_BYTES, STREAM_KEY_BYTES, WORDS_PER_BLOCK
 from secagg.errors import ConfigurationError, LocalProtocolError
-from secagg.workers import SERIAL, Workers
+from secagg.workers import CLOCK, SERIAL, Workers
 
 CHUNK_WORDS: Final = 32768
 """256 KiB: fits a second-level cache; below 128 KiB two threads stop scaling. Not on the wire."""
@@ -221,17 +222,17 @@ def add_masks(
 
 
 @cache
-def default_engine() -> Engine:
-    """CFB where it passes its known-answer test, else CTR; tested once a process.
+def default_engine(clock: Callable[[], float] = CLOCK) -> Engine:
+    """`choose_engine`, once a process.
 
     Raises:
-        ConfigurationError: neither passes.
+        ConfigurationError: no engine passes its known-answer test.
     """
-    return _working_engines()[0]
+    return choose_engine(clock)
 
 
 def choose_engine(clock: Callable[[], float]) -> Engine:
-    """The fastest engine here, of those that pass their known-answer test; takes milliseconds.
+    """The fastest engine here, of those that pass their known-answer test; takes a millisecond.
 
     Args:
         clock: seconds from any origin, such as `time.perf_counter`.
