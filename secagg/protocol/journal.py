@@ -1,4 +1,4 @@
-"""Keeps what a client must not forget: rounds it uploaded in, answers it gave, its next key.
+"""Keeps what a client must not forget: rounds it took part in, answers it gave, its next key.
 
 A second upload in one round, or a second, different answer to one step, lets a lying server take
 the difference of two sums (docs/protocol.md#rounds-never-repeat and
@@ -15,6 +15,8 @@ roster. No journal can notice it.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -49,28 +51,60 @@ class Journal(Protocol):
     """
 
     def last_round(self, roster: bytes) -> int:
-        """The highest round stored under this roster hash, 0 if there is none."""
+        """The highest round claimed under this roster hash, 0 if there is none."""
         ...
 
-    def store_upload(
-        self, roster: bytes, round: int, model: bytes, *, refuse_repeat: bool = False
-    ) -> None:
-        """Claims the round, durably, before its upload leaves.
+    def claim(self, roster: bytes, round: int, session: bytes) -> None:
+        """Reserves the round for one session, durably, before its update is asked for.
+
+        The same claim again changes nothing, so that a session stays usable.
 
         Args:
             roster: 32-byte hash of the roster.
             round: above `last_round(roster)`, at most 2^63 - 1.
-            model: 32-byte hash of the global model.
-            refuse_repeat: also refuse a model stored before, in the same transaction.
+            session: id of the session, the only one that may spend the round.
 
         Raises:
-            StaleRound: this round or a later one is stored already.
-            ModelMismatch: the model is stored already, and `refuse_repeat`.
+            StaleRound: another session has claimed this round, or a later one is claimed.
         """
         ...
 
-    def model_used(self, roster: bytes, model: bytes) -> bool:
-        """Whether some stored upload under this roster was trained on this model."""
+    def spend(
+        self,
+        roster: bytes,
+        round: int,
+        session: bytes,
+        model: bytes,
+        *,
+        purpose: str,
+        uses: int | None = None,
+    ) -> None:
+        """Gives the one upload of a claimed round away, durably, before its first frame leaves.
+
+        Args:
+            roster: 32-byte hash of the roster.
+            round: the round.
+            session: id of the session that has claimed it.
+            model: 32-byte hash of the global model; one of zeros stands for none.
+            purpose: what the upload is for; uploads on a model are counted for each purpose.
+            uses: of this model for this purpose, under whatever roster; None for any number.
+
+        Raises:
+            StaleRound: the session has not claimed this round, or it is spent.
+            ModelMismatch: the model is used up; nothing is spent.
+        """
+        ...
+
+    def model_used(self, purpose: str, model: bytes) -> int:
+        """How many rounds were spent on this model for this purpose, under whatever roster."""
+        ...
+
+    def pin(self, roster: bytes, purpose: str, values: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """Stores, durably, what has no value yet under this roster for this purpose.
+
+        Returns:
+            What is stored now for these names: the first writer wins.
+        """
         ...
 
     def get(self, session: bytes, step: str) -> Entry | None:
@@ -122,28 +156,53 @@ class MemoryJournal:
     """
 
     def __init__(self) -> None:
-        self._uploads: dict[bytes, dict[int, bytes]] = {}
+        self._rounds: dict[bytes, tuple[int, bytes, bool]] = {}
+        self._models: Counter[tuple[str, bytes]] = Counter()
+        self._pins: dict[tuple[bytes, str], dict[str, bytes]] = {}
         self._answers: dict[bytes, dict[str, Entry]] = {}
         self._prekeys: dict[bytes, dict[int, Secret]] = {}
         self._over: set[bytes] = set()
 
     def last_round(self, roster: bytes) -> int:
         """See `Journal`."""
-        return max(self._uploads.get(roster, ()), default=0)
+        return self._rounds[roster][0] if roster in self._rounds else 0
 
-    def store_upload(
-        self, roster: bytes, round: int, model: bytes, *, refuse_repeat: bool = False
+    def claim(self, roster: bytes, round: int, session: bytes) -> None:
+        """See `Journal`."""
+        last, holder, _ = self._rounds.get(roster, (0, b"", False))
+        if (round, session) == (last, holder):
+            return
+        if round <= last:
+            raise stale(round, last)
+        self._rounds[roster] = (round, session, False)
+
+    def spend(
+        self,
+        roster: bytes,
+        round: int,
+        session: bytes,
+        model: bytes,
+        *,
+        purpose: str,
+        uses: int | None = None,
     ) -> None:
         """See `Journal`."""
-        if round <= (last := self.last_round(roster)):
-            raise stale(round, last)
-        if refuse_repeat and self.model_used(roster, model):
-            raise repeated()
-        self._uploads.setdefault(roster, {})[round] = model
+        if self._rounds.get(roster) != (round, session, False):
+            raise unclaimed(round)
+        if uses is not None and self.model_used(purpose, model) >= uses:
+            raise used_up(purpose)
+        self._rounds[roster] = (round, session, True)
+        if any(model):
+            self._models[purpose, model] += 1
 
-    def model_used(self, roster: bytes, model: bytes) -> bool:
+    def model_used(self, purpose: str, model: bytes) -> int:
         """See `Journal`."""
-        return model in self._uploads.get(roster, {}).values()
+        return self._models[purpose, model]
+
+    def pin(self, roster: bytes, purpose: str, values: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """See `Journal`."""
+        pins = self._pins.setdefault((roster, purpose), {})
+        return {name: pins.setdefault(name, value) for name, value in values.items()}
 
     def get(self, session: bytes, step: str) -> Entry | None:
         """See `Journal`."""
@@ -179,13 +238,18 @@ class MemoryJournal:
 
 
 def stale(number: int, last: int) -> StaleRound:
-    """What says that a round is spent."""
-    return StaleRound(f"round {number}: this party has already uploaded in round {last}")
+    """What says that a round is taken."""
+    return StaleRound(f"round {number}: this party takes part in round {last} already")
 
 
-def repeated() -> ModelMismatch:
+def unclaimed(number: int) -> StaleRound:
+    """What says that a session has no upload to give away."""
+    return StaleRound(f"round {number}: spent already, or not claimed by this session")
+
+
+def used_up(purpose: str) -> ModelMismatch:
     """What says that a model was used before."""
-    return ModelMismatch("this model was already trained on under this roster: policy refuses")
+    return ModelMismatch(f"this model was used for {purpose!r} before: policy refuses")
 
 
 def second_answer(step: str) -> SecondQuestion:

@@ -52,9 +52,9 @@ class Policy:
         max_weight: largest weight cap, None for any.
         lanes: accepted layouts, in lanes per 64-bit word.
         clips: smallest and largest accepted bound of abs(coordinate) of an update.
-        repeat_model: "refuse" a model hash that this gateway already trained on under the roster:
-            it stops exact differencing by a second round on the same model. Rounds without a
-            model (all-zero hash) are not compared.
+        repeat_model: "refuse" a model hash that this gateway has used before, under whatever
+            roster: it stops exact differencing by a second round on the same model. Rounds without
+            a model (all-zero hash) are not compared.
 
     Raises:
         ConfigurationError: floors that no session could meet.
@@ -172,7 +172,7 @@ def check_announce(
         raise BadPublicKey(f"orchestrator: {error}") from None
     last = journal.last_round(params.roster)
     if params.round <= last:
-        raise StaleRound(f"round {params.round} announced, round {last} already uploaded")
+        raise StaleRound(f"round {params.round} announced, this party takes part in {last} already")
     return cohort
 
 
@@ -203,7 +203,6 @@ def check_round(
         raise ForeignSession("round parameters of another session")
     check_vectors(params, session.thresholds)
     policy.check_round(params)
-    repeated = any(params.model) and journal.model_used(session.roster, params.model)
-    if repeated and policy.repeat_model == "refuse":
-        raise ModelMismatch("this model was already trained on under this roster: policy refuses")
+    if policy.repeat_model == "refuse" and journal.model_used("train", params.model):
+        raise ModelMismatch("this model was used for 'train' before: policy refuses")
     return params

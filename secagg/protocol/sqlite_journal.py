@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
 from secagg.errors import ConfigurationError, LocalProtocolError, StaleRound
-from secagg.protocol.journal import Entry, repeated, second_answer, stale
+from secagg.protocol.journal import Entry, second_answer, stale, unclaimed, used_up
 
 APPLICATION: Final = 0x53414747  # "SAGG" in the header of the file
-SCHEMA: Final = 2
+SCHEMA: Final = 3
 BUSY_SECONDS: Final = 10.0
 """How long a statement waits for another process: a commit takes milliseconds, so ten seconds mean
 that the other one hangs."""
@@ -21,24 +23,29 @@ _OVER: Final = ""
 """Stands in the place of a step: the session was forgotten."""
 
 _TABLES: Final = (
-    """CREATE TABLE uploads (
-        roster BLOB NOT NULL, round INTEGER NOT NULL, model BLOB NOT NULL,
-        PRIMARY KEY (roster, round)
+    """CREATE TABLE rounds (
+        roster BLOB PRIMARY KEY, round INTEGER NOT NULL, session BLOB NOT NULL,
+        spent INTEGER NOT NULL
+    ) WITHOUT ROWID""",
+    """CREATE TABLE models (
+        purpose TEXT NOT NULL, model BLOB NOT NULL, uses INTEGER NOT NULL,
+        PRIMARY KEY (purpose, model)
+    ) WITHOUT ROWID""",
+    """CREATE TABLE pins (
+        roster BLOB NOT NULL, purpose TEXT NOT NULL, name TEXT NOT NULL, value BLOB NOT NULL,
+        PRIMARY KEY (roster, purpose, name)
     ) WITHOUT ROWID""",
     """CREATE TABLE answers (
         session BLOB NOT NULL, step TEXT NOT NULL, request BLOB NOT NULL, answer BLOB NOT NULL,
         PRIMARY KEY (session, step)
     )""",
-    f"PRAGMA application_id = {APPLICATION}",
-    "PRAGMA user_version = 1",
-)
-_UPGRADES: Final = {
-    1: """CREATE TABLE prekeys (
+    """CREATE TABLE prekeys (
         roster BLOB NOT NULL, round INTEGER NOT NULL, private BLOB NOT NULL,
         PRIMARY KEY (roster, round)
     ) WITHOUT ROWID""",
-}
-"""What leads from each older version to the next; a new file goes through all of them."""
+    f"PRAGMA application_id = {APPLICATION}",
+    f"PRAGMA user_version = {SCHEMA}",
+)
 # EXTRA is FULL plus a sync of the directory once the rollback journal is gone: without it a power
 # cut just after a commit may undo it. The rollback journal keeps all of it in one file, and unlike
 # a write-ahead log leaves no copy of deleted answers behind. fullfsync matters on macOS only.
@@ -94,32 +101,67 @@ class SQLiteJournal:
 
     def last_round(self, roster: bytes) -> int:
         """See `Journal`."""
-        return int(self._all("SELECT max(round) FROM uploads WHERE roster = ?", roster)[0][0] or 0)
+        rows = self._all("SELECT round FROM rounds WHERE roster = ?", roster)
+        return int(rows[0][0]) if rows else 0
 
-    def store_upload(
-        self, roster: bytes, round: int, model: bytes, *, refuse_repeat: bool = False
+    def claim(self, roster: bytes, round: int, session: bytes) -> None:
+        """See `Journal`."""
+        with self._transaction():
+            query = "SELECT round, session FROM rounds WHERE roster = ?"
+            rows = self._all(query, roster) or [(0, b"")]
+            last, holder = rows[0]
+            if (round, session) == (last, holder):
+                return
+            if round <= last:
+                raise stale(round, last)
+            statement = "INSERT OR REPLACE INTO rounds VALUES (?, ?, ?, 0)"
+            self._run(statement, roster, round, session)
+
+    def spend(
+        self,
+        roster: bytes,
+        round: int,
+        session: bytes,
+        model: bytes,
+        *,
+        purpose: str,
+        uses: int | None = None,
     ) -> None:
         """See `Journal`."""
-        # One statement is one transaction, begun with the write lock: nobody comes between.
-        _, stored = self._run(
-            "INSERT INTO uploads SELECT ?1, ?2, ?3 WHERE ?2 >"
-            " (SELECT coalesce(max(round), 0) FROM uploads WHERE roster = ?1)"
-            " AND NOT (?4 AND EXISTS (SELECT 1 FROM uploads WHERE roster = ?1 AND model = ?3))",
-            roster,
-            round,
-            model,
-            refuse_repeat,
-        )
-        if stored != 1:
-            if round > (last := self.last_round(roster)):
-                raise repeated()
-            raise stale(round, last)
+        with self._transaction():
+            _, spent = self._run(
+                "UPDATE rounds SET spent = 1"
+                " WHERE roster = ? AND round = ? AND session = ? AND spent = 0",
+                roster,
+                round,
+                session,
+            )
+            if spent != 1:
+                raise unclaimed(round)
+            if uses is not None and self.model_used(purpose, model) >= uses:
+                raise used_up(purpose)
+            if any(model):
+                self._run(
+                    "INSERT INTO models VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET uses = uses + 1",
+                    purpose,
+                    model,
+                )
 
-    def model_used(self, roster: bytes, model: bytes) -> bool:
+    def model_used(self, purpose: str, model: bytes) -> int:
         """See `Journal`."""
-        return bool(
-            self._all("SELECT 1 FROM uploads WHERE roster = ? AND model = ? LIMIT 1", roster, model)
-        )
+        query = "SELECT uses FROM models WHERE purpose = ? AND model = ?"
+        rows = self._all(query, purpose, model)
+        return int(rows[0][0]) if rows else 0
+
+    def pin(self, roster: bytes, purpose: str, values: Mapping[str, bytes]) -> Mapping[str, bytes]:
+        """See `Journal`."""
+        statement = "INSERT INTO pins VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
+        query = "SELECT name, value FROM pins WHERE roster = ? AND purpose = ?"
+        with self._transaction():
+            for name, value in values.items():
+                self._run(statement, roster, purpose, name, value)
+            stored = dict(self._all(query, roster, purpose))
+        return {name: stored[name] for name in values}
 
     def get(self, session: bytes, step: str) -> Entry | None:
         """See `Journal`."""
@@ -185,23 +227,29 @@ class SQLiteJournal:
             raise self._unusable(error) from None
 
     def _set_up(self) -> None:
-        """Tables for an empty file, and what an older version lacks; nothing else is written to."""
-        empty = not self._all("SELECT 1 FROM sqlite_master LIMIT 1")
-        if not empty and self._identity() not in {(APPLICATION, old) for old in _UPGRADES}:
+        """Tables for an empty file; nothing else is written to."""
+        if self._all("SELECT 1 FROM sqlite_master LIMIT 1"):
             return
-        self._run("BEGIN IMMEDIATE")
-        # Another process may have been faster; a file marked by something else is left as it is.
-        if self._identity() == (0, 0):
-            for statement in _TABLES:
-                self._run(statement)
-        for version, statement in _UPGRADES.items():
-            if self._identity() == (APPLICATION, version):
-                self._run(statement)
-                self._run(f"PRAGMA user_version = {version + 1}")
-        self._run("COMMIT")
+        with self._transaction():
+            # Another process may have been faster; what something else has marked stays as it is.
+            if self._identity() == (0, 0):
+                for statement in _TABLES:
+                    self._run(statement)
 
     def _identity(self) -> tuple[int, int]:
         return self._all("PRAGMA application_id")[0][0], self._all("PRAGMA user_version")[0][0]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All statements in between or none; begun with the write lock: nobody comes between."""
+        self._run("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._run("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:  # SQLite has not undone it by itself
+                self._run("ROLLBACK")
+            raise
 
     def _all(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         return self._run(statement, *values)[0]

@@ -125,9 +125,11 @@ class Client(ABC):
 
     def _spend(self, model: bytes) -> None:
         """Store durably that this round is uploaded in."""
-        refuse = any(model) and self._context.policy.repeat_model == "refuse"
-        self._context.journal.store_upload(
-            self.params.roster, self.params.round, model, refuse_repeat=refuse
+        journal, params = self._context.journal, self.params
+        journal.claim(params.roster, params.round, params.session)
+        uses = 1 if self._context.policy.repeat_model == "refuse" else None
+        journal.spend(
+            params.roster, params.round, params.session, model, purpose="train", uses=uses
         )
         self._spent = True
 

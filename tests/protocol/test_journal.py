@@ -49,9 +49,14 @@ def path(tmp_path):
 # The contract, on both.
 
 
+def upload(journal, number, model=MODEL, *, roster=ROSTER, session=SESSION, uses=None):
+    journal.claim(roster, number, session)
+    journal.spend(roster, number, session, model, purpose="train", uses=uses)
+
+
 def test_a_new_journal_knows_nothing(journal: Journal):
     assert journal.last_round(ROSTER) == 0
-    assert not journal.model_used(ROSTER, MODEL)
+    assert journal.model_used("train", MODEL) == 0
     assert journal.get(SESSION, STEP) is None
 
 
@@ -81,14 +86,14 @@ def test_a_round_has_one_prekey_until_it_is_forgotten(journal: Journal):
 
 
 def test_rounds_only_rise_and_each_roster_counts_for_itself(journal: Journal):
-    journal.store_upload(ROSTER, 3, MODEL)
-    for stale in (3, 2, 1, 0, -1):
+    journal.claim(ROSTER, 3, SESSION)
+    for number in (3, 2, 1, 0, -1):
         with pytest.raises(StaleRound):
-            journal.store_upload(ROSTER, stale, NEWER)
-    journal.store_upload(OTHER, 1, NEWER)
-    journal.store_upload(ROSTER, LAST, MODEL)
+            journal.claim(ROSTER, number, ANOTHER)
+    journal.claim(OTHER, 1, ANOTHER)
+    journal.claim(ROSTER, LAST, SESSION)
     with pytest.raises(StaleRound):
-        journal.store_upload(ROSTER, LAST, MODEL)
+        journal.claim(ROSTER, LAST, ANOTHER)
 
     assert (journal.last_round(ROSTER), journal.last_round(OTHER)) == (LAST, 1)
 
@@ -96,27 +101,75 @@ def test_rounds_only_rise_and_each_roster_counts_for_itself(journal: Journal):
 @pytest.mark.parametrize("number", [0, -1])
 def test_the_first_round_is_above_zero(journal: Journal, number):
     with pytest.raises(StaleRound):
-        journal.store_upload(ROSTER, number, MODEL)
+        journal.claim(ROSTER, number, SESSION)
 
     assert journal.last_round(ROSTER) == 0
 
 
-def test_a_refused_upload_leaves_no_trace(journal: Journal):
-    journal.store_upload(ROSTER, 5, MODEL)
+def test_a_claim_is_for_one_session_and_lasts_until_the_next_round(journal: Journal):
+    journal.claim(ROSTER, 4, SESSION)
+    journal.claim(ROSTER, 4, SESSION)
+    with pytest.raises(StaleRound, match=r"round 4: .* not claimed"):
+        journal.spend(ROSTER, 4, ANOTHER, MODEL, purpose="train")
+    journal.claim(ROSTER, 5, ANOTHER)
     with pytest.raises(StaleRound, match=r"round 4: .* round 5"):
-        journal.store_upload(ROSTER, 4, NEWER)
+        journal.claim(ROSTER, 4, SESSION)
+    for number in (4, 5):
+        with pytest.raises(StaleRound):
+            journal.spend(ROSTER, number, SESSION, MODEL, purpose="train")
+    with pytest.raises(StaleRound):
+        journal.spend(OTHER, 5, ANOTHER, MODEL, purpose="train")
 
-    assert (journal.last_round(ROSTER), journal.model_used(ROSTER, NEWER)) == (5, False)
+    assert (journal.last_round(ROSTER), journal.model_used("train", MODEL)) == (5, 0)
+    journal.spend(ROSTER, 5, ANOTHER, MODEL, purpose="train")
 
 
-def test_models_are_remembered_per_roster_and_forever(journal: Journal):
-    journal.store_upload(ROSTER, 1, MODEL)
-    journal.store_upload(ROSTER, 2, NEWER)
+def test_a_round_is_spent_once(journal: Journal):
+    upload(journal, 4)
+    journal.claim(ROSTER, 4, SESSION)
+    with pytest.raises(StaleRound, match="spent"):
+        journal.spend(ROSTER, 4, SESSION, NEWER, purpose="train")
+
+    assert journal.model_used("train", NEWER) == 0
+
+
+def test_uses_of_a_model_are_counted_for_each_purpose_over_all_rosters(journal: Journal):
+    upload(journal, 1)
+    upload(journal, 1, roster=OTHER)
+    journal.claim(ROSTER, 2, SESSION)
+    journal.spend(ROSTER, 2, SESSION, MODEL, purpose="evaluate", uses=1)
     journal.forget(SESSION)
 
-    assert journal.model_used(ROSTER, MODEL)
-    assert journal.model_used(ROSTER, NEWER)
-    assert not journal.model_used(OTHER, MODEL)
+    counts = [journal.model_used(purpose, MODEL) for purpose in ("train", "evaluate", "other")]
+    assert counts == [2, 1, 0]
+
+
+def test_a_model_that_is_used_up_leaves_the_round_claimed(journal: Journal):
+    upload(journal, 1, uses=1)
+    journal.claim(OTHER, 1, ANOTHER)
+    for uses in (1, 0):
+        with pytest.raises(ModelMismatch, match="train"):
+            journal.spend(OTHER, 1, ANOTHER, MODEL, purpose="train", uses=uses)
+
+    assert journal.model_used("train", MODEL) == 1
+    journal.spend(OTHER, 1, ANOTHER, MODEL, purpose="train", uses=2)
+    assert journal.model_used("train", MODEL) == 2
+
+
+def test_rounds_without_a_model_are_not_counted(journal: Journal):
+    for number in (1, 2):
+        upload(journal, number, bytes(32), uses=1)
+
+    assert journal.model_used("train", bytes(32)) == 0
+
+
+def test_the_first_pin_of_a_name_stays(journal: Journal):
+    assert journal.pin(ROSTER, "train", {"a": b"1"}) == {"a": b"1"}
+    assert journal.pin(ROSTER, "train", {"a": b"2", "b": b"3"}) == {"a": b"1", "b": b"3"}
+    assert journal.pin(ROSTER, "train", {}) == {}
+    assert journal.pin(ROSTER, "evaluate", {"a": b"4"}) == {"a": b"4"}
+    assert journal.pin(OTHER, "train", {"a": b"5"}) == {"a": b"5"}
+    assert journal.pin(ROSTER, "train", {"a": b"6"}) == {"a": b"1"}
 
 
 def test_an_answer_is_given_once(journal: Journal):
@@ -140,7 +193,7 @@ def test_steps_and_sessions_are_apart(journal: Journal):
 
 
 def test_forget_forgets_one_session_and_no_round(journal: Journal):
-    journal.store_upload(ROSTER, 2, MODEL)
+    upload(journal, 2)
     journal.put(SESSION, STEP, REQUEST, ANSWER)
     journal.put(ANOTHER, STEP, REQUEST, ANSWER)
     journal.forget(SESSION)
@@ -173,10 +226,24 @@ def test_no_repr_or_error_shows_an_answer(journal: Journal):
 operations = st.lists(
     st.one_of(
         st.tuples(
-            st.just("store_upload"),
+            st.just("claim"),
             st.sampled_from([ROSTER, OTHER]),
-            st.integers(-1, 6),
+            st.integers(-1, 3),
+            st.sampled_from([SESSION, ANOTHER]),
+        ),
+        st.tuples(
+            st.just("spend"),
+            st.sampled_from([ROSTER, OTHER]),
+            st.integers(1, 3),
+            st.sampled_from([SESSION, ANOTHER]),
             st.sampled_from([MODEL, NEWER]),
+            st.sampled_from([None, 1]),
+        ),
+        st.tuples(
+            st.just("pin"),
+            st.sampled_from([ROSTER, OTHER]),
+            st.sampled_from(["train", "evaluate"]),
+            st.dictionaries(st.sampled_from("ab"), st.sampled_from([b"1", b"2"])),
         ),
         st.tuples(
             st.just("put"),
@@ -200,16 +267,19 @@ operations = st.lists(
 
 def outcome(journal, operation):
     verb, *arguments = operation
+    options = {}
+    if verb == "spend":
+        options = {"purpose": "train", "uses": arguments.pop()}
     try:
-        return getattr(journal, verb)(*arguments)
-    except (StaleRound, SecondQuestion) as error:
+        return getattr(journal, verb)(*arguments, **options)
+    except (StaleRound, SecondQuestion, ModelMismatch) as error:
         return repr(error)
 
 
 def contents(journal):
     return (
         [journal.last_round(roster) for roster in (ROSTER, OTHER)],
-        [journal.model_used(r, m) for r in (ROSTER, OTHER) for m in (MODEL, NEWER)],
+        [journal.model_used("train", model) for model in (MODEL, NEWER)],
         [journal.get(s, step) for s in (SESSION, ANOTHER) for step in "ab"],
         [journal.prekey(r, number) for r in (ROSTER, OTHER) for number in range(1, 5)],
     )
@@ -235,7 +305,7 @@ def test_the_file_behaves_as_memory_does(tmp_path, steps):
 
 def fill(path):
     with SQLiteJournal(path) as journal:
-        journal.store_upload(ROSTER, 7, MODEL)
+        upload(journal, 7)
         journal.put(SESSION, STEP, REQUEST, ANSWER)
 
 
@@ -270,17 +340,6 @@ def test_a_forgotten_prekey_is_erased_in_memory():
     journal.forget_prekeys(ROSTER, 7)
     with pytest.raises(LocalProtocolError, match="erased"):
         secret.reveal()
-
-
-def test_a_journal_of_version_one_is_upgraded(path):
-    fill(path)
-    with_tables(path, "DROP TABLE prekeys")
-    with_tables(path, "PRAGMA user_version = 1")
-    with SQLiteJournal(path) as journal:
-        journal.store_prekey(ROSTER, 8, b"\x08" * 32)
-        assert journal.last_round(ROSTER) == 7
-    with SQLiteJournal(path) as journal:
-        assert journal.prekey(ROSTER, 8) == b"\x08" * 32
 
 
 def test_commits_survive_power_cuts(path):
@@ -371,7 +430,7 @@ def foreign_short(path):
 
 
 def foreign_database(path):
-    with_tables(path, "CREATE TABLE uploads (roster, round, model)")
+    with_tables(path, "CREATE TABLE rounds (roster, round, session, spent)")
 
 
 def foreign_application(path):
@@ -380,7 +439,7 @@ def foreign_application(path):
 
 def foreign_version(path):
     fill(path)
-    with_tables(path, "PRAGMA user_version = 3")
+    with_tables(path, "PRAGMA user_version = 2")
 
 
 def flipped(path):
@@ -443,7 +502,7 @@ def test_corrupt_and_foreign_files_are_refused_and_left_alone(path, damage):
 def test_every_overwritten_page_is_noticed_or_harmless(path):
     with SQLiteJournal(path) as journal:
         for number in range(1, 40):
-            journal.store_upload(ROSTER, number, MODEL)
+            upload(journal, number)
             journal.put(SESSION, str(number), REQUEST, bytes(300))
         expected = contents(journal)
     sound = path.read_bytes()
@@ -472,7 +531,7 @@ def test_damage_while_open_is_named(path):
 
 def test_a_round_beyond_63_bits_is_refused(path):
     with SQLiteJournal(path) as journal, pytest.raises(ConfigurationError):
-        journal.store_upload(ROSTER, 2**63, MODEL)
+        journal.claim(ROSTER, 2**63, SESSION)
 
 
 def test_a_closed_journal_and_another_thread_are_local_misuse(path):
@@ -500,7 +559,7 @@ def test_a_journal_locked_for_good_is_an_error_not_an_answer(path, monkeypatch):
     with SQLiteJournal(path) as holder, SQLiteJournal(path) as journal:
         holder._run("BEGIN IMMEDIATE")
         with pytest.raises(ConfigurationError, match="locked"):
-            journal.store_upload(ROSTER, 8, MODEL)
+            journal.claim(ROSTER, 8, SESSION)
         holder._run("ROLLBACK")
 
         assert journal.last_round(ROSTER) == 7
@@ -576,7 +635,8 @@ def spawn(script, *arguments):
 def test_kill_9_between_put_and_send(path):
     script = (
         "journal = SQLiteJournal(sys.argv[1])\n"
-        "journal.store_upload(roster, 4, model)\n"
+        "journal.claim(roster, 4, session)\n"
+        "journal.spend(roster, 4, session, model, purpose='train')\n"
         "journal.put(session, 'unmasking', bytes([7]) * 32, b'first answer')\n"
         "say('stored')\n"
         "sys.stdin.read()\n"
@@ -593,7 +653,7 @@ def test_kill_9_between_put_and_send(path):
         with pytest.raises(SecondQuestion):
             journal.put(SESSION, "unmasking", b"\x08" * 32, b"second answer")
         with pytest.raises(StaleRound):
-            journal.store_upload(ROSTER, 4, MODEL)
+            journal.spend(ROSTER, 4, SESSION, MODEL, purpose="train")
 
 
 @pytest.mark.parametrize("acknowledged", [1, 2, 5, 9, 14])
@@ -601,7 +661,7 @@ def test_kill_9_while_writing_keeps_all_that_was_acknowledged(path, acknowledged
     script = (
         "journal = SQLiteJournal(sys.argv[1])\n"
         "for number in range(1, 10**9):\n"
-        "    journal.store_upload(roster, number, model)\n"
+        "    journal.claim(roster, number, session)\n"
         "    journal.put(session, str(number), bytes(32), number.to_bytes(4, 'big') * 5000)\n"
         "    say(number)\n"
     )
@@ -628,7 +688,7 @@ def test_two_processes_race_for_rounds_and_answers(path):
         "sys.stdin.readline()\n"
         "journal = SQLiteJournal(sys.argv[1])\n"
         "for number in range(1, 41):\n"
-        "    try: journal.store_upload(roster, number, model); say('round', number)\n"
+        "    try: journal.claim(roster, number, sys.argv[2].encode()); say('round', number)\n"
         "    except StaleRound: pass\n"
         "    answer = sys.argv[2].encode()\n"
         "    try: journal.put(session, str(number), b'', answer); say('step', number)\n"
@@ -651,16 +711,3 @@ def test_two_processes_race_for_rounds_and_answers(path):
         for number in range(1, 41):
             owner = "A" if f"step {number}" in won[0] else "B"
             assert Entry(b"", owner.encode()) == journal.get(SESSION, str(number))
-
-
-def test_a_repeated_model_is_refused_in_the_same_breath(journal: Journal):
-    roster, model = bytes(32), b"m" * 32
-    journal.store_upload(roster, 1, model, refuse_repeat=True)
-
-    with pytest.raises(ModelMismatch):
-        journal.store_upload(roster, 2, model, refuse_repeat=True)
-    with pytest.raises(StaleRound):
-        journal.store_upload(roster, 1, model, refuse_repeat=True)
-
-    assert 1 == journal.last_round(roster)
-    journal.store_upload(roster, 2, model)

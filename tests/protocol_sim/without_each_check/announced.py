@@ -133,7 +133,7 @@ ROWS = [
         why=POLICY,
     ),
     Row(
-        "check_round: repeated",
+        "check_round: policy.repeat_model",
         REDUNDANT,
         machine_masks.a_model_again,
         "ModelMismatch",

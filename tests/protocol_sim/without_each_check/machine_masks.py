@@ -254,7 +254,21 @@ def a_model_again_at_once() -> str:
 
     def store() -> Iterator[Any]:
         for number in (1, 2):
-            journal.store_upload(roster, number, model, refuse_repeat=True)
+            journal.claim(roster, number, bytes([number]))
+            journal.spend(roster, number, bytes([number]), model, purpose="train", uses=1)
+            yield ANSWERED
+
+    return last(store())
+
+
+def a_round_spent_twice() -> str:
+    """A process and its fork, which have one journal file, both upload."""
+    journal, roster, session = MemoryJournal(), bytes(32), bytes(16)
+    journal.claim(roster, 1, session)
+
+    def store() -> Iterator[Any]:
+        for _ in range(2):
+            journal.spend(roster, 1, session, b"m" * 32, purpose="train")
             yield ANSWERED
 
     return last(store())

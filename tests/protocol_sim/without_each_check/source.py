@@ -58,7 +58,8 @@ CALLS = (
     "self._spend(NO_MODEL)",
     "self._journal.put(",
     "self._machine.finish()",
-    "self._context.journal.store_upload(",
+    "journal.claim(",
+    "journal.spend(",
 )
 ROWS = ("len(row) !=", "check_row(")
 """A member's row that fails these is complained about."""

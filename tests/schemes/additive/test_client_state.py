@@ -170,11 +170,16 @@ def test_a_session_that_failed_hands_out_no_further_frame(stage, sent):
     assert [] == list(frames)
 
 
+def spend(journal, roster, model):
+    journal.claim(roster, 7, b"session 7")
+    journal.spend(roster, 7, b"session 7", model, purpose="train")
+
+
 def test_a_model_is_uploaded_on_once_where_the_policy_says_so():
     stage = Stage(derive_committee(4), policy=Policy(min_colluding=1, repeat_model="refuse"))
     journal, view = stage.journal(ME, 8), View(params=5, number=8)
     client = stage.uploaded(ME, view, journal, frames=0)
-    journal.store_upload(stage.roster.hash(), 7, bytes([5]) * 32)
+    spend(journal, stage.roster.hash(), bytes([5]) * 32)
     with pytest.raises(errors.ModelMismatch):
         stage.upload(client, view)
 
@@ -183,7 +188,7 @@ def test_a_model_is_uploaded_on_once_where_the_policy_says_so():
 def test_otherwise_a_model_may_be_used_again(repeat, model):
     stage = Stage(derive_committee(4), policy=Policy(min_colluding=1, repeat_model=repeat))
     journal, view = stage.journal(ME, 8), View(params=model, number=8)
-    journal.store_upload(stage.roster.hash(), 7, bytes([model]) * 32)
+    spend(journal, stage.roster.hash(), bytes([model]) * 32)
     stage.uploaded(ME, view, journal)
 
     assert 8 == journal.last_round(stage.roster.hash())
