@@ -12,6 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from secagg import canonical
 from secagg.canonical import bitmap, decode, encode, framed, members, u64
 from secagg.errors import ConfigurationError, EncodingError, LocalProtocolError, WireError
 from secagg.params import Struct
@@ -276,6 +277,53 @@ class Names(Struct, frozen=True):
 def test_without_floats_in_the_types_the_same_values_are_refused(names):
     with pytest.raises(EncodingError):
         encode(Names(names=names))
+
+
+@pytest.mark.parametrize("pair", [(2.0, b""), (True, b""), (1, "text")])
+def test_without_floats_in_the_types_other_types_are_refused(pair):
+    with pytest.raises(EncodingError, match="declared type"):
+        encode(Names(names=(), pair=pair))
+
+
+class Numbers(Struct, frozen=True):
+    """A float in every place that a type may have one."""
+
+    names: tuple[str, ...] = ()
+    plain: float = 0.5
+    pair: tuple[int, float] = (1, 0.5)
+    many: tuple[tuple[float, bytes], ...] = ((0.5, b""), (0.5, b""))
+    maybe: float | None = None
+    inner: tuple[Sample, ...] = (SMALL,)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, 1, "x"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        lambda x: {"plain": x},
+        lambda x: {"pair": (1, x)},
+        lambda x: {"many": ((0.5, b""), (x, b""))},
+        lambda x: {"maybe": x},
+        lambda x: {"inner": (SMALL, msgspec.structs.replace(SMALL, scale=x))},
+    ],
+)
+def test_floats_are_found_wherever_a_type_has_them(fields, number):
+    with pytest.raises(EncodingError):
+        encode(Numbers(**fields(number)))
+    if isinstance(number, float):
+        with pytest.raises(WireError, match="finite"):
+            decode(Numbers, RAW(Numbers(**fields(number))))
+
+
+def test_only_float_fields_are_visited(monkeypatch):
+    seen = []
+    monkeypatch.setattr(canonical, "_fault", lambda value: seen.append(value) or "")
+    canonical._floats.cache_clear()
+    value = Inner(name="gateway", data=(bytes(9),) * 1000)
+    decode(Sample, encode(msgspec.structs.replace(SMALL, inner=value)))
+    canonical._floats.cache_clear()
+
+    assert [0.5, 0.5] == seen
 
 
 def test_a_list_in_a_tuples_place_has_the_tuples_bytes():
