@@ -112,10 +112,10 @@ def derive_committee(
     """The thresholds of an additive scheme, whose keys are shared among a committee.
 
     All C colluding gateways and all D that vanish may be members. floor((m + C) / 2) shares say
-    nothing, so that no two sets can both be answered by enough honest members. R = m - D shares
-    open a secret. The difference is ell, the values in a share: the fewer may vanish, the smaller
-    the shares. Above 64 gateways the members are the first m positions and nothing is sampled: an
-    orchestrator would grind the cohort until it liked the sample.
+    nothing: with the floor floor((n + C) / 2) + 1 on sets, and not without it, one sum opens. R = m
+    - D shares open a secret. The difference is ell, the values in a share: the fewer may vanish,
+    the smaller the shares. Above 64 gateways the members are the first m positions and nothing is
+    sampled: an orchestrator would grind the cohort until it liked the sample.
 
     Args:
         gateways: n, 3 to 2047.

@@ -9,6 +9,7 @@ the random numbers are eliminated. All columns are alike, so one column says eve
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,12 +18,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from secagg.crypto.packed import Packing
 from secagg.crypto.reed_solomon import PRIME
 
 Set = frozenset[int]
 Matrix = NDArray[np.int64]
 Asked = tuple[Set | None, ...]
 """The set that each honest gateway has answered for; None: it has answered nothing."""
+Views = NDArray[np.int64]
+"""0 or 1[strategies, members, dealers], honest ones: whose shares are in each member's answer."""
 
 
 def lagrange(points: Sequence[int], at: int, prime: int = PRIME) -> list[int]:
@@ -83,7 +87,7 @@ class Sharing:
         members: m.
         packed: ell.
         threshold: R; t = R - ell.
-        colluding: positions.
+        colluding: positions, at most R - ell.
     """
 
     members: int
@@ -102,20 +106,24 @@ class Sharing:
         return self.threshold - self.packed
 
     @cached_property
+    def packing(self) -> Packing:
+        """Where a column has its values, its random numbers and its shares."""
+        return Packing(self.members, self.packed, self.threshold)
+
+    @property
     def points(self) -> list[int]:
         """Where a column has its values, then where it has its random numbers."""
-        slots = [PRIME - 1 - i for i in range(self.packed)]
-        return [*slots, *(self.members + 1 + i for i in range(self.random))]
+        return [int(place) for place in self.packing.places]
 
     @cached_property
     def matrix(self) -> Matrix:
         """(m, R): a member's share of (values, random numbers)."""
-        shares = [lagrange(self.points, member + 1) for member in range(self.members)]
+        shares = [lagrange(self.points, self.point(member)) for member in range(self.members)]
         return np.array(shares, np.int64)
 
     def opened(self, shares: Mapping[int, Matrix]) -> Matrix:
         """int64[R, columns]: values and random numbers, out of the shares of R members."""
-        members = [member + 1 for member in shares]
+        members = [self.point(member) for member in shares]
         weights = np.array([lagrange(members, point) for point in self.points], np.int64)
         opened: Matrix = weights @ np.array(list(shares.values())) % PRIME
         return opened
@@ -132,29 +140,39 @@ class Sharing:
         return len(self.honest) * self.random
 
     @cached_property
-    def held(self) -> Matrix:
-        """What the colluding members hold from the start."""
-        pairs = itertools.product(sorted(self.colluding), self.honest)
-        rows = [self.row(member, {dealer}) for member, dealer in pairs]
-        return np.reshape(np.array(rows, np.int64), (-1, self.unknown + self.values))
+    def free(self) -> Matrix:
+        """(honest, ell + R - ell - C): shares of honest members, up to what the server has anyway.
+
+        A column is given by its values at any R points. With the colluding members' points among
+        them, what these hold is known and drops out, whatever it is.
+        """
+        left = self.threshold - len(self.colluding)
+        points = [*self.points[:left], *map(self.point, self.colluding)]
+        shares = [lagrange(points, self.point(i))[:left] for i in self.honest]
+        return np.array(shares, np.int64)
+
+    def point(self, member: int) -> int:
+        """Where a member's share lies."""
+        return int(self.packing.points[member])
 
     @property
     def values(self) -> int:
         """Values of all honest dealers in a column."""
         return len(self.honest) * self.packed
 
-    def known(self, strategies: Sequence[Asked]) -> Matrix:
-        """int64[strategies, equations, honest, ell]: the combinations of values that are open."""
-        sets = sorted({asked for each in strategies for asked in each}, key=_order)
-        place = {asked: at for at, asked in enumerate(sets)}
-        answers = np.array(
-            [[self.row(member, asked or ()) for asked in sets] for member in self.honest]
-        )
-        chosen = np.array([[place[asked] for asked in each] for each in strategies])
-        asked = answers[np.arange(len(self.honest)), chosen]
-        held = np.broadcast_to(self.held, (len(chosen), *self.held.shape))
-        open_ = eliminate(np.concatenate([asked, held], axis=1), self.unknown)
+    def known(self, views: Views) -> Matrix:
+        """int64[views, equations, honest, ell]: the combinations of values that are open."""
+        values, random = np.split(self.free, [self.packed], axis=1)
+        rows = np.concatenate([_told(views, random), _told(views, values)], axis=2)
+        open_ = eliminate(rows, views.shape[2] * random.shape[1])
         return open_.reshape(*open_.shape[:2], len(self.honest), self.packed)
+
+    def words(self, views: Views) -> Matrix:
+        """int64[views, words, honest]: weights on answers in which every random number cancels."""
+        random = self.free[:, self.packed :]
+        own = np.broadcast_to(np.eye(len(random), dtype=np.int64), (len(views), *[len(random)] * 2))
+        rows = np.concatenate([_told(views, random), own], axis=2)
+        return eliminate(rows, views.shape[2] * random.shape[1])
 
     def judge(self, strategies: Sequence[Asked], smallest: int) -> Verdicts:
         """Play all strategies.
@@ -163,7 +181,19 @@ class Sharing:
             strategies: for each honest gateway the set that it has answered for.
             smallest: honest gateways in a sum that may be opened.
         """
-        known = self.known(strategies)
+        told = [
+            [[i in (asked or ()) for i in self.honest] for asked in each] for each in strategies
+        ]
+        return self.verdicts(np.array(told, np.int64), smallest)
+
+    def verdicts(self, views: Views, smallest: int) -> Verdicts:
+        """Whether all that is open, any combination of it too, is one sum over one set.
+
+        Args:
+            views: the strategies.
+            smallest: as in `judge`.
+        """
+        known = self.known(views)
         opened: NDArray[np.bool_] = np.asarray(known.any(axis=(1, 2, 3)))
         innocent = np.logical_not(opened)
         for size in range(smallest, len(self.honest) + 1):
@@ -207,9 +237,53 @@ def tally(sharing: Sharing, strategies: Iterable[Asked], smallest: int, batch: i
     return Tally(played, opened, leaks)
 
 
+def every_assignment(honest: int, least: int) -> tuple[Views, NDArray[np.int64]]:
+    """Every assignment of sets, or of none, to honest members, once up to the dealers' names.
+
+    Members are not alike, they stand at different points: assignments that differ only in who
+    answered which set say different things, and mirror images of each other can say most. Dealers
+    are alike: what follows by renaming them from one view leaks as it does.
+
+    Args:
+        honest: members, and dealers.
+        least: dealers in a set.
+
+    Returns:
+        Views, and for how many assignments each stands.
+    """
+    answered = range(1 << honest)  # by which members the sets that hold a dealer were
+    columns = np.array([*itertools.combinations_with_replacement(answered, honest)])
+    views = columns[:, np.newaxis] >> np.arange(honest)[:, np.newaxis] & 1
+    sizes = views.sum(axis=2)
+    kept = ((sizes == 0) | (sizes >= least)).all(axis=1)
+    columns, counts = columns[kept], np.full(kept.sum(), math.factorial(honest))
+    alike = np.ones_like(counts)
+    for before, column in itertools.pairwise(columns.T):
+        alike = np.where(before == column, alike + 1, 1)
+        counts //= alike
+    return views[kept], counts
+
+
+def tally_all(sharing: Sharing, least: int, batch: int = 8192) -> Tally:
+    """Judge every assignment of sets of at least so many honest dealers."""
+    views, counts = every_assignment(len(sharing.honest), least)
+    opened = leaks = 0
+    for at in range(0, len(views), batch):
+        verdicts, stands = sharing.verdicts(views[at : at + batch], least), counts[at : at + batch]
+        opened += int(stands[verdicts.opened].sum())
+        leaks += int(stands[verdicts.leaks].sum())
+    return Tally(int(counts.sum()), opened, leaks)
+
+
 def every_strategy(choices: Mapping[int, Collection[Set]]) -> Iterable[Asked]:
     """Every honest gateway answers for one of its sets, or for none."""
     return itertools.product(*([None, *sorted(choices[i], key=_order)] for i in sorted(choices)))
+
+
+def _told(views: Views, shares: Matrix) -> Matrix:
+    """Each answer's coefficients: of each dealer's numbers, if it is in the set."""
+    spread = views[..., np.newaxis] * shares[:, np.newaxis]
+    return spread.reshape(*views.shape[:2], -1)
 
 
 def _order(asked: Set | None) -> tuple[int, ...]:
