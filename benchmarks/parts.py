@@ -74,7 +74,13 @@ class GatewayParts:
         self.plain_spans = wire.frame_spans([vector.words for vector in params.vectors])
         self._spans = world.scheme.spans(params, world.case.gateways)
         self.update = Update(
-            params, self._tree, weight=1.0, base=self._base, metrics=None, rounding=bytes(32)
+            params,
+            world.case.gateways,
+            self._tree,
+            weight=1.0,
+            base=self._base,
+            metrics=None,
+            rounding=bytes(32),
         )
 
     def parts(self) -> Mapping[str, Part]:

@@ -16,6 +16,7 @@ from protocol_sim.phase_costs import PhaseCosts
 from protocol_sim.randomness import dice, entropy
 from secagg.crypto.signing import verify
 from secagg.errors import ConfigurationError
+from secagg.fixed_point import metric_scale, unit_of
 from secagg.fixed_point.layout import fraction_bits
 from secagg.params import GatewayId, RoundParams, Thresholds, VectorSpec
 from secagg.protocol.events import Send
@@ -110,16 +111,18 @@ class LargeParties(Parties):
     def _steps(self, name: str) -> NDArray[np.int64]:
         return np.random.default_rng(self.place[name]).integers(-(10**6), 10**6, 3)
 
-    def expected(self, params: RoundParams, included: Iterable[str]) -> list[NDArray[Any]]:
+    def expected(
+        self, params: RoundParams, included: Iterable[str], gateways: int | None = None
+    ) -> list[NDArray[Any]]:
         """The sum of each vector over these gateways, int64: no lane's sum needs more bits."""
         sums = {spec.name: np.zeros(spec.length, np.int64) for spec in params.vectors}
-        [(_, metrics)] = params.of_kind("metrics")
+        scale = metric_scale(params.metrics[0].bound, gateways or len(self.ids))
         for name in included:
-            weight = int(self.weight(name) * 2**16)
+            weight = int(self.weight(name) / unit_of(params))
             sums[params.vectors[0].name] += self.units(name)
             sums["integers"] += weight * self._steps(name)
             sums["weight"] += weight
-            sums["metrics"] += round(self.metrics(name)["loss"] * metrics.scale)
+            sums["metrics"] += round(self.metrics(name)["loss"] * scale)
         return list(sums.values())
 
 

@@ -82,7 +82,7 @@ def _wrong(play: Play) -> str:
         return f"a sum over {len(included)}, at least {least} are promised"
     machine = play.server._server  # noqa: SLF001 - the oracle looks at words, not at floats
     noise = play.settings.carried.noise.bound
-    expected = play.parties.expected(machine.round, included)
+    expected = play.parties.expected(machine.round, included, limits.gateways)
     for spec, right, found in zip(machine.round.vectors, expected, play.opened, strict=True):
         allowed = noise if spec.kind == "update" else 0
         off = int(np.abs(right - found).max())

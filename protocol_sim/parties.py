@@ -79,15 +79,27 @@ class Parties:
         """Its metrics."""
         return {"loss": 0.25 * (self.place[name] % 400) - 1}
 
-    def expected(self, params: RoundParams, included: Iterable[str]) -> list[NDArray[np.object_]]:
-        """The oracle: the sum of each vector over these gateways, in Python integers."""
+    def expected(
+        self, params: RoundParams, included: Iterable[str], gateways: int | None = None
+    ) -> list[NDArray[np.object_]]:
+        """The oracle: the sum of each vector over these gateways, in Python integers.
+
+        Args:
+            params: P.
+            included: names.
+            gateways: n; everybody by default.
+        """
         blank = params.replace(session_params=bytes(32), model=bytes(32))
-        each = [self._integers(blank, name) for name in included]
+        n = gateways or len(self.ids)
+        each = [self._integers(blank, n, name) for name in included]
         return [sum(vectors[1:], vectors[0]) for vectors in zip(*each, strict=True)]
 
-    def _integers(self, params: RoundParams, name: str) -> Sequence[NDArray[np.object_]]:
+    def _integers(
+        self, params: RoundParams, gateways: int, name: str
+    ) -> Sequence[NDArray[np.object_]]:
         return _integers(
             params,
+            gateways,
             name,
             self.place[name],
             self.coordinates,
@@ -162,11 +174,18 @@ def _update(place: int, coordinates: int) -> dict[str, NDArray[Any]]:
 
 @lru_cache(1 << 12)
 def _integers(
-    params: RoundParams, name: str, place: int, coordinates: int, weight: float, loss: float
+    params: RoundParams,
+    gateways: int,
+    name: str,
+    place: int,
+    coordinates: int,
+    weight: float,
+    loss: float,
 ) -> tuple[NDArray[np.object_], ...]:
     """One gateway's coordinates of every vector as Python integers."""
     fill = Update(
         params,
+        gateways,
         _update(place, coordinates),
         weight=weight,
         base=None,

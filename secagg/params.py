@@ -14,20 +14,20 @@ import msgspec
 
 from secagg.errors import ConfigurationError
 
-VERSION: Final = 1
+VERSION: Final = 2
 SUITES: Final = (1,)
 """Suite 1: X25519, Ed25519, SHA-256, HKDF-SHA256, AES-256-GCM for channels, AES-128 for masks."""
 SESSION_BYTES: Final = 16
 HASH_BYTES: Final = 32
-WEIGHT_FRACTION_BITS: Final = 16
 MAX_LANES: Final = 5
 NO_MODEL: Final = bytes(HASH_BYTES)
 """Model hash of a round that averages the trees themselves."""
 
-Kind = Literal["update", "integers", "weight", "metrics", "clipped", "check"]
+Kind = Literal["update", "integers", "weight", "metrics", "counts", "check"]
 """What a vector carries; only the sum of an update may be noisy."""
-_EXACT: Final[tuple[Kind, ...]] = ("integers", "weight", "metrics", "clipped", "check")
+_EXACT: Final[tuple[Kind, ...]] = ("integers", "weight", "metrics", "counts", "check")
 _UPDATE: Final = re.compile(r"update/\d+")
+_PURPOSE: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 GatewayId = str | int
 Entropy = Callable[[int], bytes]
@@ -165,7 +165,7 @@ class LeafSpec(Struct, frozen=True):
 
 
 class MetricSpec(Struct, frozen=True):
-    """One number summed beside the updates: abs(value) <= bound."""
+    """One number summed beside the updates, clamped to abs(value) <= bound."""
 
     name: str
     bound: float
@@ -191,9 +191,11 @@ class RoundParams(Struct, frozen=True):
     Attributes:
         session_params: H(K).
         model: 32-byte hash of the global model, all zero when the trees themselves are averaged.
+        purpose: what the mean is for ("train", "evaluate"): a word of a-z, 0-9, _ and -, at most 32
+            long. Gateways keep bounds and used models apart by it.
         leaves: the tree, in order.
         vectors: what an upload consists of, in order.
-        max_weight: largest weight; weights have 16 fractional bits.
+        max_weight: largest weight.
         metrics: numbers summed beside the updates, in the order of the "metrics" vector.
         clipping: "error" refuses a coordinate beyond its clip, "saturate" counts it instead.
         ring: of the uploads in additive schemes, None in masks.
@@ -201,6 +203,7 @@ class RoundParams(Struct, frozen=True):
 
     session_params: bytes
     model: bytes
+    purpose: str
     leaves: tuple[LeafSpec, ...]
     vectors: tuple[VectorSpec, ...]
     max_weight: float
@@ -211,6 +214,7 @@ class RoundParams(Struct, frozen=True):
     def __post_init__(self) -> None:
         _sized("session_params", self.session_params, HASH_BYTES)
         _sized("model", self.model, HASH_BYTES)
+        check_purpose(self.purpose)
 
     @property
     def words(self) -> int:
@@ -224,6 +228,18 @@ class RoundParams(Struct, frozen=True):
     def replace(self, **changes: object) -> Self:
         """A copy with some fields changed."""
         return msgspec.structs.replace(self, **changes)
+
+
+def check_purpose(purpose: str) -> None:
+    """Accept the word for what a mean is for.
+
+    Raises:
+        ConfigurationError: another form.
+    """
+    if not _PURPOSE.fullmatch(purpose):
+        raise ConfigurationError(
+            f"purpose is {purpose!r}: use a word of a-z, 0-9, _ and -, at most 32 long"
+        )
 
 
 def _sized(name: str, value: bytes, size: int) -> None:

@@ -82,7 +82,7 @@ def test_a_weight_is_rounded_once_and_the_rounded_one_multiplies() -> None:
     third = dict.fromkeys(IDS, 1 / 3)
     result = SecureAverage(clip=1.0).run(trees(), third)
 
-    assert 5 * round(2**16 / 3) / 2**16 == result.total_weight
+    assert 5 * round(2**24 / 3) / 2**24 == result.total_weight
     expected = plain(trees(), third)["head.w"]
     assert np.abs(expected - result.mean["head"]["w"]).max() <= result.report.error_bound
 

@@ -64,6 +64,51 @@ def test_saturation_clips_and_counts() -> None:
     assert 0 == SecureAverage(clip=1e10, clipping="saturate").run(updates).report.clipped
 
 
+def test_metrics_and_integers_beyond_their_bound_are_clamped_and_counted_by_name() -> None:
+    updates = {name: {"w": np.zeros(2), "n": np.array([1, 5, -2])} for name in IDS}
+    updates["a"]["n"] = np.array([3, -(2**60), 100])
+    metrics = {name: {"loss": 0.5, "acc": 1.0} for name in IDS}
+    metrics["a"] = {"loss": 7.0, "acc": np.nan}
+    average = SecureAverage(clip=1.0, metric_bounds={"loss": 2, "acc": 1}, integer_bound=10)
+    result = average.run(updates, metrics=metrics)
+
+    assert {"integers": 2, "metric acc": 1, "metric loss": 1} == result._aggregate.clamped
+    others = len(IDS) - 1
+    assert {"loss": 2.0 + 0.5 * others, "acc": 1.0 * others} == result.metrics
+    sums = np.array([3, -10, 10]) + others * np.array([1, 5, -2])
+    assert np.array_equal(np.round(sums / len(IDS)), result.mean["n"])
+
+
+def test_tied_leaves_that_differ_are_counted() -> None:
+    w = np.zeros(3)
+    updates = {name: {"a": w + i, "b": w + i} for i, name in enumerate(IDS)}
+    base = {"a": w, "b": w}
+    average = SecureAverage(clip=10.0)
+    assert {} == average.run(updates, base=base)._aggregate.clamped
+    updates[IDS[1]]["b"] = w + 7
+
+    assert {"tied leaves": 1} == average.run(updates, base=base)._aggregate.clamped
+
+
+def test_a_small_metric_keeps_its_digits_beside_a_large_one() -> None:
+    average = SecureAverage(clip=1.0, metric_bounds={"sq": 1e15, "brier": 1.0})
+    metrics = {i: {"sq": 2e14, "brier": 0.0013} for i in range(4)}
+    result = average.run({i: {"w": np.zeros(2)} for i in range(4)}, metrics=metrics)
+
+    assert {"sq": 8e14, "brier": pytest.approx(0.0052, rel=1e-12)} == result.metrics
+
+
+def test_the_bound_covers_the_rounding_of_weights() -> None:
+    weights = [2.4e-5, 3.6e-5, 5.2e-5, 2.4e-5]
+    update = np.random.default_rng(3).uniform(-1, 1, (4, 500))
+    result = SecureAverage(clip=1.0, max_weight=1e-4).run(
+        {i: {"w": update[i]} for i in range(4)}, dict(enumerate(weights))
+    )
+
+    error = np.abs(result.mean["w"] - np.average(update, axis=0, weights=weights)).max()
+    assert error <= result.report.error_bound < 2e-5
+
+
 def test_clipped_coordinates_of_the_vanished_are_not_counted() -> None:
     updates = {name: {"w": np.full(5, 2.0)} for name in IDS}
     average = SecureAverage(clip=1.0, clipping="saturate")

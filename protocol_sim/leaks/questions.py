@@ -43,7 +43,7 @@ T = TypeVar("T")
 MakeClient = Callable[[bytes, ClientContext], MasksClient]
 MODEL: Final = bytes(32)
 VECTORS: Final = (
-    VectorSpec(name="weight", length=1, lanes=1, limit=2**16, scale=2.0**16),
+    VectorSpec(name="weight", length=1, lanes=1, limit=2**32, scale=2.0**32),
     VectorSpec(name="check", length=2, lanes=1, limit=0, scale=1.0),
 )
 
@@ -158,11 +158,12 @@ class Questions:
         return RoundParams(
             session_params=session_hash(self.params),
             model=MODEL,
+            purpose="train" if params == 0 else "evaluate",
             leaves=(),
             vectors=VECTORS,
             max_weight=1.0,
             metrics=(),
-            clipping="saturate" if params else "error",
+            clipping="error",
         )
 
     def signed_round(self, params: int) -> SignedRound:

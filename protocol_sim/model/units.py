@@ -115,7 +115,13 @@ def _bulk(scheme: str) -> dict[str, Work]:
 def _encoded(shape: Shape) -> None:
     tree = {"w": np.full(shape.coordinates, 0.1, np.float32), "steps": np.zeros(3, np.int64)}
     update = Update(
-        shape.round, tree, weight=1.0, base=None, metrics={"loss": 0.0}, rounding=bytes(32)
+        shape.round,
+        shape.gateways,
+        tree,
+        weight=1.0,
+        base=None,
+        metrics={"loss": 0.0},
+        rounding=bytes(32),
     )
     fill = update.source()
     for vector, spec in enumerate(shape.round.vectors):

@@ -31,7 +31,7 @@ from secagg.session.client import ClientSession
 from secagg.session.federation import Federation
 from secagg.session.loopback import Loopback, MakeUpload, Name
 from secagg.session.server import ServerSession
-from secagg.session.settings import METRIC_BOUND, SessionSettings, UpdateEncoding
+from secagg.session.settings import METRIC_BOUND, PURPOSE, SessionSettings, UpdateEncoding
 from secagg.session.update import Model
 from secagg.workers import Workers
 
@@ -54,7 +54,9 @@ class SecureAverage:
             weight of at least max_weight / 16.
         select: patterns of the keys to average, or a function of the key; None for all.
         clipping: "error" refuses coordinates beyond clip, "saturate" counts them.
-        metric_bounds: bound of abs(value) by metric name; 2^32 for names not given.
+        metric_bounds: of abs(value) by metric name, else 2^32: beyond is clamped and counted.
+        integer_bound: of integers, likewise; None: the largest that a sum has room for.
+        purpose: a word for what the means are for: gateways keep bounds apart by it.
         threads: for encoding, masking, unmasking and decoding.
         on_event: called with every event of the orchestrator's session.
         clock: seconds, for `Report.phases`.
@@ -75,6 +77,8 @@ class SecureAverage:
         select: Select = None,
         clipping: Literal["error", "saturate"] = "error",
         metric_bounds: Mapping[str, float] | None = None,
+        integer_bound: float | None = None,
+        purpose: str = PURPOSE,
         threads: int = 1,
         on_event: Callable[[Event], None] | None = None,
         clock: Clock = time.perf_counter,
@@ -86,6 +90,8 @@ class SecureAverage:
             select=select,
             clipping=clipping,
             metrics=metric_bounds or {},
+            integers=integer_bound,
+            purpose=purpose,
         )
         chosen: object = Masks() if scheme is None else scheme
         if chosen != "auto" and (isinstance(chosen, type) or not hasattr(chosen, "plan_update")):

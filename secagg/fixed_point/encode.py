@@ -16,8 +16,9 @@ from secagg.fixed_point.layout import (
     RANDOM_BITS,
     clip_of,
     fraction_bits,
+    weight_unit,
 )
-from secagg.params import WEIGHT_FRACTION_BITS, VectorSpec
+from secagg.params import VectorSpec
 
 FloatArray = NDArray[np.floating[Any]]
 Read = Callable[[int, int, FloatArray], None]
@@ -104,7 +105,7 @@ class Encoder:
 
     Args:
         spec: layout, from `update_spec`.
-        weight: multiple of 2^-16 from `weight_units`, at most `max_weight`.
+        weight: `weight_units` times the unit, at most `max_weight`.
         max_weight: as given to `update_spec`.
         rounding_key: 16 bytes, one per vector; the random bits depend on it and on the coordinate.
         engine: mode of AES for the random bits.
@@ -123,9 +124,11 @@ class Encoder:
         rounding_key: bytes,
         engine: Engine | None = None,
     ) -> None:
-        units = weight * 2**WEIGHT_FRACTION_BITS
-        if not 0 < weight <= max_weight or not float(units).is_integer():
-            raise LocalProtocolError(f"weight is {weight}: use weight_units(...) / 2**16")
+        finest = weight_unit(max_weight, integers=False)
+        if not 0 < weight <= max_weight or not (weight / finest).is_integer():
+            raise LocalProtocolError(
+                f"weight is {weight}: use weight_units(...) * weight_unit(...)"
+            )
         if spec.limit > MAX_UPDATE_LIMIT:
             raise LocalProtocolError(f"limit of {spec.name} is {spec.limit}: use update_spec(...)")
         dtype = work_dtype(spec)
@@ -226,7 +229,7 @@ def encode_integers(
 
     Args:
         values: spec.length integers, Python or numpy.
-        spec: layout, from `exact_spec`.
+        spec: layout.
         factor: positive, the weight in units for a weighted sum.
 
     Returns:

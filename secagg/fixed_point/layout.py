@@ -9,14 +9,15 @@ from fractions import Fraction
 from typing import Final
 
 from secagg.errors import ConfigurationError, EncodingError
-from secagg.params import MAX_LANES, WEIGHT_FRACTION_BITS, RoundParams, VectorSpec
-
-WEIGHT_UNIT: Final = 2.0**-WEIGHT_FRACTION_BITS
+from secagg.params import MAX_LANES, RoundParams, VectorSpec
 
 # A float64 holds 53 bits: above this limit one lane would carry noise instead of precision, and the
 # 16 random bits of the stochastic rounding would no longer fit below bit 63.
 MAX_UPDATE_LIMIT: Final = 2**46 - 1
+MIN_WEIGHT_CAP: Final = 2.0**-32
 MAX_WEIGHT: Final = 2.0**32
+# Metrics whose scale is a normal number with room for a whole sum.
+METRIC_BOUNDS: Final = (2.0**-60, 2.0**120)
 # With clips in this range neither scale nor its inverse leaves the normal numbers of float32.
 MIN_CLIP: Final = 2.0**-40
 MAX_CLIP: Final = 2.0**40
@@ -111,7 +112,7 @@ def choose_lanes(
     Raises:
         ConfigurationError: no allowed number of lanes is precise enough; names the nearest.
     """
-    _check_max_weight(gateways, max_weight)
+    check_max_weight(gateways, max_weight)
     if not precision > 0:
         raise ConfigurationError(f"precision is {precision}: use a positive number, as 2**-12")
     best = math.inf
@@ -145,14 +146,14 @@ def update_spec(
         length: coordinates.
         clip: bound of abs(coordinate), 2^-40 to 2^40.
         gateways: how many are summed at most.
-        max_weight: largest weight, 2^-16 to 2^32.
+        max_weight: largest weight, 2^-32 to 2^32.
         lanes: lanes in a word, 1 to 5.
         limit: largest lane value of one gateway, if the scheme has less room than the lane.
 
     Raises:
         ConfigurationError: something out of range.
     """
-    _check_max_weight(gateways, max_weight)
+    check_max_weight(gateways, max_weight)
     if not MIN_CLIP <= clip <= MAX_CLIP:
         raise ConfigurationError(f"clip of {name} is {clip}: use {MIN_CLIP:.2g} to {MAX_CLIP:.2g}")
     limit = update_limit(lanes, gateways) if limit is None else limit
@@ -160,23 +161,52 @@ def update_spec(
     return VectorSpec(name=name, length=length, lanes=lanes, limit=limit, scale=scale)
 
 
-def exact_spec(name: str, length: int, gateways: int, bound: float, scale: float) -> VectorSpec:
-    """Layout of a 1 x 64 vector of numbers within [-bound, bound] that are multiples of 1 / scale.
+def weight_unit(max_weight: float, *, integers: bool) -> float:
+    """What weights are multiples of: relative to the cap, and so that the cap is below 2^53 units.
+
+    Args:
+        max_weight: largest weight.
+        integers: the tree has integer leaves, of which weight * value must fit 64 bits.
+    """
+    mantissa, exponent = math.frexp(max_weight)
+    above = exponent - (mantissa == 0.5)  # the least power of two that the cap does not exceed
+    return min(2.0**-16, 2.0 ** (above - (24 if integers else 32)))
+
+
+def unit_of(params: RoundParams) -> float:
+    """The weight unit of a round."""
+    return weight_unit(params.max_weight, integers=bool(params.of_kind("integers")))
+
+
+def cap_units(max_weight: float, *, integers: bool) -> int:
+    """U: no weight has more units than this."""
+    return math.ceil(Fraction(max_weight) / Fraction(weight_unit(max_weight, integers=integers)))
+
+
+def integer_bound(gateways: int, max_weight: float) -> int:
+    """Largest absolute integer that a sum over all gateways has room for; 0 if there is none."""
+    return lane_limit(1, gateways) // cap_units(max_weight, integers=True)
+
+
+def metric_scale(bound: float, gateways: int) -> float:
+    """Lane units of 1 in a metric: the finest power of two with room for the sum of all gateways.
+
+    Args:
+        bound: of its absolute value.
+        gateways: n.
 
     Raises:
-        ConfigurationError: a scale that is no power of two, or a bound that does not fit.
+        ConfigurationError: no bound that a metric can have.
     """
-    if not (0 < scale < math.inf and math.frexp(scale)[0] == 0.5):
-        raise ConfigurationError(f"scale of {name} is {scale}: use a power of two")
-    if not 0 <= bound < math.inf:
-        raise ConfigurationError(f"bound of {name} is {bound}: use a finite number, 0 or more")
-    limit, largest = math.ceil(Fraction(bound) * Fraction(scale)), lane_limit(1, gateways)
-    if limit > largest:
-        raise ConfigurationError(
-            f"bound {bound} of {name} does not fit {gateways} times into 64 bits in steps of"
-            f" {1 / scale}: use at most {largest / scale:.6g}"
-        )
-    return VectorSpec(name=name, length=length, lanes=1, limit=limit, scale=scale)
+    if not METRIC_BOUNDS[0] <= bound <= METRIC_BOUNDS[1]:
+        raise ConfigurationError(f"metric bound is {bound}: use 2**-60 to 2**120")
+    return 2.0 ** (lane_limit(1, gateways).bit_length() - 1 - math.frexp(bound)[1])
+
+
+def metric_limit(bound: float, gateways: int) -> int:
+    """Largest lane of a metric of one gateway."""
+    scale = metric_scale(bound, gateways)
+    return math.ceil(Fraction(bound) * Fraction(scale))
 
 
 def clip_of(spec: VectorSpec, max_weight: float) -> float:
@@ -250,19 +280,28 @@ def mean_error(
         )
         for _, spec in params.of_kind("update")
     ]
+    clips = [clip_of(spec, params.max_weight) for _, spec in params.of_kind("update")]
+    # of rounding weights: the mean moves by sum (w' - w)(x - mean) / W', abs(x - mean) <= 2 clip
+    weights = max(clips, default=0.0) * included * unit_of(params) / total_weight
     return Noise(
-        max((error.bound for error in errors), default=0.0),
+        max((error.bound for error in errors), default=0.0) + weights,
         max((error.rms for error in errors), default=0.0),
     )
 
 
-def weight_units(weight: float, max_weight: float) -> int:
-    """A weight in units of 2^-16: `units / 2**16` multiplies the update, `units` are summed.
+def weight_units(weight: float, max_weight: float, *, integers: bool) -> int:
+    """A weight in units: `units * weight_unit(...)` multiplies the update, `units` are summed.
 
-    Rounds to the nearest unit that is not above `max_weight`.
+    Rounds to the nearest unit that is not above `max_weight`. What is refused depends on the cap
+    alone: whether a tree has integers shows nothing of a weight.
+
+    Args:
+        weight: of a gateway.
+        max_weight: largest weight.
+        integers: as to `weight_unit`.
 
     Raises:
-        EncodingError: not a number, not positive, above `max_weight`, or rounds to zero.
+        EncodingError: not a number, above `max_weight`, or below half of the larger unit.
     """
     try:
         weight = float(weight)  # numpy and torch have numbers that are no floats
@@ -270,19 +309,23 @@ def weight_units(weight: float, max_weight: float) -> int:
         raise EncodingError(f"weight is {weight!r}: it takes a number") from None
     if not 0 < weight <= max_weight:
         raise EncodingError(f"weight is {weight}: it takes a number above 0, at most {max_weight}")
-    largest = math.floor(Fraction(max_weight) * 2**WEIGHT_FRACTION_BITS)
-    units = min(round(Fraction(weight) * 2**WEIGHT_FRACTION_BITS), largest)
-    if units == 0:
-        raise EncodingError(f"weight {weight} rounds to zero: the smallest is {WEIGHT_UNIT}")
-    return units
+    least = weight_unit(max_weight, integers=True) / 2
+    if weight < least:
+        raise EncodingError(f"weight {weight} rounds to zero: the smallest is {least}")
+    unit = Fraction(weight_unit(max_weight, integers=integers))
+    return min(max(round(Fraction(weight) / unit), 1), math.floor(Fraction(max_weight) / unit))
 
 
-def _check_max_weight(gateways: int, max_weight: float) -> None:
-    if not WEIGHT_UNIT <= max_weight <= MAX_WEIGHT:
-        raise ConfigurationError(f"max_weight is {max_weight}: use 2**-16 to 2**32")
-    largest = lane_limit(1, gateways) * WEIGHT_UNIT
-    if max_weight > largest:
+def check_max_weight(gateways: int, max_weight: float) -> None:
+    """Accept a cap of weights whose sum has room.
+
+    Raises:
+        ConfigurationError: another; names the nearest.
+    """
+    if not MIN_WEIGHT_CAP <= max_weight <= MAX_WEIGHT:
+        raise ConfigurationError(f"max_weight is {max_weight}: use 2**-32 to 2**32")
+    if cap_units(max_weight, integers=False) > lane_limit(1, gateways):
         raise ConfigurationError(
             f"max_weight {max_weight} of {gateways} gateways overflows the sum of weights:"
-            f" use at most {largest:.6g}"
+            f" use at most {lane_limit(1, gateways) * 2.0**-16:.6g}"
         )

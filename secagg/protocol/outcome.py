@@ -28,7 +28,7 @@ def check_opened(
         workers: threads.
 
     Returns:
-        Total weight in units of 2^-16.
+        Total weight in units.
 
     Raises:
         AggregateOutOfRange: the check words are not zero, a lane exceeds included * limit, or the
@@ -40,5 +40,5 @@ def check_opened(
         if spec.kind == "weight":
             total = int(decode_integers(spec, words)[0])
     if total < 1:
-        raise AggregateOutOfRange(f"the total weight is {total} units of 2^-16")
+        raise AggregateOutOfRange(f"the total weight is {total} units")
     return total

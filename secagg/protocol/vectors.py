@@ -3,25 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from fractions import Fraction
-from math import ceil, frexp, prod
+from math import prod
 from typing import Final
 
 from secagg.errors import UnsupportedParameters
-from secagg.fixed_point import clip_of, lane_limit
-from secagg.fixed_point.layout import MAX_CLIP, MAX_WEIGHT, MIN_CLIP, WEIGHT_UNIT, update_limit
-from secagg.params import (
-    WEIGHT_FRACTION_BITS,
-    LeafSpec,
-    RoundParams,
-    Thresholds,
-    VectorSpec,
+from secagg.fixed_point import cap_units, clip_of, integer_bound, metric_limit, unit_of
+from secagg.fixed_point.layout import (
+    MAX_CLIP,
+    MAX_WEIGHT,
+    METRIC_BOUNDS,
+    MIN_CLIP,
+    MIN_WEIGHT_CAP,
+    update_limit,
 )
+from secagg.params import LeafSpec, RoundParams, Thresholds, VectorSpec
+from secagg.protocol.counts import counts_of
 from secagg.pytree.leaves import FLOATS, INTEGERS
 
 CHECK_WORDS: Final = 2
 """A wrong mask passes the check vector with probability 2^-128."""
-UNIT_SCALE: Final = 2.0**WEIGHT_FRACTION_BITS
 MAX_AXES: Final = 64
 """As numpy's."""
 SCALES: Final = (2.0**-120, 2.0**120)
@@ -38,7 +38,7 @@ def check_vectors(params: RoundParams, thresholds: Thresholds) -> None:
     gateways = thresholds.gateways
     if (params.ring is not None) != (thresholds.committee > 0):
         raise UnsupportedParameters("a ring belongs to schemes with a committee, and to no other")
-    if not WEIGHT_UNIT <= params.max_weight <= MAX_WEIGHT:
+    if not MIN_WEIGHT_CAP <= params.max_weight <= MAX_WEIGHT:
         raise UnsupportedParameters(f"weights up to {params.max_weight}")
     _check_names(params)
     leaves: list[list[LeafSpec]] = [[] for _ in params.vectors]
@@ -62,8 +62,13 @@ def _check_names(params: RoundParams) -> None:
         raise UnsupportedParameters(f"vectors {names}: each once, a weight among them, check last")
     if len({leaf.key for leaf in params.leaves}) != len(params.leaves):
         raise UnsupportedParameters("a key of the tree is listed twice")
-    if ("metrics" in names) != bool(params.metrics):
-        raise UnsupportedParameters("metrics without their vector, or the reverse")
+    for name, there in (("metrics", params.metrics), ("counts", counts_of(params))):
+        if (name in names) != bool(there):
+            raise UnsupportedParameters(f"{name} without their vector, or the reverse")
+    if len({metric.name for metric in params.metrics}) != len(params.metrics):
+        raise UnsupportedParameters("a metric is listed twice")
+    if not all(METRIC_BOUNDS[0] <= m.bound <= METRIC_BOUNDS[1] for m in params.metrics):
+        raise UnsupportedParameters("a metric's bound is not from 2^-60 to 2^120")
 
 
 def _known(vector: VectorSpec, params: RoundParams, gateways: int) -> bool:
@@ -73,16 +78,20 @@ def _known(vector: VectorSpec, params: RoundParams, gateways: int) -> bool:
     shape = vector.length, vector.limit, vector.scale
     if vector.lanes != 1:
         return False
+    cap = cap_units(params.max_weight, integers=bool(params.of_kind("integers")))
     match vector.kind:
         case "integers":
-            return shape[1:] == (lane_limit(1, gateways), UNIT_SCALE)
+            bound, rest = divmod(vector.limit, cap)
+            fits = 1 <= bound <= integer_bound(gateways, params.max_weight)
+            return fits and (rest, vector.scale) == (0, 1 / unit_of(params))
         case "weight":
-            return shape == (1, ceil(Fraction(params.max_weight) * 2**16), UNIT_SCALE)
+            return shape == (1, cap, 1 / unit_of(params))
         case "metrics":
-            fine = vector.length == len(params.metrics) and frexp(vector.scale)[0] == 0.5
-            return fine and SCALES[0] <= vector.scale <= SCALES[1]
-        case "clipped":
-            return vector.length == 1 and vector.scale == 1 and params.clipping == "saturate"
+            limits = [metric_limit(metric.bound, gateways) for metric in params.metrics]
+            return shape == (len(limits), max(limits), 1.0)
+        case "counts":
+            largest = [entry.largest for entry in counts_of(params)]
+            return shape == (len(largest), max(largest), 1.0)
         case "check":
             return shape == (CHECK_WORDS, 0, 1.0)
         case _:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,8 +39,11 @@ class Reader:
         select: as given to `tree_spec`; the keys it leaves out may differ.
 
     Raises:
-        EncodingError: missing or unexpected keys, another shape or dtype, or leaves that the
-            template ties and that hold different values here.
+        EncodingError: missing or unexpected keys, another shape or dtype.
+
+    Attributes:
+        untied: leaves that the layout ties to one before them and that differ from it, here or in
+            the base. The first is read: to refuse would tell the server whether they are equal.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Reader:
     ) -> None:
         flats = _matching(leaves, tree, select, "update")
         bases = None if base is None else _matching(leaves, base, select, "base")
+        self.untied = _untied(leaves, flats, bases or flats)
         self._vectors: dict[int, list[_Segment]] = {}
         for leaf in sorted(leaves, key=lambda leaf: (leaf.vector, leaf.start)):
             size = size_of(leaf.shape)
@@ -88,21 +92,25 @@ class Reader:
             position = last
             index += 1
 
-    def integers(self, vector: int) -> NDArray[np.int64]:
-        """The vector of integers and bools, whole: int64[length].
+    def integers(self, vector: int, bound: int) -> tuple[NDArray[np.int64], int]:
+        """The vector of integers and bools, whole and clamped, and how many were beyond the bound.
 
-        Raises:
-            EncodingError: a value beyond 2^62, so that differences could overflow.
+        Args:
+            vector: its index.
+            bound: largest absolute value, at most 2^62.
         """
         segments = self._vectors[vector]
         out = np.zeros(segments[-1].stop, np.int64)
+        beyond = 0
         for segment in segments:
             part = slice(0, segment.stop - segment.start)
-            target = out[segment.start : segment.stop]
-            target += _int64(segment.key, segment.flat[part])
+            values = _whole_numbers(segment.flat[part])
             if segment.base is not None:
-                target -= _int64(segment.key, segment.base[part])
-        return out
+                values = values - _whole_numbers(segment.base[part])
+            inside = np.clip(values, -bound, bound)
+            beyond += int(np.count_nonzero(inside != values))
+            out[segment.start : segment.stop] = inside
+        return out, beyond
 
     def key_of(self, vector: int, coordinate: int) -> str:
         """The key that a coordinate of a vector belongs to; of tied keys the first."""
@@ -115,11 +123,12 @@ def _subtract(tree: NDArray[Any], base: NDArray[Any], out: NDArray[np.floating[A
     np.subtract(tree, base, out=out, dtype=np.result_type(tree, base, out), casting="same_kind")
 
 
-def _int64(key: str, values: NDArray[Any]) -> NDArray[np.int64]:
+def _whole_numbers(values: NDArray[Any]) -> NDArray[Any]:
+    """As int64, or as Python's integers where differences of two could leave int64."""
     if values.dtype.itemsize == np.dtype(np.int64).itemsize:
         largest = max(int(values.max()), -int(values.min()))
         if largest > 2**62:
-            raise EncodingError(f"{key!r} holds an integer of {largest}: at most 2^62 works")
+            return values.astype(object)
     return values.astype(np.int64)
 
 
@@ -132,7 +141,6 @@ def _matching(leaves: Sequence[LeafSpec], tree: Any, select: Select, what: str) 
             shown = ", ".join(sorted(keys)[:3]) + (", ..." if len(keys) > 3 else "")
             raise EncodingError(f"the {what} {fault} keys: {shown}")
     flats: dict[str, Flat] = {}
-    first: dict[tuple[int, int], LeafSpec] = {}
     for leaf in leaves:
         adapter = adapter_for(leaf.key, table[leaf.key])
         found = adapter.shape(table[leaf.key]), adapter.dtype_name(table[leaf.key])
@@ -142,13 +150,18 @@ def _matching(leaves: Sequence[LeafSpec], tree: Any, select: Select, what: str) 
                 f" {leaf.dtype}{list(leaf.shape)}"
             )
         flats[leaf.key] = adapter.flat(table[leaf.key])
-        size = size_of(leaf.shape)
-        tied = first.setdefault((leaf.vector, leaf.start), leaf) if size else leaf
-        if tied is not leaf and not _equal(flats[leaf.key], flats[tied.key], size):
-            raise EncodingError(
-                f"{leaf.key!r} and {tied.key!r} of the {what} differ, the model ties them"
-            )
     return flats
+
+
+def _untied(leaves: Sequence[LeafSpec], *trees: Mapping[str, Flat]) -> int:
+    """Leaves that differ, in one of the trees, from the first leaf of their place."""
+    first: dict[tuple[int, int], str] = {}
+    count = 0
+    for leaf in leaves:
+        if size := size_of(leaf.shape):
+            key = first.setdefault((leaf.vector, leaf.start), leaf.key)
+            count += not all(_equal(flats[leaf.key], flats[key], size) for flats in trees)
+    return count
 
 
 def _equal(one: Flat, other: Flat, size: int) -> bool:

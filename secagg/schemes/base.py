@@ -105,7 +105,7 @@ class Opened:
     Attributes:
         included: positions in the sum, U3.
         vectors: uint64 words of each vector of P, lanes still packed.
-        total_units: sum of the weights in units of 2^-16.
+        total_units: sum of the weights in units (`fixed_point.unit_of`).
     """
 
     included: frozenset[int]

@@ -195,6 +195,7 @@ class ClientSession:
         try:
             prepared = Update(
                 client.round,
+                client.params.thresholds.gateways,
                 update,
                 weight=weight,
                 base=model.tree,

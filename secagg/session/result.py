@@ -8,9 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg.fixed_point import Decoder, Noise, decode_integers, mean_error, mean_integers
+from secagg.fixed_point import (
+    Decoder,
+    Noise,
+    decode_integers,
+    mean_error,
+    mean_integers,
+    metric_scale,
+    unit_of,
+)
 from secagg.fixed_point.layout import FLOAT32_LANES
-from secagg.params import WEIGHT_FRACTION_BITS, GatewayId, RoundParams
+from secagg.params import GatewayId, RoundParams
+from secagg.protocol.counts import counts_of
 from secagg.pytree import rebuild
 from secagg.schemes.base import Opened
 from secagg.workers import Workers
@@ -39,8 +48,9 @@ class Aggregate:
         self._opened = opened
         self._noise = noise
         self._workers = workers
+        self._gateways = len(ids)
         self.included: tuple[GatewayId, ...] = tuple(ids[i] for i in sorted(opened.included))
-        self.total_weight = opened.total_units / 2**WEIGHT_FRACTION_BITS
+        self.total_weight = opened.total_units * unit_of(params)
 
     def mean(self, template: Any, base: Any = None) -> Any:
         """The weighted mean as a tree: base + sum of weight * (update - base) / total weight.
@@ -61,11 +71,11 @@ class Aggregate:
 
     def sum(self) -> dict[str, NDArray[np.float64]]:
         """Weighted sums of what was encoded (update - base), float64 by key."""
-        sums: dict[int, NDArray[np.float64]] = {}
+        sums: dict[int, NDArray[Any]] = {}
         for index, _ in self._params.of_kind("update"):
             sums[index] = self._decode(index, 1.0, np.float64)
         for index, _ in self._params.of_kind("integers"):
-            sums[index] = self._integers(index) / 2.0**WEIGHT_FRACTION_BITS
+            sums[index] = self._integers(index) * unit_of(self._params)
         empty = np.empty(0)
         return {
             leaf.key: sums.get(leaf.vector, empty)[
@@ -86,15 +96,25 @@ class Aggregate:
     def metrics(self) -> dict[str, float]:
         """Sums by name."""
         return {
-            metric.name: int(units) / vector.scale
-            for index, vector in self._params.of_kind("metrics")
+            metric.name: int(units) / metric_scale(metric.bound, self._gateways)
+            for index, _ in self._params.of_kind("metrics")
             for metric, units in zip(self._params.metrics, self._integers(index), strict=True)
+        }
+
+    @property
+    def clamped(self) -> dict[str, int]:
+        """What was beyond its bound or differed, by name of its count; none of them is 0."""
+        return {
+            entry.name: int(count)
+            for index, _ in self._params.of_kind("counts")
+            for entry, count in zip(counts_of(self._params), self._integers(index), strict=True)
+            if count
         }
 
     @property
     def clipped(self) -> int:
         """Coordinates that saturated, summed over gateways; 0 where clipping is an error."""
-        return sum(int(self._integers(index)[0]) for index, _ in self._params.of_kind("clipped"))
+        return self.clamped.get("coordinates", 0)
 
     def _integers(self, index: int) -> NDArray[np.int64]:
         return decode_integers(self._params.vectors[index], self._opened.vectors[index])

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from math import floor, log2
+from math import floor
 from numbers import Real
 from typing import Any, Literal, Self
 
 from secagg.errors import ConfigurationError
-from secagg.fixed_point import exact_spec, lane_limit, update_spec
-from secagg.fixed_point.layout import NO_NOISE
+from secagg.fixed_point import (
+    cap_units,
+    integer_bound,
+    metric_limit,
+    update_spec,
+    weight_unit,
+)
+from secagg.fixed_point.layout import NO_NOISE, check_max_weight
 from secagg.params import (
     HASH_BYTES,
     NO_MODEL,
@@ -23,16 +29,20 @@ from secagg.params import (
     SessionParams,
     Thresholds,
     VectorSpec,
+    check_purpose,
 )
+from secagg.protocol.counts import count_entries
 from secagg.protocol.identity import Cohort, Roster
 from secagg.protocol.transcript import session_hash
-from secagg.protocol.vectors import CHECK_WORDS, UNIT_SCALE
-from secagg.pytree import Group, Select, tree_spec
+from secagg.protocol.vectors import CHECK_WORDS
+from secagg.pytree import Select, tree_spec
 from secagg.schemes.base import UpdatePlan
 from secagg.schemes.scheme import Scheme
 
 METRIC_BOUND = 2.0**32
 """Largest absolute metric of one gateway where nothing else is said."""
+PURPOSE = "train"
+"""What a mean is for where nothing else is said."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +60,7 @@ class SessionSettings:
         max_weight: largest weight.
         metrics: names and bounds of the numbers summed beside the updates.
         clipping: "error" or "saturate".
+        purpose: what the mean is for, as in P.
         carried: how the scheme carries updates.
     """
 
@@ -63,6 +74,7 @@ class SessionSettings:
     max_weight: float
     metrics: tuple[MetricSpec, ...] = ()
     clipping: Literal["error", "saturate"] = "error"
+    purpose: str = PURPOSE
     carried: UpdatePlan
 
     @classmethod
@@ -109,6 +121,7 @@ class SessionSettings:
                 MetricSpec(name=name, bound=bound) for name, bound in encoding.metrics.items()
             ),
             clipping=encoding.clipping,
+            purpose=encoding.purpose,
             carried=carried,
         )
 
@@ -131,6 +144,7 @@ class SessionSettings:
         return RoundParams(
             session_params=bytes(HASH_BYTES) if params is None else session_hash(params),
             model=self.model,
+            purpose=self.purpose,
             leaves=self.leaves,
             vectors=self.vectors,
             max_weight=self.max_weight,
@@ -151,7 +165,10 @@ class UpdateEncoding:
             max_weight / 16.
         select: patterns of the keys that are averaged; None for all.
         clipping: "error" refuses a coordinate beyond its clip, "saturate" counts it.
-        metrics: bound of abs(value) by name.
+        metrics: bound of abs(value) by name; what is beyond is clamped and counted.
+        integers: bound of abs(value) of integer coordinates, likewise; None takes the largest that
+            the sum over all gateways has room for.
+        purpose: what the mean is for, as in P.
 
     Raises:
         ConfigurationError: a setting of another type.
@@ -163,10 +180,13 @@ class UpdateEncoding:
     select: Select = None
     clipping: Literal["error", "saturate"] = "error"
     metrics: Mapping[str, float] = field(default_factory=dict)
+    integers: float | None = None
+    purpose: str = PURPOSE
 
     def __post_init__(self) -> None:
         if self.clipping not in {"error", "saturate"}:
             raise ConfigurationError(f"clipping is {self.clipping!r}: use 'error' or 'saturate'")
+        check_purpose(self.purpose)
         several = isinstance(self.clip, Mapping)
         clip = _numbers("clip", self.clip) if several else _number("clip", self.clip)
         normal = {
@@ -174,6 +194,7 @@ class UpdateEncoding:
             "max_weight": _number("max_weight", self.max_weight),
             "precision": _number("precision", self.precision),
             "metrics": _numbers("metric bound", self.metrics),
+            "integers": None if self.integers is None else _number("integers", self.integers),
         }
         for name, value in normal.items():
             object.__setattr__(self, name, value)  # frozen, and not yet handed out
@@ -203,41 +224,50 @@ def _layout(
 ) -> tuple[tuple[LeafSpec, ...], tuple[VectorSpec, ...]]:
     leaves, groups = tree_spec(template, clips=encoding.clip, select=encoding.select)
     cap = encoding.max_weight
-    vectors = [_vector(group, gateways, cap, carried) for group in groups]
-    coordinates = sum(group.length for group in groups if group.clip is not None)
-    vectors.append(exact_spec("weight", 1, gateways, cap, UNIT_SCALE))
-    if encoding.metrics:
-        vectors.append(_metrics(encoding.metrics, gateways))
-    if encoding.clipping == "saturate":
-        vectors.append(exact_spec("clipped", 1, gateways, coordinates, 1.0))
-    vectors.append(VectorSpec(name="check", length=CHECK_WORDS, lanes=1, limit=0, scale=1.0))
-    return leaves, tuple(vectors)
-
-
-def _vector(group: Group, gateways: int, max_weight: float, carried: UpdatePlan) -> VectorSpec:
-    if group.clip is not None:
-        return update_spec(
+    check_max_weight(gateways, cap)
+    integers = any(group.clip is None for group in groups)
+    unit, most = weight_unit(cap, integers=integers), cap_units(cap, integers=integers)
+    vectors = [
+        _whole("integers", group.length, most * _bound(encoding, gateways), 1 / unit)
+        if group.clip is None
+        else update_spec(
             group.name,
             group.length,
             group.clip,
             gateways,
-            max_weight,
+            cap,
             carried.lanes,
             limit=carried.limit,
         )
-    return VectorSpec(
-        name=group.name,
-        length=group.length,
-        lanes=1,
-        limit=lane_limit(1, gateways),
-        scale=UNIT_SCALE,
-    )
+        for group in groups
+    ]
+    vectors.append(_whole("weight", 1, most, 1 / unit))
+    metrics = [MetricSpec(name=name, bound=bound) for name, bound in encoding.metrics.items()]
+    if metrics:
+        limits = [metric_limit(metric.bound, gateways) for metric in metrics]
+        vectors.append(_whole("metrics", len(metrics), max(limits)))
+    counts = count_entries(leaves, vectors, metrics, saturate=encoding.clipping == "saturate")
+    if counts:
+        vectors.append(_whole("counts", len(counts), max(entry.largest for entry in counts)))
+    vectors.append(_whole("check", CHECK_WORDS, 0))
+    return leaves, tuple(vectors)
 
 
-def _metrics(bounds: Mapping[str, float], gateways: int) -> VectorSpec:
-    """One scale for all: the finest power of two with room for the largest bound."""
-    largest = max(bounds.values())
-    if not all(0 < bound < float("inf") for bound in bounds.values()):
-        raise ConfigurationError(f"metric bounds are {dict(bounds)}: use positive numbers")
-    scale = 2.0 ** floor(log2(lane_limit(1, gateways)) - log2(largest) - 1)
-    return exact_spec("metrics", len(bounds), gateways, largest, scale)
+def _whole(name: str, length: int, limit: int, scale: float = 1.0) -> VectorSpec:
+    return VectorSpec(name=name, length=length, lanes=1, limit=limit, scale=scale)
+
+
+def _bound(encoding: UpdateEncoding, gateways: int) -> int:
+    """Of integers.
+
+    Raises:
+        ConfigurationError: no room for it.
+    """
+    room = integer_bound(gateways, encoding.max_weight)
+    bound = room if encoding.integers is None else encoding.integers
+    if not 1 <= bound <= room:
+        raise ConfigurationError(
+            f"integers up to {bound} of {gateways} gateways at max_weight {encoding.max_weight:g}"
+            f" do not fit: use 1 to {room}, or lower max_weight"
+        )
+    return floor(bound)

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
+from math import isnan
 from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
 
 from secagg import canonical
 from secagg.crypto.kdf import derive_key
 from secagg.crypto.labels import Label
 from secagg.crypto.prg import STREAM_KEY_BYTES
 from secagg.errors import EncodingError
-from secagg.fixed_point import Encoder, check_range, encode_integers, weight_units
-from secagg.params import NO_MODEL, WEIGHT_FRACTION_BITS, Kind, RoundParams
+from secagg.fixed_point import (
+    Encoder,
+    cap_units,
+    check_range,
+    encode_integers,
+    metric_scale,
+    unit_of,
+    weight_units,
+)
+from secagg.params import NO_MODEL, Kind, RoundParams
+from secagg.protocol.counts import counts_of
 from secagg.pytree import Reader, Select, model_hash
 from secagg.schemes.base import Fill, Words
 
@@ -39,6 +52,7 @@ class Update:
 
     Args:
         params: P, the layout.
+        gateways: n.
         tree: what the gateway trained.
         weight: its weight.
         base: the global model's tree, None to encode `tree` itself.
@@ -47,13 +61,15 @@ class Update:
         select: as the orchestrator's; keys it leaves out may be anything.
 
     Raises:
-        EncodingError: NaN, infinity, beyond clip, wrong keys, shapes or dtypes, wrong weight or
-            metrics; names what is wrong.
+        EncodingError: NaN, infinity, beyond clip, wrong keys, shapes or dtypes, wrong weight, other
+            metrics; names what is wrong. Metrics and integers beyond their bound are clamped and
+            counted, tied leaves that differ are counted.
     """
 
     def __init__(
         self,
         params: RoundParams,
+        gateways: int,
         tree: Any,
         *,
         weight: float,
@@ -64,7 +80,8 @@ class Update:
     ) -> None:
         self._params = params
         self._rounding = rounding
-        self._units = weight_units(weight, params.max_weight)
+        integers = params.of_kind("integers")
+        self._units = weight_units(weight, params.max_weight, integers=bool(integers))
         self._reader = Reader(params.leaves, tree, base, select=select)
         clipped = sum(
             check_range(
@@ -76,18 +93,21 @@ class Update:
             )
             for index, vector in params.of_kind("update")
         )
-        small: dict[Kind | None, list[int]] = {
-            "weight": [self._units],
-            "metrics": _metric_units(params, metrics or {}),
-            "clipped": [clipped],
-            "check": [0, 0],
-        }
+        metric_units, clamped = _metric_units(params, metrics or {}, gateways)
+        counts = {"coordinates": clipped, "tied leaves": self._reader.untied} | clamped
         self._exact: dict[int, Words] = {}
+        for index, vector in integers:
+            bound = vector.limit // cap_units(params.max_weight, integers=True)
+            values, counts["integers"] = self._reader.integers(index, bound)
+            self._exact[index] = encode_integers(values, vector, factor=self._units)
+        small: dict[Kind | None, Sequence[int] | NDArray[np.int64]] = {
+            "weight": [self._units],
+            "metrics": metric_units,
+            "counts": [counts[entry.name] for entry in counts_of(params)],
+            "check": np.zeros(params.vectors[-1].length, np.int64),
+        }
         for index, vector in enumerate(params.vectors):
-            if vector.kind == "integers":
-                values = self._reader.integers(index)
-                self._exact[index] = encode_integers(values, vector, factor=self._units)
-            elif vector.kind in small:
+            if vector.kind in small:
                 self._exact[index] = encode_integers(small[vector.kind], vector)
 
     def source(self) -> Fill:
@@ -114,28 +134,31 @@ class Update:
         )
         return Encoder(
             self._params.vectors[vector],
-            weight=self._units / 2**WEIGHT_FRACTION_BITS,
+            weight=self._units * unit_of(self._params),
             max_weight=self._params.max_weight,
             rounding_key=key,
         )
 
 
-def _metric_units(params: RoundParams, metrics: Mapping[str, float]) -> list[int]:
+def _metric_units(
+    params: RoundParams, metrics: Mapping[str, float], gateways: int
+) -> tuple[list[int], dict[str, int]]:
+    """Lanes of the metrics, and for each entry of the counts whether it was clamped."""
     expected = [metric.name for metric in params.metrics]
     if set(metrics) != set(expected):
         raise EncodingError(f"metrics are {sorted(metrics)}: this round sums {sorted(expected)}")
     units: list[int] = []
-    scale = next((vector.scale for _, vector in params.of_kind("metrics")), 1.0)
+    clamped: dict[str, int] = {}
     for metric in params.metrics:
         try:
             value = float(metrics[metric.name])
         except (TypeError, ValueError, OverflowError):
             given = metrics[metric.name]
             raise EncodingError(f"metric {metric.name!r} is {given!r}: use a number") from None
-        if not abs(value) <= metric.bound:
-            raise EncodingError(f"metric {metric.name!r} is {value}: its bound is {metric.bound}")
-        units.append(round(value * scale))
-    return units
+        inside = 0.0 if isnan(value) else min(max(value, -metric.bound), metric.bound)
+        clamped[f"metric {metric.name}"] = int(inside != value)
+        units.append(round(inside * metric_scale(metric.bound, gateways)))
+    return units, clamped
 
 
 def rounding_key(seed: bytes | None, name: str | int, fresh: bytes) -> bytes:

@@ -16,14 +16,19 @@ from secagg.fixed_point import (
     decode_integers,
     encode_integers,
     error_of,
-    exact_spec,
     mean_integers,
     reference,
     update_spec,
 )
+from secagg.params import VectorSpec
 from secagg.workers import Workers
 
 LANES = (1, 2, 3, 4, 5)
+
+
+def whole(length, limit):
+    """A vector of integers."""
+    return VectorSpec(name="integers", length=length, lanes=1, limit=limit, scale=1.0)
 
 
 def pack(spec, lanes):
@@ -130,7 +135,7 @@ def test_garbage_passes_the_check_only_if_every_lane_is_in_range(words, lanes):
 
 
 def test_check_sum_of_a_zero_limit_accepts_zeros_only():
-    spec = exact_spec("check", 2, 3, 0, 1.0)
+    spec = whole(2, 0)
     check_sum(spec, np.zeros(2, np.uint64), 3)
     with pytest.raises(AggregateOutOfRange):
         check_sum(spec, np.array([0, 1], np.uint64), 3)
@@ -240,7 +245,7 @@ def test_integer_means_refuse_other_divisors(divisor):
 
 
 def test_sums_of_integers_are_exact():
-    spec = exact_spec("weight", 3, 4, 2**60, 1.0)
+    spec = whole(3, 2**60)
     values = [2**60, -(2**60), 17]
     words = sum((encode_integers(values, spec) for _ in range(4)), np.zeros(3, np.uint64))
 

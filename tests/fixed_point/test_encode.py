@@ -18,7 +18,6 @@ from secagg.fixed_point import (
     check_sum,
     clip_of,
     encode_integers,
-    exact_spec,
     reference,
     update_spec,
 )
@@ -27,6 +26,11 @@ from secagg.params import VectorSpec
 
 KEY = bytes(range(16))
 LANES = (1, 2, 3, 4, 5)
+
+
+def whole(length, limit):
+    """A vector of integers."""
+    return VectorSpec(name="integers", length=length, lanes=1, limit=limit, scale=1.0)
 
 
 def reader(x):
@@ -182,7 +186,7 @@ def test_encoder_refuses_weights_that_weight_units_would_not_give(weight):
 
 def test_encoder_refuses_limits_that_update_spec_would_not_give():
     with pytest.raises(LocalProtocolError, match="update_spec"):
-        encode(exact_spec("u", 4, 1, 2**46, 1.0), np.zeros(4))
+        encode(whole(4, 2**46), np.zeros(4))
 
 
 @pytest.mark.parametrize(("first", "count"), [(0, 3), (2, 1), (-1, 1)])
@@ -258,7 +262,7 @@ def test_what_saturates_is_encoded_as_the_clip():
 @given(data=st.data())
 def test_integers_are_exact(data):
     factor = data.draw(st.integers(1, 2**20))
-    spec = exact_spec("integers", 5, 8, (2**63 - 1) // 8, 1.0)
+    spec = whole(5, (2**63 - 1) // 8)
     value = st.integers(-(spec.limit // factor), spec.limit // factor)
     values = data.draw(st.lists(value, min_size=5, max_size=5))
     expected = [v * factor for v in values]
@@ -283,7 +287,7 @@ def test_integers_are_exact(data):
 )
 def test_integers_that_do_not_fit_are_refused(values, factor, sentence):
     with pytest.raises(EncodingError, match=sentence):
-        encode_integers(values, exact_spec("integers", 2, 3, 100, 1.0), factor=factor)
+        encode_integers(values, whole(2, 100), factor=factor)
 
 
 def test_integers_take_one_lane():

@@ -4,19 +4,25 @@ import math
 from fractions import Fraction
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from secagg.errors import ConfigurationError, EncodingError
 from secagg.fixed_point import (
     Noise,
+    cap_units,
     choose_lanes,
     clip_of,
     error_of,
-    exact_spec,
+    integer_bound,
     lane_limit,
+    metric_limit,
+    metric_scale,
     update_spec,
+    weight_unit,
     weight_units,
 )
-from secagg.fixed_point.layout import NO_NOISE
+from secagg.fixed_point.layout import METRIC_BOUNDS, NO_NOISE
 
 
 @pytest.mark.parametrize(
@@ -113,54 +119,79 @@ def test_update_spec_refuses(clip, gateways, max_weight, sentence):
         update_spec("u", 10, clip, gateways, max_weight, 1)
 
 
+@pytest.mark.parametrize("cap", [2.0**-32, 1e-4, 0.7, 1, 1.5, 117, 1e3, 1e6, 2.0**32])
+@pytest.mark.parametrize("integers", [False, True])
+def test_the_unit_of_weights_is_small_beside_the_cap_and_sums_below_2_to_the_53(cap, integers):
+    unit, bits = weight_unit(cap, integers=integers), 24 if integers else 32
+
+    assert (0.5, min(2.0**-16, 2.0 ** (math.ceil(math.log2(cap)) - bits))) == (
+        math.frexp(unit)[0],
+        unit,
+    )
+    assert cap <= cap_units(cap, integers=integers) * unit < cap + unit
+    assert cap_units(cap, integers=integers) < 2**53
+
+
 @pytest.mark.parametrize(
-    ("bound", "scale", "limit"),
-    [(0, 1.0, 0), (1.0, 2.0**16, 2**16), (0.3, 8.0, 3), (2**40, 2.0**16, 2**56), (5, 0.5, 3)],
-)
-def test_exact_spec_limits_a_gateway_to_its_bound(bound, scale, limit):
-    spec = exact_spec("weight", 2, 10, bound, scale)
-
-    assert (1, limit, scale, 2) == (spec.lanes, spec.limit, spec.scale, spec.words)
-
-
-@pytest.mark.parametrize(
-    ("bound", "scale", "sentence"),
+    ("cap", "gateways", "bound"),
     [
-        (1, 3.0, "power of two"),
-        (1, 0.0, "power of two"),
-        (1, math.inf, "power of two"),
-        (1, math.nan, "power of two"),
-        (-1, 1.0, "0 or more"),
-        (math.nan, 1.0, "0 or more"),
-        (math.inf, 1.0, "0 or more"),
-        (2**60, 1.0, r"use at most 9\.22"),
+        (1.0, 10, 5.5e10),
+        (1.0, 1000, 5.5e8),
+        (1e3, 10, 1.4e10),
+        (1e3, 1000, 1.4e8),
+        (1e6, 10, 1.4e7),
+        (1e6, 1000, 1.4e5),
     ],
 )
-def test_exact_spec_refuses(bound, scale, sentence):
-    with pytest.raises(ConfigurationError, match=sentence):
-        exact_spec("metrics", 1, 10, bound, scale)
+def test_room_for_integers(cap, gateways, bound):
+    room = integer_bound(gateways, cap)
+
+    assert room == pytest.approx(bound, rel=0.03)
+    assert gateways * room * cap_units(cap, integers=True) < 2**63
+
+
+@given(
+    bound=st.floats(*METRIC_BOUNDS, allow_subnormal=False),
+    gateways=st.sampled_from([1, 3, 10, 735, 1000, 2047]),
+)
+def test_a_metric_has_the_finest_scale_with_room_for_all(bound, gateways):
+    scale, limit = metric_scale(bound, gateways), metric_limit(bound, gateways)
+
+    assert math.frexp(scale)[0] == 0.5
+    assert bound * scale <= limit <= lane_limit(1, gateways) < 5 * bound * scale
+
+
+@pytest.mark.parametrize("bound", [0, -1, 1e-300, 1e300, math.inf, math.nan])
+def test_no_metric_has_such_a_bound(bound):
+    with pytest.raises(ConfigurationError, match="metric bound is"):
+        metric_scale(bound, 3)
 
 
 @pytest.mark.parametrize(
     ("weight", "max_weight", "units"),
     [
-        (1, 1, 2**16),
-        (2.0**-16, 1, 1),
-        (0.6 * 2**-16, 1, 1),
-        (0.1, 1, 6554),
+        (1, 1, 2**24),
+        (2.0**-24, 1, 1),
+        (2.0**-25, 1, 1),
+        (0.1, 1, 1677722),
         (1000, 1000, 1000 * 2**16),
-        (1 / 3 + 1 / 7, 1 / 3 + 1 / 7, math.floor(Fraction(1 / 3 + 1 / 7) * 2**16)),
+        (1 / 3 + 1 / 7, 1 / 3 + 1 / 7, math.floor(Fraction(1 / 3 + 1 / 7) * 2**25)),
     ],
 )
 def test_weight_units_never_exceed_the_cap(weight, max_weight, units):
-    assert units == weight_units(weight, max_weight)
-    assert units / 2**16 <= max_weight
+    assert units == weight_units(weight, max_weight, integers=True)
+    assert units * weight_unit(max_weight, integers=True) <= max_weight
+    finer = weight_units(weight, max_weight, integers=False)
+    assert weight_unit(max_weight, integers=False) * finer == pytest.approx(
+        weight, rel=0, abs=weight_unit(max_weight, integers=False)
+    )
 
 
-@pytest.mark.parametrize("weight", [0, -1, math.nan, math.inf, 1000.001, 0.4 * 2**-16])
-def test_weight_units_refuse(weight):
+@pytest.mark.parametrize("integers", [False, True])
+@pytest.mark.parametrize("weight", [0, -1, math.nan, math.inf, 1000.001, 0.499 * 2**-16])
+def test_what_weights_are_refused_says_nothing_of_integers(weight, integers):
     with pytest.raises(EncodingError, match="weight"):
-        weight_units(weight, 1000)
+        weight_units(weight, 1000, integers=integers)
 
 
 def test_error_bound_is_close_to_the_worst_of_the_rounding_alone():

@@ -130,8 +130,8 @@ def test_an_orchestrator_cannot_sign_its_way_out(changes, match):
 @pytest.mark.parametrize(
     ("changes", "match"),
     [
-        ({"version": 2}, "session parameters: version 2, suite 1"),
-        ({"suite": 9}, "session parameters: version 1, suite 9"),
+        ({"version": 1}, "session parameters: version 1, suite 1"),
+        ({"suite": 9}, "session parameters: version 2, suite 9"),
         ({"orchestrator_key": bytes(32)}, "session parameters: public key is of low order"),
         ({"thresholds": replace(RECORD.announce.params.thresholds, gateways=-1)}, "cannot work"),
         ({"thresholds": replace(RECORD.announce.params.thresholds, quorum=3)}, "computed is 4"),

@@ -176,7 +176,7 @@ PARAMS = "announce.params"
         ('"keys"', f'"{"k" * 99}": 1, "keys"', f"the file has a field '{'k' * 60}...': Audit"),
         ('"max_weight": 8.0', '"max_weight": 8', "round.params.max_weight: float expected"),
         ('"max_weight": 8.0', '"max_weight": 8e0', """is '   "max_weight": 8e0,', not '   "max"""),
-        ('"scale": 1.0', '"scale": -1.0', "round.params.vectors[4]: scale of check is -1.0"),
+        ('"scale": 1.0', '"scale": -1.0', "round.params.vectors[3]: scale of metrics is -1.0"),
         ('"error"', '"none"', "round.params.clipping: one of error, saturate expected"),
         ('"dealers": "', '"dealers": "x', "dealers: not hexadecimal"),
         (

@@ -9,7 +9,7 @@ import pytest
 
 from protocol_sim.parties import Parties
 from secagg.errors import ConfigurationError, UnsupportedParameters
-from secagg.params import LeafSpec, Ring, RoundParams, VectorSpec
+from secagg.params import LeafSpec, MetricSpec, Ring, RoundParams, VectorSpec
 from secagg.protocol.policy import Policy
 from secagg.protocol.vectors import check_vectors
 from secagg.thresholds import derive, derive_committee
@@ -23,6 +23,7 @@ def params(**changes: Any) -> RoundParams:
     made = RoundParams(
         session_params=bytes(32),
         model=bytes(32),
+        purpose="train",
         leaves=settings.leaves,
         vectors=settings.vectors,
         max_weight=settings.max_weight,
@@ -92,7 +93,12 @@ def test_the_planners_own_layout_is_accepted():
 def test_tied_leaves_share_their_place():
     first = params().leaves[0]
 
-    check_vectors(params(leaves=(*params().leaves, replace(first, key="tied"))), derive(GATEWAYS))
+    # and whether they differ is counted
+    whole = vector("counts", length=3)
+
+    check_vectors(
+        whole.replace(leaves=(*whole.leaves, replace(first, key="tied"))), derive(GATEWAYS)
+    )
 
 
 def test_empty_leaves_lie_anywhere():
@@ -101,13 +107,20 @@ def test_empty_leaves_lie_anywhere():
     check_vectors(params(leaves=(*params().leaves, empty)), derive(GATEWAYS))
 
 
+[(_, INTEGERS)] = params().of_kind("integers")
+[(_, WEIGHT)] = params().of_kind("weight")
+UNITS = WEIGHT.limit
+
 WRONG = {
     "weight cap": params(max_weight=2.0**40),
     "no weight": params(vectors=tuple(v for v in params().vectors if v.kind != "weight")),
     "check not last": params(vectors=params().vectors[::-1]),
     "one name twice": params(vectors=(params().vectors[0], *params().vectors)),
     "unknown name": extra(),
-    "clipped without saturation": extra(name="clipped"),
+    "counts of more entries": vector("counts", length=3),
+    "counts of another limit": vector("counts", limit=1),
+    "no counts": params(vectors=tuple(v for v in params().vectors if v.name != "counts")),
+    "a metric twice": params(metrics=2 * params().metrics),
     "update of another limit": vector("update/0", limit=5),
     "update scale underflows": replace(vector("update/0", scale=5e-324), max_weight=0.25),
     "update clip too wide": vector("update/0", scale=2.0**-100),
@@ -115,8 +128,14 @@ WRONG = {
     "integers of another scale": vector("integers", scale=1.0),
     "weight of another limit": vector("weight", limit=1),
     "metrics of another length": vector("metrics", length=2),
-    "metrics scale no power of two": vector("metrics", scale=3.0),
-    "metrics leave their lane": vector("metrics", limit=2**62),
+    "metrics of another scale": vector("metrics", scale=2.0),
+    "metrics of another limit": vector("metrics", limit=2**62),
+    "metric bound of 0": params(metrics=(MetricSpec(name="loss", bound=0.0),)),
+    "metric bound too wide": params(metrics=(MetricSpec(name="loss", bound=1e200),)),
+    "metric bound beside its limit": params(metrics=(MetricSpec(name="loss", bound=99.0),)),
+    "integers of no whole bound": vector("integers", limit=INTEGERS.limit - 1),
+    "integers of no bound": vector("integers", limit=0),
+    "integers without room": vector("integers", limit=INTEGERS.limit + UNITS),
     "check of more words": vector("check", length=3),
     "reals among the integers": leaf(0, dtype="int64"),
     "integers among the reals": leaf(1, dtype="float64"),
@@ -125,7 +144,6 @@ WRONG = {
         vectors=tuple(v for v in params().vectors if v.kind != "metrics")
     ),
     "metrics vector without metrics": params(metrics=()),
-    "metrics scale overflows": vector("metrics", scale=2.0**1023),
     "leaf in no vector": leaf(0, vector=99),
     "leaf in a negative vector": leaf(0, vector=-1),
     "leaf of negative shape": leaf(0, shape=(-1, -7)),

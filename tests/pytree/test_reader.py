@@ -89,17 +89,30 @@ def test_integers_and_bools_are_read_exactly():
     }  # fmt: skip
     leaves, _ = tree_spec(tree, clips=1.0)
 
-    differences = [2**63 - 1, 1, -1, 0, -255, 255, 2**62 - 5]
-    assert differences == Reader(leaves, tree, base).integers(1).tolist()
-    assert [2**62, 1, 0, 1, 0, 255, 2**62] == Reader(leaves, tree).integers(1).tolist()
+    def read(*trees, bound=2**62):
+        values, beyond = Reader(leaves, *trees).integers(1, bound)
+        return values.tolist(), beyond
+
+    assert ([2**62, 1, -1, 0, -255, 255, 2**62 - 5], 1) == read(tree, base)
+    assert ([2**62, 1, 0, 1, 0, 255, 2**62], 0) == read(tree)
+    assert ([200, 1, -1, 0, -200, 200, 200], 4) == read(tree, base, bound=200)
 
 
-@pytest.mark.parametrize("value", [2**63 - 1, -(2**63), 2**62 + 1])
-def test_integers_whose_difference_could_overflow_are_refused(value):
-    tree = {"n": np.array([value])}
+@pytest.mark.parametrize(
+    ("value", "base", "read"),
+    [
+        (2**63 - 1, -(2**63), (2**62, 1)),
+        (-(2**63), 2**63 - 1, (-(2**62), 1)),
+        (2**63 - 1, 2**63 - 3, (2, 0)),
+        (2**62 + 1, 0, (2**62, 1)),
+    ],
+)
+def test_integers_whose_difference_leaves_64_bits_are_clamped_and_counted(value, base, read):
+    tree, model = {"n": np.array([value])}, {"n": np.array([base])}
     leaves, _ = tree_spec(tree, clips=1.0)
-    with pytest.raises(EncodingError, match="'n' holds an integer"):
-        Reader(leaves, tree).integers(0)
+    [lane], beyond = Reader(leaves, tree, model).integers(0, 2**62)
+
+    assert read == (lane, beyond)
 
 
 def test_key_of_names_the_leaf_of_a_coordinate():
@@ -146,14 +159,19 @@ def test_keys_left_out_may_differ():
 
 
 @pytest.mark.parametrize("index", [0, 69_999])
-def test_what_the_template_ties_must_be_equal_in_every_tree(index):
+def test_tied_leaves_that_differ_are_counted_and_the_first_is_read(index):
     w = np.zeros(70_000)
     leaves, _ = tree_spec({"a": w, "b": w}, clips=1.0)
     other = w.copy()
-    Reader(leaves, {"a": w, "b": other}, {"a": other, "b": w})  # equal values will do
+    equal = Reader(leaves, {"a": w, "b": other}, {"a": other, "b": w})
     other[index] = 1.0
-    with pytest.raises(EncodingError, match="'b' and 'a' of the update differ, the model ties"):
-        Reader(leaves, {"a": w, "b": other})
+    update, base = (
+        Reader(leaves, {"a": w, "b": other}),
+        Reader(leaves, {"a": w, "b": w}, {"a": w, "b": other}),
+    )
+
+    assert [0, 1, 1] == [equal.untied, update.untied, base.untied]
+    assert not read_all(update, 70_000).any()
 
 
 def test_rebuild_inverts_reading_and_keeps_types_and_ties():

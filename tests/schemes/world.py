@@ -158,6 +158,7 @@ class World(Loopback):
         params = self.server._server.round
         update = Update(
             params,
+            self.gateways,
             self.update(i),
             weight=self.weight(i),
             base=None,

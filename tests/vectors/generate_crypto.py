@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-VERSION = 1
+VERSION = 2
 PRIME = 2**21 - 9
 LIMBS = 13
 ORIGIN = "tests/vectors/generate_crypto.py: pure Python, independent of the library"

@@ -1,7 +1,7 @@
 """Writes masks_messages.json and masks_session.json beside this file; takes no arguments.
 
 Origin: messages and frames are encoded by hand (messages_by_hand.py). The sessions are played by
-the library itself at version 1; the first lists all randomness and all inputs, so that another
+the library itself at version 2; the first lists all randomness and all inputs, so that another
 implementation can play it, and the tests play it with the reference too.
 
 Run from the root of the repository: python -m tests.vectors.generate_masks

@@ -92,7 +92,7 @@ def _certificate(message: UnmaskingRequest, signers: bytes, count: int) -> Unmas
 TO_CLIENT: dict[type[Struct], list[tuple[str, str, Lie]]] = {
     Announce: [
         ("K is not signed", "BadSignature", lambda _, m: _unsign(m)),
-        ("version 2", "UnsupportedParameters", lambda w, _: _k(w, version=2)),
+        ("version 1", "UnsupportedParameters", lambda w, _: _k(w, version=1)),
         ("suite 2", "UnsupportedParameters", lambda w, _: _k(w, suite=2)),
         ("another scheme", "UnsupportedParameters", lambda w, _: _k(w, scheme="none")),
         ("not the frame's session", "UnsupportedParameters", lambda w, _: _k(w, session=bytes(16))),

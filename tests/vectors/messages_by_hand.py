@@ -53,7 +53,7 @@ def _sized(size: int, short: tuple[int, int] | None, codes: Sequence[int | None]
 
 
 def frame(code: int, payload: bytes, session: bytes = SESSION) -> bytes:
-    head = b"SAGG" + struct.pack("<HH", 1, code) + session
+    head = b"SAGG" + struct.pack("<HH", 2, code) + session
     return head + struct.pack("<I", len(payload)) + bytes(4) + payload
 
 
@@ -68,15 +68,17 @@ def filled(first: int, size: int = 32) -> bytes:
 
 SIGNED = [b"what is signed", filled(7, 64)]
 THRESHOLDS = [4, 1, 1, 2, 3, 3, 3, 0, 1]
-K = [1, 1, "masks", SESSION, 2**40, filled(1), b"\x0f", THRESHOLDS, filled(9)]
+K = [2, 1, "masks", SESSION, 2**40, filled(1), b"\x0f", THRESHOLDS, filled(9)]
 P = [
     filled(2),
     filled(3),
+    "train",
     [["layer.weight", [2, 3], "float32", 0, 0], ["steps", [], "int64", 1, 0]],
     [
         ["update/0", 6, 3, 2**18 - 1, 32767.875],
-        ["integers", 1, 1, 2**61 - 1, 65536.0],
-        ["weight", 1, 1, 2**19, 65536.0],
+        ["integers", 1, 1, 2**24 * 10**6, 2.0**21],
+        ["weight", 1, 1, 2**24, 2.0**21],
+        ["counts", 2, 1, 1, 1.0],
         ["check", 2, 1, 0, 1.0],
     ],
     8.0,
@@ -215,7 +217,7 @@ def _bad_frames() -> list[dict[str, Any]]:
         "nothing": b"",
         "half a header": good[:16],
         "another magic": b"SAGH" + good[4:],
-        "version 2": good[:4] + b"\x02" + good[5:],
+        "version 1": good[:4] + b"\x01" + good[5:],
         "an unknown type": frame(99, payload),
         "the type of a vector": frame(64, payload),
         "another type than its payload": frame(19, payload),

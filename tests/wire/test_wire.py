@@ -100,7 +100,7 @@ def test_a_message_comes_back(message):
 
 def test_the_header_is_frozen():
     payload = encode(HELLO)
-    expected = b"SAGG\x01\x00\x01\x00" + SESSION + bytes([len(payload), 0, 0, 0]) + bytes(4)
+    expected = b"SAGG\x02\x00\x01\x00" + SESSION + bytes([len(payload), 0, 0, 0]) + bytes(4)
 
     assert expected + payload == FRAMES[0]
 
@@ -149,7 +149,7 @@ def test_arbitrary_bytes(data):
 
 @given(st.sampled_from([0, 1, 2, 7, VECTOR, 65535]), st.binary(max_size=120))
 def test_arbitrary_payloads(code, payload):
-    data = b"SAGG\x01\x00" + struct.pack("<H16sI4x", code, SESSION, len(payload)) + payload
+    data = b"SAGG\x02\x00" + struct.pack("<H16sI4x", code, SESSION, len(payload)) + payload
     accepted(data)
 
 
@@ -224,7 +224,7 @@ def test_no_frame_is_longer_than_max_frame():
 
 def test_claimed_lengths_allocate_nothing():
     claims = [
-        b"SAGG\x01\x00" + struct.pack("<H16sI4x", 1, SESSION, length) + payload
+        b"SAGG\x02\x00" + struct.pack("<H16sI4x", 1, SESSION, length) + payload
         for length in (6, 2**20, 2**31, 2**32 - 1)
         for payload in (b"\x92\x01\xdd\xff\xff\xff", b"\x92\x01\xdd\x7f\xff\xff\xff")
     ]
@@ -291,7 +291,7 @@ def test_vector_frames_need_their_zeros_and_at_least_a_word():
         with pytest.raises(WireError, match="reserved"):
             wire.open(changed).vector()
     for payload in (0, 8, 23, 24, 31, 33, 24 + 8 * (FRAME_WORDS + 1)):
-        header = b"SAGG\x01\x00" + struct.pack("<H16sI4x", VECTOR, SESSION, payload)
+        header = b"SAGG\x02\x00" + struct.pack("<H16sI4x", VECTOR, SESSION, payload)
         with pytest.raises(WireError, match="cannot have"):
             wire.open(header + bytes(payload)).vector()
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from secagg.errors import ConfigurationError
 from secagg.fixed_point import Noise, relative_rms
-from secagg.fixed_point.layout import MAX_WEIGHT, WEIGHT_UNIT
+from secagg.fixed_point.layout import check_max_weight
 from secagg.params import Ring
 from secagg.schemes.base import UpdatePlan
 
@@ -57,8 +57,7 @@ def choose_candidate(
     Raises:
         ConfigurationError: none reaches it, naming the nearest possible; or no such weight.
     """
-    if not WEIGHT_UNIT <= max_weight <= MAX_WEIGHT:
-        raise ConfigurationError(f"max_weight is {max_weight}: use 2**-16 to 2**32")
+    check_max_weight(gateways, max_weight)
     if not precision > 0:
         raise ConfigurationError(f"precision is {precision}: use a positive number, as 2**-12")
     best = math.inf

@@ -169,7 +169,7 @@ class Stage:
             model=bytes([view.params]) * 32,
             leaves=(),
             vectors=(
-                VectorSpec(name="weight", length=1, lanes=1, limit=2**16, scale=2.0**16),
+                VectorSpec(name="weight", length=1, lanes=1, limit=2**32, scale=2.0**32),
                 VectorSpec(name="check", length=2, lanes=1, limit=0, scale=1.0),
             ),
             max_weight=1.0,

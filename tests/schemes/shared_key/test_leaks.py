@@ -90,6 +90,7 @@ def one_time_round(row, public, secrets=None):
     params = RoundParams(
         session_params=bytes(32),
         model=bytes(32),
+        purpose="train",
         leaves=(),
         vectors=(spec,),
         max_weight=1.0,

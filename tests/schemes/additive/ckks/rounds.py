@@ -28,6 +28,7 @@ def planned(gateways: int, degree: int, lengths: dict[str, int] | None = None) -
     return RoundParams(
         session_params=bytes(32),
         model=bytes(32),
+        purpose="train",
         leaves=(),
         vectors=tuple(
             VectorSpec(

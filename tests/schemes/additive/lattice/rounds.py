@@ -33,6 +33,7 @@ def params(gateways: int, ring: Ring, lengths: dict[str, int]) -> RoundParams:
     return RoundParams(
         session_params=bytes(32),
         model=bytes(32),
+        purpose="train",
         leaves=(),
         vectors=tuple(
             VectorSpec(
