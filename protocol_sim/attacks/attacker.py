@@ -196,7 +196,7 @@ class Attacker:
             CannotAttack: there is no K in it.
         """
         if isinstance(message, Announce):
-            return self.announce(replace(message.params, **changes))
+            return self.announce(replace(message.claimed, **changes))
         if not hasattr(message, "announce"):
             raise CannotAttack("no K in this request")
         announce = self.with_session(message.announce, **changes)
@@ -211,7 +211,7 @@ class Attacker:
         """
         if not hasattr(message, "round"):
             raise CannotAttack("no P in this request")
-        params = replace(message.round.params, **changes)
+        params = replace(message.round.claimed, **changes)
         signed = sign_round(self.play.parties.orchestrator.key, params)
         request: Struct = replace(message, round=signed)
         return request

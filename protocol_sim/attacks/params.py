@@ -9,11 +9,9 @@ from protocol_sim.attacks.attack import Attack, Change, Stage, before
 from protocol_sim.attacks.attacker import Attacker, CannotAttack, Hook, replace
 from protocol_sim.attacks.follow import own
 from protocol_sim.attacks.requests import bits
-from secagg.canonical import encode
-from secagg.crypto.labels import Label
 from secagg.fixed_point.layout import MAX_WEIGHT
 from secagg.params import SUITES, VERSION, Ring, RoundParams, SessionParams, Struct, Thresholds
-from secagg.protocol.messages import Announce
+from secagg.protocol.messages import Announce, sign_round, sign_session
 from secagg.protocol.policy import Policy
 from secagg.thresholds import MIN_GATEWAYS
 
@@ -28,7 +26,7 @@ def _params(message: Any) -> SessionParams:
     announce = message if isinstance(message, Announce) else getattr(message, "announce", None)
     if not isinstance(announce, Announce):
         raise CannotAttack("no K in this request")
-    return announce.params
+    return announce.claimed
 
 
 def _session(changes: Callable[[Attacker, SessionParams], dict[str, Any]]) -> Change:
@@ -76,12 +74,10 @@ def _signed_by_colluder(attacker: Attacker, message: Any) -> Struct:
     """K, or P where there is one, under the colluding gateway's signature."""
     key = attacker.play.parties.identities[attacker.colluder].key
     if isinstance(message, Announce):
-        signature = key.sign(Label.SIGN_SESSION, encode(message.params))
-        return Announce(params=message.params, signature=signature)
+        return sign_session(key, message.claimed)
     if not hasattr(message, "round"):
         raise CannotAttack("nothing that the orchestrator signs")
-    signature = key.sign(Label.SIGN_ROUND, encode(message.round.params))
-    request: Struct = replace(message, round=replace(message.round, signature=signature))
+    request: Struct = replace(message, round=sign_round(key, message.round.claimed))
     return request
 
 
@@ -92,7 +88,7 @@ def _round(changes: Callable[[Attacker, RoundParams], dict[str, Any]]) -> Change
     def change(attacker: Attacker, message: Any) -> Struct:
         if not hasattr(message, "round"):
             raise CannotAttack("no P in this request")
-        return attacker.with_round(message, **changes(attacker, message.round.params))
+        return attacker.with_round(message, **changes(attacker, message.round.claimed))
 
     return change
 

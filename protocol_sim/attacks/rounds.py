@@ -33,7 +33,7 @@ def _old_content(attacker: Attacker, message: Any) -> Struct:
     old = attacker.old(attacker.phase)
     match message:
         case Announce():
-            return attacker.announce(old.params)
+            return attacker.announce(old.claimed)
         case MaskedInputRequest() | UploadRequest():
             return replace(message, round=old.round)
         case ShareKeysRequest():

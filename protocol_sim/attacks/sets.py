@@ -70,7 +70,7 @@ def _another(attacker: Attacker, message: Any) -> Struct:
     if isinstance(message, UnmaskingRequest):
         return UnmaskingRequest(certificate=_other_quorum(attacker))
     if isinstance(message, Announce):
-        return attacker.with_session(message, round=message.params.round + 1)
+        return attacker.with_session(message, round=message.claimed.round + 1)
     return _without_spare(attacker, message)
 
 

@@ -74,11 +74,11 @@ def _announced(attacker: Attacker) -> Any:
     first = attacker.asked.get((attacker.victim, attacker.steps[0]))
     if not isinstance(first, Announce):
         raise CannotAttack("no announcement")
-    return first.params
+    return first.claimed
 
 
 def _early_upload(attacker: Attacker, announce: Announce) -> Struct:
-    params = attacker.play.settings.round_params(announce.params)
+    params = attacker.play.settings.round_params(announce.claimed)
     signed = sign_round(attacker.play.parties.orchestrator.key, params)
     return UploadRequest(
         announce=announce,

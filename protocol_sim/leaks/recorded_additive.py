@@ -128,16 +128,16 @@ def _dealt(recorder: Recorder, line: Line) -> Iterator[Dealt]:
             n = params.thresholds.gateways
             h0, keys = _keyring(request, params, header.position)
             keyed = members(request.keyed, n)
-            if header.h2 == shares_hash(h0, round_hash(request.round.params), n, keyed):
+            if header.h2 == shares_hash(h0, round_hash(request.round.claimed), n, keyed):
                 yield Dealt(line, params, header.position, h0, header.h2, keys, message)
                 break
 
 
 def _shown(recorder: Recorder, line: Line) -> Iterator[tuple[UploadRequest, SessionParams]]:
     """Every request with every K: a gateway may have begun with another than comes with it."""
-    announced = [announce.params for announce in recorder.requests(line, Announce)]
+    announced = [announce.claimed for announce in recorder.requests(line, Announce)]
     for request in recorder.requests(line, UploadRequest):
-        for params in dict.fromkeys([request.announce.params, *announced]):
+        for params in dict.fromkeys([request.announce.claimed, *announced]):
             yield request, params
 
 

@@ -94,7 +94,7 @@ def dealings(recorder: Recorder) -> list[Dealt]:
 def _dealt(recorder: Recorder, line: Line) -> Iterator[Dealt]:
     """Each set of shares, with the request that it answers: h0 says which."""
     announced = {
-        session_hash(each.params): each.params for each in recorder.requests(line, Announce)
+        session_hash(each.claimed): each.claimed for each in recorder.requests(line, Announce)
     }
     adverts = {
         each.session: each.position
@@ -144,8 +144,8 @@ def _headers(recorder: Recorder, dealt: Dealt) -> Iterator[Hidden]:
     for number, header in enumerate(headers):
         for request in recorder.requests(dealt.line, MaskedInputRequest):
             u2 = members(request.dealers, n)
-            if header.h2 == shares_hash(dealt.message.h0, round_hash(request.round.params), n, u2):
-                yield Hidden(dealt, header.h2, u2, request.round.params.vectors, number)
+            if header.h2 == shares_hash(dealt.message.h0, round_hash(request.round.claimed), n, u2):
+                yield Hidden(dealt, header.h2, u2, request.round.claimed.vectors, number)
                 break
 
 

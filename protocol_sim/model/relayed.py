@@ -38,7 +38,7 @@ def works(shape: Shape) -> dict[str, Work]:
 def _masks(shape: Shape) -> Callable[[], None]:
     """A neighbour's key message, its shares, and its header."""
     sealed = bytes(2 * SHARE_BYTES + SEAL_BYTES)
-    announced = SignedRound(params=shape.round, signature=bytes(64))
+    announced = SignedRound(body=encode(shape.round), signature=bytes(64))
     dealt = encode(
         ShareKeys(
             h0=_HASH,
@@ -79,7 +79,7 @@ def _answers() -> None:
 def _hashes(shape: Shape) -> Callable[[], None]:
     """The prekey of a gateway that is no member, as another such gateway is shown it."""
     announce = announced(shape)
-    signed_round = SignedRound(params=shape.round, signature=bytes(64))
+    signed_round = SignedRound(body=encode(shape.round), signature=bytes(64))
 
     def show() -> None:
         request = UploadRequest(

@@ -219,7 +219,7 @@ def announced(shape: Shape) -> Announce:
         thresholds=shape.limits,
         orchestrator_key=bytes(32),
     )
-    return Announce(params=params, signature=bytes(SIGNATURE))
+    return Announce(body=encode(params), signature=bytes(SIGNATURE))
 
 
 def _announce(shape: Shape) -> float:
@@ -227,7 +227,7 @@ def _announce(shape: Shape) -> float:
 
 
 def _signed_round(shape: Shape) -> float:
-    return 1 + _encoded(shape.round) + blob(SIGNATURE)
+    return signed(_encoded(shape.round))
 
 
 def _encoded(message: Struct) -> int:

@@ -25,11 +25,11 @@ from secagg.errors import (
     RemoteProtocolError,
     WireError,
 )
-from secagg.params import SUITES, VERSION, Struct
+from secagg.params import SUITES, VERSION, RoundParams, SessionParams, Struct
 from secagg.protocol.certificate import Certificate, verify_certificate
 from secagg.protocol.events import GatewayDropped
 from secagg.protocol.identity import Cohort, Roster
-from secagg.protocol.messages import Announce, DropReason, Signed, SignedRound, UploadHeader, Verify
+from secagg.protocol.messages import DropReason, Signed, UploadHeader, Verify
 from secagg.protocol.transcript import (
     included_hash,
     keys_hash,
@@ -50,6 +50,20 @@ class DropRecord(Struct, frozen=True):
     reason: str
 
 
+class SessionEntry(Struct, frozen=True):
+    """K to be read, and the orchestrator's signature on its canonical bytes."""
+
+    params: SessionParams
+    signature: bytes
+
+
+class RoundEntry(Struct, frozen=True):
+    """P to be read, and the orchestrator's signature on its canonical bytes."""
+
+    params: RoundParams
+    signature: bytes
+
+
 class AuditRecord(Struct, frozen=True):
     """One round.
 
@@ -65,8 +79,8 @@ class AuditRecord(Struct, frozen=True):
         dropped: who stopped answering, when, and why. The server's word.
     """
 
-    announce: Announce
-    round: SignedRound
+    announce: SessionEntry
+    round: RoundEntry
     keys: bytes
     key_hashes: tuple[bytes, ...]
     dealers: bytes

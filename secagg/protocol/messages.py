@@ -43,18 +43,29 @@ class Signed(Struct, frozen=True):
         return canonical.decode(kind, self.body)
 
 
-class Announce(Struct, frozen=True):
-    """Server -> client: K under the orchestrator's signature."""
+class Announce(Signed, frozen=True):
+    """Server -> client: the bytes of K under the orchestrator's signature."""
 
-    params: SessionParams
-    signature: bytes
+    @property
+    def claimed(self) -> SessionParams:
+        """K whoever signed it; `open` is for what counts.
+
+        Raises:
+            WireError: no canonical K.
+        """
+        return canonical.decode(SessionParams, self.body)
 
 
-class SignedRound(Struct, frozen=True):
-    """P under the orchestrator's signature; part of a scheme's upload request."""
+class SignedRound(Signed, frozen=True):
+    """The bytes of P under the orchestrator's signature; part of a scheme's upload request.
 
-    params: RoundParams
-    signature: bytes
+    P may be a megabyte: nothing is made of it before the signature is verified.
+    """
+
+    @property
+    def claimed(self) -> RoundParams:
+        """P whoever signed it, as of `Announce`."""
+        return canonical.decode(RoundParams, self.body)
 
 
 class UploadHeader(Struct, frozen=True):
@@ -115,11 +126,11 @@ class DropReason(Enum):
 
 def sign_session(key: SigningKey, params: SessionParams) -> Announce:
     """K, signed by the orchestrator."""
-    signature = key.sign(Label.SIGN_SESSION, canonical.encode(params))
-    return Announce(params=params, signature=signature)
+    body = canonical.encode(params)
+    return Announce(body=body, signature=key.sign(Label.SIGN_SESSION, body))
 
 
 def sign_round(key: SigningKey, params: RoundParams) -> SignedRound:
     """P, signed by the orchestrator."""
-    signature = key.sign(Label.SIGN_ROUND, canonical.encode(params))
-    return SignedRound(params=params, signature=signature)
+    body = canonical.encode(params)
+    return SignedRound(body=body, signature=key.sign(Label.SIGN_ROUND, body))

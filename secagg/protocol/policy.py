@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import inf
 from typing import Literal
 
-from secagg import canonical, thresholds
+from secagg import thresholds
 from secagg.crypto.agreement import check_public_key
 from secagg.crypto.labels import Label
 from secagg.errors import (
@@ -130,7 +130,7 @@ def check_announce(
     policy: Policy,
     journal: Journal,
     verify: Verify,
-) -> Cohort:
+) -> tuple[SessionParams, Cohort]:
     """All a client checks before it sends a key: signature, tables, thresholds, policy, round.
 
     Args:
@@ -144,13 +144,13 @@ def check_announce(
         verify: signature check.
 
     Returns:
-        The session's cohort.
+        K and the session's cohort.
 
     Raises:
         RemoteProtocolError: the subclass names the check.
+        WireError: signed, but no canonical K.
     """
-    params = announce.params
-    verify(roster.orchestrator, Label.SIGN_SESSION, canonical.encode(params), announce.signature)
+    params = announce.open(SessionParams, roster.orchestrator, Label.SIGN_SESSION, verify)
     if params.version != VERSION or params.suite not in SUITES or params.scheme != scheme:
         raise UnsupportedParameters(
             f"version {params.version}, suite {params.suite}, scheme {params.scheme!r}"
@@ -173,7 +173,7 @@ def check_announce(
     last = journal.last_round(params.roster)
     if params.round <= last:
         raise StaleRound(f"round {params.round} announced, this party takes part in {last} already")
-    return cohort
+    return params, cohort
 
 
 def _cohort(roster: Roster, bitmap: bytes) -> Cohort:
@@ -196,9 +196,9 @@ def check_round(
 
     Raises:
         RemoteProtocolError: the subclass names the check.
+        WireError: signed, but no canonical P.
     """
-    params = signed.params
-    verify(roster.orchestrator, Label.SIGN_ROUND, canonical.encode(params), signed.signature)
+    params = signed.open(RoundParams, roster.orchestrator, Label.SIGN_ROUND, verify)
     if params.session_params != session_hash(session):
         raise ForeignSession("round parameters of another session")
     check_vectors(params, session.thresholds)

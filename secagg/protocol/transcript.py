@@ -22,9 +22,10 @@ def session_hash(params: SessionParams) -> bytes:
     return digest(Label.HASH_SESSION, canonical.encode(params))
 
 
-def round_hash(params: RoundParams) -> bytes:
-    """H(P)."""
-    return digest(Label.HASH_ROUND, canonical.encode(params))
+def round_hash(params: RoundParams | bytes) -> bytes:
+    """H(P), of P or of the bytes that it came in."""
+    body = params if isinstance(params, bytes) else canonical.encode(params)
+    return digest(Label.HASH_ROUND, body)
 
 
 def advert_hash(advert: Signed) -> bytes:

@@ -159,7 +159,7 @@ class Client(ABC):
     def _check_announce(self, announce: Announce, *, committee: bool) -> None:
         """Accept K: it says who takes part, and where in the cohort this client stands."""
         context = self._context
-        self._cohort = check_announce(
+        self.params, self._cohort = check_announce(
             announce,
             roster=context.roster,
             me=context.identity.id,
@@ -169,7 +169,6 @@ class Client(ABC):
             journal=context.journal,
             verify=context.verify,
         )
-        self.params = announce.params
         self._limits = self.params.thresholds
         self._position = self._cohort.position(context.identity.id)
 

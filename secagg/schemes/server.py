@@ -10,7 +10,7 @@ from secagg.crypto.sealing import FrameMac
 from secagg.crypto.secret import Secret
 from secagg.errors import LocalProtocolError
 from secagg.params import GatewayId, RoundParams, SessionParams
-from secagg.protocol.audit import AuditRecord, drop_records
+from secagg.protocol.audit import AuditRecord, RoundEntry, SessionEntry, drop_records
 from secagg.protocol.certificate import Certificate, Consistency, make_certificate
 from secagg.protocol.events import SharesDisputed
 from secagg.protocol.machine import Dropped, ServerMachine
@@ -154,8 +154,8 @@ class Server(ABC):
         if self._certificate is None:
             raise LocalProtocolError("a round has an audit record once its set is certified")
         return AuditRecord(
-            announce=self._announce,
-            round=self._signed_round,
+            announce=SessionEntry(params=self.params, signature=self._announce.signature),
+            round=RoundEntry(params=self.round, signature=self._signed_round.signature),
             keys=self._cohort.bits(self._u1),
             key_hashes=tuple(self._key_hashes[position] for position in sorted(self._u1)),
             dealers=self._cohort.bits(self._u2),
@@ -185,7 +185,9 @@ class Server(ABC):
         """P, U2 and h2."""
         self._use_round()
         self._u2 = dealers
-        self._h2 = shares_hash(self._h0, round_hash(self.round), len(self._cohort), dealers)
+        self._h2 = shares_hash(
+            self._h0, round_hash(self._signed_round.body), len(self._cohort), dealers
+        )
 
     def _fix_included(self, included: frozenset[int]) -> None:
         """U3 and h3."""

@@ -153,9 +153,10 @@ class ClientSession:
         announce = message if isinstance(message, Announce) else getattr(message, "announce", None)
         if not isinstance(announce, Announce):
             return next(each for each in self._schemes.values() if _step(each, message))
-        if announce.params.session != session:
+        params = announce.claimed  # a small thing; the scheme verifies it before it counts
+        if params.session != session:
             raise UnsupportedParameters("the announced session is not that of its frame")
-        name = announce.params.scheme
+        name = params.scheme
         if name not in self._schemes:
             raise UnsupportedParameters(f"scheme {name!r} is not spoken here")
         return self._schemes[name]

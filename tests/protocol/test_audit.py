@@ -15,7 +15,7 @@ from protocol_sim.randomness import entropy
 from secagg import canonical
 from secagg.crypto.labels import Label
 from secagg.errors import AuditFailure
-from secagg.protocol.audit import AuditRecord, inspect_record, verify_record
+from secagg.protocol.audit import AuditRecord, RoundEntry, inspect_record, verify_record
 from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.messages import Signed, UploadHeader, sign_round, sign_session
 
@@ -111,7 +111,8 @@ def test_parameters_of_two_sessions_do_not_mix():
 def resigned(record: AuditRecord, **changes: Any) -> AuditRecord:
     """The orchestrator signs other session parameters afterwards."""
     params = replace(record.announce.params, **changes)
-    return replace(record, announce=sign_session(PARTIES.orchestrator.key, params))
+    signature = sign_session(PARTIES.orchestrator.key, params).signature
+    return replace(record, announce=replace(record.announce, params=params, signature=signature))
 
 
 @pytest.mark.parametrize(
@@ -241,7 +242,8 @@ def test_no_more_may_be_missing_than_vanish_though_n_min_allows_it():
 
 def test_a_layout_that_no_gateway_takes_is_a_fault_though_signed():
     params = RECORD.round.params.replace(max_weight=0.0)
-    listed = faults(round=sign_round(PARTIES.orchestrator.key, params))
+    signature = sign_round(PARTIES.orchestrator.key, params).signature
+    listed = faults(round=RoundEntry(params=params, signature=signature))
 
     assert "round parameters: weights up to 0.0" == listed[0]
 

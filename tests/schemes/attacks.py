@@ -48,11 +48,15 @@ class Liar:
     seen: dict[tuple[str, str], Signed]
 
     def session(self, message: Any, **changes: Any) -> Any:
-        return sign_session(self.parties.orchestrator.key, replace(message.params, **changes))
+        return sign_session(self.parties.orchestrator.key, replace(message.claimed, **changes))
 
     def round(self, message: Any, **changes: Any) -> Any:
-        params = replace(message.round.params, **changes)
+        params = replace(message.round.claimed, **changes)
         return replace(message, round=sign_round(self.parties.orchestrator.key, params))
+
+    def signed(self, kind: Any, label: Label, body: bytes) -> Any:
+        """What the orchestrator signs, whatever is in it."""
+        return kind(body=body, signature=self.parties.orchestrator.key.sign(label, body))
 
     def advert(self, message: Any, peer: int, /, **changes: Any) -> Any:
         """Another key message of a gateway that colludes: its own key signs it."""

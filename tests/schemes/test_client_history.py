@@ -217,7 +217,7 @@ def test_an_update_is_asked_for_once():
 def test_other_parameters_for_one_session_are_a_second_question():
     exchange = due(Parties(5), 1, name="a")
     message = CODEC.decode(wire.open(requests(exchange)["masked_input"]))
-    params = msgspec.structs.replace(message.round.params, model=bytes(31) + b"\1")
+    params = msgspec.structs.replace(message.round.claimed, model=bytes(31) + b"\1")
     other = msgspec.structs.replace(
         message, round=sign_round(exchange.parties.orchestrator.key, params)
     )

@@ -18,7 +18,7 @@ from secagg import errors
 from secagg.canonical import bitmap, decode
 from secagg.crypto.agreement import public_key
 from secagg.crypto.labels import Label
-from secagg.protocol.messages import Signed, sign_round, sign_session
+from secagg.protocol.messages import Announce, Signed, SignedRound, sign_round, sign_session
 from secagg.protocol.policy import Policy
 from secagg.schemes.masks import Masks
 from secagg.schemes.masks.messages import AdvertiseKeys
@@ -100,7 +100,7 @@ ROWS = [
     Attack(
         "K signed by a gateway",
         K,
-        lambda o, m: sign_session(o.parties.identities["g2"].key, m.params),
+        lambda o, m: sign_session(o.parties.identities["g2"].key, m.claimed),
         errors.BadSignature,
     ),
     Attack(
@@ -180,7 +180,7 @@ ROWS = [
         R2,
         lambda o, m: o.round(
             m,
-            leaves=tuple(replace(leaf, start=leaf.start + 1) for leaf in m.round.params.leaves),
+            leaves=tuple(replace(leaf, start=leaf.start + 1) for leaf in m.round.claimed.leaves),
         ),
         errors.UnsupportedParameters,
     ),
@@ -208,8 +208,26 @@ ROWS = [
     Attack(
         "P signed by a gateway",
         R2,
-        lambda o, m: replace(m, round=sign_round(o.parties.identities["g2"].key, m.round.params)),
+        lambda o, m: replace(m, round=sign_round(o.parties.identities["g2"].key, m.round.claimed)),
         errors.BadSignature,
+    ),
+    Attack(  # nothing is made of P before its signature is verified
+        "no P, nor signed",
+        R2,
+        lambda _, m: replace(m, round=SignedRound(body=b"no P", signature=bytes(64))),
+        errors.BadSignature,
+    ),
+    Attack(
+        "no P, but signed",
+        R2,
+        lambda o, m: replace(m, round=o.signed(SignedRound, Label.SIGN_ROUND, b"no P")),
+        errors.WireError,
+    ),
+    Attack(
+        "no K, but signed",
+        K,
+        lambda o, m: o.signed(Announce, Label.SIGN_SESSION, m.body + b"\0"),
+        errors.WireError,
     ),
     Attack(
         "P of an older session",

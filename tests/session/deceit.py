@@ -122,7 +122,7 @@ class Deceit:
 
     def _masked_input(self, position: int, view: View, shown: frozenset[int]) -> Struct:
         view.u2 = shown
-        view.h2 = shares_hash(view.h0, round_hash(self.round.params), self.n, shown)
+        view.h2 = shares_hash(view.h0, round_hash(self.round.claimed), self.n, shown)
         shares = tuple(self._sealed(p, position, view) for p in sorted(shown - {position}))
         return MaskedInputRequest(round=self.round, dealers=self.cohort.bits(shown), shares=shares)
 
@@ -213,7 +213,7 @@ class Deceit:
             view.adverts, view.h0 = shown.adverts, shown.h0
         elif step == "masked_input":
             view.u2 = shown.u2
-            view.h2 = shares_hash(view.h0, round_hash(self.round.params), self.n, view.u2)
+            view.h2 = shares_hash(view.h0, round_hash(self.round.claimed), self.n, view.u2)
         elif step == "consistency":
             view.u3 = shown.u3
             view.h3 = included_hash(view.h0, view.h2, self.n, view.u3)

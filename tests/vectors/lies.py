@@ -62,7 +62,7 @@ def _limits(world: World, **changes: Any) -> Announce:
 
 
 def _p(world: World, message: MaskedInputRequest, **changes: Any) -> MaskedInputRequest:
-    params = replace(message.round.params, **changes)
+    params = replace(message.round.claimed, **changes)
     return replace(message, round=sign_round(world.orchestrator.key, params))
 
 
@@ -131,7 +131,7 @@ TO_CLIENT: dict[type[Struct], list[tuple[str, str, Lie]]] = {
         (
             "no check vector",
             "UnsupportedParameters",
-            lambda w, m: _p(w, m, vectors=m.round.params.vectors[:-1]),
+            lambda w, m: _p(w, m, vectors=m.round.claimed.vectors[:-1]),
         ),
         ("U2 without me", "SelfMissing", lambda _, m: replace(m, dealers=WITHOUT_ME)),
         ("U2 too small", "BelowFloor", lambda _, m: replace(m, dealers=TWO_OF_US)),

@@ -116,7 +116,8 @@ class AdditiveClient(Client):
         self._ring = self._ring_of(params, len(self._cohort))
         private = self._open_keyring(request)
         self._h0, keyed = self._keyring.h0, self._keyring.keyed
-        self._h2 = shares_hash(self._h0, round_hash(params), len(self._cohort), keyed)
+        self._p = round_hash(request.round.body)
+        self._h2 = shares_hash(self._h0, self._p, len(self._cohort), keyed)
         dealing = self._deal(private)
         self.round = params
         return dealing
@@ -174,12 +175,13 @@ class AdditiveClient(Client):
         return self._channels.frame_secret()
 
     def _protect(self, source: Source, params: RoundParams) -> tuple[Source, Sequence[Span]]:
+        del params  # the ring has them
         if self._secret is None:
             raise StateLost("the key of this round is gone")
         encrypted = self._ring.encrypt(
             source,
             np.frombuffer(self._secret.reveal(), "<i2").astype(np.int64),
-            public=round_hash(params),
+            public=self._p,
             rng=self._context.rng,
         )
         self._secret.erase()

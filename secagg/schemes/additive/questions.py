@@ -61,7 +61,7 @@ def upload_requests(
         prekeys: by position, U1.
     """
     bitmap = cohort.bits(prekeys)
-    committee = frozenset(prekeys.keys() & set(range(announce.params.thresholds.committee)))
+    committee = frozenset(prekeys.keys() & set(range(announce.claimed.thresholds.committee)))
     hashes = {place: advert_hash(prekeys[place]) for place in prekeys.keys() - committee}
 
     def request(shown: frozenset[int]) -> UploadRequest:
@@ -153,10 +153,11 @@ def check_sizes(
     Raises:
         ConfigurationError: naming what to change.
     """
-    n, limits = len(cohort), announce.params.thresholds
+    n, params = len(cohort), announce.claimed
+    limits = params.thresholds
     bits, key = cohort.bits(()), bytes(32)
     name = max(cohort.ids, key=lambda name: len(str(name)))
-    prekey = encode(Prekey(roster=key, round=announce.params.round, member=name, key=key))
+    prekey = encode(Prekey(roster=key, round=params.round, member=name, key=key))
     signed = (Signed(body=prekey, signature=bytes(64)),)
     share = DealtShare(
         salt=bytes(SALT_BYTES),

@@ -331,7 +331,7 @@ class AdditiveServer(Server):
             self.machine.drop(position, DropReason.CONTRADICTED, detail)
         workers = self._context.workers
         vectors = self._uploads.total.open(
-            key, public=round_hash(self.round), included=included, workers=workers
+            key, public=round_hash(self._signed_round.body), included=included, workers=workers
         )
         total = check_opened(self.round, vectors, included, workers)
         if self._certificate is None:

@@ -224,7 +224,9 @@ class MasksClient(Client):
             self._u2, max(limits.min_included, limits.quorum, limits.share_threshold)
         )
         complaints = self._open_shares(request.shares)
-        self._h2 = shares_hash(self._h0, round_hash(params), len(self._cohort), self._u2)
+        self._h2 = shares_hash(
+            self._h0, round_hash(request.round.body), len(self._cohort), self._u2
+        )
         self._agree_edges()
         self.round = params
         return self._header(complaints)

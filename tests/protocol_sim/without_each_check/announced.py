@@ -37,7 +37,7 @@ PUBLIC = (
 )
 ROWS = [
     Row(
-        "check_announce: verify(",
+        "check_announce: announce.open(",
         BROKEN,
         **row("advertise_keys: K signed by a gateway"),
         ending="sum",
@@ -105,7 +105,7 @@ ROWS = [
         why="the key authenticates frames for the orchestrator itself",
     ),
     Row(
-        "check_round: verify(",
+        "check_round: signed.open(",
         BROKEN,
         **row("masked_input: P signed by a gateway"),
         ending="sum",

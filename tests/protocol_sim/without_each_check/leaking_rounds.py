@@ -74,7 +74,7 @@ class Members:
         return client
 
     def ask(self, client, i: int, step: str, request, view: View = FIRST):
-        session = self.stage.announce(view).params.session
+        session = self.stage.announce(view).claimed.session
         self.recorder.add_request(session, str(i), request)
         self.recorder.add_answer(session, str(i), step, signed := client.receive(request))
         return signed

@@ -162,7 +162,7 @@ def _prekeys_of_the_server() -> list:
         prekeys[i] = Signed.make(stage.orchestrator.key, Label.SIGN_PREKEY, body)
     recorder.give_keys("3", [stage.journal(3).prekey(stage.roster.hash(), FIRST.number)])
     request = replace(request, prekeys=tuple(prekeys))
-    session = stage.announce(FIRST).params.session
+    session = stage.announce(FIRST).claimed.session
     recorder.add_request(session, "0", request)
     recorder.add_answer(session, "0", "upload", stage.client(0).receive(request))
     return leaks(Knowledge.of(recorder, ["3"]))

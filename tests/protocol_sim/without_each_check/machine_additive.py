@@ -121,7 +121,7 @@ def a_row_of_another_size() -> str:
     stage, row = stage_of(), np.arange(PROOF_COLUMNS, dtype="<u2").tobytes()
     private = stage.journal(3).prekey(stage.roster.hash(), ROUND)
     own, key = (canonical.decode(Prekey, stage.prekey(i).body) for i in (3, 0))
-    channels = Channels(private, own, 3, stage.announce(FIRST).params, stage.transcript()[1])
+    channels = Channels(private, own, 3, stage.announce(FIRST).claimed, stage.transcript()[1])
     [sealed] = channels.seal({0: (key.key, row)}, bytes(32))
     share = DealtShare(salt=bytes(32), ciphertext=sealed, digest=bytes(32), evaluation=row)
     question = stage.question(0, of(0, 1, 2, 3))

@@ -34,7 +34,7 @@ def certificate(included, signers=None, *, view=FIRST, about=None) -> Certificat
     stage = stage_of()
     signers = sorted(included)[: stage.limits.quorum] if signers is None else sorted(signers)
     h3 = included_hash(*stage.transcript(view), N, included if about is None else about)
-    session = stage.announce(FIRST).params.session
+    session = stage.announce(FIRST).claimed.session
     signatures = tuple(
         sign_consistency(stage.identities[i].key, session, h3).signature for i in signers
     )

@@ -99,28 +99,28 @@ def key_of(request: UploadRequest, i: int) -> bytes:
 
 
 def with_round(world: World, request: UploadRequest, **changes: Any) -> UploadRequest:
-    params = replace(request.round.params, **changes)
+    params = replace(request.round.claimed, **changes)
     return replace(request, round=sign_round(world.orchestrator.key, params))
 
 
 def with_ring(world: World, request: UploadRequest, **changes: Any) -> UploadRequest:
-    return with_round(world, request, ring=replace(request.round.params.ring, **changes))
+    return with_round(world, request, ring=replace(request.round.claimed.ring, **changes))
 
 
 def other_session(world: World, request: UploadRequest) -> UploadRequest:
     """Another K of the same session id."""
-    params = replace(request.announce.params, round=request.announce.params.round + 1)
+    params = replace(request.announce.claimed, round=request.announce.claimed.round + 1)
     return replace(request, announce=sign_session(world.orchestrator.key, params))
 
 
 def other_scheme(world: World, request: UploadRequest) -> Any:
-    params = replace(request.announce.params, scheme="masks")
+    params = replace(request.announce.claimed, scheme="masks")
     return replace(request, announce=sign_session(world.orchestrator.key, params))
 
 
 def limited(world: World, request: UploadRequest) -> UploadRequest:
     """One coordinate more than fits."""
-    vectors = list(request.round.params.vectors)
+    vectors = list(request.round.claimed.vectors)
     vectors[0] = replace(vectors[0], limit=vectors[0].limit + 1)
     return with_round(world, request, vectors=tuple(vectors))
 
@@ -135,14 +135,14 @@ def earlier() -> UploadRequest:
 
 
 def masks_thresholds(world: World, request: UploadRequest) -> UploadRequest:
-    params = replace(request.announce.params, thresholds=derive(4))
+    params = replace(request.announce.claimed, thresholds=derive(4))
     return replace(request, announce=sign_session(world.orchestrator.key, params))
 
 
 UPLOADS: dict[str, tuple[Callable[[World, Any], Any], type[Exception]]] = {
     "another K": (other_session, errors.ForeignSession),
     "P of a stranger": (
-        lambda w, m: replace(m, round=sign_round(w.identities[0].key, m.round.params)),
+        lambda w, m: replace(m, round=sign_round(w.identities[0].key, m.round.claimed)),
         errors.BadSignature,
     ),
     "no ring": (lambda w, m: with_round(w, m, ring=None), errors.UnsupportedParameters),
@@ -192,7 +192,7 @@ UPLOADS: dict[str, tuple[Callable[[World, Any], Any], type[Exception]]] = {
         errors.BadPublicKey,
     ),
     "the orchestrators key": (
-        lambda w, m: swapped(m, 0, prekey_of(w, 0, m, key=m.announce.params.orchestrator_key)),
+        lambda w, m: swapped(m, 0, prekey_of(w, 0, m, key=m.announce.claimed.orchestrator_key)),
         errors.BadPublicKey,
     ),
     "something else under the label": (

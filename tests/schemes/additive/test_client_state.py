@@ -99,7 +99,7 @@ def test_a_dealer_outside_the_committee_with_a_members_key():
         usual.identities[large.OUTSIDE].key, Label.SIGN_PREKEY, replace(prekey, key=copied)
     )
     h3 = included_hash(*stage.transcript(FIRST), large.N, large.EVERYBODY)
-    session = stage.announce(FIRST).params.session
+    session = stage.announce(FIRST).claimed.session
     signers = sorted(large.EVERYBODY)[: stage.limits.quorum]
     signed = [sign_consistency(stage.identities[i].key, session, h3) for i in signers]
     made = Certificate(
@@ -196,7 +196,7 @@ def test_otherwise_a_model_may_be_used_again(repeat, model):
 
 def test_a_scheme_it_does_not_speak(stage):
     request = stage.upload_request()
-    params = replace(request.announce.params, scheme="masks")
+    params = replace(request.announce.claimed, scheme="masks")
     announce = sign_session(stage.orchestrator.key, params)
     with pytest.raises(errors.UnsupportedParameters):
         stage.client(ME).receive(replace(request, announce=announce))
@@ -229,7 +229,7 @@ def test_a_forgotten_session_that_is_replayed_deals_nothing_more(stage, kind, tm
     first = stage.client(ME, FIRST, journal)
     first.receive(stage.upload_request())
     first.abort(OVER)
-    journal.forget(stage.announce(FIRST).params.session)
+    journal.forget(stage.announce(FIRST).claimed.session)
     with pytest.raises(errors.SecondQuestion):
         stage.client(ME, FIRST, journal).receive(stage.upload_request())
 
@@ -241,7 +241,7 @@ def test_two_dealings_of_one_session_have_no_key_in_common(stage):
     for coins in ("one", "another"):
         kept = stage.journal(ME)
         context = dataclasses.replace(usual, journal=kept, rng=entropy(coins))
-        client = AdditiveClient(stage.announce(FIRST).params.session, context, "lattice", Toy)
+        client = AdditiveClient(stage.announce(FIRST).claimed.session, context, "lattice", Toy)
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(client_module, "deal", lambda *_: stage_dealt())
             signed = client.receive(stage.upload_request())

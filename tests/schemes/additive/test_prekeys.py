@@ -58,7 +58,7 @@ def key_of(stage: Stage, i: int) -> bytes:
 
 
 def another_round_of(stage: Stage, request: Any) -> Any:
-    params = replace(request.round.params, session_params=bytes(32))
+    params = replace(request.round.claimed, session_params=bytes(32))
     return replace(request, round=sign_round(stage.orchestrator.key, params))
 
 

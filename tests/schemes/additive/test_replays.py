@@ -164,7 +164,7 @@ def test_a_sealed_row_is_complained_about_unless_it_is_what_was_proved(change, b
     row = change(stage.row(ME, dealer)).astype("<u2").tobytes()
     own, mine = (canonical.decode(Prekey, stage.prekey(i).body) for i in (dealer, ME))
     private = stage.journal(dealer).prekey(stage.roster.hash(), ROUND)
-    params, h2 = stage.announce(FIRST).params, stage.transcript()[1]
+    params, h2 = stage.announce(FIRST).claimed, stage.transcript()[1]
     [sealed] = Channels(private, own, dealer, params, h2).seal(
         {ME: (mine.key, row)}, stage.dealing(dealer).salt
     )

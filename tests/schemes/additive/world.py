@@ -181,7 +181,7 @@ class Stage:
         return self._once(self._round_params, view)
 
     def _round_params(self, view: View) -> RoundParams:
-        return self.settings(view).round_params(self.announce(view).params)
+        return self.settings(view).round_params(self.announce(view).claimed)
 
     def prekey(self, i: int, number: int = ROUND) -> Signed:
         """The one key that a gateway has for a round: the same in all its lives."""
@@ -233,7 +233,7 @@ class Stage:
     def _transcript(self, view: View) -> tuple[bytes, bytes]:
         keyed = self.keyed(view)
         hashes = {i: advert_hash(self.prekey(i, view.number)) for i in keyed}
-        h0 = keys_hash(session_hash(self.announce(view).params), self.n, hashes)
+        h0 = keys_hash(session_hash(self.announce(view).claimed), self.n, hashes)
         return h0, shares_hash(h0, round_hash(self.round_params(view)), self.n, keyed)
 
     # -- gateways ----------------------------------------------------------------------------------
@@ -248,7 +248,7 @@ class Stage:
             rng=entropy(self.seed, "client", i, view),
             verify=VERIFY,
         )
-        session = self.announce(view).params.session
+        session = self.announce(view).claimed.session
         return AdditiveClient(session, context, "lattice", Toy)
 
     def uploaded(
@@ -300,7 +300,7 @@ class Stage:
             canonical.decode(Prekey, self.prekey(i, view.number).body) for i in (member, dealer)
         ]
         channels = Channels(
-            private, keys[0], member, self.announce(view).params, self.transcript(view)[1]
+            private, keys[0], member, self.announce(view).claimed, self.transcript(view)[1]
         )
         opened = channels.open({dealer: (keys[1].key, self.share(dealer, member, view))})
         return np.frombuffer(opened[dealer], "<u2").astype(np.int64)
