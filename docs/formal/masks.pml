@@ -12,7 +12,7 @@
  * and different P (PARAMS) a session has. HONEST of each are all there is; fewer leave some out.
  *
  * Each of these switches one rule off: ANY_SIZE, NO_SELF, NO_SUBSET, NO_HEADERS, NO_CERTIFICATE,
- * TWO_ANSWERS, TWO_UPLOADS, EARLY_JOURNAL, ANY_KEYS, ONE_KEY, NO_SELF_MASK.
+ * TWO_ANSWERS, TWO_UPLOADS, EARLY_JOURNAL, LATE_CLAIM, ANY_KEYS, ONE_KEY, NO_SELF_MASK.
  * SECRECY_ONLY asserts what is opened and nothing else; NOTHING_OPENS asserts that nothing ever is.
  */
 
@@ -29,7 +29,7 @@
 /* How far a gateway is in one session: the last thing it did. */
 #define IDLE 0     /* it may have sent keys: they are part of h0 */
 #define DEALT 1    /* shares of b and s are out, sealed under its h0 */
-#define HEADED 2   /* it accepted P and U2 and signed its header */
+#define HEADED 2   /* it accepted P and U2, claimed the round and signed its header */
 #define UPLOADED 3 /* the round is spent */
 #define SIGNED 4   /* it signed h3 */
 #define ANSWERED 5 /* it released its secrets */
@@ -65,7 +65,7 @@ unsigned opened : 2; /* the sessions in which a sum has opened */
 /* Scratch of single d_steps: no part of a state. */
 hidden byte a, b, w, count, know_b, know_s, opens;
 hidden byte one_certified_set, signer_is_included, enough_included;
-hidden byte one_upload_in_a_round, never_both_secrets, only_the_agreed_sum, nothing_opens;
+hidden byte one_session_in_a_round, never_both_secrets, only_the_agreed_sum, nothing_opens;
 
 #define same_h2(x, y) (x.h0 == y.h0 && x.params == y.params && x.u2 == y.u2)
 
@@ -91,23 +91,27 @@ hidden byte one_upload_in_a_round, never_both_secrets, only_the_agreed_sum, noth
 #define within(u3, u2) subset(u3, u2)
 #endif
 
-/* The journal: a round is compared when it is announced, and claimed when the upload leaves. */
-#ifdef TWO_UPLOADS
-#define announced_fresh(i) (1)
-#define claimed_fresh(i) (1)
-#else
-#define announced_fresh(i) (!spent(i))
-#ifdef EARLY_JOURNAL
-#define claimed_fresh(i) (1)
-#else
-#define claimed_fresh(i) (!spent(i))
-#endif
-#endif
-
+/* The journal: a round is compared when it is announced, claimed for one session when P is accepted,
+ * and spent by that session when the upload leaves. */
 #if SESSIONS == 1
-#define spent(i) (at(0, i).step >= UPLOADED)
+#define elsewhere(session, i, since) (0)
 #else
-#define spent(i) (at(0, i).step >= UPLOADED || at(1, i).step >= UPLOADED)
+#define elsewhere(session, i, since) (at(1 - (session), i).step >= since)
+#endif
+#ifdef TWO_UPLOADS
+#define announced_fresh(session, i) (1)
+#else
+#define announced_fresh(session, i) (!elsewhere(session, i, HEADED))
+#endif
+#if defined(TWO_UPLOADS) || defined(EARLY_JOURNAL) || defined(LATE_CLAIM)
+#define claimed(session, i) (1)
+#else
+#define claimed(session, i) (!elsewhere(session, i, HEADED))
+#endif
+#if defined(TWO_UPLOADS) || defined(EARLY_JOURNAL)
+#define spends(session, i) (1)
+#else
+#define spends(session, i) (!elsewhere(session, i, UPLOADED))
 #endif
 
 #ifdef TWO_ANSWERS
@@ -182,16 +186,17 @@ inline note_certificate(session, i) {
     claim(one_certified_set)
 }
 
-inline count_uploads(i) {
+/* In one session of a round a gateway is asked for an update, so it uploads in one at most. */
+inline count_sessions(i) {
     count = 0;
     for (a : 0 .. SESSIONS - 1) {
         if
-        :: at(a, i).step >= UPLOADED -> count++
+        :: at(a, i).step >= HEADED -> count++
         :: else
         fi
     }
-    one_upload_in_a_round = count <= 1;
-    claim(one_upload_in_a_round)
+    one_session_in_a_round = count <= 1;
+    claim(one_session_in_a_round)
 }
 
 /* Whose b and whose s the orchestrator can put together, with the shares of those who collude. */
@@ -310,13 +315,13 @@ inline accept_round(session, i, name, u) {
     printf("session %d, gateway %d accepts P %d and U2 %d\n", session, i, name, u);
     at(session, i).params = name;
     at(session, i).u2 = u;
-    at(session, i).step = HEADED
+    at(session, i).step = HEADED;
+    count_sessions(i)
 }
 
 inline upload(session, i) {
     printf("session %d, gateway %d uploads\n", session, i);
     at(session, i).step = UPLOADED;
-    count_uploads(i);
     look(session)
 }
 
@@ -395,11 +400,11 @@ active proctype orchestrator() {
         any(session, SESSIONS - 1);
         any(i, HONEST - 1);
         if
-        :: (at(session, i).step == IDLE && announced_fresh(i)) ->
+        :: (at(session, i).step == IDLE && announced_fresh(session, i)) ->
             d_step { next_name(session, DEALT) };
             any(name, names);
             d_step { deal(session, i, name) }
-        :: at(session, i).step == DEALT ->
+        :: (at(session, i).step == DEALT && claimed(session, i)) ->
             d_step { next_name(session, HEADED) };
             any(name, names);
             any(u, EVERYBODY);
@@ -409,7 +414,7 @@ active proctype orchestrator() {
                 :: else
                 fi
             }
-        :: (at(session, i).step == HEADED && claimed_fresh(i)) ->
+        :: (at(session, i).step == HEADED && spends(session, i)) ->
             d_step { upload(session, i) }
         :: may_sign(at(session, i)) ->
             any(u, EVERYBODY);

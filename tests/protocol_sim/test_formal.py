@@ -40,7 +40,7 @@ pan: elapsed time 0 seconds
 """
 TRAIL = re.compile(r"gateway (\d+) (deals|accepts|signs).*?(?:h0|P|U3) (\d+)(?: and U2 (\d+))?")
 WEAK = {"Q": "quorum", "T": "share_threshold"}
-MACRO = re.compile(r"#(?:ifdef|if|ifndef) ([A-Z_]+)")
+MACRO = re.compile(r"(?:#(?:ifdef|if|ifndef) |defined\()([A-Z_]+)")
 
 
 def cells(case):
