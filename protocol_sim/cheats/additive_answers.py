@@ -50,9 +50,9 @@ def _orchestrators_key(body: Prekey, cheater: Cheater) -> Any:
 
 
 PREKEYS: Final = (
-    _row(PREKEY, "other roster", "Gives a key for another roster.", field(roster=ONE), BAD_KEY),
-    _row(PREKEY, "other round", "Gives a key for another round.", field(round=9), BAD_KEY),
-    _row(PREKEY, "other member", "Gives a key in another's name.", field(member="g9"), BAD_KEY),
+    _row(PREKEY, "other roster", "Gives a key for another roster.", field(roster=ONE), FOREIGN),
+    _row(PREKEY, "other round", "Gives a key for another round.", field(round=9), FOREIGN),
+    _row(PREKEY, "other member", "Gives a key in another's name.", field(member="g9"), FOREIGN),
     _row(PREKEY, "low order", "Gives a key of low order.", field(key=bytes(32)), BAD_KEY),
     _row(PREKEY, "not canonical", "Spells a key anew.", field(key=b"\xff" * 32), BAD_KEY),
     _row(PREKEY, "no key", "Gives a key of no size.", field(key=b""), BAD_KEY),

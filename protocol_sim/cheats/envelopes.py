@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec.structs import replace
+
 from protocol_sim.cheats.cheat import (
     ADDITIVE,
     EXACT,
@@ -22,13 +24,14 @@ from protocol_sim.cheats.cheat import (
     silent_once,
 )
 from protocol_sim.cheats.cheater import Cheater
+from protocol_sim.play import Play
 from secagg.canonical import encode
 from secagg.crypto.labels import Label
 from secagg.crypto.signing import SigningKey
 from secagg.protocol.messages import Abort, Answer, Signed
 from secagg.protocol.steps import ABORT
 from secagg.schemes.masks.messages import STEPS as MASKS_STEPS
-from secagg.session.loopback import Frame
+from secagg.session.loopback import Frame, Passes
 from secagg.wire import MAX_FRAME
 
 
@@ -154,24 +157,48 @@ def _twice(_cheater: Cheater, data: bytes, _answer: Answer) -> Iterable[bytes]:
 
 
 def _in_two_ways(cheater: Cheater, data: bytes, answer: Answer) -> Iterable[bytes]:
-    return data, cheater.sign(answer.step, b"\x90")
+    return data, _other(cheater, answer)
+
+
+def _other(cheater: Cheater, answer: Answer) -> bytes:
+    """A second answer to the same question, as well signed as the first."""
+    body, name = cheater.body(answer), _SAYS[answer.step]
+    changed = getattr(body, name)
+    changed = bytes([changed[0] ^ 1]) + changed[1:]
+    return cheater.sign(answer.step, replace(body, **{name: changed}))
+
+
+_SAYS: Final = {
+    "advertise_keys": "mask_key",
+    "share_keys": "seed_commitment",
+    "masked_input": "complaints",
+    "consistency": "h3",
+    "unmasking": "seed",
+    "set_up": "key",
+    "upload": "salt",
+    "answer": "shares",
+}
+"""A field of each answer that may be one thing or another."""
 
 
 def _in_another_way_later(step: str) -> Make:
-    """Another answer to a step, when the next one is answered."""
+    """Another answer to the step before, when this one is answered."""
 
-    def say(cheater: Cheater, data: bytes, _answer: Answer) -> Iterable[bytes]:
-        return cheater.sign(_before(cheater, step), b"\x90"), data
+    def make(play: Play, name: str) -> Passes:
+        cheater, said = Cheater(play, name), list[Answer]()
 
-    return on_answer(step, say)
+        def hook(frame: Frame) -> Iterable[bytes]:
+            answer = cheater.answer(frame)
+            if answer is None:
+                return (frame.data,)
+            said.append(answer)
+            if answer.step != step:
+                return (frame.data,)
+            return _other(cheater, said[-2]), frame.data
 
+        return hook
 
-def _before(cheater: Cheater, step: str) -> str:
-    """The last step that was answered before this one, for certain."""
-    names = [name for name, each in cheater.steps.items() if not each.optional or name == step]
-    if step == "upload":
-        return "set_up"
-    return names[names.index(step) - 1]
+    return make
 
 
 # -- silence ---------------------------------------------------------------------------------------
@@ -235,12 +262,13 @@ def _replays(place: Place) -> Iterator[Cheat]:
     beside = _BESIDE.get(place.step, drops("FOREIGN"))
     yield _cheat(place, "said beside", "Repeats its answer of a session beside.", make, beside)
     make = on_answer(place.step, _of_another_round)
-    old = drops("BAD_KEY") if place.step == "set_up" else drops("FOREIGN")
+    old = drops("FOREIGN")
     yield _cheat(place, "said before", "Repeats its answer of another round.", make, old)
     first = place.step in {"advertise_keys", "set_up"}
     if not first:
         make = _in_another_way_later(place.step)
-        second = drops("EQUIVOCATED")
+        # a signature on another set is one of another transcript
+        second = drops("FOREIGN" if place.step == "unmasking" else "EQUIVOCATED")
         yield _cheat(place, "late answer", "Answers the step before once more.", make, second)
 
 

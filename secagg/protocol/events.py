@@ -58,6 +58,23 @@ class GatewayDropped:
 
 
 @dataclass(frozen=True, slots=True)
+class Ignored:
+    """Something came in a sender's name that does not verify: it says nothing about the sender.
+
+    Said once for each sender, cause and phase; `ServerSession.ignored` counts.
+
+    Attributes:
+        sender: in whose name it came.
+        why: what it was, in a few fixed words.
+        phase: when.
+    """
+
+    sender: GatewayId
+    why: str
+    phase: str
+
+
+@dataclass(frozen=True, slots=True)
 class SharesDisputed:
     """A holder rejects the share of a dealer: one of the two lies, nobody can tell which."""
 
@@ -77,4 +94,6 @@ class Aborted:
     reason: SecAggError
 
 
-Event = Send | UpdateDue | PhaseClosed | GatewayDropped | SharesDisputed | Completed | Aborted
+Event = (
+    Send | UpdateDue | PhaseClosed | GatewayDropped | Ignored | SharesDisputed | Completed | Aborted
+)

@@ -40,7 +40,11 @@ def frame_mac(shared: bytes, *, salt: bytes, session: bytes, position: int) -> F
 
 
 class BadFrame(Exception):
-    """A frame that is not the next authentic one of its upload."""
+    """An authentic frame that is no part of its upload."""
+
+
+class BadTag(BadFrame):
+    """A frame that is not authentic: anybody may have made it."""
 
 
 class Upload:
@@ -93,7 +97,7 @@ class Upload:
         try:
             self._mac.verify(sequence, region, tag)
         except SealError:
-            raise BadFrame(f"frame {sequence} is not authentic") from None
+            raise BadTag(f"frame {sequence} is not authentic") from None
         if sequence == self._received - 1 and tag == self._last:
             return
         if sequence != self._received or self.complete:

@@ -43,15 +43,22 @@ class Stage:
     """What a scheme's server does in one step.
 
     Attributes:
-        accept: takes (position, body, signed); True when this gateway has answered in full.
+        check: takes (position, body); raises `Unproven` unless the body is of this transcript and
+            position. It changes nothing.
+        accept: takes (position, body, signed) of an answer that has passed; True when this gateway
+            has answered in full.
         close: takes the positions that answered; returns the next step's requests, none when the
             session is done.
         needed: answers without which the round cannot go on.
+        verify: in place of the signature check: takes (position, signed), raises `BadSignature`. It
+            runs on several threads and changes nothing.
     """
 
+    check: Callable[[int, Any], None]
     accept: Callable[[int, Any, Signed], bool]
     close: Callable[[frozenset[int]], Mapping[int, Struct]]
     needed: int
+    verify: Callable[[int, Signed], None] | None = None
 
 
 def upload_index(steps: Sequence[Step]) -> int:

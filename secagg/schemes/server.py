@@ -9,13 +9,14 @@ from secagg.crypto.agreement import agree, public_key
 from secagg.crypto.sealing import FrameMac
 from secagg.crypto.secret import Secret
 from secagg.errors import LocalProtocolError
-from secagg.params import GatewayId, RoundParams, SessionParams
+from secagg.params import GatewayId, RoundParams, SessionParams, Struct
 from secagg.protocol.audit import AuditRecord, RoundEntry, SessionEntry, drop_records
+from secagg.protocol.blame import Dropped, Unproven
 from secagg.protocol.certificate import Certificate, Consistency, make_certificate
 from secagg.protocol.events import SharesDisputed
-from secagg.protocol.machine import Dropped, ServerMachine
 from secagg.protocol.messages import DropReason, Signed, UploadHeader, sign_round, sign_session
-from secagg.protocol.staging import BadFrame, frame_mac
+from secagg.protocol.server_machine import ServerMachine
+from secagg.protocol.staging import BadFrame, BadTag, frame_mac
 from secagg.protocol.steps import Stage, Step, upload_index
 from secagg.protocol.transcript import (
     included_hash,
@@ -81,8 +82,10 @@ class Server(ABC):
         self.machine = ServerMachine(
             steps,
             stages,
+            session=self.params.session,
             cohort=self._cohort,
             verify=self._context.verify,
+            workers=self._context.workers,
             on_drop=self._dropped,
             on_abort=self._forget,
         )
@@ -99,16 +102,17 @@ class Server(ABC):
     def _take_frame(self, position: int, frame: VectorFrame) -> None:
         """Take one frame of an upload that is due, or raise `BadFrame`."""
 
-    def receive(self, position: int, name: str, signed: Signed) -> None:
+    def receive(self, position: int, name: str, signed: Signed, *, vouched: bool = False) -> None:
         """Take one signed answer; see `ServerMachine.receive`."""
-        self.machine.receive(position, name, signed)
+        self.machine.receive(position, name, signed, vouched=vouched)
 
-    def receive_frame(self, position: int, frame: VectorFrame) -> None:
-        """Take one frame of an upload; a bad one drops its sender.
+    def receive_frame(self, position: int, frame: VectorFrame, *, vouched: bool = False) -> None:
+        """Take one frame of an upload; a bad one drops its sender, if the frame is authentic.
 
         Args:
             position: of the sender.
             frame: its words are kept until the upload is complete.
+            vouched: the link is sure of the sender.
 
         Raises:
             SessionAborted: too few gateways are left.
@@ -117,6 +121,8 @@ class Server(ABC):
             return
         try:
             self._take_frame(position, frame)
+        except BadTag as error:
+            self.machine.refuse(position, DropReason.BAD_FRAME, str(error), vouched=vouched)
         except BadFrame as error:
             self.machine.drop(position, DropReason.BAD_FRAME, str(error))
         self.machine.close_if_complete()
@@ -203,20 +209,27 @@ class Server(ABC):
 
     def _check_header(self, position: int, header: UploadHeader) -> None:
         if (header.h0, header.h2, header.position) != (self._h0, self._h2, position):
-            raise Dropped(DropReason.FOREIGN, "upload header of another transcript or position")
+            raise Unproven(DropReason.FOREIGN, "upload header of another transcript or position")
 
     def _check_transcript(self, position: int, h3: bytes, claimed: int) -> None:
         if (h3, claimed) != (self._h3, position):
-            raise Dropped(DropReason.FOREIGN, "an answer for another transcript or position")
+            raise Unproven(DropReason.FOREIGN, "an answer for another transcript or position")
 
     def _frame_mac(self, position: int, key: bytes) -> FrameMac:
         """What tags the frames of the gateway that has shown this public key."""
         shared = agree(self._private.reveal(), key)
         return frame_mac(shared, salt=self._h0, session=self.params.session, position=position)
 
-    def _take_signature(self, position: int, body: Consistency, signed: Signed) -> bool:
+    def _check_consistency(self, _position: int, body: Consistency) -> None:
         if (body.session, body.h3) != (self.params.session, self._h3):
-            raise Dropped(DropReason.FOREIGN, "a signature on another transcript")
+            raise Unproven(DropReason.FOREIGN, "a signature on another transcript")
+
+    def _signing(self, close: Callable[[frozenset[int]], Mapping[int, Struct]]) -> Stage:
+        """The stage in which the included set is signed."""
+        needed = self._limits.quorum
+        return Stage(self._check_consistency, self._take_signature, close, needed)
+
+    def _take_signature(self, position: int, _body: Consistency, signed: Signed) -> bool:
         self._signatures[position] = signed.signature
         return True
 

@@ -86,6 +86,7 @@ class Loopback:
         times_out: whether a deadline passes now, before the next upload. By default one does while
             `headers_missing` names somebody. One passes in any case when nothing moves.
         observer: is told of calls, frames and events.
+        vouched: the link knows whose frames it carries; in one process it does.
 
     Attributes:
         pending: frames under way.
@@ -104,9 +105,11 @@ class Loopback:
         passes: Passes = unchanged,
         times_out: Callable[[ServerSession], bool] = headers_missing,
         observer: Observer | None = None,
+        vouched: bool = True,
     ) -> None:
         self.server, self.clients, self.prepare = server, clients, prepare
         self.passes = passes
+        self.vouched = vouched
         self._silent, self._times_out = silent, times_out
         self._observer = observer or Observer()
         self.pending: list[Frame] = []
@@ -199,7 +202,8 @@ class Loopback:
         """Bytes arrive at the end of their way; what they lead to."""
         if not frame.up:
             return self.arrive(frame.gateway, frame.data)
-        return self._from_server(lambda: self.server.receive(frame.gateway, frame.data))
+        name, vouched = frame.gateway, self.vouched
+        return self._from_server(lambda: self.server.receive(name, frame.data, vouched=vouched))
 
     def arrive(self, name: Name, data: bytes) -> list[Frame]:
         """Bytes reach a gateway; what it answers."""

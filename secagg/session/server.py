@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, Final, cast
 
 from secagg import wire
 from secagg.crypto.signing import verify as verify_signature
@@ -21,7 +21,7 @@ from secagg.params import (
     Struct,
 )
 from secagg.protocol.audit import AuditRecord
-from secagg.protocol.events import Aborted, Completed, Event, GatewayDropped, Send
+from secagg.protocol.events import Aborted, Completed, Event, GatewayDropped, Ignored, Send
 from secagg.protocol.identity import Cohort, Identity, Roster
 from secagg.protocol.messages import COMMON, Abort, Answer, DropReason, Signed, Verify
 from secagg.protocol.staging import Spool
@@ -29,8 +29,10 @@ from secagg.schemes.base import ServerContext
 from secagg.session.result import Aggregate
 from secagg.session.settings import SessionSettings
 from secagg.session.update import Model
-from secagg.wire import VECTOR, Codec, Envelope, MessageTable
+from secagg.wire import VECTOR, Codec, MessageTable
 from secagg.workers import SERIAL, Workers
+
+_MOST_STRANGERS: Final = 1024
 
 Setup = Mapping[GatewayId, Signed]
 """Signed one-time keys by gateway, for one round under one roster."""
@@ -98,6 +100,7 @@ class ServerSession:
         self._machine = self._server.machine
         self._codec = Codec(MessageTable(dict(COMMON) | dict(settings.scheme.messages)))
         self._result: Aggregate | None = None
+        self._strangers: set[GatewayId] = set()
 
     def use_model(self, base: Any) -> None:
         """Name the model that the updates are made on, if it was not known before.
@@ -177,51 +180,69 @@ class ServerSession:
         self._server.start()
         return self._events(None)
 
-    def receive(self, sender: GatewayId, frame: bytes | bytearray | memoryview) -> Iterator[Event]:
-        """Take one frame. Whatever is wrong with it drops its sender and nobody else.
+    def receive(
+        self,
+        sender: GatewayId,
+        frame: bytes | bytearray | memoryview,
+        *,
+        vouched: bool = False,
+    ) -> Iterator[Event]:
+        """Take one frame. Nothing that comes in here raises.
+
+        What does not verify is ignored, counted and said once as `Ignored`: it may be anybody's.
+        What verifies and is wrong drops its sender and nobody else.
 
         Args:
-            sender: id under which the transport has authenticated it.
+            sender: id under which it came.
             frame: kept until the sender's upload is complete; must not change.
+            vouched: the link has authenticated the sender and keeps order (mutual TLS, say): what
+                does not verify is then the sender's fault and drops it by name at once, so that a
+                wrong key file is seen. A frame of another session is ignored all the same.
 
         Returns:
             Events; the frames to send are made as they are asked for. Exhaust it before the next
             call.
-
-        Raises:
-            LocalProtocolError: the sender takes no part, or the frame is of another session (the
-                caller routes by `session_of`).
         """
+        if sender not in self._cohort:
+            self._ignore_stranger(sender)
+            return self._events(None)
         position = self._cohort.position(sender)
         try:
-            envelope = wire.open(frame)
-            if envelope.session != self.session:
-                raise LocalProtocolError("a frame of another session: route by session_of")
-            self._take(position, envelope)
-        except WireError as error:
-            return self._events(self._drop(position, error))
+            self._take(position, frame, vouched=vouched)
         except SessionAborted as error:
             return self._events(error)
         return self._events(None)
 
-    def _take(self, position: int, envelope: Envelope) -> None:
-        if envelope.type == VECTOR:
-            self._server.receive_frame(position, envelope.vector())
-            return
-        message = self._codec.decode(envelope)
-        if not isinstance(message, Answer):
-            raise WireError(f"a gateway never sends {type(message).__name__}")
-        self._server.receive(position, message.step, message.signed)
-
-    def _drop(self, position: int, error: Exception) -> SessionAborted | None:
-        if position not in self._machine.waiting_for:
-            return None
-        self._machine.drop(position, DropReason.MALFORMED, str(error))
+    def _take(self, position: int, frame: bytes | bytearray | memoryview, *, vouched: bool) -> None:
         try:
+            envelope = wire.open(frame)
+            if envelope.session != self.session:
+                # late, or of a session beside: nobody's fault
+                self._machine.refuse(
+                    position, DropReason.FOREIGN, "another session's", vouched=False
+                )
+                return
+            message = None if envelope.type == VECTOR else self._codec.decode(envelope)
+            if message is None:
+                self._server.receive_frame(position, envelope.vector(), vouched=vouched)
+            elif isinstance(message, Answer):
+                self._server.receive(position, message.step, message.signed, vouched=vouched)
+            else:
+                raise WireError(f"a gateway never sends {type(message).__name__}")
+        except WireError as error:
+            self._machine.refuse(position, DropReason.MALFORMED, str(error), vouched=vouched)
             self._machine.close_if_complete()
-        except SessionAborted as reason:
-            return reason
-        return None
+
+    def _ignore_stranger(self, sender: GatewayId) -> None:
+        # names cost their sender nothing: no more of them are kept than gateways
+        if sender in self._strangers or len(self._strangers) < _MOST_STRANGERS:
+            self._strangers.add(sender)
+            self._machine.ignore(sender, "takes no part in this session")
+
+    @property
+    def ignored(self) -> Mapping[Ignored, int]:
+        """How often what did not verify came, by sender, cause and phase."""
+        return MappingProxyType(self._machine.ignored)
 
     def advance(self) -> Iterator[Event]:
         """Time is up: close the open phase without those who still owe an answer.

@@ -15,7 +15,7 @@ from protocol_sim.sweep import command, sweep
 from protocol_sim.traces import DAY, TRACES
 from protocol_sim.world import run
 from secagg.errors import BelowThreshold, ConfigurationError
-from secagg.protocol.machine import ServerMachine
+from secagg.protocol.server_machine import ServerMachine
 from secagg.schemes import BY_NAME, scheme_of
 
 NAMES = ("masks", "lattice", "ckks")

@@ -13,9 +13,10 @@ from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from protocol_sim.play import Frame, Play
 from secagg import errors
-from secagg.canonical import bitmap
+from secagg.canonical import bitmap, decode
 from secagg.params import Struct
 from secagg.protocol.events import SharesDisputed
+from secagg.schemes.masks.messages import AdvertiseKeys
 from secagg.thresholds import derive
 from secagg.wire import new_vector_frame
 
@@ -52,7 +53,8 @@ def play(
 def test_a_copied_key_drops_who_comes_second():
     def make(session: Play, liar: str) -> Callable[[Frame], Iterable[bytes]]:
         def copied(body: Any) -> Struct:
-            return replace(body, mask_key=session.server._server._adverts[0][1].mask_key)
+            held = session.server._machine._phase.held[0].signed
+            return replace(body, mask_key=decode(AdvertiseKeys, held.body).mask_key)
 
         return says(K, copied)(session, liar)
 

@@ -8,9 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 
 from secagg.crypto.packed import Packing, Row, reconstruct
+from secagg.crypto.reed_solomon import PRIME
 from secagg.errors import BadDealing, BelowThreshold, InconsistentAnswers, SharingError
 from secagg.params import GatewayId, Thresholds
+from secagg.protocol.blame import Dropped
+from secagg.protocol.messages import DropReason
 from secagg.schemes.additive.rings import Key, RoundRing
+
+
+def field_elements(data: bytes, count: int) -> Row:
+    """Field elements out of a message; anything else drops its sender."""
+    values = np.frombuffer(data, "<u2") if len(data) == 2 * count else None
+    if values is None or int(values.max()) >= PRIME:
+        raise Dropped(DropReason.MALFORMED, f"not {count} field elements")
+    return values
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,22 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import numpy as np
-
-from secagg import wire
+from secagg import canonical, wire
 from secagg.crypto.labels import Label
 from secagg.crypto.packed import Row
-from secagg.crypto.reed_solomon import PRIME
 from secagg.errors import (
     BelowThreshold,
     LocalProtocolError,
     SecAggError,
 )
 from secagg.params import GatewayId, RoundParams, SessionParams, Struct
+from secagg.protocol.blame import Dropped, Unproven
 from secagg.protocol.certificate import (
     verify_consistency,
 )
-from secagg.protocol.machine import Dropped
 from secagg.protocol.messages import DropReason, Signed, UploadHeader
 from secagg.protocol.outcome import check_opened
 from secagg.protocol.prekeys import Prekey, open_prekey, usable
@@ -40,7 +37,7 @@ from secagg.schemes.additive.messages import (
     KeySum,
 )
 from secagg.schemes.additive.questions import answer_requests, check_sizes, upload_requests
-from secagg.schemes.additive.recovery import Complaints, too_few, total_key, weigh
+from secagg.schemes.additive.recovery import Complaints, field_elements, too_few, total_key, weigh
 from secagg.schemes.additive.rings import RingOf
 from secagg.schemes.additive.shares import SALT_BYTES, packing_of, sealed_bytes
 from secagg.schemes.additive.summing import Summing
@@ -84,11 +81,11 @@ class AdditiveServer(Server):
         self._take_key(*(prekey.key for _, prekey in self._prekeys.values()))
         least = limits.gateways - limits.max_dropouts  # n_min and q are no larger
         stages = {
-            "set_up": Stage(self._take_prekey, self._close_set_up, 0),
-            "upload": Stage(self._take_dealing, self._close_uploads, least),
-            "consistency": Stage(self._take_signature, self._close_signatures, limits.quorum),
-            "answer": Stage(self._take_answer, self._close_answers, 0),
-            "answer_again": Stage(self._take_answer, self._close_again, 0),
+            "set_up": Stage(self._check_prekey, self._take_prekey, self._close_set_up, 0),
+            "upload": Stage(self._check_dealing, self._take_dealing, self._close_uploads, least),
+            "consistency": self._signing(self._close_signatures),
+            "answer": Stage(self._check_answer, self._take_answer, self._close_answers, 0),
+            "answer_again": Stage(self._check_answer, self._take_answer, self._close_again, 0),
         }
         without = {"set_up"} if len(self._prekeys) == len(self._cohort) else set()
         without |= {"answer_again"} if limits.certified else {"consistency"}
@@ -128,6 +125,11 @@ class AdditiveServer(Server):
                 self._summing.discard(position)
 
     # -- prekeys -----------------------------------------------------------------------------------
+
+    def _check_prekey(self, position: int, prekey: Prekey) -> None:
+        due = self.params.roster, self.params.round, self._cohort.ids[position]
+        if (prekey.roster, prekey.round, prekey.member) != due:
+            raise Unproven(DropReason.FOREIGN, "a prekey of another roster, round or gateway")
 
     def _take_prekey(self, position: int, _prekey: Prekey, signed: Signed) -> bool:
         opened = self._opened_prekey(position, signed, self.params.round)
@@ -172,17 +174,19 @@ class AdditiveServer(Server):
 
     # -- uploads -----------------------------------------------------------------------------------
 
+    def _check_dealing(self, position: int, dealing: Dealing) -> None:
+        self._check_header(position, canonical.decode(UploadHeader, dealing.header.body))
+
     def _take_dealing(self, position: int, dealing: Dealing, _signed: Signed) -> bool:
         key = self._cohort.key(position)
         header = dealing.header.open(UploadHeader, key, Label.SIGN_HEADER, self._context.verify)
-        self._check_header(position, header)
         receivers = len((self._u1 & self._members) - {position})
         sizes = {len(ciphertext) for ciphertext in dealing.ciphertexts}
         if len(dealing.ciphertexts) != receivers or sizes != {self._sealed_bytes}:
             raise Dropped(DropReason.MALFORMED, f"not one share for each of {receivers} members")
         if len(dealing.salt) != SALT_BYTES:
             raise Dropped(DropReason.MALFORMED, "a salt of another size")
-        self._elements(dealing.proof, PROOF_COLUMNS * self._limits.share_threshold)
+        field_elements(dealing.proof, PROOF_COLUMNS * self._limits.share_threshold)
         if self._cohort.set_of(header.complaints):
             raise Dropped(DropReason.MALFORMED, "complaints about shares not yet received")
         self._keep_prekey(position, dealing.next_prekey)
@@ -190,14 +194,6 @@ class AdditiveServer(Server):
         self._headers[position] = dealing.header
         self._uploads.expect(position, self._frame_mac(position, self._prekeys[position][1].key))
         return False
-
-    @staticmethod
-    def _elements(data: bytes, count: int) -> Row:
-        """Field elements out of a message; anything else drops its sender."""
-        values = np.frombuffer(data, "<u2") if len(data) == 2 * count else None
-        if values is None or int(values.max()) >= PRIME:
-            raise Dropped(DropReason.MALFORMED, f"not {count} field elements")
-        return values
 
     def _keep_prekey(self, position: int, signed: Signed) -> None:
         """Every message of a gateway carries the same prekey for the next round."""
@@ -250,8 +246,10 @@ class AdditiveServer(Server):
             certificate=self._certificate,
         )
 
-    def _take_answer(self, position: int, answer: KeySum, _signed: Signed) -> bool:
+    def _check_answer(self, position: int, answer: KeySum) -> None:
         self._check_transcript(position, answer.h3, answer.position)
+
+    def _take_answer(self, position: int, answer: KeySum, _signed: Signed) -> bool:
         complaints = self._cohort.set_of(answer.complaints)
         if not complaints <= self._u3 - {position}:
             raise Dropped(DropReason.MALFORMED, "a complaint about somebody who dealt it nothing")
@@ -261,7 +259,7 @@ class AdditiveServer(Server):
         if complaints:
             self._complaints[position] = complaints
             return True
-        row = self._elements(answer.shares, self._columns)
+        row = field_elements(answer.shares, self._columns)
         if not self._limits.certified:
             self._take_consistency(position, answer.consistency)
         self._sums[position] = row

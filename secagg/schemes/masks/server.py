@@ -17,7 +17,7 @@ from secagg.crypto.agreement import check_public_keys
 from secagg.crypto.shamir import SHARE_BYTES
 from secagg.errors import ConfigurationError, KeyAgreementError
 from secagg.params import HASH_BYTES, RoundParams, SessionParams, Struct
-from secagg.protocol.machine import Dropped
+from secagg.protocol.blame import Dropped, Unproven
 from secagg.protocol.messages import (
     DropReason,
     Signed,
@@ -65,15 +65,20 @@ class MasksServer(Server):
         least = max(limits.min_included, limits.quorum, limits.share_threshold)
         most_dropped = len(self._cohort) - limits.max_dropouts
         stages = {
-            "advertise_keys": Stage(self._take_advert, self._close_adverts, least),
-            "share_keys": Stage(self._take_shares, self._close_shares, least),
+            "advertise_keys": Stage(
+                self._check_advert, self._take_advert, self._close_adverts, least
+            ),
+            "share_keys": Stage(self._check_shares, self._take_shares, self._close_shares, least),
             "masked_input": Stage(
+                self._check_header,
                 self._take_header,
                 self._close_uploads,
                 max(limits.min_included, limits.quorum, most_dropped),
             ),
-            "consistency": Stage(self._take_signature, self._close_signatures, limits.quorum),
-            "unmasking": Stage(self._take_unmasking, self._close_unmasking, 0),
+            "consistency": self._signing(self._close_signatures),
+            "unmasking": Stage(
+                self._check_unmasking, self._take_unmasking, self._close_unmasking, 0
+            ),
         }
         self._drive(STEPS, stages)
         self._check_request_size()
@@ -142,9 +147,11 @@ class MasksServer(Server):
 
     # -- round 0 -----------------------------------------------------------------------------------
 
-    def _take_advert(self, position: int, advert: AdvertiseKeys, signed: Signed) -> bool:
+    def _check_advert(self, position: int, advert: AdvertiseKeys) -> None:
         if (advert.session, advert.position) != (self._k, position):
-            raise Dropped(DropReason.FOREIGN, "keys of another session or position")
+            raise Unproven(DropReason.FOREIGN, "keys of another session or position")
+
+    def _take_advert(self, position: int, advert: AdvertiseKeys, signed: Signed) -> bool:
         keys = advert.channel_key, advert.mask_key
         try:
             check_public_keys(keys)
@@ -170,9 +177,11 @@ class MasksServer(Server):
 
     # -- round 1 -----------------------------------------------------------------------------------
 
-    def _take_shares(self, position: int, dealt: ShareKeys, _signed: Signed) -> bool:
+    def _check_shares(self, position: int, dealt: ShareKeys) -> None:
         if (dealt.h0, dealt.position) != (self._h0, position):
-            raise Dropped(DropReason.FOREIGN, "shares of another transcript or position")
+            raise Unproven(DropReason.FOREIGN, "shares of another transcript or position")
+
+    def _take_shares(self, position: int, dealt: ShareKeys, _signed: Signed) -> bool:
         holders = len(self._u1 & self._near(position))
         if len(dealt.commitments) != holders or len(dealt.ciphertexts) != holders:
             raise Dropped(DropReason.MALFORMED, f"not one share for each of {holders} neighbours")
@@ -212,7 +221,6 @@ class MasksServer(Server):
     # -- round 2 -----------------------------------------------------------------------------------
 
     def _take_header(self, position: int, header: UploadHeader, signed: Signed) -> bool:
-        self._check_header(position, header)
         complaints = self._cohort.set_of(header.complaints)
         if not complaints <= self._u2 & self._near(position):
             raise Dropped(DropReason.MALFORMED, "a complaint about somebody who dealt it nothing")
@@ -275,8 +283,10 @@ class MasksServer(Server):
 
     # -- round 4 -----------------------------------------------------------------------------------
 
-    def _take_unmasking(self, position: int, answer: Unmasking, _signed: Signed) -> bool:
+    def _check_unmasking(self, position: int, answer: Unmasking) -> None:
         self._check_transcript(position, answer.h3, answer.position)
+
+    def _take_unmasking(self, position: int, answer: Unmasking, _signed: Signed) -> bool:
         check_answer(self._recovery, position, answer)
         self._answers[position] = answer
         return True

@@ -16,7 +16,7 @@ from secagg.crypto.prg_fast import add_masks
 from secagg.crypto.shamir import combine_each
 from secagg.errors import AggregateOutOfRange, BelowThreshold, InconsistentAnswers, SharingError
 from secagg.params import GatewayId, RoundParams, SessionParams
-from secagg.protocol.machine import Dropped
+from secagg.protocol.blame import Dropped
 from secagg.protocol.messages import DropReason
 from secagg.protocol.outcome import check_opened
 from secagg.protocol.sharing import commit_secret, commit_share

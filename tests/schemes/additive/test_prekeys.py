@@ -235,9 +235,9 @@ def test_more_than_d_without_a_key_end_the_round():
 
 
 SAID: dict[str, tuple[Callable[[Prekey], Prekey], str]] = {
-    "of the round after": (lambda m: replace(m, round=2), "BAD_KEY"),
-    "of another roster": (lambda m: replace(m, roster=bytes(32)), "BAD_KEY"),
-    "in another's name": (lambda m: replace(m, member=1), "BAD_KEY"),
+    "of the round after": (lambda m: replace(m, round=2), "FOREIGN"),
+    "of another roster": (lambda m: replace(m, roster=bytes(32)), "FOREIGN"),
+    "in another's name": (lambda m: replace(m, member=1), "FOREIGN"),
     "of low order": (lambda m: replace(m, key=LOW_ORDER), "BAD_KEY"),
     "not canonical": (lambda m: replace(m, key=NOT_CANONICAL), "BAD_KEY"),
 }
