@@ -1,7 +1,8 @@
-"""Without any one check of a client the oracle finds a leak, or another promise is broken.
+"""Without any one check the oracle finds a leak, or another promise is broken.
 
-Where neither is, the check is listed as redundant, with what stops the lie in its place. The checks
-are found in the source (`without_each_check.source`), so a new one without a row fails here.
+The checks are those of a client, and those of a server on what it is told. Where nothing breaks, a
+check is listed as redundant, with what stops the lie in its place. They are found in the source
+(`without_each_check.source`), so a new one without a row fails here.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from secagg.schemes.masks import client as masks_client
 from secagg.schemes.masks.client import MasksClient
 from secagg.thresholds import derive
 from tests.protocol_sim.without_each_check import additive as of_additive
-from tests.protocol_sim.without_each_check import announced, masks, shared
+from tests.protocol_sim.without_each_check import announced, masks, server, shared
 from tests.protocol_sim.without_each_check.endings import LEAK as LEAKS
 from tests.protocol_sim.without_each_check.rows import BROKEN, LEAK, REDUNDANT
 from tests.protocol_sim.without_each_check.source import Check, checks, find, without
 
-ROWS = [*masks.ROWS, *shared.ROWS, *announced.ROWS, *of_additive.ROWS]
+ROWS = [*masks.ROWS, *shared.ROWS, *announced.ROWS, *of_additive.ROWS, *server.ROWS]
 CASES = [
     pytest.param(row, id=str(row), marks=[pytest.mark.deep] if row.slow else []) for row in ROWS
 ]

@@ -1,7 +1,8 @@
-"""Every check of a client, found in the source, and the client without one of them.
+"""Every check of a client and of what a server is told, found in the source, and each removed.
 
 A check is an `if` that ends in `raise`, a call that does nothing but check, a signature that is
-verified while a message is opened, or an `except` that gives a fault its name.
+verified while a message is opened, or an `except` that gives a fault its name. A server refuses
+also by returning what is `Unproven`.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from functools import cache
 from types import FunctionType, ModuleType
 from typing import Any
 
-from secagg.protocol import certificate, journal, machine, policy, prekeys
-from secagg.schemes import client
+from secagg.protocol import certificate, journal, machine, policy, prekeys, server_machine
+from secagg.schemes import client, server
 from secagg.schemes.additive import client as additive
 from secagg.schemes.additive import keyring, shares
 from secagg.schemes.masks import client as masks
@@ -36,8 +37,15 @@ SOURCES: list[Any] = [
     certificate.verify_certificate,
     prekeys.open_prekey,
     journal.MemoryJournal,
+    server_machine.ServerMachine,
+    server.Server,
 ]
-"""Classes and functions that decide what a client answers."""
+"""Classes and functions that decide what a client answers, and what a server believes."""
+ONLY = {
+    "ServerMachine": {"_conclude", "_fault", "_use", "_checked"},
+    "Server": {"_check_header", "_check_transcript", "_check_consistency"},
+}
+"""Methods of a class of which others check nothing that comes from somebody else."""
 CALLS = (
     "self._require_self(",
     "self._require_floor(",
@@ -60,6 +68,9 @@ CALLS = (
     "self._machine.finish()",
     "journal.claim(",
     "journal.spend(",
+    "self._verify(",
+    "self._checked(",
+    "self._stages[",
 )
 ROWS = ("len(row) !=", "check_row(")
 """A member's row that fails these is complained about."""
@@ -94,6 +105,8 @@ def functions() -> Iterator[tuple[str, Any, str, FunctionType]]:
         for name, member in vars(source).items():
             function = member.__func__ if isinstance(member, staticmethod) else member
             here = sys.modules[source.__module__].__file__  # and not made by a dataclass
+            if name not in ONLY.get(source.__name__, {name}):
+                continue
             if inspect.isfunction(function) and function.__code__.co_filename == here:
                 yield f"{source.__name__}.{name}", source, name, function
 
@@ -108,7 +121,9 @@ def text_of(node: ast.AST) -> str | None:
     """What a check is called; None for everything that is none."""
     if isinstance(node, ast.If):
         text = ast.unparse(node.test)
-        refuses = isinstance(node.body[-1], ast.Raise) or text.startswith(ROWS)
+        last = node.body[-1]
+        refuses = isinstance(last, ast.Raise) or text.startswith(ROWS)
+        refuses |= isinstance(last, ast.Return) and "Unproven(" in ast.unparse(last)
         return text if refuses else None
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         text = ast.unparse(node.value)

@@ -1,0 +1,200 @@
+"""Checks of the server: what gateways, or the network in their name, do to a round without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from msgspec.structs import replace
+
+from protocol_sim.memory import Exchange
+from protocol_sim.parties import Parties
+from secagg import canonical
+from secagg.crypto.labels import Label
+from secagg.protocol.messages import Abort, Answer, Signed
+from secagg.schemes.masks import Masks
+from secagg.session.loopback import Frame
+from tests.protocol_sim.without_each_check.endings import NO_NAME
+from tests.protocol_sim.without_each_check.rows import BROKEN, UNNAMED, Row
+from tests.session.test_ignored import VICTIM, answer_in, wire_of
+
+BLAME = "what the network says in a gateway's name costs the gateway nothing"
+Says = Callable[[Frame, Answer], Iterable[Answer]]
+"""Takes a frame of the victim and the answer in it; gives what arrives instead."""
+
+
+def delivered(says: Says, *, vouched: bool = False, parties: Parties | None = None) -> str:
+    """How a round ends in which the victim's answers arrive otherwise."""
+
+    def passes(frame: Frame) -> Iterable[bytes]:
+        answer = answer_in(frame) if frame.up and frame.gateway == VICTIM else None
+        return [frame.data] if answer is None else [wire_of(frame, x) for x in says(frame, answer)]
+
+    exchange = Exchange(parties or Parties(5), passes=passes, vouched=vouched)
+    try:
+        exchange.play()
+    except Exception:  # noqa: BLE001 - what has no name is what is looked for
+        return NO_NAME
+    if VICTIM in exchange.dropped:
+        return f"dropped: {exchange.dropped[VICTIM][1]}"
+    return "wrong" if exchange.verdict.violation else exchange.verdict.outcome
+
+
+def unsigned_farewell() -> str:
+    gone = Signed(body=canonical.encode(Abort(session=bytes(16), reason="")), signature=bytes(64))
+
+    def says(frame: Frame, answer: Answer) -> list[Answer]:
+        body = canonical.encode(Abort(session=frame.data[8:24], reason=""))
+        return [Answer(step="abort", signed=replace(gone, body=body)), answer]
+
+    return delivered(says)
+
+
+def farewell_to_another() -> str:
+    """Well signed, of a session beside."""
+    parties = Parties(5)
+    farewell = Abort(session=bytes(16), reason="no more")
+    gone = Signed.make(parties.identities[VICTIM].key, Label.SIGN_ABORT, farewell)
+    return delivered(lambda _, answer: [Answer(step="abort", signed=gone), answer], parties=parties)
+
+
+def beside(step: str) -> Answer:
+    """The victim's answer of a session beside."""
+    log = Exchange(Parties(5), name="beside").play().log
+    answers = (answer_in(frame) for frame in log if frame.up and frame.gateway == VICTIM)
+    return next(answer for answer in answers if answer is not None and answer.step == step)
+
+
+def answer_of_another(step: str, *, first: bool) -> str:
+    other = beside(step)
+
+    def says(_: Frame, answer: Answer) -> list[Answer]:
+        both = [other, answer] if first else [answer, other]
+        return both if answer.step == step else [answer]
+
+    return delivered(says)
+
+
+def two_answers() -> str:
+    """Two signed headers."""
+    parties = Parties(5)
+
+    def says(_: Frame, answer: Answer) -> list[Answer]:
+        if answer.step != "masked_input":
+            return [answer]
+        (step,) = (each for each in Masks().steps if each.name == answer.step)
+        body = replace(canonical.decode(step.answer, answer.signed.body), complaints=b"\x01")
+        other = Signed.make(parties.identities[VICTIM].key, Label.SIGN_HEADER, body)
+        return [answer, replace(answer, signed=other)]
+
+    return delivered(says, parties=parties)
+
+
+def farewell() -> str:
+    """A gateway leaves, and is not waited for."""
+    parties = Parties(5)
+
+    def says(frame: Frame, answer: Answer) -> list[Answer]:
+        leaves = Abort(session=bytes(frame.data[8:24]), reason="no more")
+        gone = Signed.make(parties.identities[VICTIM].key, Label.SIGN_ABORT, leaves)
+        return [Answer(step="abort", signed=gone)] if answer.step == "share_keys" else [answer]
+
+    return delivered(says, parties=parties)
+
+
+def step_nobody_knows() -> str:
+    """Well signed, as a farewell."""
+    parties = Parties(5)
+    body = canonical.encode(Abort(session=bytes(16), reason=""))
+    signature = parties.identities[VICTIM].key.sign(Label.SIGN_ABORT, body)
+    said = Answer(step="dance", signed=Signed(body=body, signature=signature))
+    return delivered(lambda _, answer: [said, answer], parties=parties)
+
+
+def of_another(step: str) -> partial[str]:
+    return partial(answer_of_another, step, first=True)
+
+
+ROWS = [
+    Row(
+        "ServerMachine._conclude: fault is not None",
+        BROKEN,
+        unsigned_farewell,
+        "sum",
+        "dropped: ABORTED",
+        BLAME,
+    ),
+    Row("ServerMachine._fault: said.name", BROKEN, step_nobody_knows, "sum", NO_NAME, UNNAMED),
+    Row(
+        "ServerMachine._fault: self._verify",
+        BROKEN,
+        unsigned_farewell,
+        "sum",
+        "dropped: ABORTED",
+        BLAME,
+    ),
+    Row(
+        "ServerMachine._use: (seen",
+        BROKEN,
+        two_answers,
+        "dropped: EQUIVOCATED",
+        "sum",
+        "two signed answers to one question are proof, and their sender is dropped",
+    ),
+    Row(
+        "ServerMachine._use: self._checked",
+        BROKEN,
+        partial(answer_of_another, "masked_input", first=False),
+        "sum",
+        "dropped: EQUIVOCATED",
+        BLAME,
+    ),
+    Row(
+        "ServerMachine._use: isinstance(body, Abort)",
+        BROKEN,
+        farewell,
+        "dropped: ABORTED",
+        NO_NAME,
+        UNNAMED,
+    ),
+    Row(
+        "ServerMachine._checked: self._stages",
+        BROKEN,
+        of_another("share_keys"),
+        "sum",
+        "dropped: BAD_DEALER",
+        BLAME,
+    ),
+    Row(
+        "ServerMachine._checked: body.session",
+        BROKEN,
+        farewell_to_another,
+        "sum",
+        "dropped: ABORTED",
+        BLAME,
+    ),
+    Row(
+        "Server._check_header",
+        BROKEN,
+        of_another("masked_input"),
+        "sum",
+        "dropped: EQUIVOCATED",
+        BLAME,
+    ),
+    Row(
+        "Server._check_transcript",
+        BROKEN,
+        of_another("unmasking"),
+        "sum",
+        "dropped: BAD_SEED",
+        BLAME,
+    ),
+    Row(
+        "Server._check_consistency",
+        BROKEN,
+        of_another("consistency"),
+        "sum",
+        "dropped: ABORTED",
+        BLAME,
+    ),
+]
