@@ -31,13 +31,7 @@ from secagg.errors import (
 from secagg.params import RoundParams
 from secagg.protocol.certificate import sign_consistency, verify_certificate
 from secagg.protocol.messages import Announce, Signed, UploadHeader
-from secagg.protocol.sharing import (
-    channel_key,
-    commit_secret,
-    commit_share,
-    open_share,
-    seal_share,
-)
+from secagg.protocol.sharing import channel_key, commit_secret, commit_share, open_share, seal_share
 from secagg.protocol.transcript import (
     advert_hash,
     keys_hash,
