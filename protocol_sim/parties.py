@@ -163,7 +163,11 @@ class Parties:
 
     def snapshot(self, name: str) -> Journal:
         """A copy of a gateway's journal as it is now: what a backup would bring back."""
-        return copy.deepcopy(self.journals[name])
+        journal, backup = self.journals[name], MemoryJournal()
+        vars(backup).update(
+            {key: copy.deepcopy(it) for key, it in vars(journal).items() if key != "_turn"}
+        )
+        return backup
 
 
 @lru_cache(1 << 12)

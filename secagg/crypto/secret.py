@@ -6,31 +6,35 @@ import hmac
 from typing import NoReturn
 
 from secagg.errors import LocalProtocolError
+from secagg.guards import OneProcess
 
 
 class Secret:
     """Secret bytes: redacted when printed, compared in constant time, erasable.
 
     Erasure is best effort: Python may have copied the bytes before, and `reveal` copies them again.
+    A forked process has a copy that it cannot reveal.
 
     Args:
         value: the secret; it is copied.
     """
 
-    __slots__ = ("_value",)
+    __slots__ = ("_process", "_value")
 
     # Hash tables leak equality through timing and keep references: a secret is no key.
     __hash__ = None  # type: ignore[assignment]
 
     def __init__(self, value: bytes) -> None:
         self._value: bytearray | None = bytearray(value)
+        self._process = OneProcess("this secret")
 
     def reveal(self) -> bytes:
         """The secret bytes, as a fresh copy.
 
         Raises:
-            LocalProtocolError: the secret was erased.
+            LocalProtocolError: the secret was erased, or belongs to another process.
         """
+        self._process.check()
         if self._value is None:
             raise LocalProtocolError("this secret was erased")
         return bytes(self._value)

@@ -26,6 +26,7 @@ from secagg.errors import (
     SecondQuestion,
     StaleRound,
 )
+from secagg.guards import OneAtATime
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -152,10 +153,14 @@ class MemoryJournal:
     """A journal that lasts as long as the process: for simulations, and where a restart is absence.
 
     A gateway that restarts with an empty one may upload a second time in a round: give it a new
-    roster or a `SQLiteJournal`.
+    roster or a `SQLiteJournal`. Threads may share it; a forked process has a copy that is refused.
+
+    Raises (by every method):
+        LocalProtocolError: in a forked process.
     """
 
     def __init__(self) -> None:
+        self._turn = OneAtATime("this journal")
         self._rounds: dict[bytes, tuple[int, bytes, bool]] = {}
         self._models: Counter[tuple[str, bytes]] = Counter()
         self._pins: dict[tuple[bytes, str], dict[str, bytes]] = {}
@@ -165,16 +170,18 @@ class MemoryJournal:
 
     def last_round(self, roster: bytes) -> int:
         """See `Journal`."""
-        return self._rounds[roster][0] if roster in self._rounds else 0
+        with self._turn:
+            return self._rounds[roster][0] if roster in self._rounds else 0
 
     def claim(self, roster: bytes, round: int, session: bytes) -> None:
         """See `Journal`."""
-        last, holder, _ = self._rounds.get(roster, (0, b"", False))
-        if (round, session) == (last, holder):
-            return
-        if round <= last:
-            raise stale(round, last)
-        self._rounds[roster] = (round, session, False)
+        with self._turn:
+            last, holder, _ = self._rounds.get(roster, (0, b"", False))
+            if (round, session) == (last, holder):
+                return
+            if round <= last:
+                raise stale(round, last)
+            self._rounds[roster] = (round, session, False)
 
     def spend(
         self,
@@ -187,54 +194,63 @@ class MemoryJournal:
         uses: int | None = None,
     ) -> None:
         """See `Journal`."""
-        if self._rounds.get(roster) != (round, session, False):
-            raise unclaimed(round)
-        if uses is not None and self.model_used(purpose, model) >= uses:
-            raise used_up(purpose)
-        self._rounds[roster] = (round, session, True)
-        if any(model):
-            self._models[purpose, model] += 1
+        with self._turn:
+            if self._rounds.get(roster) != (round, session, False):
+                raise unclaimed(round)
+            if uses is not None and self.model_used(purpose, model) >= uses:
+                raise used_up(purpose)
+            self._rounds[roster] = (round, session, True)
+            if any(model):
+                self._models[purpose, model] += 1
 
     def model_used(self, purpose: str, model: bytes) -> int:
         """See `Journal`."""
-        return self._models[purpose, model]
+        with self._turn:
+            return self._models[purpose, model]
 
     def pin(self, roster: bytes, purpose: str, values: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """See `Journal`."""
-        pins = self._pins.setdefault((roster, purpose), {})
-        return {name: pins.setdefault(name, value) for name, value in values.items()}
+        with self._turn:
+            pins = self._pins.setdefault((roster, purpose), {})
+            return {name: pins.setdefault(name, value) for name, value in values.items()}
 
     def get(self, session: bytes, step: str) -> Entry | None:
         """See `Journal`."""
-        return self._answers.get(session, {}).get(step)
+        with self._turn:
+            return self._answers.get(session, {}).get(step)
 
     def put(self, session: bytes, step: str, request: bytes, answer: bytes) -> None:
         """See `Journal`."""
-        entry = Entry(request, answer)
-        if session in self._over:
-            raise second_answer(step)
-        if self._answers.setdefault(session, {}).setdefault(step, entry) != entry:
-            raise second_answer(step)
+        with self._turn:
+            entry = Entry(request, answer)
+            if session in self._over:
+                raise second_answer(step)
+            if self._answers.setdefault(session, {}).setdefault(step, entry) != entry:
+                raise second_answer(step)
 
     def forget(self, session: bytes) -> None:
         """See `Journal`."""
-        self._answers.pop(session, None)
-        self._over.add(session)
+        with self._turn:
+            self._answers.pop(session, None)
+            self._over.add(session)
 
     def store_prekey(self, roster: bytes, round: int, private: bytes) -> bytes:
         """See `Journal`."""
-        return self._prekeys.setdefault(roster, {}).setdefault(round, Secret(private)).reveal()
+        with self._turn:
+            return self._prekeys.setdefault(roster, {}).setdefault(round, Secret(private)).reveal()
 
     def prekey(self, roster: bytes, round: int) -> bytes | None:
         """See `Journal`."""
-        secret = self._prekeys.get(roster, {}).get(round)
-        return None if secret is None else secret.reveal()
+        with self._turn:
+            secret = self._prekeys.get(roster, {}).get(round)
+            return None if secret is None else secret.reveal()
 
     def forget_prekeys(self, roster: bytes, through: int) -> None:
         """See `Journal`."""
-        prekeys = self._prekeys.get(roster, {})
-        for number in [number for number in prekeys if number <= through]:
-            prekeys.pop(number).erase()
+        with self._turn:
+            prekeys = self._prekeys.get(roster, {})
+            for number in [number for number in prekeys if number <= through]:
+                prekeys.pop(number).erase()
 
 
 def stale(number: int, last: int) -> StaleRound:

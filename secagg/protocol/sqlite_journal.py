@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from secagg.errors import ConfigurationError, LocalProtocolError, StaleRound
+from secagg.guards import OneAtATime
 from secagg.protocol.journal import Entry, second_answer, stale, unclaimed, used_up
 
 APPLICATION: Final = 0x53414747  # "SAGG" in the header of the file
@@ -59,24 +60,26 @@ _SETTINGS: Final = (
 class SQLiteJournal:
     """A journal in one file that survives kill -9 and power cuts; milliseconds per write.
 
-    Several processes may open one file. An object belongs to the thread that made it; make it
-    after a fork, not before. An empty file is a new journal.
+    Several processes may open one file, and threads may share one object; make it after a fork,
+    not before. An empty file is a new journal.
 
     Args:
         path: the file, created with permissions 0600 in an existing directory.
 
     Raises:
         ConfigurationError: the file cannot be opened, is corrupt, or is not such a journal. Every
-            method raises it too when the disk fails, and LocalProtocolError once closed.
+            method raises it too when the disk fails, and LocalProtocolError once closed and in a
+            forked process.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._turn = OneAtATime("this journal")
         # absolute, so that ":memory:" is a file too
         self._path = Path(path).absolute()
         try:
             _create(self._path)
             self._connection = sqlite3.connect(
-                self._path, timeout=BUSY_SECONDS, isolation_level=None
+                self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
             )
         except (OSError, sqlite3.Error) as error:
             raise self._unusable(error) from None
@@ -88,7 +91,8 @@ class SQLiteJournal:
 
     def close(self) -> None:
         """Closes the file; nothing is lost without it."""
-        self._connection.close()
+        with self._turn:
+            self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -242,14 +246,15 @@ class SQLiteJournal:
     @contextmanager
     def _transaction(self) -> Iterator[None]:
         """All statements in between or none; begun with the write lock: nobody comes between."""
-        self._run("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._run("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:  # SQLite has not undone it by itself
-                self._run("ROLLBACK")
-            raise
+        with self._turn:
+            self._run("BEGIN IMMEDIATE")
+            try:
+                yield
+                self._run("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:  # SQLite has not undone it by itself
+                    self._run("ROLLBACK")
+                raise
 
     def _all(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         return self._run(statement, *values)[0]
@@ -257,9 +262,10 @@ class SQLiteJournal:
     def _run(self, statement: str, *values: object) -> tuple[list[tuple[Any, ...]], int]:
         """Rows and number of changed rows of one statement, committed on return."""
         try:
-            cursor = self._connection.execute(statement, values)
-            return cursor.fetchall(), cursor.rowcount
-        except sqlite3.ProgrammingError as error:  # closed, or another thread
+            with self._turn:
+                cursor = self._connection.execute(statement, values)
+                return cursor.fetchall(), cursor.rowcount
+        except sqlite3.ProgrammingError as error:  # closed
             raise LocalProtocolError(f"journal {self._path}: {error}") from None
         except (sqlite3.Error, OverflowError) as error:
             raise self._unusable(error) from None

@@ -10,6 +10,7 @@ from secagg import wire
 from secagg.crypto.labels import Label
 from secagg.crypto.sealing import FrameMac
 from secagg.errors import LocalProtocolError, ModelMismatch, SecAggError
+from secagg.guards import OneProcess
 from secagg.params import RoundParams, SessionParams, Struct
 from secagg.protocol.identity import Cohort
 from secagg.protocol.machine import ClientMachine
@@ -57,6 +58,7 @@ class Client(ABC):
             steps, handlers, session=session, journal=context.journal, erase=self._erase
         )
         self.round: RoundParams | None = None
+        self._process = OneProcess("this upload")
         self._spent = False
         self._handed_over = False
 
@@ -139,11 +141,10 @@ class Client(ABC):
         mac = self._frame_mac()
         protected, spans = self._protect(source, params)
         frames = _tagged(protected, spans, self.params.session, mac, self._context.workers)
-        for frame, last in frames:
-            if self._machine.failure is not None:
-                return
+        while not (self.done or self._handed_over):
+            self._process.check()
             # set before the last frame leaves: its answer may be back before `next` is called
-            self._handed_over = last
+            frame, self._handed_over = next(frames)
             yield frame
 
     def _frame_mac(self) -> FrameMac:

@@ -20,6 +20,7 @@ from secagg.errors import (
     UnsupportedParameters,
     WireError,
 )
+from secagg.guards import OneProcess
 from secagg.params import Entropy, Struct
 from secagg.protocol.events import ORCHESTRATOR, Aborted, Completed, Event, Send, UpdateDue
 from secagg.protocol.identity import Identity, Roster
@@ -56,6 +57,9 @@ class ClientSession:
 
     Raises (by `receive`):
         WireError, ForeignSession: bytes that are no frame of this session; nothing is changed.
+
+    Raises (by every method):
+        LocalProtocolError: in a forked process, which has a copy of the session's secrets.
     """
 
     def __init__(
@@ -85,6 +89,7 @@ class ClientSession:
         self._scheme: Scheme | None = None
         self._client: Client | None = None
         self._session: bytes | None = None
+        self._process = OneProcess("this session")
         self._over = False
         self._asked = False
         self._completed = False
@@ -101,6 +106,7 @@ class ClientSession:
             ForeignSession: a frame of another session; likewise.
             LocalProtocolError: the session is over.
         """
+        self._process.check()
         envelope = wire.open(frame)
         session = envelope.session
         if self._session not in {None, session}:
@@ -188,6 +194,7 @@ class ClientSession:
             LocalProtocolError: no upload is due.
             ModelMismatch, StaleRound: the session is over on this side.
         """
+        self._process.check()
         client = self._client
         if client is None or client.round is None or not client.upload_due:
             raise LocalProtocolError("no upload is due: wait for UpdateDue, and upload once")
@@ -219,6 +226,7 @@ class ClientSession:
         Raises:
             LocalProtocolError: there is no session to leave.
         """
+        self._process.check()
         if self._session is None or self._over:
             raise LocalProtocolError("there is no session to leave")
         error = LocalProtocolError(reason)
