@@ -142,7 +142,7 @@ def test_keys_that_have_left_are_not_exchanged(reopen: Reopen) -> None:
     assert set() == exchange.answers("share_keys")
 
 
-@pytest.mark.parametrize("frames", range(6))
+@pytest.mark.parametrize("frames", range(7))
 def test_a_death_in_the_middle_of_the_upload(frames: int, reopen: Reopen) -> None:
     """0 frames: the round is claimed and nothing has left."""
     exchange = CrashingExchange(Parties(4)).crash_at("", left=True, reopen=reopen)
@@ -159,7 +159,7 @@ def test_a_death_in_the_middle_of_the_upload(frames: int, reopen: Reopen) -> Non
         exchange.upload(VICTIM)
     exchange.play()
 
-    assert 5 == len(sends)
+    assert 6 == len(sends)
     assert exchange.verdict.summed
     assert (frames == 5) == (VICTIM in exchange.included)
     assert {VICTIM} == set(exchange.dropped)
