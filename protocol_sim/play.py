@@ -19,8 +19,9 @@ from secagg.errors import ForeignSession, LocalProtocolError, SecAggError, WireE
 from secagg.fixed_point.reference import unpack
 from secagg.params import GatewayId
 from secagg.protocol.events import Aborted, GatewayDropped, Send
-from secagg.protocol.messages import Signed
+from secagg.protocol.messages import Signed, Signer
 from secagg.protocol.staging import Spool
+from secagg.protocol.steps import Step
 from secagg.session import ClientSession, Model, ServerSession, SessionSettings
 from secagg.session.loopback import Frame, Loopback, MakeUpload
 from secagg.session.server import temporary_file
@@ -124,6 +125,18 @@ class Play(Loopback):
             metrics=self.parties.metrics(name),
             rounding_seed=ROUNDING,
         )
+
+    def signer(self, name: str, step: Step) -> Signer:
+        """What makes an answer a gateway's: its identity, or the key it shares with the server.
+
+        That key goes with the gateway's secrets, so it is taken from the server while that has it.
+        """
+        machine: Any = self.server._server  # noqa: SLF001 - as above
+        identity = self.parties.identities[name].key
+        if not step.mac:
+            return identity
+        mac: Signer = machine._macs.get(machine._cohort.position(name), identity)  # noqa: SLF001
+        return mac
 
     def restart(self, name: str, life: object, **options: Any) -> None:
         """The gateway's process dies and comes back with its journal and fresh randomness.

@@ -19,7 +19,7 @@ from secagg.crypto.signing import SigningKey
 from secagg.errors import WireError
 from secagg.params import SessionParams, Struct, Thresholds
 from secagg.protocol.identity import Cohort
-from secagg.protocol.messages import COMMON, Answer, Signed
+from secagg.protocol.messages import COMMON, Answer, Signed, Signer
 from secagg.protocol.steps import Step
 from secagg.schemes.base import ClientContext
 from secagg.schemes.client import Client
@@ -124,14 +124,15 @@ class Cheater:
         except WireError:
             return None
 
-    def signed(self, label: Label, body: Struct | bytes) -> Signed:
+    def signed(self, label: Label, body: Struct | bytes, by: Signer | None = None) -> Signed:
         """A body of its own under its own key, past the checks that an honest sender runs."""
         raw = body if isinstance(body, bytes) else msgspec.msgpack.encode(body)
-        return Signed(body=raw, signature=self.key.sign(label, raw))
+        return Signed(body=raw, signature=(by or self.key).sign(label, raw))
 
     def sign(self, step: str, body: Struct | bytes) -> bytes:
         """The frame of a well-signed answer."""
-        return self.say(step, self.signed(self.steps[step].label, body))
+        kind = self.steps[step]
+        return self.say(step, self.signed(kind.label, body, self.play.signer(self.name, kind)))
 
     def say(self, step: str, signed: Signed) -> bytes:
         """The frame of an answer."""

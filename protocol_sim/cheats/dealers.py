@@ -65,7 +65,7 @@ def masks_dealer(
                 ),
                 ciphertexts=tuple(map(self._seal, holders, dealt)),
             )
-            return self._sign(Label.SIGN_SHARES, dealing)
+            return Signed.make(self._answer_mac(), Label.MAC_SHARES, dealing)
 
         def _seal(self, holder: int, pair: Pair) -> bytes:
             return seal_share(

@@ -259,10 +259,11 @@ def _repetitions() -> Iterator[Cheat]:
 
 def _replays(place: Place) -> Iterator[Cheat]:
     make = on_answer(place.step, _beside)
-    beside = _BESIDE.get(place.step, drops("FOREIGN"))
+    # a MAC is under a key of its own session
+    old = drops("BAD_SIGNATURE" if place.step in _MACS else "FOREIGN")
+    beside = _BESIDE.get(place.step, old)
     yield _cheat(place, "said beside", "Repeats its answer of a session beside.", make, beside)
     make = on_answer(place.step, _of_another_round)
-    old = drops("FOREIGN")
     yield _cheat(place, "said before", "Repeats its answer of another round.", make, old)
     first = place.step in {"advertise_keys", "set_up"}
     if not first:
@@ -272,6 +273,7 @@ def _replays(place: Place) -> Iterator[Cheat]:
         yield _cheat(place, "late answer", "Answers the step before once more.", make, second)
 
 
+_MACS: Final = {step.name for step in MASKS_STEPS if step.mac}
 _BESIDE: Final = {
     # a prekey is for a round, whatever the session; its own machine does not know that one
     "set_up": Expect(dropped="ABORTED", phase="upload")

@@ -86,7 +86,7 @@ def _masks_gateway(shape: Shape, left: Survivors) -> Counts:
     n, limits = shape.gateways, shape.limits
     k = limits.degree
     return {
-        "sign": 5,
+        "sign": 3,  # its keys, its header, the set: the server alone reads the rest, under a MAC
         # K, P, the keys and headers of the neighbours, its own key, the quorum
         "verify": 2 + (k + 1) + k * left.included + limits.quorum,
         # a channel and a mask for each neighbour, two public keys, the server
@@ -109,8 +109,8 @@ def _masks_server(shape: Shape, left: Survivors) -> Counts:
     rebuilt = n * (left.included - left.answered)
     return {
         "sign": 1,
-        "verify": n * (1 + left.dealt + 2 * left.included + left.answered),
-        "agree": n * left.included,
+        "verify": n * (1 + 2 * left.included),
+        "agree": n,
         "field": rebuilt * limits.share_threshold * LIMBS,
         "stream": 8 * shape.words * masks,
         "coordinate": shape.coordinates,

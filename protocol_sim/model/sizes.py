@@ -9,6 +9,7 @@ from secagg.params import HASH_BYTES
 HEADER: Final = 32
 """Bytes of the header of a frame (`secagg.wire`)."""
 SIGNATURE: Final = 64
+MAC: Final = 32
 FIXED: Final = 15
 """Entries of an array, up to which its header is one byte."""
 
@@ -44,14 +45,14 @@ def mean_name(count: int, first: int = 0) -> float:
     return whole / (count - first)
 
 
-def signed(body: float) -> float:
-    """Bytes of `Signed`."""
-    return 1 + blob(body) + blob(SIGNATURE)
+def signed(body: float, tag: int = SIGNATURE) -> float:
+    """Bytes of `Signed`, by the size of its signature or MAC."""
+    return 1 + blob(body) + blob(tag)
 
 
-def answer(step: str, body: float) -> float:
+def answer(step: str, body: float, tag: int = SIGNATURE) -> float:
     """The frame of an `Answer`."""
-    return HEADER + 1 + 1 + len(step) + signed(body)
+    return HEADER + 1 + 1 + len(step) + signed(body, tag)
 
 
 def bitmap(count: int) -> float:

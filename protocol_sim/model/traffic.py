@@ -17,6 +17,7 @@ from protocol_sim.model.sizes import (
     HASH,
     HEADER,
     KEY,
+    MAC,
     SIGNATURE,
     answer,
     bitmap,
@@ -249,7 +250,7 @@ def _masks(shape: Shape) -> list[Exchanged]:
     shares = items(k, 1 + sealed + 2 * HASH)
     return [
         Exchanged("advertise_keys", answer("advertise_keys", advert), HEADER + _announce(shape)),
-        Exchanged("share_keys", answer("share_keys", dealt), HEADER + 1 + bits + adverts),
+        Exchanged("share_keys", answer("share_keys", dealt, MAC), HEADER + 1 + bits + adverts),
         Exchanged(
             "masked_input",
             answer("masked_input", header) + shape.upload,
@@ -260,7 +261,9 @@ def _masks(shape: Shape) -> list[Exchanged]:
             answer("consistency", 1 + blob(SESSION_BYTES) + HASH),
             HEADER + 1 + bits + items(k, signed(header)),
         ),
-        Exchanged("unmasking", answer("unmasking", unmasking), HEADER + 1 + _certificate(n, q)),
+        Exchanged(
+            "unmasking", answer("unmasking", unmasking, MAC), HEADER + 1 + _certificate(n, q)
+        ),
     ]
 
 

@@ -48,13 +48,42 @@ def agree(private: bytes, peer: bytes) -> bytes:
 
 
 def agree_each(private: bytes, peers: Iterable[bytes]) -> list[bytes]:
-    """`agree` with every peer; the private key is loaded once, which costs half an exchange."""
-    key = _private_key(private)
-    results = []
-    for peer in peers:
+    """`agree` with every peer; the private key is loaded once."""
+    key = KeyPair(private)
+    return [key.agree(peer) for peer in peers]
+
+
+class KeyPair:
+    """A private key that is loaded once, which costs nearly as much as an exchange.
+
+    Args:
+        private: 32 bytes.
+
+    Raises:
+        LocalProtocolError: `private` has another size.
+    """
+
+    __slots__ = ("_key", "public")
+
+    def __init__(self, private: bytes) -> None:
+        self._key: X25519PrivateKey | None = _private_key(private)
+        self.public: Final[bytes] = self._key.public_key().public_bytes_raw()
+
+    def agree(self, peer: bytes) -> bytes:
+        """As `agree`.
+
+        Raises:
+            KeyAgreementError: as there.
+            LocalProtocolError: the key is erased.
+        """
         check_public_key(peer)
-        results.append(key.exchange(X25519PublicKey.from_public_bytes(peer)))
-    return results
+        if self._key is None:
+            raise LocalProtocolError("this private key is erased")
+        return self._key.exchange(X25519PublicKey.from_public_bytes(peer))
+
+    def erase(self) -> None:
+        """Let go of the private key; OpenSSL overwrites what it frees."""
+        self._key = None
 
 
 def check_public_key(key: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Names every use of a hash, key derivation, cipher or signature by one label.
+"""Names every use of a hash, key derivation, cipher signature or tag by one label.
 
 Two uses with different labels can never produce the same input (docs/protocol.md#labels).
 """
@@ -15,14 +15,15 @@ class Label(Enum):
     SIGN_SESSION = b"sign-session"
     SIGN_ROUND = b"sign-round"
     SIGN_ADVERTISE = b"sign-r0"
-    SIGN_SHARES = b"sign-r1"
     SIGN_HEADER = b"sign-header"
     SIGN_CONSISTENCY = b"sign-h3"
-    SIGN_UNMASKING = b"sign-r4"
     SIGN_ABORT = b"sign-abort"
     SIGN_PREKEY = b"sign-prekey"
     SIGN_DEALING = b"sign-dealing"
     SIGN_ANSWER = b"sign-answer"
+
+    MAC_SHARES = b"mac-r1"
+    MAC_UNMASKING = b"mac-r4"
 
     HASH_ROSTER = b"hash-roster"
     HASH_SESSION = b"hash-session"
@@ -46,6 +47,7 @@ class Label(Enum):
     KDF_SELF = b"kdf-self"
     KDF_ROUNDING = b"kdf-rounding"
     KDF_UPLOAD_MAC = b"kdf-upload-mac"
+    KDF_ANSWER_MAC = b"kdf-answer-mac"
     KDF_NOISE = b"kdf-noise"
 
     XOF_DEALING = b"xof-dealing"

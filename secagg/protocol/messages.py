@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import Enum, unique
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from secagg import canonical
 from secagg.crypto.labels import Label
@@ -16,8 +16,15 @@ Verify = Callable[[bytes, Label, bytes, bytes], None]
 """`crypto.signing.verify`, or a memoising one in a simulator that plays all parties."""
 
 
+class Signer(Protocol):
+    """`SigningKey`, or `AnswerMac` where the server alone reads what is said."""
+
+    def sign(self, label: Label, message: bytes) -> bytes:
+        """What shows whose message this is."""
+
+
 class Signed(Struct, frozen=True):
-    """Canonical bytes of a message and the Ed25519 signature over label and bytes."""
+    """Canonical bytes of a message and the Ed25519 signature, or MAC, over label and bytes."""
 
     body: bytes
     signature: bytes
@@ -27,7 +34,7 @@ class Signed(Struct, frozen=True):
         return f"Signed({len(self.body)} bytes)"
 
     @classmethod
-    def make(cls, key: SigningKey, label: Label, message: Struct) -> Signed:
+    def make(cls, key: Signer, label: Label, message: Struct) -> Signed:
         """Encode and sign."""
         body = canonical.encode(message)
         return cls(body=body, signature=key.sign(label, body))
@@ -113,7 +120,7 @@ class DropReason(Enum):
     UNEXPECTED = "sent a message that was not asked for"
     EQUIVOCATED = "answered one question in two ways"
     FOREIGN = "answered under another session, transcript or position"
-    BAD_SIGNATURE = "sent a signature that does not verify"
+    BAD_SIGNATURE = "sent a signature, or a tag, that does not verify"
     BAD_KEY = "advertised a key that is not canonical or repeats another"
     BAD_FRAME = "sent an upload frame that is not authentic or out of order"
     BAD_DEALER = "dealt shares that more holders reject than may lie, or too few can use"

@@ -22,8 +22,9 @@ class Step:
         name: name of the phase.
         request: message type, server to client.
         answer: type of the signed body, client to server.
-        label: what the answer's signature is for.
+        label: what the answer's signature or MAC is for.
         durable: the answer is journalled before it leaves (from the first share on).
+        mac: a MAC authenticates the answer, which the server alone reads, instead of a signature.
         optional: a session may do without this step.
         upload: the frames of an upload follow the answer; once the step is closed the included set
             is fixed, and who vanishes later is in the sum all the same.
@@ -34,6 +35,7 @@ class Step:
     answer: type[Struct]
     label: Label
     durable: bool = True
+    mac: bool = False
     optional: bool = False
     upload: bool = False
 

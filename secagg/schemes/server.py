@@ -5,9 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from secagg.crypto.agreement import agree, public_key
+from secagg.crypto.agreement import KeyPair
 from secagg.crypto.sealing import FrameMac
-from secagg.crypto.secret import Secret
 from secagg.errors import LocalProtocolError
 from secagg.params import GatewayId, RoundParams, SessionParams, Struct
 from secagg.protocol.audit import AuditRecord, RoundEntry, SessionEntry, drop_records
@@ -61,8 +60,8 @@ class Server(ABC):
     ) -> None:
         self._context = context
         self._cohort = context.cohort
-        self._private = Secret(context.rng(32))
-        self.params = params(public_key(self._private.reveal()))
+        self._private = KeyPair(context.rng(32))
+        self.params = params(self._private.public)
         self._limits = self.params.thresholds
         self._k = session_hash(self.params)
         self._announce = sign_session(context.identity.key, self.params)
@@ -215,9 +214,8 @@ class Server(ABC):
         if (h3, claimed) != (self._h3, position):
             raise Unproven(DropReason.FOREIGN, "an answer for another transcript or position")
 
-    def _frame_mac(self, position: int, key: bytes) -> FrameMac:
-        """What tags the frames of the gateway that has shown this public key."""
-        shared = agree(self._private.reveal(), key)
+    def _frame_mac(self, position: int, shared: bytes) -> FrameMac:
+        """What tags the frames of the gateway with which this secret is shared."""
         return frame_mac(shared, salt=self._h0, session=self.params.session, position=position)
 
     def _check_consistency(self, _position: int, body: Consistency) -> None:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from secagg.crypto import agreement
 from secagg.crypto.agreement import (
+    KeyPair,
     agree,
     agree_each,
     check_public_key,
@@ -72,6 +73,16 @@ def test_one_key_agrees_with_many(one, others):
     peers = [public_key(other) for other in others]
 
     assert [agree(one, peer) for peer in peers] == agree_each(one, peers)
+
+
+def test_an_erased_key_agrees_with_nobody():
+    pair = KeyPair(ALICE)
+    before = pair.agree(public_key(BOB))
+    pair.erase()
+
+    assert (SHARED, ALICE_PUBLIC) == (before.hex(), pair.public.hex())
+    with pytest.raises(LocalProtocolError, match="erased"):
+        pair.agree(public_key(BOB))
 
 
 REFUSED = {

@@ -26,6 +26,7 @@ from protocol_sim.memory import Exchange, points
 from protocol_sim.parties import Parties
 from protocol_sim.randomness import dice
 from secagg.canonical import decode
+from secagg.crypto.macs import AnswerMac
 from secagg.crypto.sealing import FrameMac
 from secagg.protocol.prekeys import Prekey
 from secagg.protocol.sharing import Verdict
@@ -257,11 +258,14 @@ PLACES = {
     "recovery": recovery,
     "shares": shares,
     "mac": FrameMac,
+    "answers": AnswerMac,
     "ring": RoundRing,
     "residues": PrimeResidues,
 }
 CONTROLS = [
-    ("play", "VERIFY", nothing, "share_keys: no signature", "masks"),
+    ("play", "VERIFY", nothing, "advertise_keys: no signature", "masks"),
+    ("answers", "verify", nothing, "share_keys: no signature", "masks"),
+    ("answers", "verify", nothing, "unmasking: other label", "masks"),
     ("play", "VERIFY", nothing, "answer: other label", "lattice"),
     ("masks", "check_public_keys", nothing, "advertise_keys: low order", "masks"),
     ("server", "_check_shares", nothing, "share_keys: other keys", "masks"),

@@ -18,7 +18,7 @@ from secagg.crypto.labels import Label
 from secagg.errors import AggregateOutOfRange, InconsistentAnswers, WireError
 from secagg.params import Struct
 from secagg.protocol.events import GatewayDropped, Send, SharesDisputed
-from secagg.protocol.messages import Abort, Answer, Signed
+from secagg.protocol.messages import Abort, Answer, Signed, Signer
 from secagg.schemes.masks import Masks
 from secagg.schemes.masks.messages import STEPS
 from secagg.session.client import ABORT
@@ -157,10 +157,12 @@ class LyingGateway(RuleBasedStateMachine):
     @rule(reason=st.text(max_size=10))
     def leave(self, reason: str) -> None:
         session = self.exchange.server.session
-        self.sign(ABORT, Label.SIGN_ABORT, Abort(session=session, reason=reason))
-
-    def sign(self, step: str, label: Label, body: Struct, at: int | None = None) -> None:
         key = self.exchange.parties.identities[self.liar].key
+        self.sign(ABORT, key, Label.SIGN_ABORT, Abort(session=session, reason=reason))
+
+    def sign(
+        self, step: str, key: Signer, label: Label, body: Struct, at: int | None = None
+    ) -> None:
         # past the checks of `encode`, which no liar runs
         raw = msgspec.msgpack.encode(body)
         answer = Answer(step=step, signed=Signed(body=raw, signature=key.sign(label, raw)))
@@ -190,7 +192,8 @@ class LyingGateway(RuleBasedStateMachine):
         name = data.draw(st.sampled_from(step.answer.__struct_fields__))
         value = data.draw(altered(getattr(body, name)))
         self.signed_a_lie = True
-        self.sign(answer.step, step.label, structs.replace(body, **{name: value}), at)
+        key = self.exchange.signer(self.liar, step)
+        self.sign(answer.step, key, step.label, structs.replace(body, **{name: value}), at)
 
     def signable(self) -> list[int]:
         pending = self.exchange.pending

@@ -11,7 +11,9 @@ from typing import Any
 from msgspec.structs import replace
 
 from secagg import wire
+from secagg.crypto.agreement import agree
 from secagg.crypto.labels import Label
+from secagg.crypto.macs import AnswerMac
 from secagg.params import Struct
 from secagg.protocol.certificate import Consistency
 from secagg.protocol.messages import (
@@ -24,6 +26,7 @@ from secagg.protocol.messages import (
     sign_round,
     sign_session,
 )
+from secagg.protocol.transcript import session_hash
 from secagg.schemes.masks.messages import (
     MESSAGES,
     STEPS,
@@ -221,6 +224,13 @@ def _to_client(world: World, data: bytes) -> list[tuple[str, str, bytes]]:
     return several
 
 
+def _mac(world: World) -> AnswerMac:
+    """What the liar shares with the server: it draws its channel key first."""
+    k = world.server._server.params
+    shared = agree(world.entropy("client", LIAR)(32), k.orchestrator_key)
+    return AnswerMac(shared, session=session_hash(k), position=LIAR)
+
+
 def _to_server(world: World, data: bytes) -> list[tuple[str, str, bytes]]:
     session = world.server.session
     if wire.open(data).type == VECTOR:
@@ -241,7 +251,8 @@ def _to_server(world: World, data: bytes) -> list[tuple[str, str, bytes]]:
         ("a farewell", "ABORTED", Answer(step="abort", signed=farewell)),
     ]
     for what, reason, lie in TO_SERVER[step.answer]:
-        signed = Signed.make(key, step.label, lie(world, message))
+        signer = _mac(world) if step.mac else key
+        signed = Signed.make(signer, step.label, lie(world, message))
         answers.append((what, reason, replace(answer, signed=signed)))
     several = [(what, reason, CODEC.encode(each, session)) for what, reason, each in answers]
     return [*several, ("truncated", "MALFORMED", data[:-1])]

@@ -192,7 +192,8 @@ class AdditiveServer(Server):
         self._keep_prekey(position, dealing.next_prekey)
         self._dealt[position] = dealing
         self._headers[position] = dealing.header
-        self._uploads.expect(position, self._frame_mac(position, self._prekeys[position][1].key))
+        shared = self._private.agree(self._prekeys[position][1].key)
+        self._uploads.expect(position, self._frame_mac(position, shared))
         return False
 
     def _keep_prekey(self, position: int, signed: Signed) -> None:

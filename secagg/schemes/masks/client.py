@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from secagg.crypto.agreement import agree, agree_each, check_public_keys, public_key
+from secagg.crypto.agreement import agree_each, check_public_keys, public_key
 from secagg.crypto.labels import Label
+from secagg.crypto.macs import AnswerMac
 from secagg.crypto.prg_fast import MaskAdder
 from secagg.crypto.secret import Secret
 from secagg.crypto.shamir import SHARE_BYTES, check_share, split
@@ -179,12 +180,12 @@ class MasksClient(Client):
             commitments=tuple(commitments),
             ciphertexts=tuple(ciphertexts),
         )
-        return self._sign(Label.SIGN_SHARES, dealt)
+        return Signed.make(self._answer_mac(), Label.MAC_SHARES, dealt)
 
     def _agree_channels(self, peers: Sequence[int]) -> None:
-        keys = (self._keys[peer].channel_key for peer in peers)
-        for peer, shared in zip(peers, agree_each(self._reveal("channel"), keys), strict=True):
-            self._channels[peer] = Secret(shared)
+        keys = [*(self._keys[peer].channel_key for peer in peers), self.params.orchestrator_key]
+        *shared, self._secrets["server"] = map(Secret, agree_each(self._reveal("channel"), keys))
+        self._channels.update(zip(peers, shared, strict=True))
 
     def _commitments(
         self, dealer: int, holder: int, seed_share: bytes, key_share: bytes
@@ -264,7 +265,10 @@ class MasksClient(Client):
             self._edges[peer] = Secret(edge)
 
     def _frame_secret(self) -> bytes:
-        return agree(self._reveal("channel"), self.params.orchestrator_key)
+        return self._reveal("server")
+
+    def _answer_mac(self) -> AnswerMac:
+        return AnswerMac(self._frame_secret(), session=self._k, position=self._position)
 
     def _protect(self, source: Source, params: RoundParams) -> tuple[Source, Sequence[Span]]:
         masks = masked(source, params.vectors, self._mask_keys(), self._masker)
@@ -328,7 +332,7 @@ class MasksClient(Client):
             edge_secrets=tuple(self._edges[peer].reveal() for peer in dead),
             key_shares=tuple(self._held[peer][1].reveal() for peer in dead),
         )
-        return self._sign(Label.SIGN_UNMASKING, answer)
+        return Signed.make(self._answer_mac(), Label.MAC_UNMASKING, answer)
 
     # -- shared ------------------------------------------------------------------------------------
 

@@ -120,10 +120,10 @@ class Unmasking(Struct, frozen=True):
 
 STEPS: Final = (
     Step("advertise_keys", Announce, AdvertiseKeys, Label.SIGN_ADVERTISE, durable=False),
-    Step("share_keys", ShareKeysRequest, ShareKeys, Label.SIGN_SHARES),
+    Step("share_keys", ShareKeysRequest, ShareKeys, Label.MAC_SHARES, mac=True),
     Step("masked_input", MaskedInputRequest, UploadHeader, Label.SIGN_HEADER, upload=True),
     Step("consistency", ConsistencyRequest, Consistency, Label.SIGN_CONSISTENCY),
-    Step("unmasking", UnmaskingRequest, Unmasking, Label.SIGN_UNMASKING),
+    Step("unmasking", UnmaskingRequest, Unmasking, Label.MAC_UNMASKING, mac=True),
 )
 
 MESSAGES: Final[Mapping[int, type[Struct]]] = {

@@ -19,6 +19,7 @@ from secagg.canonical import bitmap, encode
 from secagg.crypto.agreement import agree, public_key
 from secagg.crypto.kdf import digest
 from secagg.crypto.labels import Label
+from secagg.crypto.macs import AnswerMac
 from secagg.crypto.prg import keystream
 from secagg.crypto.signing import SigningKey
 from secagg.errors import BelowThreshold
@@ -90,7 +91,8 @@ def run_masks(  # noqa: C901, PLR0912, PLR0915 - all of the protocol in one plac
 
     def say(i: int, message: Struct) -> None:
         step = next(step for step in STEPS if step.answer is type(message))
-        said[step.name, i] = Signed.make(keys[i], step.label, message)
+        signer = AnswerMac(server[i], session=hk, position=i) if step.mac else keys[i]
+        said[step.name, i] = Signed.make(signer, step.label, message)
 
     # Round 0: everybody advertises two X25519 keys made for this session.
     hk = digest(Label.HASH_SESSION, encode(k))
@@ -98,6 +100,7 @@ def run_masks(  # noqa: C901, PLR0912, PLR0915 - all of the protocol in one plac
     private = {i: mask_private(coins[i].key_seed, hk) for i in u1}
     mask = {i: public_key(private[i]) for i in u1}
     channel = {i: public_key(coins[i].channel) for i in u1}
+    server = {i: agree(coins[i].channel, k.orchestrator_key) for i in u1}
     for i in u1:
         say(i, AdvertiseKeys(session=hk, position=i, channel_key=channel[i], mask_key=mask[i]))
     adverts = [said["advertise_keys", i] for i in u1]

@@ -6,6 +6,7 @@ It keeps one running sum and the uploads still on their way in; never n vectors.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import chain
 from typing import Final
 
@@ -14,6 +15,9 @@ import numpy as np
 from secagg import wire
 from secagg.canonical import encode
 from secagg.crypto.agreement import check_public_keys
+from secagg.crypto.labels import Label
+from secagg.crypto.macs import AnswerMac
+from secagg.crypto.sealing import FrameMac
 from secagg.crypto.shamir import SHARE_BYTES
 from secagg.errors import ConfigurationError, KeyAgreementError
 from secagg.params import HASH_BYTES, RoundParams, SessionParams, Struct
@@ -68,7 +72,13 @@ class MasksServer(Server):
             "advertise_keys": Stage(
                 self._check_advert, self._take_advert, self._close_adverts, least
             ),
-            "share_keys": Stage(self._check_shares, self._take_shares, self._close_shares, least),
+            "share_keys": Stage(
+                self._check_shares,
+                self._take_shares,
+                self._close_shares,
+                least,
+                verify=partial(self._verify_mac, Label.MAC_SHARES),
+            ),
             "masked_input": Stage(
                 self._check_header,
                 self._take_header,
@@ -77,13 +87,19 @@ class MasksServer(Server):
             ),
             "consistency": self._signing(self._close_signatures),
             "unmasking": Stage(
-                self._check_unmasking, self._take_unmasking, self._close_unmasking, 0
+                self._check_unmasking,
+                self._take_unmasking,
+                self._close_unmasking,
+                0,
+                verify=partial(self._verify_mac, Label.MAC_UNMASKING),
             ),
         }
         self._drive(STEPS, stages)
         self._check_request_size()
         spans = wire.frame_spans([vector.words for vector in self.round.vectors])
         self._staging = Staging(spans, max_in_flight=context.max_in_flight, spool=context.spool)
+        self._macs: dict[int, AnswerMac] = {}
+        self._frame_macs: dict[int, FrameMac] = {}
         self._adverts: dict[int, tuple[Signed, AdvertiseKeys]] = {}
         self._dealt: dict[int, ShareKeys] = {}
         self._complaints: dict[int, frozenset[int]] = {}
@@ -142,6 +158,14 @@ class MasksServer(Server):
         if self.machine.phase == "masked_input":
             self._judge_when_all_spoke()
 
+    def _verify_mac(self, label: Label, position: int, signed: Signed) -> None:
+        self._macs[position].verify(label, signed.body, signed.signature)
+
+    def _forget(self) -> None:
+        super()._forget()
+        self._macs.clear()
+        self._frame_macs.clear()
+
     def _near(self, position: int) -> frozenset[int]:
         return neighbours(self._limits, position)
 
@@ -163,6 +187,10 @@ class MasksServer(Server):
 
     def _close_adverts(self, present: frozenset[int]) -> Mapping[int, Struct]:
         self._fix_keys({position: advert_hash(self._adverts[position][0]) for position in present})
+        for position in sorted(present):
+            shared = self._private.agree(self._adverts[position][1].channel_key)
+            self._macs[position] = AnswerMac(shared, session=self._k, position=position)
+            self._frame_macs[position] = self._frame_mac(position, shared)
         bitmap = self._cohort.bits(present)
         requests: dict[int, Struct] = {}
         for position in sorted(present):
@@ -225,8 +253,7 @@ class MasksServer(Server):
         if not complaints <= self._u2 & self._near(position):
             raise Dropped(DropReason.MALFORMED, "a complaint about somebody who dealt it nothing")
         self._headers[position], self._complaints[position] = signed, complaints
-        mac = self._frame_mac(position, self._adverts[position][1].channel_key)
-        self._staging.open(position, mac)
+        self._staging.open(position, self._frame_macs[position])
         self._judge_when_all_spoke()
         return False
 
