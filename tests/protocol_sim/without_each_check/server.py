@@ -12,7 +12,10 @@ from protocol_sim.parties import Parties
 from secagg import canonical
 from secagg.crypto.labels import Label
 from secagg.protocol.messages import Abort, Answer, Signed
+from secagg.schemes.additive import Lattice
 from secagg.schemes.masks import Masks
+from secagg.schemes.masks.messages import ShareKeys
+from secagg.schemes.scheme import Scheme
 from secagg.session.loopback import Frame
 from tests.protocol_sim.without_each_check.endings import NO_NAME
 from tests.protocol_sim.without_each_check.rows import BROKEN, UNNAMED, Row
@@ -58,21 +61,21 @@ def farewell_to_another() -> str:
     return delivered(lambda _, answer: [Answer(step="abort", signed=gone), answer], parties=parties)
 
 
-def beside(step: str) -> Answer:
+def beside(step: str, scheme: Scheme | None) -> Answer:
     """The victim's answer of a session beside."""
-    log = Exchange(Parties(5), name="beside").play().log
+    log = Exchange(Parties(5, scheme), name="beside").play().log
     answers = (answer_in(frame) for frame in log if frame.up and frame.gateway == VICTIM)
     return next(answer for answer in answers if answer is not None and answer.step == step)
 
 
-def answer_of_another(step: str, *, first: bool) -> str:
-    other = beside(step)
+def answer_of_another(step: str, *, first: bool = True, scheme: Scheme | None = None) -> str:
+    other = beside(step, scheme)
 
     def says(_: Frame, answer: Answer) -> list[Answer]:
         both = [other, answer] if first else [answer, other]
         return both if answer.step == step else [answer]
 
-    return delivered(says)
+    return delivered(says, parties=Parties(5, scheme))
 
 
 def two_answers() -> str:
@@ -102,6 +105,20 @@ def farewell() -> str:
     return delivered(says, parties=parties)
 
 
+def untagged_shares() -> str:
+    """Garbage for everybody, in the victim's name."""
+
+    def says(_: Frame, answer: Answer) -> list[Answer]:
+        if answer.step != "share_keys":
+            return [answer]
+        dealt = canonical.decode(ShareKeys, answer.signed.body)
+        garbage = replace(dealt, ciphertexts=tuple(map(bytes, map(len, dealt.ciphertexts))))
+        signed = Signed(body=canonical.encode(garbage), signature=bytes(32))
+        return [replace(answer, signed=signed), answer]
+
+    return delivered(says)
+
+
 def step_nobody_knows() -> str:
     """Well signed, as a farewell."""
     parties = Parties(5)
@@ -109,10 +126,6 @@ def step_nobody_knows() -> str:
     signature = parties.identities[VICTIM].key.sign(Label.SIGN_ABORT, body)
     said = Answer(step="dance", signed=Signed(body=body, signature=signature))
     return delivered(lambda _, answer: [said, answer], parties=parties)
-
-
-def of_another(step: str) -> partial[str]:
-    return partial(answer_of_another, step, first=True)
 
 
 ROWS = [
@@ -125,6 +138,14 @@ ROWS = [
         BLAME,
     ),
     Row("ServerMachine._fault: said.name", BROKEN, step_nobody_knows, "sum", NO_NAME, UNNAMED),
+    Row(
+        "ServerMachine._fault: check(",
+        BROKEN,
+        untagged_shares,
+        "sum",
+        "dropped: BAD_DEALER",
+        BLAME,
+    ),
     Row(
         "ServerMachine._fault: self._verify",
         BROKEN,
@@ -160,9 +181,9 @@ ROWS = [
     Row(
         "ServerMachine._checked: self._stages",
         BROKEN,
-        of_another("share_keys"),
+        partial(answer_of_another, "advertise_keys"),
         "sum",
-        "dropped: BAD_DEALER",
+        "dropped: ABORTED",
         BLAME,
     ),
     Row(
@@ -176,7 +197,7 @@ ROWS = [
     Row(
         "Server._check_header",
         BROKEN,
-        of_another("masked_input"),
+        partial(answer_of_another, "masked_input"),
         "sum",
         "dropped: EQUIVOCATED",
         BLAME,
@@ -184,15 +205,15 @@ ROWS = [
     Row(
         "Server._check_transcript",
         BROKEN,
-        of_another("unmasking"),
+        partial(answer_of_another, "answer", scheme=Lattice()),
         "sum",
-        "dropped: BAD_SEED",
+        "dropped: EQUIVOCATED",
         BLAME,
     ),
     Row(
         "Server._check_consistency",
         BROKEN,
-        of_another("consistency"),
+        partial(answer_of_another, "consistency"),
         "sum",
         "dropped: ABORTED",
         BLAME,

@@ -69,6 +69,7 @@ CALLS = (
     "journal.claim(",
     "journal.spend(",
     "self._verify(",
+    "check(",
     "self._checked(",
     "self._stages[",
 )
