@@ -109,8 +109,8 @@ def unavailable() -> dict[str, str]:
     """Schemes that cannot be measured here, and why."""
     missing: dict[str, str] = {}
     if any(find_spec(package) is None for package in ("tenseal", "zstandard")):
-        reason = f"it needs the extra ckks: {install_hint('ckks')}"
-        missing |= dict.fromkeys(("ckks", LEAN, CUSTOMARY), reason)
+        reason = f"it needs the extra seal: {install_hint('seal')}"
+        missing |= dict.fromkeys((LEAN, CUSTOMARY), reason)
     if find_spec("nvflare") is None or find_spec("tenseal") is None:
         missing[NVFLARE] = "the package nvflare is not installed"
     return missing

@@ -11,7 +11,7 @@ from secagg import Lattice, Masks, SecureAverage
 from secagg.average.outcome import Result
 from secagg.errors import AggregateOutOfRange, BelowThreshold, ConfigurationError
 from secagg.protocol.audit import verify_record
-from secagg.schemes.additive.lattice import product
+from secagg.schemes.additive import product
 from secagg.schemes.auto import choose
 from tests.means import assert_mean
 

@@ -20,13 +20,10 @@ PROTOCOLS = {
 """Whole protocols on one page each, to be read beside their papers."""
 
 SHARED = {
-    "Arithmetic": "what differs from ring to ring",
     "BITS": "sizes of the primes of a shared-key ring",
     "DEGREE": "N of a ring",
-    "Factor": "a key, transformed: what public elements are multiplied by",
     "MAX_BYTES": "largest ciphertext of a shared-key scheme",
     "MESSAGES": "wire codes of a protocol",
-    "Multiplier": "one thread's products of the public elements",
     "NoiseStream": "one thread's noise of one upload",
     "Outcome": "what a reference protocol gives",
     "PHASES": "the exchanges of a reference protocol",
@@ -42,11 +39,9 @@ SHARED = {
     "combine": "opens a Shamir sharing",
     "encrypt": "of a ring's reference",
     "lagrange": "interpolation weights",
-    "multiply": "of a ring's reference",
     "noise_of": "bound of the noise of a round",
     "noise_of_sum": "bound of the noise of a sum",
     "plan": "what a round of this size will take",
-    "public_element": "of a ring's reference",
     "split": "deals a Shamir sharing",
     "uniform": "uniform field elements",
     "update_limit": "largest absolute lane of one gateway",

@@ -221,8 +221,8 @@ def test_a_wrong_mean_is_seen():
 
 def test_what_is_not_installed_is_named(monkeypatch):
     for absent, schemes in (
-        ("tenseal", {"ckks", LEAN, CUSTOMARY, NVFLARE}),
-        ("zstandard", {"ckks", LEAN, CUSTOMARY, NVFLARE}),
+        ("tenseal", {LEAN, CUSTOMARY, NVFLARE}),
+        ("zstandard", {LEAN, CUSTOMARY, NVFLARE}),
         ("nvflare", {NVFLARE}),
     ):
         monkeypatch.setattr(
@@ -232,7 +232,7 @@ def test_what_is_not_installed_is_named(monkeypatch):
 
         assert schemes - {NVFLARE} == set(missing) - {NVFLARE}
         assert (NVFLARE in missing) == (absent != "zstandard")
-        assert all("installed" in why or "pip install '.[ckks]'" in why for why in missing.values())
+        assert all("installed" in why or "pip install '.[seal]'" in why for why in missing.values())
     monkeypatch.setattr(overhead, "find_spec", lambda name: object())
     assert {} == unavailable()
 

@@ -18,11 +18,10 @@ from secagg.average import recipe
 from secagg.errors import SessionAborted
 from secagg.params import Ring
 from secagg.protocol.events import PhaseClosed, Send
-from secagg.schemes.additive.ckks.product import PrimeMultiplier
 from secagg.schemes.additive.ckks.sampling import GaussianStream
 from secagg.schemes.additive.lattice import LatticeRing
-from secagg.schemes.additive.lattice.product import Multiplier
 from secagg.schemes.additive.lattice.sampling import NoiseStream
+from secagg.schemes.additive.product import Multiplier
 from secagg.schemes.additive.server import AdditiveServer
 from secagg.schemes.masks.client import MasksClient
 from secagg.schemes.masks.server import MasksServer
@@ -126,7 +125,7 @@ def _coefficients(lanes: np.ndarray, ring: Ring) -> Iterator[np.ndarray]:
         slots[: len(lanes) - block] = lanes[block : block + ring.degree]
         turn = np.exp(-1j * np.pi / ring.degree * np.arange(ring.degree // 2))
         parts = np.fft.fft(slots.view(complex)) * turn * (2 * ring.step / ring.degree)
-        embedded = np.rint(np.concatenate([parts.real, parts.imag])).astype(np.int64)
+        embedded = np.rint(parts.view(float)).astype(np.int64)
         yield (embedded % ring.moduli[0]).astype(np.uint32)
 
 
@@ -231,7 +230,6 @@ def _without_encryption(patch: pytest.MonkeyPatch) -> None:
     for kind, name in (
         (Multiplier, "product"),
         (NoiseStream, "noise"),
-        (PrimeMultiplier, "product"),
         (GaussianStream, "noise"),
     ):
         patch.setattr(kind, name, _nothing(getattr(kind, name)))

@@ -27,8 +27,9 @@ from secagg.params import Entropy, GatewayId, RoundParams, SessionParams
 from secagg.protocol.certificate import Consistency
 from secagg.protocol.messages import Signed, UploadHeader
 from secagg.protocol.prekeys import Prekey
-from secagg.schemes.additive.lattice.reference import encrypt, multiply, public_element
+from secagg.schemes.additive.lattice.reference import encrypt
 from secagg.schemes.additive.messages import STEPS, Dealing, KeySum
+from secagg.schemes.additive.polynomials import multiply, public_element
 
 PHASES = [step.name for step in STEPS]
 PRIME = 65521

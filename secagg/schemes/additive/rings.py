@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,29 +12,15 @@ from secagg.crypto.kdf import derive_key
 from secagg.crypto.labels import Label
 from secagg.crypto.prg import STREAM_KEY_BYTES
 from secagg.params import HASH_BYTES, Entropy, RoundParams
-from secagg.schemes.additive.blocks import AT_ONCE, Blocks, Coefficients
+from secagg.schemes.additive.blocks import AT_ONCE, Blocks
+from secagg.schemes.additive.elements import PolynomialRing, PublicElements
+from secagg.schemes.additive.product import Factor, Multiplier, rounding_slack
 from secagg.schemes.additive.sampling import LARGEST, small_secret
 from secagg.schemes.base import Fill, Source, Words
 from secagg.workers import Workers
 
 Key = NDArray[np.int64]
 """int64[N]: the coefficients of one gateway's key, or of a sum of keys."""
-
-
-class Multiplier(Protocol):
-    """One thread's products of the public elements with one key."""
-
-    def product(self, first: int, blocks: int) -> Coefficients:
-        """The products for consecutive blocks.
-
-        Args:
-            first: block, counted over the whole upload.
-            blocks: 1 to `AT_ONCE`.
-
-        Returns:
-            [blocks, N], right modulo Q; a view that the next call may overwrite.
-        """
-        ...
 
 
 class NoiseStream(Protocol):
@@ -45,8 +31,23 @@ class NoiseStream(Protocol):
         ...
 
 
-class Arithmetic(Protocol):
-    """What differs from ring to ring."""
+class Arithmetic:
+    """Products modulo Q, and noise.
+
+    Args:
+        ring: of the products.
+        noise: the noise of the upload with a noise key of 16 bytes.
+        cached: blocks whose public elements stay transformed from one call to the next: 8 bytes a
+            coefficient and piece. Pays where one process encrypts several uploads.
+    """
+
+    def __init__(
+        self, ring: PolynomialRing, noise: Callable[[bytes], NoiseStream], *, cached: int = 0
+    ) -> None:
+        self.noise: Final = noise
+        self._ring = ring
+        self._cached = cached
+        self._elements: dict[bytes, PublicElements] = {}
 
     def multiplier(
         self, key: Key, *, public: bytes, included: int | None = None
@@ -59,11 +60,18 @@ class Arithmetic(Protocol):
             included: summands of a sum of keys, whose products may be off by what was planned for
                 so many; None for products that are exact.
         """
-        ...
+        slack = 0 if included is None else rounding_slack(self._ring, included)
+        factor = Factor(key, self._ring, slack=slack)
+        elements = self._public(public)
+        return lambda: Multiplier(elements, factor)
 
-    def noise(self, key: bytes) -> NoiseStream:
-        """The noise of the upload with that noise key of 16 bytes."""
-        ...
+    def _public(self, public: bytes) -> PublicElements:
+        """The elements of a round, kept only if their transforms are to be."""
+        if self._cached == 0:
+            return PublicElements(public, self._ring)
+        if public not in self._elements:
+            self._elements = {public: PublicElements(public, self._ring, cached=self._cached)}
+        return self._elements[public]
 
 
 class RoundRing:

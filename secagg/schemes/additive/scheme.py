@@ -148,7 +148,7 @@ class Lattice(Additive):
 
 @dataclass(frozen=True, slots=True)
 class Ckks(Additive):
-    """CKKS without a key holder: one-time keys, of which only a sum ever opens. Takes TenSEAL.
+    """CKKS without a key holder: one-time keys, of which only a sum ever opens.
 
     A gateway's upload is a CKKS ciphertext under a key that serves once and that nobody else has.
     The orchestrator learns the sum of the keys over one agreed set, which decrypts the sum of the
@@ -156,7 +156,7 @@ class Ckks(Additive):
 
     Attributes:
         ring_degree: N, 2048 (5 bytes a coordinate) or 4096 (8 bytes, 180 times as precise, a third
-            less time at the gateway, key shares of twice the size); None lets the planner choose
+            more time at the gateway, key shares of twice the size); None lets the planner choose
             the smaller one that is precise enough. Each pattern of clips that matches takes whole
             ring elements: 10 KiB at the least, 32 KiB with N = 4096.
         committee, keep_uploads: see `Additive`.
@@ -166,7 +166,7 @@ class Ckks(Additive):
     """
 
     name: ClassVar[str] = "ckks"
-    best_for: ClassVar[str] = "where CKKS is required; takes TenSEAL"
+    best_for: ClassVar[str] = "where CKKS is required"
     ring: ClassVar[RingOf] = CkksRing
     precision: ClassVar[str] = (
         "Sums of updates are within the plan's stated bound, not exact; weights, integers and"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secagg.errors import WireError
-from secagg.schemes.seal_file import sealapi
+from secagg.schemes.shared_key.seal import sealapi
 
 DEGREE: Final = 8192
 BITS: Final = (60, 40, 40, 60)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secagg.errors import WireError
-from secagg.schemes import seal, seal_file
+from secagg.schemes.shared_key import seal
 
 DEGREE: Final = 2048
 BITS: Final = (54,)
@@ -33,7 +33,7 @@ class Lean:
     """
 
     def __init__(self, gateways: int) -> None:
-        api = seal_file.sealapi()
+        api = seal.sealapi()
         self.values: int = DEGREE
         # a coefficient of a sum reaches sqrt(2) n scale, and a bit of 54 holds the sign; another
         # half bit is ample for the noise
@@ -56,7 +56,7 @@ class Lean:
 
     def serialise(self, ciphertext: Any) -> bytes:
         """A SEAL file: seeded and half as long if it comes from `encrypt`."""
-        return seal_file.dump_seal(ciphertext)
+        return seal.dump_seal(ciphertext)
 
     def load(self, data: bytes) -> Any:
         """Read a ciphertext.
@@ -67,7 +67,7 @@ class Lean:
         if len(data) > MAX_BYTES:
             raise WireError(f"a ciphertext of {len(data)} bytes, expected {MAX_BYTES} at most")
         try:
-            found = seal_file.load_seal(self._api.Ciphertext(), self._context, data)
+            found = seal.load_seal(self._api.Ciphertext(), self._context, data)
         except (RuntimeError, ValueError, IndexError, MemoryError) as error:
             raise WireError(f"no ciphertext of N = {DEGREE} with {BITS[0]} bits: {error}") from None
         if found.size() != 2 or not found.is_ntt_form() or found.scale != self._scale:

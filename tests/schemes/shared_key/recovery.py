@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import tenseal
 
-from secagg.schemes import seal, seal_file
+from secagg.schemes.shared_key import seal
 
 
 def recovered(scheme, rounds):
@@ -44,17 +44,17 @@ def recovered(scheme, rounds):
 
 def decrypted(scheme, key, upload):
     """What one ciphertext of one gateway says, by stock SEAL with a recovered key."""
-    public, api = context_of(scheme), seal_file.sealapi()
-    donor = seal_file.dump_seal(api.KeyGenerator(public).secret_key())  # a file to put the key into
-    body = seal_file.body(donor)
+    public, api = context_of(scheme), seal.sealapi()
+    donor = seal.dump_seal(api.KeyGenerator(public).secret_key())  # a file to put the key into
+    body = seal.body(donor)
     filled = key.astype("<i8").tobytes()
     special = 8 * key.shape[1] * (len(public_primes(public)) - len(key))  # decrypts nothing
     start = len(body) - len(filled) - special
     body = body[:start] + filled + bytes(special)
-    secret = seal_file.load_seal(api.SecretKey(), public, seal_file.header(len(body)) + body)
+    secret = seal.load_seal(api.SecretKey(), public, seal.header(len(body)) + body)
 
     plain = api.Plaintext()
-    ciphertext = seal_file.load_seal(api.Ciphertext(), public, file_of(scheme, upload))
+    ciphertext = seal.load_seal(api.Ciphertext(), public, file_of(scheme, upload))
     api.Decryptor(public, secret).decrypt(ciphertext, plain)
     slots = np.array(api.CKKSEncoder(public).decode_complex(plain))
     return slots.view(float) if "lean" in scheme.name else slots.real
@@ -66,7 +66,7 @@ def true_key(scheme):
     cipher = scheme._cipher
     secret = cipher._secret if "lean" in scheme.name else cipher._private.secret_key().data
     degree = public.first_context_data().parms().poly_modulus_degree()
-    rows = _words(seal_file.dump_seal(secret), len(public_primes(public)), degree)
+    rows = _words(seal.dump_seal(secret), len(public_primes(public)), degree)
     return rows[: len(public.first_context_data().parms().coeff_modulus())]
 
 
@@ -87,15 +87,15 @@ def file_of(scheme, data):
     if "lean" in scheme.name:
         return data
     (only,) = tenseal.ckks_vector_from(scheme._cipher._public, data).ciphertext()
-    return seal_file.dump_seal(only)
+    return seal.dump_seal(only)
 
 
 def polynomials(scheme, data):
     """c0 and c1: each int64[primes, N], transforms."""
-    public, api = context_of(scheme), seal_file.sealapi()
-    ciphertext = seal_file.load_seal(api.Ciphertext(), public, file_of(scheme, data))
+    public, api = context_of(scheme), seal.sealapi()
+    ciphertext = seal.load_seal(api.Ciphertext(), public, file_of(scheme, data))
     primes, degree = ciphertext.coeff_modulus_size(), ciphertext.poly_modulus_degree()
-    return _words(seal_file.dump_seal(ciphertext), 2 * primes, degree).reshape(2, primes, degree)
+    return _words(seal.dump_seal(ciphertext), 2 * primes, degree).reshape(2, primes, degree)
 
 
 def scale_of(scheme):
@@ -127,15 +127,13 @@ def _inverse(values, prime):
 
 def _encoded(public, slots, scale):
     """The transform of the polynomial with these slots, rounded: int64[primes, N]."""
-    plain = seal_file.sealapi().Plaintext()
-    seal_file.sealapi().CKKSEncoder(public).encode(slots.tolist(), scale, plain)
+    plain = seal.sealapi().Plaintext()
+    seal.sealapi().CKKSEncoder(public).encode(slots.tolist(), scale, plain)
     parms = public.first_context_data().parms()
-    return _words(
-        seal_file.dump_seal(plain), len(parms.coeff_modulus()), parms.poly_modulus_degree()
-    )
+    return _words(seal.dump_seal(plain), len(parms.coeff_modulus()), parms.poly_modulus_degree())
 
 
 def _words(file, rows, degree):
     """The array that a SEAL file ends with: int64[rows, N]."""
-    body = seal_file.body(file)
+    body = seal.body(file)
     return np.frombuffer(body, "<i8", offset=len(body) - 8 * rows * degree).reshape(rows, degree)

@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 from secagg.params import RoundParams, VectorSpec
+from secagg.schemes.additive import polynomials
 from secagg.schemes.additive.ckks import RINGS, CkksRing, update_limit
-from secagg.schemes.additive.ckks.product import Factor, PrimeMultiplier, seal_ring
 from secagg.schemes.additive.ckks.residues import PrimeResidues
+from secagg.schemes.additive.elements import PolynomialRing, PublicElements
+from secagg.schemes.additive.product import Factor, Multiplier
 from tests.schemes.shared_key.recovery import decrypted, recovered, true_key
+from tests.schemes.stock_seal import SealRing, by_power, in_pairs
 
 GATEWAYS = 3
 # of the customary parameters one round shows the real parts only: half of the equations
@@ -120,8 +123,8 @@ def _source(lanes):
 
 def left_under(key, this, ciphertext):
     """c - a key in the ring, around zero: message and noise if the key is the right one."""
-    product = PrimeMultiplier(this.public, Factor(key, this.row)).product(0, 1)[0]
-    prime = this.row.prime
+    prime, ring = this.row.prime, PolynomialRing(this.row.degree, this.row.prime)
+    product = Multiplier(PublicElements(this.public, ring), Factor(key, ring)).product(0, 1)[0]
     return (ciphertext - product + prime // 2) % prime - prime // 2
 
 
@@ -129,19 +132,21 @@ def likeness(key, this, ciphertext, lanes):
     """Correlation of lanes with what a key makes of a ciphertext."""
     left, half = left_under(key, this, ciphertext), this.row.degree // 2
     twist = np.exp(1j * np.pi * np.arange(half) / (2 * half))
-    slots = np.fft.ifft((left[:half] + 1j * left[half:]) * twist)
+    slots = np.fft.ifft(left.astype(float).view(complex) * twist)
     return np.corrcoef(slots.view(float), lanes)[0, 1]
 
 
 def attacked(this):
     """What the attack computes: (c - m) / a, of which the orchestrator knows every number."""
-    row, ring = this.row, seal_ring(this.row)
+    row, ring = this.row, SealRing(this.row.degree, this.row.bits)
     message = left_under(this.released, this, this.total)
-    public = PrimeMultiplier(this.public, Factor(this.released, row)).elements(0, 1)[0]
-    difference = ring.ntt(((this.total - message) % row.prime)[np.newaxis])[0]
-    inverse = [pow(value, -1, row.prime) for value in public.tolist()]
+    public = polynomials.public_element(this.public, 0, row.degree, row.prime)
+    a, difference = (
+        ring.ntt(np.array(by_power(each)) % row.prime) for each in (public, this.total - message)
+    )
+    inverse = [pow(value, -1, row.prime) for value in a.tolist()]
     quotient = difference.astype(object) * np.array(inverse, object) % row.prime
-    key = ring.intt(quotient.astype(np.int64)[np.newaxis])[0]
+    key = np.array(in_pairs(ring.intt(quotient.astype(np.int64))))
     return np.where(key > row.prime // 2, key - row.prime, key)
 
 

@@ -1,4 +1,4 @@
-"""The CKKS encoding: c = a s + Delta embed(x) + e in Z_p[X] / (X^N + 1), through TenSEAL."""
+"""The CKKS encoding: c = a s + Delta embed(x) + e in Z_p[X] / (X^N + 1), in numpy alone."""
 
 from secagg.schemes.additive.ckks.plan import (
     RINGS,

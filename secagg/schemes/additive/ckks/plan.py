@@ -22,7 +22,6 @@ class Parameters:
         degree: N.
         bits: of p.
         prime: p, the largest prime of that size that is 1 modulo 2 N: SEAL's.
-        root: psi, the least primitive 2N-th root of unity modulo p: SEAL's.
         sigma: standard deviation of the noise of a coefficient, and Delta, what a lane unit is
             multiplied by: rounding to lanes then is far below the noise of a slot.
     """
@@ -30,7 +29,6 @@ class Parameters:
     degree: int
     bits: int
     prime: int
-    root: int
     sigma: int
 
     @property
@@ -43,14 +41,14 @@ class Parameters:
 # bytes for each coordinate, and noise that keeps the claim of SECURITY.md when sums of keys are
 # revealed: see `benchmarks.ring_security`. SEAL's own width of 3.2 is not enough at N = 2048.
 RINGS: Final = (
-    Parameters(2048, 40, 1_099_511_590_913, 78_740_241, 2**4),
-    Parameters(4096, 60, 1_152_921_504_606_830_593, 116_777_451_583_545, 2**16),
+    Parameters(2048, 40, 1_099_511_590_913, 2**4),
+    Parameters(4096, 60, 1_152_921_504_606_830_593, 2**16),
 )
 DEGREES: Final = tuple(each.degree for each in RINGS)
 
 _FLOAT_ERROR: Final = 2.0**-46
 """Norm of the error of a twist and a transform in float64, relative to the norm of its result: 11
-levels of 9.24 u and a product of (sqrt(5) + 6) u, u = 2^-53, are 110 u (`lattice.product`)."""
+levels of 9.24 u and a product of (sqrt(5) + 6) u, u = 2^-53, are 110 u (`additive.product`)."""
 _DEVIATIONS: Final = math.sqrt(2 * math.log(4 / planning.TAIL))
 """Beyond so many of them a sub-Gaussian number is with probability `TAIL` / 2: a slot may be wrong
 because of its own noise, or because a coefficient has left p/2."""

@@ -58,10 +58,10 @@ class PrimeResidues:
         """Write rows of numbers.
 
         Args:
-            values: int64[rows, k] in (-p, 2 p), used up.
+            values: int64[rows, k] in (-p, p), used up.
             out: uint64[rows * words(k)].
         """
-        residues = reduce(values, self.modulus, below=1, above=2)
+        residues = reduce(values, self.modulus, below=1, above=1)
         low, high = self._planes(out, len(values))
         np.copyto(low, residues, casting="unsafe")
         if high is not None:
@@ -77,18 +77,19 @@ class PrimeResidues:
         top, rest = divmod(self.modulus, 2**32)
         for table, rows in self._tables(words):
             low, high = self._planes(table, rows)
-            if high is None:
-                beyond = bool(low.max() >= self.modulus)
-            else:
-                beyond = bool(((high == top) & (low >= rest)).any())
-            if beyond:
+            # most tables pass by the lower numbers alone
+            beyond = low.max() >= (self.modulus if high is None else rest)
+            if beyond and (high is None or ((high == top) & (low >= rest)).any()):
                 raise BadFrame("a number that is no residue modulo the prime of this ring")
 
     def centre(self, values: Coefficients) -> None:
         """Reduce to about [-p/2, p/2], in place; abs(value) < 2^62."""
-        quotients = np.rint(values * (1 / self.modulus)).astype(np.int64)
-        np.multiply(quotients, self.modulus, out=quotients)
-        np.subtract(values, quotients, out=values)
+        quotients = values * (1 / self.modulus)
+        np.rint(quotients, out=quotients)
+        multiples = quotients.view(np.int64)
+        np.copyto(multiples, quotients, casting="unsafe")
+        np.multiply(multiples, self.modulus, out=multiples)
+        np.subtract(values, multiples, out=values)
 
     def positive(self, values: Coefficients) -> NDArray[np.uint64]:
         """The same memory, reduced to [0, p)."""

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from secagg.errors import ConfigurationError, UnsupportedParameters
 from secagg.params import RoundParams
 from secagg.schemes.additive.blocks import AT_ONCE, Blocks
-from secagg.schemes.additive.ckks.plan import (
-    Parameters,
-    check_ring,
-    noise_of_sum,
-    update_limit,
-)
-from secagg.schemes.additive.ckks.product import Factor, PrimeMultiplier, seal_ring
+from secagg.schemes.additive.ckks.plan import check_ring, noise_of_sum, update_limit
 from secagg.schemes.additive.ckks.residues import PrimeResidues
 from secagg.schemes.additive.ckks.sampling import GaussianStream
 from secagg.schemes.additive.ckks.slots import Slots
+from secagg.schemes.additive.elements import PolynomialRing
 from secagg.schemes.additive.lifts import lifts_of
-from secagg.schemes.additive.rings import Key, RoundRing
+from secagg.schemes.additive.rings import Arithmetic, RoundRing
 
 
 class CkksRing(RoundRing):
@@ -31,7 +24,6 @@ class CkksRing(RoundRing):
     Raises:
         UnsupportedParameters: a ring, step, limit or number of lanes that this library would not
             choose.
-        SealMissing, SealDiffers: there is no TenSEAL, or another one than expected.
     """
 
     def __init__(self, params: RoundParams, gateways: int) -> None:
@@ -42,7 +34,6 @@ class CkksRing(RoundRing):
             row = check_ring(ring, gateways)
         except ConfigurationError as error:
             raise UnsupportedParameters(str(error)) from None
-        seal_ring(row)  # its errors here, not in a thread half way through an upload
         residues = PrimeResidues(row.prime, row.degree)
         lifts = lifts_of(
             params.vectors,
@@ -52,30 +43,10 @@ class CkksRing(RoundRing):
             noise=noise_of_sum(ring, gateways),
             gateways=gateways,
         )
-        super().__init__(Blocks(lifts, residues), Arithmetic(row))
 
+        def noise(key: bytes) -> GaussianStream:
+            return GaussianStream(key, row.sigma, row.degree, AT_ONCE)
 
-class Arithmetic:
-    """Products modulo p, and noise (`rings.Arithmetic`).
-
-    Args:
-        row: of the table.
-    """
-
-    def __init__(self, row: Parameters) -> None:
-        self._row = row
-
-    def multiplier(
-        self,
-        key: Key,
-        *,
-        public: bytes,
-        included: int | None = None,  # noqa: ARG002 - products are exact
-    ) -> Callable[[], PrimeMultiplier]:
-        """See `rings.Arithmetic`."""
-        factor = Factor(key, self._row)
-        return lambda: PrimeMultiplier(public, factor)
-
-    def noise(self, key: bytes) -> GaussianStream:
-        """See `rings.Arithmetic`."""
-        return GaussianStream(key, self._row.sigma, self._row.degree, AT_ONCE)
+        super().__init__(
+            Blocks(lifts, residues), Arithmetic(PolynomialRing(row.degree, row.prime), noise)
+        )

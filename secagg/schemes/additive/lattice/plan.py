@@ -9,11 +9,15 @@ from secagg.errors import ConfigurationError
 from secagg.fixed_point.layout import MAX_UPDATE_LIMIT, NO_NOISE, Noise
 from secagg.params import Ring
 from secagg.schemes.additive import limbs, planning
-from secagg.schemes.additive.lattice.product import DEGREE, LARGE, SMALL, rounding_slack
+from secagg.schemes.additive.elements import SMALL, PolynomialRing
+from secagg.schemes.additive.product import rounding_slack
 from secagg.schemes.additive.sampling import LARGEST, MAX_INCLUDED, VARIANCE
 from secagg.schemes.base import UpdatePlan
+from secagg.thresholds import KEY_COEFFICIENTS
 
-MODULI: Final = (SMALL, LARGE)
+DEGREE: Final = KEY_COEFFICIENTS
+"""N."""
+MODULI: Final = (SMALL, 2**40)
 
 
 def noise_of_sum(modulus: int, gateways: int) -> int:
@@ -27,7 +31,9 @@ def noise_of_sum(modulus: int, gateways: int) -> int:
         gateways: n.
     """
     likely = math.ceil(math.sqrt(2 * VARIANCE * gateways * math.log(2 / planning.TAIL)))
-    return min(LARGEST * gateways, likely) + rounding_slack(modulus, gateways)
+    return min(LARGEST * gateways, likely) + rounding_slack(
+        PolynomialRing(DEGREE, modulus), gateways
+    )
 
 
 def exact_step(modulus: int, gateways: int) -> int:

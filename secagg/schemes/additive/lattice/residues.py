@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secagg.schemes.additive.blocks import Coefficients
-from secagg.schemes.additive.lattice.product import DEGREE, SMALL, ring_dtype
+from secagg.schemes.additive.elements import PolynomialRing
+from secagg.schemes.additive.lattice.plan import DEGREE
 from secagg.schemes.base import Words
 
 ALIGN: Final = 8
@@ -37,9 +38,10 @@ class Residues:
     def __init__(self, modulus: int) -> None:
         self.modulus = modulus
         self.degree = DEGREE
-        self._bytes = 4 if modulus == SMALL else 5
+        ring = PolynomialRing(DEGREE, modulus)
+        self._bytes = ring.bits // 8
         self.unit = DEGREE * self._bytes // 8
-        self.dtype = ring_dtype(modulus)
+        self.dtype = ring.dtype
 
     def words(self, coefficients: int) -> int:
         """64-bit words of a row."""

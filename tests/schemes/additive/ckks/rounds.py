@@ -56,18 +56,17 @@ def as_words(lanes: Any) -> np.ndarray:
     return np.asarray(lanes, np.int64).view(np.uint64)
 
 
-def summed(params: RoundParams, gateways: int, uploads: Sequence[Any], included: int | None = None):
-    """The opened words of `uploads`, each under a key of its own."""
+def summed(params: RoundParams, gateways: int, uploads: Sequence[Any], *, keys: int = 1):
+    """The opened words of `uploads`, each under a key of its own, or with `keys=0` under none."""
     encoding = CkksRing(params, gateways)
     running, total = encoding.running_sum(), np.zeros(encoding.coefficients, np.int64)
     for seed, vectors in enumerate(uploads):
         rng = stream(seed)
-        secret = encoding.secret(rng)
+        secret = keys * encoding.secret(rng)
         total += secret
         for vector, words in enumerate(upload(encoding, vectors, secret, rng)):
             running.add(vector, 0, words)
-    included = len(uploads) if included is None else included
-    return running.open(total, public=PUBLIC, included=included, workers=SERIAL)
+    return running.open(total, public=PUBLIC, included=len(uploads), workers=SERIAL)
 
 
 def oracle(uploads: Sequence[Any]) -> list[list[int]]:

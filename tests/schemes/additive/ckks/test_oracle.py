@@ -7,10 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from secagg.schemes import seal, seal_file
-from secagg.schemes.additive.ckks import RINGS, CkksRing, plan, reference
+from secagg.schemes.additive import polynomials
+from secagg.schemes.additive.ckks import CkksRing, plan, reference
 from secagg.schemes.additive.ckks.plan import noise_of
-from secagg.schemes.additive.ckks.product import Factor, PrimeMultiplier
 from tests.schemes.additive.ckks.rounds import (
     DEGREES,
     SIGMA,
@@ -24,6 +23,7 @@ from tests.schemes.additive.ckks.rounds import (
     worst,
 )
 from tests.schemes.additive.lattice.rounds import PUBLIC, draw, stream
+from tests.schemes.stock_seal import SealRing, by_power, slot_errors
 
 GATEWAYS = (3, 10, 100)
 
@@ -90,6 +90,17 @@ def test_all_lanes_at_the_limit_open_within_it(degree):
     assert 10 * limit - bound <= lanes.min() < 10 * limit
 
 
+@pytest.mark.parametrize("degree", DEGREES)
+def test_products_leave_no_error_in_a_sum(degree):
+    """The error of a mean is that of embedding and noise: without keys it is the same."""
+    p = planned(10, degree)
+    uploads = [draw(p, seed) for seed in range(10)]
+    with_keys, without = (summed(p, 10, uploads, keys=keys) for keys in (1, 0))
+
+    for words, expected in zip(with_keys, without, strict=True):
+        np.testing.assert_array_equal(expected, words)
+
+
 # -- uploads ---------------------------------------------------------------------------------------
 
 
@@ -126,47 +137,6 @@ def test_an_upload_is_that_of_the_reference(degree):
         assert expected[: len(c)] == c
 
 
-def multiplier(degree: int) -> PrimeMultiplier:
-    (row,) = (row for row in RINGS if row.degree == degree)
-    return PrimeMultiplier(PUBLIC, Factor(np.zeros(degree, np.int64), row))
-
-
-@pytest.mark.parametrize(("degree", "block"), [(2048, 15_998), (4096, 7)])
-def test_public_elements_are_those_of_the_reference(degree, block):
-    """Word 1063 of block 15,998 is the first under this key that is no residue."""
-    elements = multiplier(degree).elements(block - 2, 4).tolist()
-    expected = [
-        reference.public_values(PUBLIC, number, ring_of(degree))
-        for number in range(block - 2, block + 2)
-    ]
-
-    assert expected == elements
-
-
-@pytest.mark.parametrize("degree", DEGREES)
-@pytest.mark.parametrize("beyond", [0, 1])
-def test_words_that_are_no_residues_are_replaced_as_in_the_reference(monkeypatch, degree, beyond):
-    prime, rng = reference.PRIMES[degree], np.random.default_rng(0)
-    words = rng.integers(0, 2**64, (3, 2 * degree), np.uint64)
-    words[:2, [0, 5, degree - 1, degree, degree + 3]] = prime + beyond
-
-    class Words:
-        def seek(self, first: int) -> None:
-            assert first == 9 * 2 * degree
-
-        def chunk(self, _: object, count: int) -> np.ndarray:
-            return words.reshape(-1)[:count].copy()
-
-    fast = multiplier(degree)
-    fast._keystream = Words()
-    elements = fast.elements(9, 3).tolist()
-    for row, block in zip(elements, words, strict=True):
-        monkeypatch.setattr(reference, "keystream", lambda *_, block=block: block)
-
-        assert reference.public_values(PUBLIC, 9, ring_of(degree)) == row
-        assert max(row) < prime
-
-
 @pytest.mark.parametrize("degree", DEGREES)
 def test_noise_is_gaussian_of_the_stated_width_in_every_coefficient(degree):
     p, zero = planned(10, degree, {"update/0": 8 * degree, "weight": 1}), np.zeros(degree, int)
@@ -195,7 +165,7 @@ def test_noise_keeps_its_last_bits_beside_the_largest_message(degree):
     vectors = [as_words(worst(32 * degree, p.vectors[0].limit))]
     prime = p.ring.moduli[0]
     (sent,) = noisy(p, 3, vectors, np.zeros(degree, np.int64))
-    largest = [block[degree // 4] for block in sent]
+    largest = [by_power(block)[degree // 4] for block in sent]
 
     assert all(0.99 < 3 * number / (prime / 2) < 1.01 for number in largest)
     assert {0, 1, 2, 3} == {number % 4 for number in largest}
@@ -211,36 +181,13 @@ def test_stock_seal_decrypts_an_upload_under_its_key(degree):
     lanes = vectors[0].view(np.int64).tolist()
     bound = plan(1, 1.0, 1.0, degree).noise.bound
 
-    assert max(_distances(_decrypted(degree, sent, secret), lanes)) <= math.sqrt(2) * bound
-    assert np.median(_distances(_decrypted(degree, sent, other), lanes)) > 1e6 * bound
+    assert max(slot_errors(_decrypted(degree, sent, secret), lanes)) <= math.sqrt(2) * bound
+    assert np.median(slot_errors(_decrypted(degree, sent, other), lanes)) > 1e6 * bound
 
 
 def _decrypted(degree: int, sent: list[int], key: np.ndarray) -> list[complex]:
-    """The slots that SEAL finds in an upload."""
-    bits = reference.PRIMES[degree].bit_length()
-    api, context, ring = (
-        seal_file.sealapi(),
-        seal.context_of(degree, (bits,)),
-        seal.SealRing(degree, bits),
-    )
-    prime = ring.prime
-    donor = seal_file.body(seal_file.dump_seal(api.KeyGenerator(context).secret_key()))
-    values = ring.ntt(key[np.newaxis] % prime).astype("<i8").tobytes()
-    file = donor[: -len(values)] + values
-    secret = seal_file.load_seal(api.SecretKey(), context, seal_file.header(len(file)) + file)
-    minus_a = prime - np.array(reference.public_values(PUBLIC, 0, ring_of(degree)))
-    pair = np.stack([ring.ntt(np.array([sent]))[0], minus_a])
-    plain = api.Plaintext()
-    api.Decryptor(context, secret).decrypt(ring.ciphertext(pair, scale=SIGMA[degree]), plain)
-    return api.CKKSEncoder(context).decode_complex(plain)
-
-
-def _distances(slots: list[complex], lanes: list[int]) -> list[float]:
-    """SEAL's slot i is the value at zeta^(3^i): one of ours, or the conjugate of one."""
-    degree, far = len(lanes), []
-    for i, slot in enumerate(slots):
-        power = pow(3, i, 2 * degree)
-        k = power // 4 if power % 4 == 1 else (2 * degree - power) // 4
-        sign = 1 if power % 4 == 1 else -1
-        far.append(abs(slot - complex(lanes[2 * k], sign * lanes[2 * k + 1])))
-    return far
+    """The slots that SEAL finds in an upload: it transforms c, -a and the key itself."""
+    theirs = SealRing(degree, reference.PRIMES[degree].bit_length())
+    public = polynomials.public_element(PUBLIC, 0, degree, theirs.prime)
+    minus_a = by_power([-value % theirs.prime for value in public])
+    return theirs.decrypted(by_power(sent), minus_a, theirs.key(by_power(key)), SIGMA[degree])

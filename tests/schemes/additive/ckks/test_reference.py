@@ -3,13 +3,12 @@ from __future__ import annotations
 import math
 import random
 
-import numpy as np
 import pytest
 
-from secagg.crypto.kdf import derive_key
-from secagg.crypto.labels import Label
 from secagg.params import Ring
+from secagg.schemes.additive import polynomials
 from secagg.schemes.additive.ckks import reference
+from tests.schemes.stock_seal import SealRing, by_power, in_pairs, slot_errors
 
 PUBLIC = bytes(range(32))
 BITS = {2048: 40, 4096: 60}
@@ -54,29 +53,6 @@ def test_the_primes_are_the_largest_of_their_bits(degree, bits):
     assert not any(map(is_prime, larger))
 
 
-@pytest.mark.parametrize("degree", [16, 2048])
-def test_the_root_is_the_least_of_its_order(degree):
-    psi = reference.root(degree, PRIME)
-    orders = [k for k in range(1, 2 * degree) if pow(psi, k, PRIME) == 1]
-
-    assert not orders
-    assert 1 == pow(psi, 2 * degree, PRIME)
-    assert psi == min(pow(psi, odd, PRIME) for odd in range(1, 2 * degree, 2))
-
-
-def test_interpolation_gives_back_the_values_at_the_bit_reversed_powers():
-    degree, psi = SMALL.degree, reference.root(16, PRIME)
-    values = [value % PRIME for value in drawn(degree, PRIME)]
-    coefficients = reference.interpolate(values, PRIME)
-    reversed_bits = [0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15]
-    points = [pow(psi, 2 * r + 1, PRIME) for r in reversed_bits]
-
-    assert values == [
-        sum(c * pow(point, j, PRIME) for j, c in enumerate(coefficients)) % PRIME
-        for point in points
-    ]
-
-
 def test_products_are_negacyclic():
     left, right = drawn(16, 2**60), drawn(16, 2**16, seed=1)
     expected = [0] * 16
@@ -84,64 +60,15 @@ def test_products_are_negacyclic():
         for j, b in enumerate(right):
             expected[(i + j) % 16] += a * b * (1 if i + j < 16 else -1)
 
-    assert expected == reference.multiply(left, right)
+    assert in_pairs(expected) == polynomials.multiply(in_pairs(left), in_pairs(right))
 
 
 def test_digits_hold_the_largest_products():
     left, right = [2**60] * 4096, [-(2**16)] * 4096
-    product = reference.multiply(left, right)
+    product = by_power(polynomials.multiply(left, right))
 
     assert -(2**76) * 4096 == product[-1]
     assert 2**76 * 4094 == product[0]
-
-
-# -- the public element ----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("degree", BITS)
-def test_public_values_are_uniform(degree):
-    ring = ring_of(degree)
-    values = [v for block in range(4) for v in reference.public_values(PUBLIC, block, ring)]
-    counts, _ = np.histogram(np.array(values, float), 16, (0, ring.moduli[0]))
-    expected = len(values) / 16
-
-    assert 0 <= min(values) < max(values) < ring.moduli[0]
-    # chi-square with 15 degrees of freedom is above 52 once in 2^17 draws
-    assert sum((counts - expected) ** 2 / expected) < 52
-
-
-def test_values_that_are_no_residues_are_replaced_by_the_next_unused_words(monkeypatch):
-    key = derive_key(PUBLIC, salt=b"", label=Label.XOF_RING, length=16)
-    words = np.arange(32, dtype=np.uint64) + (1 << 50)  # bits above those of p do not count
-    words[[3, 7, 11, 17, 18]] = [PRIME, 2**40 - 1, 2**64 - 1, PRIME, 2**63 + PRIME + 1]
-    asked = []
-
-    def keystream(*arguments):
-        asked.append(arguments)
-        return words
-
-    monkeypatch.setattr(reference, "keystream", keystream)
-    values = reference.public_values(PUBLIC, 5, SMALL)
-
-    assert [(key, 5 * 32, 32)] == asked
-    assert [0, 1, 2, 16, 4, 5, 6, 19, 8, 9, 10, 20, 12, 13, 14, 15] == values
-
-
-def test_the_largest_residue_is_not_replaced(monkeypatch):
-    monkeypatch.setattr(reference, "keystream", lambda *_: np.full(32, PRIME - 1, np.uint64))
-
-    assert {PRIME - 1} == set(reference.public_values(PUBLIC, 0, SMALL))
-
-
-def test_public_elements_differ_from_block_to_block_and_with_what_they_follow_from():
-    one = reference.public_element(PUBLIC, 0, SMALL)
-
-    assert one == reference.public_element(PUBLIC, 0, SMALL)
-    for other in (
-        reference.public_element(PUBLIC, 1, SMALL),
-        reference.public_element(PUBLIC[::-1], 0, SMALL),
-    ):
-        assert all(a != b for a, b in zip(one, other, strict=True))
 
 
 # -- lanes -----------------------------------------------------------------------------------------
@@ -153,7 +80,7 @@ def test_an_embedded_block_takes_the_lanes_as_values_at_every_fourth_power_of_ze
     coefficients = reference.embed(lanes, step)
     zeta = complex(math.cos(math.pi / degree), math.sin(math.pi / degree))
     values = [
-        sum(c * zeta ** ((4 * k + 1) * j) for j, c in enumerate(coefficients)) / step
+        sum(c * zeta ** ((4 * k + 1) * j) for j, c in enumerate(by_power(coefficients))) / step
         for k in range(degree // 2)
     ]
 
@@ -168,8 +95,11 @@ def test_a_coefficient_is_at_most_the_root_of_two_times_the_limit_and_may_be(deg
     worst = [limit * (-1) ** (at // 2) for at in range(degree)]
     coefficients = reference.embed(worst, 1)
 
-    assert pytest.approx(math.sqrt(2) * limit, rel=1e-12) == coefficients[degree // 4]
-    assert pytest.approx(0, abs=1e-6) == sum(map(abs, coefficients)) - coefficients[degree // 4]
+    assert pytest.approx(math.sqrt(2) * limit, rel=1e-12) == by_power(coefficients)[degree // 4]
+    assert (
+        pytest.approx(0, abs=1e-6)
+        == sum(map(abs, coefficients)) - by_power(coefficients)[degree // 4]
+    )
 
 
 def test_one_unit_of_noise_in_each_coefficient_is_the_root_of_half_n_in_each_lane():
@@ -226,32 +156,11 @@ def test_rounding_is_exact_beyond_the_53_bits_of_a_float():
 # -- SEAL itself -----------------------------------------------------------------------------------
 
 
-@pytest.fixture(params=BITS, ids=lambda degree: f"N={degree}")
-def degree(request):
-    return request.param
-
-
-def test_seal_has_this_prime_this_root_and_this_order(degree):
-    from secagg.schemes.seal import SealRing
-
-    ring, seal = ring_of(degree), SealRing(degree, BITS[degree])
-    values = reference.public_values(PUBLIC, 1, ring)
-
-    assert (seal.prime, seal.root) == (ring.moduli[0], reference.root(degree, seal.prime))
-    assert reference.public_element(PUBLIC, 1, ring) == seal.intt(np.array([values]))[0].tolist()
-
-
-def test_seal_decrypts_what_the_reference_encrypts(degree):
-    from secagg.schemes import seal, seal_file
-
-    api, context = seal_file.sealapi(), seal.context_of(degree, (BITS[degree],))
-    ring, theirs = ring_of(degree), seal.SealRing(degree, BITS[degree])
-    generated = api.KeyGenerator(context).secret_key()
-    prime, key = (
-        theirs.prime,
-        np.frombuffer(seal_file.body(seal_file.dump_seal(generated))[-8 * degree :], "<i8"),
-    )
-    secret = [(c + prime // 2) % prime - prime // 2 for c in theirs.intt(key[None])[0].tolist()]
+@pytest.mark.parametrize("degree", BITS)
+def test_stock_seal_decrypts_what_the_reference_encrypts(degree):
+    theirs, ring = SealRing(degree, BITS[degree]), ring_of(degree)
+    rng = random.Random(1)
+    secret = [rng.randint(-1, 1) for _ in range(degree)]
     lanes, step = drawn(degree, 1000), 2.0**20
     sent = reference.encrypt(
         reference.embed(lanes, int(step)),
@@ -261,19 +170,10 @@ def test_seal_decrypts_what_the_reference_encrypts(degree):
         block=0,
         ring=ring,
     )
-    minus_a = [prime - value for value in reference.public_values(PUBLIC, 0, ring)]
-    pair = np.stack([theirs.ntt(np.array([sent]))[0], minus_a])
-    plain = api.Plaintext()
-    api.Decryptor(context, generated).decrypt(theirs.ciphertext(pair, scale=step), plain)
-    slots = api.CKKSEncoder(context).decode_complex(plain)
+    public = polynomials.public_element(PUBLIC, 0, degree, theirs.prime)
+    minus_a = [(-value) % theirs.prime for value in public]
+    key = theirs.key(by_power(secret))
+    slots = theirs.decrypted(by_power(sent), by_power(minus_a), key, step)
 
-    assert {-1, 0, 1} == set(secret)
-    # SEAL's slot i is the value at zeta^(3^i): at our point, or at its conjugate
-    for i, slot in enumerate(slots):
-        point = pow(3, i, 2 * degree)
-        k, conjugate = (
-            (point // 4, False) if point % 4 == 1 else (degree // 2 - point // 4 - 1, True)
-        )
-        expected = complex(lanes[2 * k], lanes[2 * k + 1])
-
-        assert abs(slot - (expected.conjugate() if conjugate else expected)) < 1e-2
+    assert theirs.prime == ring.moduli[0]
+    assert max(slot_errors(slots, lanes)) < 1e-2

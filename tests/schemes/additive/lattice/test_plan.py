@@ -7,11 +7,13 @@ import pytest
 from secagg.errors import ConfigurationError
 from secagg.fixed_point.layout import MAX_UPDATE_LIMIT
 from secagg.params import Ring
+from secagg.schemes.additive.elements import PolynomialRing
 from secagg.schemes.additive.lattice import MODULI, check_ring, noise_bound, plan, update_limit
 from secagg.schemes.additive.lattice.plan import exact_step, noise_of, noise_of_sum
-from secagg.schemes.additive.lattice.product import LARGE, SMALL, rounding_slack
 from secagg.schemes.additive.limbs import limb_bits
+from secagg.schemes.additive.product import rounding_slack
 
+SMALL, LARGE = MODULI
 COUNTS = (1, 2, 3, 10, 64, 100, 1000, 2047)
 
 
@@ -26,7 +28,10 @@ def test_the_noise_of_a_sum_is_certain_or_has_the_stated_tail(gateways):
 
     assert bound == 16 * gateways or tail <= 2.0**-64
     assert bound <= 16 * gateways
-    assert rounding_slack(SMALL, gateways) == noise_of_sum(SMALL, gateways) - bound
+    assert (
+        rounding_slack(PolynomialRing(2048, SMALL), gateways)
+        == noise_of_sum(SMALL, gateways) - bound
+    )
 
 
 @pytest.mark.parametrize("gateways", COUNTS)

@@ -5,10 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from secagg.schemes.additive.lattice.product import LARGE, SMALL
+from secagg.schemes.additive.lattice.plan import MODULI
 from secagg.schemes.additive.lattice.residues import Residues
 
-MODULI = st.sampled_from([SMALL, LARGE])
+SMALL, LARGE = MODULI
+RINGS = st.sampled_from(MODULI)
 
 
 def stored(residues, numbers):
@@ -31,7 +32,7 @@ def numbers_of(data, modulus, count):
     return data.draw(st.lists(each, min_size=count, max_size=count))
 
 
-@given(modulus=MODULI, count=st.integers(1, 20), data=st.data())
+@given(modulus=RINGS, count=st.integers(1, 20), data=st.data())
 def test_sums_and_differences_are_modulo_q(modulus, count, data):
     residues = Residues(modulus)
     left, right = numbers_of(data, modulus, count), numbers_of(data, modulus, count)
@@ -65,7 +66,7 @@ def test_full_rows_and_a_rest_are_added_like_each_alone(modulus):
     np.testing.assert_array_equal(total, together)
 
 
-@given(modulus=MODULI, data=st.data())
+@given(modulus=RINGS, data=st.data())
 def test_ranges(modulus, data):
     residues = Residues(modulus)
     numbers = numbers_of(data, modulus, 8)

@@ -1,11 +1,12 @@
-"""Reads and writes SEAL's objects as files.
+"""Uses Microsoft SEAL through TenSEAL: makes its contexts, reads and writes its objects as files.
 
 The only file that imports `tenseal.sealapi` or knows the header that SEAL writes. TenSEAL takes and
-gives polynomials of SEAL as files alone; here these are anonymous files in memory. A SEAL file is
-a header of 16 bytes and a body, raw or compressed by zstd.
+gives objects of SEAL as files alone; here these are anonymous files in memory. A SEAL file is a
+header of 16 bytes and a body, raw or compressed by zstd.
 
-Source: the file format of SEAL 4, found by reading such files. `seal` tests on first use that an
-installation behaves as it is used here.
+Source: the interface of tenseal 0.3; the file format of SEAL 4, found by reading such files. As
+neither promises to stay, `context_of` tests on first use that an installation behaves as it is used
+here, and refuses one that does not.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from contextlib import suppress
 from functools import cache
 from types import ModuleType
 from typing import Any, Final, NoReturn
+
+import numpy as np
 
 from secagg.errors import ConfigurationError, install_hint
 
@@ -28,7 +31,7 @@ _RAW, _ZSTD = 0, 2
 
 
 class SealMissing(ConfigurationError):
-    """The extra `ckks` is not installed, or this system has no files in memory."""
+    """The extra `seal` is not installed, or this system has no files in memory."""
 
 
 class SealDiffers(ConfigurationError):
@@ -47,16 +50,50 @@ def sealapi() -> ModuleType:
         import zstandard  # noqa: F401 - asked for here, so that its absence is noticed early
     except ImportError as error:
         raise SealMissing(
-            f"CKKS takes TenSEAL and zstandard ({error}): {install_hint('ckks')}, or use the scheme"
-            " masks or lattice"
+            f"the shared key takes TenSEAL and zstandard ({error}): {install_hint('seal')}, or use"
+            " the scheme ckks, which needs neither"
         ) from None
     if not hasattr(os, "memfd_create"):
         raise SealMissing(
-            "CKKS takes anonymous files in memory, which this system lacks (Linux has them): use"
-            " the scheme masks or lattice"
+            "the shared key takes anonymous files in memory, which this system lacks (Linux has"
+            " them): use the scheme ckks, which needs none"
         )
     found: ModuleType = api
     return found
+
+
+@cache
+def context_of(degree: int, bits: tuple[int, ...]) -> Any:
+    """The ring Z_Q[X] / (X^N + 1), Q a product of primes of given sizes; tested on first use.
+
+    Args:
+        degree: N.
+        bits: size of each prime.
+
+    Returns:
+        A SEALContext for CKKS.
+
+    Raises:
+        SealMissing: the extra is not installed.
+        SealDiffers: TenSEAL is not as expected.
+        ConfigurationError: outside SEAL's table of 128-bit security.
+    """
+    api = sealapi()
+    try:
+        parms = api.EncryptionParameters(api.SCHEME_TYPE.CKKS)
+        parms.set_poly_modulus_degree(degree)
+        parms.set_coeff_modulus(api.CoeffModulus.Create(degree, list(bits)))
+        made = api.SEALContext(parms, True, api.SEC_LEVEL_TYPE.TC128)
+    except (ValueError, RuntimeError) as error:
+        raise ConfigurationError(f"N = {degree} with primes of {bits} bits: {error}") from None
+    except (AttributeError, TypeError) as error:
+        differs(str(error))
+    if not made.parameters_set():
+        raise ConfigurationError(
+            f"N = {degree} with primes of {bits} bits: {made.parameters_error_message()}"
+        )
+    _check_files(made)
+    return made
 
 
 def dump_seal(thing: Any) -> bytes:
@@ -170,5 +207,31 @@ def differs(what: str) -> NoReturn:
     """
     raise SealDiffers(
         f"the installed TenSEAL is not the one this library was written for ({what}): install"
-        " tenseal 0.3.15 to 0.3.18, or use the scheme masks or lattice"
+        " tenseal 0.3.15 to 0.3.18, or use the scheme ckks, which needs none"
     )
+
+
+def _parms_id(context: Any) -> bytes:
+    """The name of the ring in SEAL's files: 32 bytes."""
+    return struct.pack("<4Q", *context.first_parms_id())
+
+
+def _check_files(context: Any) -> None:
+    """Accept a TenSEAL whose plaintexts are written as expected, and are read back.
+
+    Raises:
+        SealDiffers: something else came out.
+    """
+    api, file = sealapi(), MemoryFile()
+    try:
+        encoder, plain = api.CKKSEncoder(context), api.Plaintext()
+        encoder.encode(3.0, 1.0, plain)  # the constant polynomial 3: so is its transform
+        content = body(file.dump(plain))
+        file.load(api.Plaintext(), context, header(len(content)) + content)
+        words = np.frombuffer(content, "<i8", offset=len(content) - 16 * encoder.slot_count())
+    except (SealMissing, SealDiffers):
+        raise
+    except (AttributeError, TypeError, ValueError, RuntimeError) as error:
+        differs(str(error))
+    if not content.startswith(_parms_id(context)) or not (words == 3).all():
+        differs("a plaintext is written otherwise")
