@@ -35,7 +35,7 @@ def messages(world, i) -> list[list[int]]:
     params, blocks = world.server._server.round, encoding_of(world)._blocks
     fill = Update(
         params,
-        world.n,
+        world.gateways,
         world.update(i),
         weight=world.weight(i),
         base=None,
