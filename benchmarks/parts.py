@@ -18,10 +18,11 @@ from secagg.errors import SealError
 from secagg.fixed_point import Decoder, check_range
 from secagg.params import RoundParams
 from secagg.protocol.outcome import check_opened
-from secagg.protocol.staging import Upload
+from secagg.protocol.staging import Staging
 from secagg.pytree import Reader
 from secagg.schemes.base import Fill
 from secagg.session import Model
+from secagg.session.server import temporary_file
 from secagg.session.update import Update
 from secagg.workers import SERIAL
 
@@ -169,10 +170,15 @@ class ServerParts:
     def stage(self) -> None:
         """Everything else that happens to a frame until its upload is complete."""
         for frames in self._frames.values():
-            upload = Upload(self._spans, _AnyTag(bytes(16)))
+            staging = Staging(
+                self._spans,
+                lambda _: _AnyTag(bytes(16)),
+                max_in_flight=1,
+                spool=temporary_file,
+                spool_bytes=0,
+            )
             for frame in frames:
-                parts = wire.open(frame).vector()
-                upload.add(parts.sequence, parts.signed, parts.words, parts.tag)
+                staging.add(0, wire.open(frame).vector())
 
     def parts_of_uploads(self) -> Iterator[tuple[wire.Span, Words]]:
         """The words of every frame of every upload."""

@@ -250,9 +250,9 @@ class Round:
         for giving back what the transport has allocated.
         """
         for name, frames in uploads.items():
-            kept: list[bytearray] = []
+            kept: list[bytes] = []
             for frame in frames:
-                kept.append(bytearray(frame))
+                kept.append(b"".join((frame[:1], frame[1:])))
                 self.receive(name, kept[-1])
 
     def upload(self, name: int) -> Iterator[bytes | bytearray]:

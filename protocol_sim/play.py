@@ -20,8 +20,9 @@ from secagg.fixed_point.reference import unpack
 from secagg.params import GatewayId
 from secagg.protocol.events import Aborted, GatewayDropped, Send
 from secagg.protocol.messages import Signed, Signer
-from secagg.protocol.staging import Spool
+from secagg.protocol.spool import Spool
 from secagg.protocol.steps import Step
+from secagg.schemes.base import SPOOL_BYTES
 from secagg.session import ClientSession, Model, ServerSession, SessionSettings
 from secagg.session.loopback import Frame, Loopback, MakeUpload
 from secagg.session.server import temporary_file
@@ -41,7 +42,7 @@ class Play(Loopback):
         model: that updates are made on.
         setup: of the last round's session.
         client: makes a gateway's session; `parties.client` by default.
-        max_in_flight, spool, workers: as of `ServerSession`.
+        max_in_flight, spool, spool_bytes, workers: as of `ServerSession`.
         network: options of `Loopback`.
 
     Attributes:
@@ -62,6 +63,7 @@ class Play(Loopback):
         client: Callable[[str], ClientSession] | None = None,
         max_in_flight: int = 2,
         spool: Spool = temporary_file,
+        spool_bytes: int = SPOOL_BYTES,
         workers: Workers = SERIAL,
         **network: Any,
     ) -> None:
@@ -78,6 +80,7 @@ class Play(Loopback):
             rng=entropy(parties.seed, "server", number, name),
             max_in_flight=max_in_flight,
             spool=spool,
+            spool_bytes=spool_bytes,
             setup=setup or {},
             workers=workers,
             verify=VERIFY,

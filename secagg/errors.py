@@ -225,6 +225,10 @@ class BadDealing(SessionAborted):
         return f"bad shares ({proved}): complaints by {pairs}"
 
 
+class StagingFailed(SessionAborted):
+    """An upload that was staged outside memory did not come back as it was written."""
+
+
 class InconsistentAnswers(SessionAborted):
     """Answers that contradict one another.
 

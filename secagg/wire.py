@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,13 +173,13 @@ def open(frame: Buffer, *, max_payload: int = MAX_PAYLOAD) -> Envelope:  # noqa:
     """Check every field of a frame's header.
 
     Args:
-        frame: any bytes.
+        frame: bytes, or any contiguous view of some.
         max_payload: largest payload the receiver is ready for now.
 
     Raises:
         WireError: not exactly one frame of this version, or too long.
     """
-    view = memoryview(frame).toreadonly()
+    view = _plain(frame)
     if len(view) < _HEADER.size:
         raise WireError(f"{len(view)} bytes are no frame: its header alone has {_HEADER.size}")
     fields: tuple[Any, ...] = _HEADER.unpack_from(view)
@@ -195,6 +195,17 @@ def open(frame: Buffer, *, max_payload: int = MAX_PAYLOAD) -> Envelope:  # noqa:
     if length != len(view) - _HEADER.size:
         raise WireError(f"{len(view) - _HEADER.size} bytes of payload where {length} are announced")
     return Envelope(code, session, view)
+
+
+def _plain(frame: object) -> memoryview:
+    """The bytes of any contiguous buffer, whatever its items are called."""
+    if not isinstance(frame, bytes):
+        try:
+            frame = np.frombuffer(cast("Buffer", frame), np.uint8)
+        except (TypeError, ValueError, AttributeError, BufferError):
+            kind = type(frame).__name__
+            raise WireError(f"a frame is bytes in one piece; this is another {kind}") from None
+    return memoryview(cast("Buffer", frame)).toreadonly()
 
 
 def session_of(frame: Buffer) -> bytes:

@@ -240,9 +240,7 @@ def _words() -> Iterator[Cheat]:
         for what, sentence, say, reason in WORDS:
             if what == "next step" and not place.after:
                 continue
-            # frames of an upload follow, and no header has come
-            due = "BAD_FRAME" if what == "foreign frame" and place.uploads else reason
-            yield _cheat(place, what, sentence, on_answer(place.step, say), drops(due))
+            yield _cheat(place, what, sentence, on_answer(place.step, say), drops(reason))
 
 
 def _repetitions() -> Iterator[Cheat]:

@@ -1,14 +1,15 @@
-"""Stages uploads on their way in: they are handed on when authentic, in order and complete.
+"""Stages uploads on their way in: they are handed on when authentic and complete.
 
 Frames of a gateway that vanishes half way must not be in the sum, so an upload is staged until its
-last frame: `max_in_flight` of them in memory, more in spool files. Frames are kept as they came, so
-staging copies nothing.
+last frame: `max_in_flight` of them in memory, more in one spool file. Every frame has its place, so
+they may come in any order, and again and again.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import BinaryIO
+from itertools import accumulate
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,18 @@ from secagg import canonical
 from secagg.crypto.kdf import derive_key
 from secagg.crypto.labels import Label
 from secagg.crypto.sealing import FrameMac
-from secagg.errors import SealError
+from secagg.errors import SealError, StagingFailed
+from secagg.protocol.blame import Dropped, Unproven
+from secagg.protocol.messages import DropReason
+from secagg.protocol.spool import Places, Spool
 
 Words = NDArray[np.uint64]
 Span = tuple[int, int, int]
 """(vector, first word, words) of one frame."""
-Spool = Callable[[], BinaryIO]
+FrameParts = tuple[int, memoryview, Words, bytes]
+"""(number, all under the tag, words, tag): a `wire.VectorFrame`."""
+_LEAD: Final = 64
+"""Room for what stands under the tag before the words."""
 
 
 def frame_mac(shared: bytes, *, salt: bytes, session: bytes, position: int) -> FrameMac:
@@ -39,11 +46,14 @@ def frame_mac(shared: bytes, *, salt: bytes, session: bytes, position: int) -> F
     return FrameMac(key)
 
 
-class BadFrame(Exception):
+class BadFrame(Dropped):
     """An authentic frame that is no part of its upload."""
 
+    def __init__(self, detail: str) -> None:
+        super().__init__(DropReason.BAD_FRAME, detail)
 
-class BadTag(BadFrame):
+
+class BadTag(BadFrame, Unproven):
     """A frame that is not authentic: anybody may have made it."""
 
 
@@ -52,83 +62,100 @@ class Upload:
 
     Args:
         spans: the frames it consists of.
+        offsets: where each lies in a place of the spool file, and where the last one ends.
         mac: its authenticator.
     """
 
-    def __init__(self, spans: Sequence[Span], mac: FrameMac) -> None:
-        self._spans = spans
-        self._mac = mac
-        self._spool: BinaryIO | None = None
-        self._frames: list[Words] = []
-        self._received = 0
-        self._last = b""
+    def __init__(self, spans: Sequence[Span], offsets: Sequence[int], mac: FrameMac) -> None:
+        self._spans, self._offsets, self._mac = spans, offsets, mac
+        self._tags: dict[int, bytes] = {}
+        self._sizes: dict[int, int] = {}
+        self._words: dict[int, Words] = {}
+        self._places: Places | None = None
+        self._place = 0
 
     @property
     def begun(self) -> bool:
         """At least one frame is here."""
-        return self._received > 0
-
-    @property
-    def in_memory(self) -> bool:
-        """It occupies one of the `max_in_flight` places."""
-        return self.begun and self._spool is None
+        return bool(self._tags)
 
     @property
     def complete(self) -> bool:
         """All frames are here."""
-        return self._received == len(self._spans)
+        return len(self._tags) == len(self._spans)
 
-    def use(self, spool: BinaryIO) -> None:
-        """Write the frames to this file instead of keeping them in memory."""
-        self._spool = spool
-
-    def add(self, sequence: int, region: memoryview, words: Words, tag: bytes) -> None:
-        """Take the next frame. A repetition of the last frame is ignored.
-
-        Args:
-            sequence: number of the frame in the upload.
-            region: the bytes under the tag: everything of the frame before it.
-            words: the frame's words, a view of `region` that is kept.
-            tag: 16 bytes.
+    def use(self, places: Places) -> None:
+        """Write the frames to a file instead of keeping them in memory.
 
         Raises:
-            BadFrame: not authentic, not the next one, or of another length.
+            OSError: it has no place left.
         """
+        self._place = places.take()
+        self._places = places
+
+    def lacks(self, frame: FrameParts) -> bool:
+        """Whether an authentic frame is not here yet; the same one again changes nothing.
+
+        Raises:
+            BadTag: not authentic.
+            BadFrame: authentic, but no frame of this upload, or a second version of one.
+        """
+        sequence, region, words, tag = frame
         try:
             self._mac.verify(sequence, region, tag)
         except SealError:
             raise BadTag(f"frame {sequence} is not authentic") from None
-        if sequence == self._received - 1 and tag == self._last:
-            return
-        if sequence != self._received or self.complete:
-            raise BadFrame(f"frame {sequence} instead of {self._received}")
+        if (before := self._tags.get(sequence)) is not None:
+            if before != tag:
+                raise BadFrame(f"frame {sequence} in two versions")
+            return False
+        if sequence >= len(self._spans):
+            raise BadFrame(f"frame {sequence} of {len(self._spans)}")
         if words.size != self._spans[sequence][2]:
             raise BadFrame(f"frame {sequence} has {words.size} words")
-        if self._spool is None:
-            self._frames.append(words)
+        return True
+
+    def keep(self, frame: FrameParts) -> None:
+        """Keep a frame that is lacking; its words are kept as they are.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        sequence, region, words, tag = frame
+        if self._places is None:
+            self._words[sequence] = words
         else:
-            self._spool.write(words.data)
-        self._received += 1
-        self._last = tag
+            self._places.write(self._place, self._offsets[sequence], region)
+        self._tags[sequence], self._sizes[sequence] = tag, len(region)
 
     def drain(self) -> Iterator[tuple[Span, Words]]:
-        """The words of a complete upload, frame by frame; the storage is given back as they go."""
-        if self._spool is None:
-            # the last frame first: it is still in a cache
-            frames, self._frames = self._frames, []
-            for span in reversed(self._spans):
-                yield span, frames.pop()
-            return
-        with self._spool as file:
-            file.seek(0)
-            for span in self._spans:
-                yield span, np.frombuffer(file.read(8 * span[2]), dtype="<u8")
+        """The words of a complete upload, frame by frame; memory is given back as they go.
+
+        Raises:
+            StagingFailed: the spool does not give back what was written.
+        """
+        # the last frame first: it is still in a cache
+        for sequence in reversed(range(len(self._spans))):
+            yield self._spans[sequence], self._taken(sequence)
+
+    def _taken(self, sequence: int) -> Words:
+        if self._places is None:
+            return self._words.pop(sequence)
+        size = self._sizes[sequence]
+        try:
+            region = self._places.read(self._place, self._offsets[sequence], size)
+            # what is summed is what was authenticated: a file is out of our hands in between
+            self._mac.verify(sequence, region, self._tags[sequence])
+        except (OSError, SealError) as error:
+            raise StagingFailed(f"a staged upload is lost: {_cause(error)}") from None
+        words = self._spans[sequence][2]
+        return np.frombuffer(region, "<u8", words, size - 8 * words)
 
     def discard(self) -> None:
         """Give the storage back."""
-        self._frames.clear()
-        if self._spool is not None:
-            self._spool.close()
+        self._words.clear()
+        if self._places is not None:
+            self._places.give_back(self._place)
 
 
 class Staging:
@@ -136,48 +163,83 @@ class Staging:
 
     Args:
         spans: the frames of every upload.
+        mac: makes the authenticator of a position's frames.
         max_in_flight: uploads kept in memory.
-        spool: opens a temporary binary file for each further upload.
+        spool: opens the file for all others.
+        spool_bytes: that the file may have.
+        keep: every upload goes to the file and stays there, to be read again.
     """
 
-    def __init__(self, spans: Sequence[Span], *, max_in_flight: int, spool: Spool) -> None:
+    def __init__(
+        self,
+        spans: Sequence[Span],
+        mac: Callable[[int], FrameMac],
+        *,
+        max_in_flight: int,
+        spool: Spool,
+        spool_bytes: int,
+        keep: bool = False,
+    ) -> None:
         self._spans = spans
-        self._max_in_flight = max_in_flight
-        self._spool = spool
-        self._uploads: dict[int, Upload] = {}
+        self._offsets = (0, *accumulate(8 * words + _LEAD for _, _, words in spans))
+        self._mac = mac
+        self._places = Places(spool, self._offsets[-1], spool_bytes)
+        self._most_in_memory = 0 if keep else max_in_flight
         self._in_memory: set[int] = set()
+        self._uploads: dict[int, Upload] = {}
+        self.keeps = keep
 
-    def open(self, position: int, mac: FrameMac) -> None:
-        """Expect the upload of a gateway; storage is chosen when its first frame comes."""
-        self._uploads[position] = Upload(self._spans, mac)
-
-    def add(
-        self, position: int, sequence: int, region: memoryview, words: Words, tag: bytes
-    ) -> bool:
-        """Take a frame; True when the upload is complete with it.
+    def add(self, position: int, frame: FrameParts) -> None:
+        """Take a frame; where its upload is kept is decided when the first one comes.
 
         Raises:
-            BadFrame: no upload is open, or the frame is not its next.
+            Dropped: the frame is not authentic, is no part of the upload, or cannot be kept.
         """
         upload = self._uploads.get(position)
         if upload is None:
-            raise BadFrame("an upload without a header")
-        fresh = not upload.begun
-        if fresh and len(self._in_memory) >= self._max_in_flight:
-            upload.use(self._spool())
-        upload.add(sequence, region, words, tag)
-        if fresh and upload.in_memory:
+            upload = Upload(self._spans, self._offsets, self._mac(position))
+            self._uploads[position] = upload
+        if not upload.lacks(frame):
+            return
+        try:
+            if not upload.begun:
+                self._choose(position, upload)
+            upload.keep(frame)
+        except OSError as error:
+            raise Dropped(DropReason.STAGING, _cause(error)) from None
+
+    def _choose(self, position: int, upload: Upload) -> None:
+        if len(self._in_memory) < self._most_in_memory:
             self._in_memory.add(position)
-        return upload.complete
+        else:
+            upload.use(self._places)
+
+    def complete(self, position: int) -> bool:
+        """Whether all frames of an upload are here."""
+        return position in self._uploads and self._uploads[position].complete
 
     def take(self, position: int) -> Iterator[tuple[Span, Words]]:
-        """Hand on a complete upload."""
-        self._in_memory.discard(position)
-        return self._uploads.pop(position).drain()
+        """Hand on a complete upload, frame by frame; again and again, if it is kept.
+
+        Raises:
+            StagingFailed: it is lost; some of it may have been handed on.
+        """
+        yield from self._uploads[position].drain()
+        if not self.keeps:
+            self.discard(position)
 
     def discard(self, position: int) -> None:
-        """Forget an upload."""
-        self._in_memory.discard(position)
-        upload = self._uploads.pop(position, None)
-        if upload is not None:
-            upload.discard()
+        """Forget an upload, unless it is complete and to be kept."""
+        if position in self._uploads and not (self.keeps and self.complete(position)):
+            self._in_memory.discard(position)
+            self._uploads.pop(position).discard()
+
+    def close(self) -> None:
+        """Forget everything and close the file."""
+        self._uploads.clear()
+        self._places.close()
+
+
+def _cause(error: Exception) -> str:
+    """What went wrong, without the paths of this machine."""
+    return getattr(error, "strerror", None) or str(error)

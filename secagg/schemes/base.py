@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,9 +21,11 @@ from secagg.protocol.identity import Cohort, Identity, Roster
 from secagg.protocol.journal import Journal
 from secagg.protocol.messages import Signed, Verify
 from secagg.protocol.policy import Policy
-from secagg.protocol.staging import Spool
+from secagg.protocol.spool import Spool
 from secagg.workers import SERIAL, Workers
 
+SPOOL_BYTES: Final = 2**36
+"""A thousand uploads of 20 million coordinates in lanes of 21 bits, and no full disk by mistake."""
 Words = NDArray[np.uint64]
 Fill = Callable[[int, int, Words], None]
 """(vector, first word, out): write the encoded words of one vector from `first word` on."""
@@ -62,7 +65,8 @@ class ServerContext:
         cohort: gateways of this session by position.
         rng: source of the session's id and key.
         max_in_flight: uploads staged in memory.
-        spool: opens a temporary file for each further one.
+        spool: opens one temporary file for all others.
+        spool_bytes: that this file may have.
         workers: threads for unmasking.
         verify: signature check.
         setup: what `Server.setup` gave at the end of the last round.
@@ -73,6 +77,7 @@ class ServerContext:
     rng: Entropy
     max_in_flight: int
     spool: Spool
+    spool_bytes: int = SPOOL_BYTES
     workers: Workers = SERIAL
     verify: Verify = field(default=verify_signature)
     setup: Mapping[GatewayId, Signed] = field(default_factory=dict)

@@ -15,7 +15,7 @@ from secagg.protocol.certificate import Certificate, Consistency, make_certifica
 from secagg.protocol.events import SharesDisputed
 from secagg.protocol.messages import DropReason, Signed, UploadHeader, sign_round, sign_session
 from secagg.protocol.server_machine import ServerMachine
-from secagg.protocol.staging import BadFrame, BadTag, frame_mac
+from secagg.protocol.staging import frame_mac
 from secagg.protocol.steps import Stage, Step, upload_index
 from secagg.protocol.transcript import (
     included_hash,
@@ -99,7 +99,7 @@ class Server(ABC):
 
     @abstractmethod
     def _take_frame(self, position: int, frame: VectorFrame) -> None:
-        """Take one frame of an upload that is due, or raise `BadFrame`."""
+        """Take one frame of an upload that is due, or raise `Dropped`."""
 
     def receive(self, position: int, name: str, signed: Signed, *, vouched: bool = False) -> None:
         """Take one signed answer; see `ServerMachine.receive`."""
@@ -120,10 +120,10 @@ class Server(ABC):
             return
         try:
             self._take_frame(position, frame)
-        except BadTag as error:
-            self.machine.refuse(position, DropReason.BAD_FRAME, str(error), vouched=vouched)
-        except BadFrame as error:
-            self.machine.drop(position, DropReason.BAD_FRAME, str(error))
+        except Unproven as error:
+            self.machine.refuse(position, error.reason, error.detail, vouched=vouched)
+        except Dropped as error:
+            self.machine.drop(position, error.reason, error.detail)
         self.machine.close_if_complete()
 
     def advance(self) -> None:

@@ -24,8 +24,8 @@ from secagg.protocol.audit import AuditRecord
 from secagg.protocol.events import Aborted, Completed, Event, GatewayDropped, Ignored, Send
 from secagg.protocol.identity import Cohort, Identity, Roster
 from secagg.protocol.messages import COMMON, Abort, Answer, DropReason, Signed, Verify
-from secagg.protocol.staging import Spool
-from secagg.schemes.base import ServerContext
+from secagg.protocol.spool import Spool
+from secagg.schemes.base import SPOOL_BYTES, ServerContext
 from secagg.session.result import Aggregate
 from secagg.session.settings import SessionSettings
 from secagg.session.update import Model
@@ -40,7 +40,8 @@ Setup = Mapping[GatewayId, Signed]
 
 def temporary_file() -> BinaryIO:
     """An unnamed file that vanishes with its last handle; masked words only are written to it."""
-    return cast("BinaryIO", tempfile.TemporaryFile())
+    # unbuffered: a full disk is noticed by the write that fills it
+    return cast("BinaryIO", tempfile.TemporaryFile(buffering=0))
 
 
 class ServerSession:
@@ -53,7 +54,8 @@ class ServerSession:
         rng: source of the session's id and key.
         workers: threads for unmasking and decoding.
         max_in_flight: unfinished uploads kept in memory.
-        spool: opens a file for each further unfinished upload.
+        spool: opens the file in which all others wait; one descriptor a session.
+        spool_bytes: that this file may have. Whoever finds no place in it is dropped (`STAGING`).
         setup: `setup` of the session of the round before, if there was one: gateways that have sent
             a key ahead are not asked for one.
         verify: signature check; only a simulator that plays everybody passes a memoising one.
@@ -73,6 +75,7 @@ class ServerSession:
         workers: Workers = SERIAL,
         max_in_flight: int = 2,
         spool: Spool = temporary_file,
+        spool_bytes: int = SPOOL_BYTES,
         setup: Setup = MappingProxyType({}),
         verify: Verify = verify_signature,
     ) -> None:
@@ -92,6 +95,7 @@ class ServerSession:
                 rng=rng,
                 max_in_flight=max_in_flight,
                 spool=spool,
+                spool_bytes=spool_bytes,
                 workers=workers,
                 verify=verify,
                 setup=setup,
@@ -194,7 +198,8 @@ class ServerSession:
 
         Args:
             sender: id under which it came.
-            frame: kept until the sender's upload is complete; must not change.
+            frame: contiguous bytes; all but `bytes` are copied, because what is summed later must
+                be what is verified now.
             vouched: the link has authenticated the sender and keeps order (mutual TLS, say): what
                 does not verify is then the sender's fault and drops it by name at once, so that a
                 wrong key file is seen. A frame of another session is ignored all the same.
@@ -216,6 +221,8 @@ class ServerSession:
     def _take(self, position: int, frame: bytes | bytearray | memoryview, *, vouched: bool) -> None:
         try:
             envelope = wire.open(frame)
+            if not isinstance(frame, bytes):
+                envelope = wire.open(bytes(envelope.frame))
             if envelope.session != self.session:
                 # late, or of a session beside: nobody's fault
                 self._machine.refuse(
@@ -274,6 +281,8 @@ class ServerSession:
             )
             events.append(Completed())
         if aborted is not None:
+            if self._machine.phase != "aborted":  # a spool that failed outside the end of a phase
+                self._machine.abort(aborted)
             farewell = Abort(session=self.session, reason=type(aborted).__name__)
             live = set(range(len(self._cohort))) - self._machine.dropped.keys()
             requests = dict.fromkeys(sorted(live), farewell)

@@ -15,6 +15,7 @@ from secagg.protocol.messages import Abort, DropReason, Signed
 from secagg.protocol.staging import BadFrame, Staging, frame_mac
 from secagg.protocol.steps import Step
 from secagg.schemes.masks.messages import STEPS
+from secagg.wire import Span, VectorFrame
 
 
 def machine() -> tuple[ClientMachine, list[str]]:
@@ -141,12 +142,16 @@ def test_the_first_reason_of_a_drop_stays():
 def test_a_frame_of_another_length_is_refused():
     import numpy as np
 
-    keys = {"salt": bytes(32), "session": bytes(16), "position": 0}
-    staging = Staging([(0, 0, 4)], max_in_flight=2, spool=lambda: pytest.fail("not needed"))
-    staging.open(0, frame_mac(bytes(32), **keys))
+    mac = frame_mac(bytes(32), salt=bytes(32), session=bytes(16), position=0)
+    staging = Staging(
+        [Span(0, 0, 4)],
+        lambda _: mac,
+        max_in_flight=2,
+        spool=lambda: pytest.fail("not needed"),
+        spool_bytes=0,
+    )
     words = np.zeros(3, np.uint64)
     region = words.tobytes()
-    tag = frame_mac(bytes(32), **keys).tag(0, region)
 
     with pytest.raises(BadFrame, match="3 words"):
-        staging.add(0, 0, memoryview(region), words, tag)
+        staging.add(0, VectorFrame(0, memoryview(region), words, mac.tag(0, region)))

@@ -19,7 +19,7 @@ from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import Journal, MemoryJournal
 from secagg.protocol.messages import Signed
 from secagg.protocol.policy import Policy
-from secagg.protocol.staging import Spool
+from secagg.protocol.spool import Spool
 from secagg.protocol.steps import upload_index
 from secagg.schemes.masks import Masks
 from secagg.schemes.scheme import Scheme

@@ -24,6 +24,7 @@ from secagg.protocol.certificate import (
 from secagg.protocol.messages import DropReason, Signed, UploadHeader
 from secagg.protocol.outcome import check_opened
 from secagg.protocol.prekeys import Prekey, open_prekey, usable
+from secagg.protocol.staging import Staging
 from secagg.protocol.steps import Stage
 from secagg.protocol.transcript import (
     advert_hash,
@@ -122,7 +123,7 @@ class AdditiveServer(Server):
     def _dropped(self) -> None:
         if self._summing is not None:
             for position in self.machine.dropped:
-                self._summing.discard(position)
+                self._summing.staging.discard(position)
 
     # -- prekeys -----------------------------------------------------------------------------------
 
@@ -163,13 +164,17 @@ class AdditiveServer(Server):
         self._fix_keys({place: advert_hash(each) for place, each in prekeys.items()})
         self._fix_dealers(self._u1)
         self._use_encoding()
-        self._summing = Summing(
-            self._ring.running_sum(),
+        staging = Staging(
             wire.frame_spans(self._ring.words, self._ring.unit),
+            lambda position: self._frame_mac(
+                position, self._private.agree(self._prekeys[position][1].key)
+            ),
             max_in_flight=self._context.max_in_flight,
             spool=self._context.spool,
+            spool_bytes=self._context.spool_bytes,
             keep=self._keep and not self._limits.certified,  # or no set is asked about twice
         )
+        self._summing = Summing(self._ring.running_sum(), staging)
         return upload_requests(self._announce, self._signed_round, self._cohort, prekeys)
 
     # -- uploads -----------------------------------------------------------------------------------
@@ -192,9 +197,7 @@ class AdditiveServer(Server):
         self._keep_prekey(position, dealing.next_prekey)
         self._dealt[position] = dealing
         self._headers[position] = dealing.header
-        shared = self._private.agree(self._prekeys[position][1].key)
-        self._uploads.expect(position, self._frame_mac(position, shared))
-        return False
+        return self._uploads.add_up(position)
 
     def _keep_prekey(self, position: int, signed: Signed) -> None:
         """Every message of a gateway carries the same prekey for the next round."""
@@ -206,7 +209,9 @@ class AdditiveServer(Server):
             raise Dropped(DropReason.EQUIVOCATED, "two prekeys for one round")
 
     def _take_frame(self, position: int, frame: VectorFrame) -> None:
-        if self._uploads.take_frame(position, frame):
+        self._uploads.take_frame(position, frame)
+        # frames may overtake the dealing, but are in no sum before it
+        if position in self._headers and self._uploads.add_up(position):
             self.machine.finish(position)
 
     @property
@@ -295,7 +300,7 @@ class AdditiveServer(Server):
         rest = self._u3 - found.dealers
         members = found.satisfied
         enough = len(members) >= limits.share_threshold and len(rest) >= limits.min_included
-        if not self._uploads.keeps or not enough:
+        if not self._uploads.staging.keeps or not enough:
             raise too_few(len(self._sums), limits, found, self._cohort.ids)
         for dealer in sorted(found.dealers):
             self._uploads.take_out(dealer)
@@ -341,4 +346,4 @@ class AdditiveServer(Server):
     def _forget(self) -> None:
         super()._forget()
         if self._summing is not None:
-            self._summing.close()
+            self._summing.staging.close()

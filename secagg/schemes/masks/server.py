@@ -22,17 +22,11 @@ from secagg.crypto.shamir import SHARE_BYTES
 from secagg.errors import ConfigurationError, KeyAgreementError
 from secagg.params import HASH_BYTES, RoundParams, SessionParams, Struct
 from secagg.protocol.blame import Dropped, Unproven
-from secagg.protocol.messages import (
-    DropReason,
-    Signed,
-    UploadHeader,
-)
+from secagg.protocol.messages import DropReason, Signed, UploadHeader
 from secagg.protocol.sharing import judge
 from secagg.protocol.staging import Staging
 from secagg.protocol.steps import Stage
-from secagg.protocol.transcript import (
-    advert_hash,
-)
+from secagg.protocol.transcript import advert_hash
 from secagg.schemes.base import ServerContext
 from secagg.schemes.masks.keys import stream_starts
 from secagg.schemes.masks.messages import (
@@ -66,8 +60,8 @@ class MasksServer(Server):
     ) -> None:
         super().__init__(params, round_params, context)
         limits = self._limits
-        least = max(limits.min_included, limits.quorum, limits.share_threshold)
-        most_dropped = len(self._cohort) - limits.max_dropouts
+        floor = max(limits.min_included, limits.quorum)
+        least = max(floor, limits.share_threshold)
         stages = {
             "advertise_keys": Stage(
                 self._check_advert, self._take_advert, self._close_adverts, least
@@ -83,7 +77,7 @@ class MasksServer(Server):
                 self._check_header,
                 self._take_header,
                 self._close_uploads,
-                max(limits.min_included, limits.quorum, most_dropped),
+                max(floor, len(self._cohort) - limits.max_dropouts),
             ),
             "consistency": self._signing(self._close_signatures),
             "unmasking": Stage(
@@ -97,9 +91,15 @@ class MasksServer(Server):
         self._drive(STEPS, stages)
         self._check_request_size()
         spans = wire.frame_spans([vector.words for vector in self.round.vectors])
-        self._staging = Staging(spans, max_in_flight=context.max_in_flight, spool=context.spool)
         self._macs: dict[int, AnswerMac] = {}
         self._frame_macs: dict[int, FrameMac] = {}
+        self._staging = Staging(
+            spans,
+            self._frame_macs.__getitem__,
+            max_in_flight=context.max_in_flight,
+            spool=context.spool,
+            spool_bytes=context.spool_bytes,
+        )
         self._adverts: dict[int, tuple[Signed, AdvertiseKeys]] = {}
         self._dealt: dict[int, ShareKeys] = {}
         self._complaints: dict[int, frozenset[int]] = {}
@@ -109,11 +109,8 @@ class MasksServer(Server):
 
     def _check_request_size(self) -> None:
         """The largest request carries P and a sealed share of everybody."""
-        share = SealedShares(
-            ciphertext=bytes(SEALED_BYTES),
-            seed_share=bytes(HASH_BYTES),
-            key_share=bytes(HASH_BYTES),
-        )
+        no_hash = bytes(HASH_BYTES)
+        share = SealedShares(bytes(SEALED_BYTES), seed_share=no_hash, key_share=no_hash)
         shares = (share,) * len(self._cohort)
         request = MaskedInputRequest(
             round=self._signed_round, dealers=self._cohort.bits(()), shares=shares
@@ -165,6 +162,7 @@ class MasksServer(Server):
         super()._forget()
         self._macs.clear()
         self._frame_macs.clear()
+        self._staging.close()
 
     def _near(self, position: int) -> frozenset[int]:
         return neighbours(self._limits, position)
@@ -253,16 +251,20 @@ class MasksServer(Server):
         if not complaints <= self._u2 & self._near(position):
             raise Dropped(DropReason.MALFORMED, "a complaint about somebody who dealt it nothing")
         self._headers[position], self._complaints[position] = signed, complaints
-        self._staging.open(position, self._frame_macs[position])
+        self._note_complete(position)
         self._judge_when_all_spoke()
         return False
 
     def _take_frame(self, position: int, frame: VectorFrame) -> None:
-        if position in self._complete:
-            return
-        if self._staging.add(position, *frame):
+        self._staging.add(position, frame)
+        self._note_complete(position)
+        self._add_complete()
+
+    def _note_complete(self, position: int) -> None:
+        """Frames may overtake their header, but are in no sum before it."""
+        here = position in self._headers and self._staging.complete(position)
+        if here and position not in self._complete:
             self._complete.append(position)
-            self._add_complete()
 
     def _judge_when_all_spoke(self) -> None:
         """Complaints travel in the headers, so all headers come before the first addition."""
@@ -290,6 +292,7 @@ class MasksServer(Server):
         self._complete.clear()
 
     def _close_uploads(self, included: frozenset[int]) -> Mapping[int, Struct]:
+        self._staging.close()
         self._fix_included(included)
         self._recovery = self._make_recovery()
         bitmap = self._cohort.bits(included)
