@@ -15,7 +15,7 @@ from secagg.crypto.labels import Label
 from secagg.crypto.sealing import FrameMac
 from secagg.crypto.signing import verify
 from secagg.errors import SealError
-from secagg.fixed_point import Decoder, check_range
+from secagg.fixed_point import Decoder, check_range, clip_of
 from secagg.params import RoundParams
 from secagg.protocol.outcome import check_opened
 from secagg.protocol.staging import Staging
@@ -139,7 +139,7 @@ class ServerParts:
         self._spans = world.scheme.spans(params, world.case.gateways)
         self._opened = [np.zeros(vector.words, np.uint64) for vector in params.vectors]
         [(weight, _)] = params.of_kind("weight")
-        self._opened[weight][0] = 1
+        self._opened[weight][0] = len(world.survivors)
         keys = [world.identities[i].key for i in world.survivors]
         self._signed = [(key.public, key.sign(Label.SIGN_HEADER, _BODY)) for key in keys]
         self._signed *= SIGNATURES
@@ -188,13 +188,15 @@ class ServerParts:
 
     def check(self) -> None:
         """All lanes, on a sum that passes."""
-        check_opened(self._params, self._opened, len(self._world.survivors), SERIAL)
+        included, gateways = len(self._world.survivors), self._world.case.gateways
+        check_opened(self._params, self._opened, included, gateways=gateways)
 
     def decode(self) -> None:
         """Lanes to float32, in fresh memory."""
         for index, vector in self._params.of_kind("update"):
             mean = np.empty(vector.length, np.float32)
-            decoder = Decoder(vector, len(self._world.survivors))
+            clip = clip_of(vector, self._params.max_weight)
+            decoder = Decoder(vector, len(self._world.survivors), clip)
             decoder.decode(self._opened[index], mean, SERIAL)
 
 

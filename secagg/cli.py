@@ -65,6 +65,7 @@ def plan(
         ("included n_min", limits.min_included),
         ("layout", planned.layout),
         ("|value|", f"up to {vector.limit} of one gateway"),
+        *_integers(planned),
         ("upload", f"{planned.upload_bytes:,} bytes ({floats:.2f} x float32)"),
         ("error of the mean", f"{planned.rms_error:.3g} rms, {planned.error_bound:.3g} worst"),
         ("", f"at an average weight of {planned.average_weight:g}"),
@@ -73,6 +74,15 @@ def plan(
         typer.echo(f"{name:18} {value}")
     typer.echo(planned.guarantees.hides)
     typer.echo(planned.guarantees.survives)
+
+
+def _integers(planned: Plan) -> list[tuple[str, object]]:
+    """Their bound, and how to raise it."""
+    if planned.integers is None:
+        return []
+    return [
+        ("integers", f"up to {planned.integers:,}, beyond is clamped; lower max_weight for more")
+    ]
 
 
 def _sharing(planned: Plan) -> list[tuple[str, object]]:

@@ -9,7 +9,7 @@ from protocol_sim.attacks.attack import Attack, Change, Stage, before
 from protocol_sim.attacks.attacker import Attacker, CannotAttack, Hook, replace
 from protocol_sim.attacks.follow import own
 from protocol_sim.attacks.requests import bits
-from secagg.fixed_point.layout import MAX_WEIGHT
+from secagg.fixed_point.units import MAX_WEIGHT
 from secagg.params import SUITES, VERSION, Ring, RoundParams, SessionParams, Struct, Thresholds
 from secagg.protocol.messages import Announce, sign_round, sign_session
 from secagg.protocol.policy import Policy

@@ -225,7 +225,7 @@ def _whole(schemes: tuple[str, ...], step: str) -> Iterator[Cheat]:
 
 
 NUMBERS: Final = (
-    ("check word", "Uploads a check word that is not zero.", "check", 1),
+    ("check word", "Uploads a check word that is not zero.", "check", 2**30),
     ("huge weight", "Uploads a weight beyond its cap.", "weight", 2**40),
     ("negative weight", "Uploads a weight below zero.", "weight", 2**64 - 2**40),
     ("huge metric", "Uploads a metric beyond its bound.", "metrics", 2**62),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Final, Self
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secagg.errors import AbortedByPeer
-from secagg.fixed_point import Noise, mean_error
+from secagg.fixed_point import Noise, integers_of, mean_error
 from secagg.fixed_point.layout import USUAL_WEIGHT
 from secagg.params import GatewayId, Ring, Thresholds, VectorSpec
 from secagg.protocol.audit import AuditRecord
@@ -45,6 +46,8 @@ class Plan:
         error_bound: largest absolute error of the mean if all have the average weight below.
         rms_error: its root mean square, likewise.
         average_weight: what the two errors assume: max_weight / 16.
+        integers: largest absolute integer coordinate that is not clamped, at any weight; a lower
+            max_weight makes room for more. None where the tree has none.
         key_bytes: besides them, in additive schemes: shares of a key, and their proof.
     """
 
@@ -60,6 +63,7 @@ class Plan:
     error_bound: float
     rms_error: float
     average_weight: float
+    integers: int | None
     key_bytes: int
 
     @property
@@ -92,6 +96,7 @@ class Plan:
             error_bound=error.bound,
             rms_error=error.rms,
             average_weight=average,
+            integers=integers_of(params),
             key_bytes=_key_bytes(thresholds, carried.ring),
         )
 
@@ -132,7 +137,8 @@ class Report:
         error_bound: largest absolute error of a coordinate of the mean, from the real total weight:
             rounding, and noise where the sum is not exact; the dtype of a leaf may round once more.
         rms_error: root mean square of that error.
-        clipped: coordinates that saturated, summed over gateways.
+        clamped: by what was beyond its bound, how often, over all gateways: "coordinates" that
+            saturated, "integers", "metric NAME", and "tied leaves" that differed. None is 0.
         bytes_up: largest number of bytes one gateway sent.
         bytes_down: largest number of bytes one gateway received.
         phases: what each phase that the round had cost, in order.
@@ -143,12 +149,22 @@ class Report:
     plan: Plan
     error_bound: float
     rms_error: float
-    clipped: int
+    clamped: Mapping[str, int]
     bytes_up: int
     bytes_down: int
     phases: tuple[PhaseCost, ...]
     audit: AuditRecord = field(repr=False)
     roster: Roster = field(repr=False)
+
+    @property
+    def exact(self) -> bool:
+        """Whether the sum is exact, and of what the gateways meant: nothing was clamped."""
+        return self.plan.exact and not self.clamped
+
+    @property
+    def clipped(self) -> int:
+        """Coordinates that saturated."""
+        return self.clamped.get("coordinates", 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,7 +173,7 @@ class Result:
 
     Attributes:
         mean: tree like the updates: base + weighted mean of (update - base).
-        total_weight: sum of the included weights, each rounded to 2^-16.
+        total_weight: sum of the included weights, each rounded to its unit.
         included: ids in the mean, in the order of the cohort.
         dropped: id -> phase, reason and detail of everybody whom the round went on without; who
             was dropped after the set was agreed still counts.

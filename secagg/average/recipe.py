@@ -284,7 +284,7 @@ class SecureAverage:
                 plan=Plan.of(server.settings, choice.reason),
                 error_bound=aggregate.error.bound,
                 rms_error=aggregate.error.rms,
-                clipped=aggregate.clipped,
+                clamped=aggregate.clamped,
                 bytes_up=max(costs.bytes_up.values()),
                 bytes_down=max(costs.bytes_down.values()),
                 phases=(*costs.phases, decoding),

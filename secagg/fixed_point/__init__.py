@@ -1,7 +1,7 @@
 """Turns real coordinates into signed lanes of 64-bit words, and sums of such words back.
 
-`layout` picks the lanes and states the error, `encode` and `decode` are the fast paths,
-`reference` is the same arithmetic in Python integers.
+`units` says what weights, metrics and integers count in, `layout` picks the lanes and states the error,
+`encode` and `decode` are the fast paths, `reference` is the same arithmetic in Python integers.
 """
 
 from __future__ import annotations
@@ -10,18 +10,21 @@ from secagg.fixed_point.decode import Decoder, check_sum, decode_integers, mean_
 from secagg.fixed_point.encode import Encoder, Read, check_range, encode_integers
 from secagg.fixed_point.layout import (
     Noise,
-    cap_units,
     choose_lanes,
     clip_of,
     error_of,
-    integer_bound,
-    lane_limit,
     mean_error,
+    relative_rms,
+    update_spec,
+)
+from secagg.fixed_point.units import (
+    cap_units,
+    integer_bound,
+    integers_of,
+    lane_limit,
     metric_limit,
     metric_scale,
-    relative_rms,
     unit_of,
-    update_spec,
     weight_unit,
     weight_units,
 )
@@ -40,6 +43,7 @@ __all__ = [
     "encode_integers",
     "error_of",
     "integer_bound",
+    "integers_of",
     "lane_limit",
     "mean_error",
     "mean_integers",

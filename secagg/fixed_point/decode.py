@@ -21,11 +21,14 @@ class Decoder:
     Args:
         spec: layout of the vector.
         divisor: total weight; the mean is lanes / (spec.scale * divisor).
+        largest: absolute value of a coordinate beyond which no true mean lies: the clip. Small
+            total weights leave rounding, noise and liars more room than that.
     """
 
-    def __init__(self, spec: VectorSpec, divisor: float) -> None:
+    def __init__(self, spec: VectorSpec, divisor: float, largest: float) -> None:
         self._spec = spec
         self._divisor = divisor
+        self._largest = largest
 
     def decode(self, words: NDArray[np.uint64], out: FloatArray, workers: Workers = SERIAL) -> None:
         """Writes the mean; check the sum with `check_sum` first.
@@ -48,6 +51,7 @@ class Decoder:
         # 32 bits where a lane fits, because numpy converts those to floats many at a time.
         width, integer = (32, np.int32) if spec.lanes > 1 else (64, np.int64)
         factor = out.dtype.type(1 / (spec.scale * self._divisor) * 2.0 ** (bits - width))
+        largest = out.dtype.type(self._largest)
 
         def work(first: int, last: int) -> None:
             apart, lanes = np.empty(BLOCK, np.int64), np.empty(BLOCK, integer)
@@ -67,19 +71,20 @@ class Decoder:
                     target = out[begin : begin + len(part)]
                     np.copyto(target, lane[: len(target)], casting="unsafe")
                     np.multiply(target, factor, out=target)
+                    np.clip(target, -largest, largest, out=target)
 
         workers.run(work, -(-spec.words // BLOCK))
 
 
 def check_sum(
-    spec: VectorSpec, words: NDArray[np.uint64], included: int, workers: Workers = SERIAL
+    spec: VectorSpec, words: NDArray[np.uint64], reach: int, workers: Workers = SERIAL
 ) -> None:
-    """Accepts a sum only if every lane lies within included * limit and unused lanes are zero.
+    """Accepts a sum only if every lane lies within [-reach, reach] and unused lanes are zero.
 
     Args:
         spec: layout of the vector.
         words: uint64[spec.words], the sum.
-        included: gateways in the sum.
+        reach: largest absolute lane, within the lane.
         workers: threads.
 
     Raises:
@@ -88,9 +93,9 @@ def check_sum(
     """
     _check_size(spec, words)
     bits = 64 // spec.lanes
-    half, reach = 1 << (bits - 1), included * spec.limit
+    half = 1 << (bits - 1)
     if not 0 <= reach < half:
-        raise LocalProtocolError(f"{included} gateways do not fit the lanes of {spec.name}")
+        raise LocalProtocolError(f"{reach} does not fit the lanes of {spec.name}")
     # With `reach` added, a sum whose lanes are all in range has fields from 0 to 2 * reach, and
     # nothing above them; no other word has. All fields are compared at once: what is below a
     # field's top bit gets so much that it carries into the (cleared) top bit if it exceeds that
@@ -111,9 +116,7 @@ def check_sum(
             np.add(v, room, out=v)
             exceeds(u, v, out=v)
             if int(np.bitwise_or.reduce(v)) & wrong:
-                raise AggregateOutOfRange(
-                    f"{spec.name}: a lane is beyond {included} times its limit"
-                )
+                raise AggregateOutOfRange(f"{spec.name}: a lane is beyond {reach}")
 
     workers.run(work, -(-spec.words // BLOCK))
     for coordinate in range(spec.length, spec.words * spec.lanes):

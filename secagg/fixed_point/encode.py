@@ -16,8 +16,8 @@ from secagg.fixed_point.layout import (
     RANDOM_BITS,
     clip_of,
     fraction_bits,
-    weight_unit,
 )
+from secagg.fixed_point.units import weight_unit
 from secagg.params import VectorSpec
 
 FloatArray = NDArray[np.floating[Any]]

@@ -5,19 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Final
 
-from secagg.errors import ConfigurationError, EncodingError
-from secagg.params import MAX_LANES, RoundParams, VectorSpec
+from secagg.errors import ConfigurationError
+from secagg.fixed_point.units import check_max_weight, lane_limit, unit_of
+from secagg.params import RoundParams, VectorSpec
 
 # A float64 holds 53 bits: above this limit one lane would carry noise instead of precision, and the
 # 16 random bits of the stochastic rounding would no longer fit below bit 63.
 MAX_UPDATE_LIMIT: Final = 2**46 - 1
-MIN_WEIGHT_CAP: Final = 2.0**-32
-MAX_WEIGHT: Final = 2.0**32
-# Metrics whose scale is a normal number with room for a whole sum.
-METRIC_BOUNDS: Final = (2.0**-60, 2.0**120)
 # With clips in this range neither scale nor its inverse leaves the normal numbers of float32.
 MIN_CLIP: Final = 2.0**-40
 MAX_CLIP: Final = 2.0**40
@@ -55,27 +51,20 @@ class Noise:
 NO_NOISE: Final = Noise()
 
 
-def lane_limit(lanes: int, gateways: int) -> int:
-    """Largest absolute value of a lane such that the sum over all gateways stays inside the lane.
+def update_limit(lanes: int, gateways: int) -> int:
+    """`lane_limit`, but with a spare bit in every word, and no more than the work buffers resolve.
+
+    Where lanes fill their word and sums their lanes, any garbage would pass for a sum. One lane has
+    bits to spare, of three and of five the word has some left over.
 
     Raises:
-        ConfigurationError: lanes outside 1 to 5, fewer than one gateway, or no room for the sum.
+        ConfigurationError: as `lane_limit`.
     """
-    if not 1 <= lanes <= MAX_LANES:
-        raise ConfigurationError(f"{lanes} lanes in a word: use 1 to {MAX_LANES}")
-    if gateways < 1:
-        raise ConfigurationError(f"{gateways} gateways: use at least 1")
-    top = (1 << (64 // lanes - 1)) - 1
-    if gateways > top:
-        raise ConfigurationError(
-            f"{gateways} gateways do not fit into {lanes} lanes: use at most {top}, or fewer lanes"
-        )
-    return top // gateways
+    return min(lane_limit(lanes, gateways, spare=_spare(lanes)), MAX_UPDATE_LIMIT)
 
 
-def update_limit(lanes: int, gateways: int) -> int:
-    """`lane_limit`, but never more than the work buffers resolve."""
-    return min(lane_limit(lanes, gateways), MAX_UPDATE_LIMIT)
+def _spare(lanes: int) -> int:
+    return int(lanes in {2, 4})
 
 
 def rounding(included: int, bits: int = RANDOM_BITS) -> Noise:
@@ -117,7 +106,7 @@ def choose_lanes(
         raise ConfigurationError(f"precision is {precision}: use a positive number, as 2**-12")
     best = math.inf
     for lanes in sorted(allowed, reverse=True):
-        if gateways > 2 ** (64 // lanes - 1) - 1:
+        if gateways > 2 ** (64 // lanes - 1 - _spare(lanes)) - 1:
             continue
         reached = relative_rms(update_limit(lanes, gateways), gateways)
         if reached <= precision:
@@ -159,54 +148,6 @@ def update_spec(
     limit = update_limit(lanes, gateways) if limit is None else limit
     scale = limit / (clip * (1 + CLIP_SLACK) * max_weight)
     return VectorSpec(name=name, length=length, lanes=lanes, limit=limit, scale=scale)
-
-
-def weight_unit(max_weight: float, *, integers: bool) -> float:
-    """What weights are multiples of: relative to the cap, and so that the cap is below 2^53 units.
-
-    Args:
-        max_weight: largest weight.
-        integers: the tree has integer leaves, of which weight * value must fit 64 bits.
-    """
-    mantissa, exponent = math.frexp(max_weight)
-    above = exponent - (mantissa == 0.5)  # the least power of two that the cap does not exceed
-    return min(2.0**-16, 2.0 ** (above - (24 if integers else 32)))
-
-
-def unit_of(params: RoundParams) -> float:
-    """The weight unit of a round."""
-    return weight_unit(params.max_weight, integers=bool(params.of_kind("integers")))
-
-
-def cap_units(max_weight: float, *, integers: bool) -> int:
-    """U: no weight has more units than this."""
-    return math.ceil(Fraction(max_weight) / Fraction(weight_unit(max_weight, integers=integers)))
-
-
-def integer_bound(gateways: int, max_weight: float) -> int:
-    """Largest absolute integer that a sum over all gateways has room for; 0 if there is none."""
-    return lane_limit(1, gateways) // cap_units(max_weight, integers=True)
-
-
-def metric_scale(bound: float, gateways: int) -> float:
-    """Lane units of 1 in a metric: the finest power of two with room for the sum of all gateways.
-
-    Args:
-        bound: of its absolute value.
-        gateways: n.
-
-    Raises:
-        ConfigurationError: no bound that a metric can have.
-    """
-    if not METRIC_BOUNDS[0] <= bound <= METRIC_BOUNDS[1]:
-        raise ConfigurationError(f"metric bound is {bound}: use 2**-60 to 2**120")
-    return 2.0 ** (lane_limit(1, gateways).bit_length() - 1 - math.frexp(bound)[1])
-
-
-def metric_limit(bound: float, gateways: int) -> int:
-    """Largest lane of a metric of one gateway."""
-    scale = metric_scale(bound, gateways)
-    return math.ceil(Fraction(bound) * Fraction(scale))
 
 
 def clip_of(spec: VectorSpec, max_weight: float) -> float:
@@ -287,45 +228,3 @@ def mean_error(
         max((error.bound for error in errors), default=0.0) + weights,
         max((error.rms for error in errors), default=0.0),
     )
-
-
-def weight_units(weight: float, max_weight: float, *, integers: bool) -> int:
-    """A weight in units: `units * weight_unit(...)` multiplies the update, `units` are summed.
-
-    Rounds to the nearest unit that is not above `max_weight`. What is refused depends on the cap
-    alone: whether a tree has integers shows nothing of a weight.
-
-    Args:
-        weight: of a gateway.
-        max_weight: largest weight.
-        integers: as to `weight_unit`.
-
-    Raises:
-        EncodingError: not a number, above `max_weight`, or below half of the larger unit.
-    """
-    try:
-        weight = float(weight)  # numpy and torch have numbers that are no floats
-    except (TypeError, ValueError, OverflowError):
-        raise EncodingError(f"weight is {weight!r}: it takes a number") from None
-    if not 0 < weight <= max_weight:
-        raise EncodingError(f"weight is {weight}: it takes a number above 0, at most {max_weight}")
-    least = weight_unit(max_weight, integers=True) / 2
-    if weight < least:
-        raise EncodingError(f"weight {weight} rounds to zero: the smallest is {least}")
-    unit = Fraction(weight_unit(max_weight, integers=integers))
-    return min(max(round(Fraction(weight) / unit), 1), math.floor(Fraction(max_weight) / unit))
-
-
-def check_max_weight(gateways: int, max_weight: float) -> None:
-    """Accept a cap of weights whose sum has room.
-
-    Raises:
-        ConfigurationError: another; names the nearest.
-    """
-    if not MIN_WEIGHT_CAP <= max_weight <= MAX_WEIGHT:
-        raise ConfigurationError(f"max_weight is {max_weight}: use 2**-32 to 2**32")
-    if cap_units(max_weight, integers=False) > lane_limit(1, gateways):
-        raise ConfigurationError(
-            f"max_weight {max_weight} of {gateways} gateways overflows the sum of weights:"
-            f" use at most {lane_limit(1, gateways) * 2.0**-16:.6g}"
-        )

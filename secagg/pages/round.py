@@ -67,12 +67,13 @@ def _tiles(report: Report, inspection: Inspection) -> Iterator[Tile]:
         f"{limits.min_included} or more, or no sum is opened",
     )
     yield Tile("Dropped", gone or "nobody", f"any {limits.max_dropouts} may vanish")
-    exact = "the sum is exact, updates are rounded" if report.plan.exact else "rounding and noise"
+    exact = "the sum is exact, updates are rounded" if report.exact else "rounding and noise"
     yield Tile("Largest possible error", f"{report.error_bound:.1e}", exact)
     yield Tile(
-        "Clipped",
-        verdict(report.clipped or "nothing", good=not report.clipped),
-        "coordinates beyond clip, over all gateways",
+        "Beyond a bound",
+        verdict(sum(report.clamped.values()) or "nothing", good=not report.clamped),
+        ", ".join(f"{count} {name}" for name, count in report.clamped.items())
+        or "coordinates, integers and metrics, over all gateways",
     )
     down = quantity(report.bytes_down, "B")
     yield Tile("Sent by a gateway", quantity(report.bytes_up, "B"), f"at most; {down} received")

@@ -8,23 +8,25 @@ from typing import Final
 
 from secagg.errors import UnsupportedParameters
 from secagg.fixed_point import cap_units, clip_of, integer_bound, metric_limit, unit_of
-from secagg.fixed_point.layout import (
-    MAX_CLIP,
-    MAX_WEIGHT,
-    METRIC_BOUNDS,
-    MIN_CLIP,
-    MIN_WEIGHT_CAP,
-    update_limit,
-)
-from secagg.params import LeafSpec, RoundParams, Thresholds, VectorSpec
+from secagg.fixed_point.layout import MAX_CLIP, MIN_CLIP, update_limit
+from secagg.fixed_point.units import MAX_WEIGHT, METRIC_BOUNDS, MIN_WEIGHT_CAP
+from secagg.params import LeafSpec, Ring, RoundParams, Thresholds, VectorSpec
 from secagg.protocol.counts import counts_of
 from secagg.pytree.leaves import FLOATS, INTEGERS
 
-CHECK_WORDS: Final = 2
-"""A wrong mask passes the check vector with probability 2^-128."""
+_CHECK_WORDS: Final = 2
 MAX_AXES: Final = 64
 """As numpy's."""
 SCALES: Final = (2.0**-120, 2.0**120)
+
+
+def check_length(ring: Ring | None) -> int:
+    """Zeros of the vector "check".
+
+    A wrong mask shows in two words but with probability 2^-128. A sum of keys that is off by a
+    short element would not show in few coefficients of a ring: all of a block are zero.
+    """
+    return _CHECK_WORDS if ring is None else ring.degree
 
 
 def check_vectors(params: RoundParams, thresholds: Thresholds) -> None:
@@ -93,7 +95,7 @@ def _known(vector: VectorSpec, params: RoundParams, gateways: int) -> bool:
             largest = [entry.largest for entry in counts_of(params)]
             return shape == (len(largest), max(largest), 1.0)
         case "check":
-            return shape == (CHECK_WORDS, 0, 1.0)
+            return shape == (check_length(params.ring), 0, 1.0)
         case _:
             return False
 

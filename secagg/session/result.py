@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from secagg.fixed_point import (
     Decoder,
     Noise,
+    clip_of,
     decode_integers,
     mean_error,
     mean_integers,
@@ -86,10 +87,12 @@ class Aggregate:
 
     def _decode(self, index: int, divisor: float, dtype: type[Any]) -> NDArray[Any]:
         vector = self._params.vectors[index]
+        clip = clip_of(vector, self._params.max_weight)
+        largest = clip * (self.total_weight / divisor)  # of a mean, or of a sum
         # one or two lanes carry more than the 24 bits of a float32
         wide = dtype if vector.lanes >= FLOAT32_LANES else np.float64
         out = np.empty(vector.length, wide)
-        Decoder(vector, divisor).decode(self._opened.vectors[index], out, self._workers)
+        Decoder(vector, divisor, largest).decode(self._opened.vectors[index], out, self._workers)
         return out
 
     @property
@@ -110,11 +113,6 @@ class Aggregate:
             for entry, count in zip(counts_of(self._params), self._integers(index), strict=True)
             if count
         }
-
-    @property
-    def clipped(self) -> int:
-        """Coordinates that saturated, summed over gateways; 0 where clipping is an error."""
-        return self.clamped.get("coordinates", 0)
 
     def _integers(self, index: int) -> NDArray[np.int64]:
         return decode_integers(self._params.vectors[index], self._opened.vectors[index])

@@ -16,7 +16,8 @@ from secagg.fixed_point import (
     update_spec,
     weight_unit,
 )
-from secagg.fixed_point.layout import NO_NOISE, check_max_weight
+from secagg.fixed_point.layout import NO_NOISE
+from secagg.fixed_point.units import check_max_weight
 from secagg.params import (
     HASH_BYTES,
     NO_MODEL,
@@ -34,7 +35,7 @@ from secagg.params import (
 from secagg.protocol.counts import count_entries
 from secagg.protocol.identity import Cohort, Roster
 from secagg.protocol.transcript import session_hash
-from secagg.protocol.vectors import CHECK_WORDS
+from secagg.protocol.vectors import check_length
 from secagg.pytree import Select, tree_spec
 from secagg.schemes.base import UpdatePlan
 from secagg.schemes.scheme import Scheme
@@ -249,7 +250,7 @@ def _layout(
     counts = count_entries(leaves, vectors, metrics, saturate=encoding.clipping == "saturate")
     if counts:
         vectors.append(_whole("counts", len(counts), max(entry.largest for entry in counts)))
-    vectors.append(_whole("check", CHECK_WORDS, 0))
+    vectors.append(_whole("check", check_length(carried.ring), 0))
     return leaves, tuple(vectors)
 
 

@@ -22,7 +22,8 @@ from secagg.fixed_point import (
     weight_unit,
     weight_units,
 )
-from secagg.fixed_point.layout import METRIC_BOUNDS, NO_NOISE
+from secagg.fixed_point.layout import NO_NOISE, update_limit
+from secagg.fixed_point.units import METRIC_BOUNDS
 
 
 @pytest.mark.parametrize(
@@ -40,6 +41,16 @@ from secagg.fixed_point.layout import METRIC_BOUNDS, NO_NOISE
 def test_lane_limit_is_the_largest_whose_sum_stays_inside(lanes, gateways, limit):
     assert limit == lane_limit(lanes, gateways)
     assert gateways * limit < 2 ** (64 // lanes - 1) <= gateways * (limit + 1)
+
+
+@pytest.mark.parametrize("lanes", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("gateways", [1, 3, 10, 735, 2047])
+def test_of_random_words_at_most_half_pass_for_updates(lanes, gateways):
+    """A spare bit in every word; where the word has one left over, the lanes give up nothing."""
+    reach = gateways * update_limit(lanes, gateways)
+
+    assert Fraction(2 * reach + 1) ** lanes <= Fraction(2**63)
+    assert lanes not in {3, 5} or update_limit(lanes, gateways) == lane_limit(lanes, gateways)
 
 
 @pytest.mark.parametrize(

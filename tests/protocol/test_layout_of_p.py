@@ -42,8 +42,8 @@ def vector(name: str, **changes: Any) -> RoundParams:
 
 
 def in_ring(ring: Ring, **changes: Any) -> RoundParams:
-    """Every update in one lane, with a limit of its own."""
-    whole = params(ring=ring)
+    """Every update in one lane, with a limit of its own; a whole block of zeros."""
+    whole = vector("check", length=changes.pop("zeros", ring.degree)).replace(ring=ring)
     update = {"lanes": 1, "limit": 5} | changes
     return replace(
         whole,
@@ -78,7 +78,7 @@ def test_a_ring_goes_with_a_committee_only(ring):
         check_vectors(p, other)
 
 
-@pytest.mark.parametrize("changes", [{"lanes": 3}, {"limit": 0}], ids=str)
+@pytest.mark.parametrize("changes", [{"lanes": 3}, {"limit": 0}, {"zeros": 2}], ids=str)
 def test_an_update_in_a_ring_has_a_word_for_each_coordinate(changes):
     ring = Ring(degree=2048, moduli=(2**32,), step=1)
     check_vectors(in_ring(ring), derive_committee(GATEWAYS))

@@ -50,7 +50,7 @@ class Babble(Exchange):
         last, draw = len(self.settings.vectors) - 1, np.random.default_rng(1)
 
         def fill(vector: int, _first: int, out: np.ndarray) -> None:
-            out[:] = {"large": 2**62, "check": int(vector == last)}.get(self.words, 0)
+            out[:] = {"large": 2**62, "check": (vector == last) << 30}.get(self.words, 0)
             if self.words == "random":
                 out[:] = draw.integers(0, 2**64, len(out), np.uint64)
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from secagg.errors import ConfigurationError
 from secagg.fixed_point import Noise, relative_rms
-from secagg.fixed_point.layout import check_max_weight
+from secagg.fixed_point.units import check_max_weight
 from secagg.params import Ring
 from secagg.schemes.base import UpdatePlan
 

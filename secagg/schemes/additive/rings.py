@@ -83,16 +83,19 @@ class RoundRing:
     Args:
         blocks: where the vectors of P lie.
         arithmetic: of the ring.
+        noise: by which a lane of an update may be off in an opened sum.
 
     Attributes:
+        noise: likewise.
         coefficients: N.
         words: wire words (uint64) of each vector.
         unit: wire words of a full block.
     """
 
-    def __init__(self, blocks: Blocks, arithmetic: Arithmetic) -> None:
+    def __init__(self, blocks: Blocks, arithmetic: Arithmetic, noise: int) -> None:
         self._blocks = blocks
         self._arithmetic = arithmetic
+        self.noise = noise
         self.coefficients = blocks.residues.degree
         self.words: Sequence[int] = blocks.words
         self.unit = blocks.residues.unit

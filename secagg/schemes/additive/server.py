@@ -337,7 +337,14 @@ class AdditiveServer(Server):
         vectors = self._uploads.total.open(
             key, public=round_hash(self._signed_round.body), included=included, workers=workers
         )
-        total = check_opened(self.round, vectors, included, workers)
+        total = check_opened(
+            self.round,
+            vectors,
+            included,
+            gateways=self._limits.gateways,
+            noise=self._ring.noise,
+            workers=workers,
+        )
         if self._certificate is None:
             self._certify()
         self.opened = Opened(self._u3, vectors, total)

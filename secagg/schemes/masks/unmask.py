@@ -145,7 +145,13 @@ def open_sum(
         edges = _without_lies(recovery, edges, drop, ids)
         keys = list(_mask_keys(recovery, seeds, edges))
     add_masks(words, 0, keys, workers=workers)
-    total = check_opened(recovery.round, vectors, len(recovery.included), workers)
+    total = check_opened(
+        recovery.round,
+        vectors,
+        len(recovery.included),
+        gateways=recovery.params.thresholds.gateways,
+        workers=workers,
+    )
     return Opened(recovery.included, vectors, total)
 
 

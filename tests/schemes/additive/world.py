@@ -170,7 +170,7 @@ class Stage:
             leaves=(),
             vectors=(
                 VectorSpec(name="weight", length=1, lanes=1, limit=2**32, scale=2.0**32),
-                VectorSpec(name="check", length=2, lanes=1, limit=0, scale=1.0),
+                VectorSpec(name="check", length=RING.degree, lanes=1, limit=0, scale=1.0),
             ),
             max_weight=1.0,
             carried=UpdatePlan(lanes=1, limit=1, text="", ring=RING),

@@ -99,7 +99,9 @@ def noise_of_sum(ring: Ring, gateways: int) -> int:
 
 
 def update_limit(ring: Ring, gateways: int) -> int:
-    """Largest absolute lane of one gateway: no coefficient of a sum, with its noise, leaves p/2.
+    """Largest absolute lane of one gateway: no coefficient of a sum, with its noise, leaves p/4.
+
+    Up to p/2 the residues of garbage would all pass for sums.
 
     A coefficient of embed(x) is the real or imaginary part of a mean of slots turned by roots of
     unity, so at most sqrt(2) max abs(lane), which some x reach.
@@ -108,7 +110,7 @@ def update_limit(ring: Ring, gateways: int) -> int:
         ConfigurationError: as `check_ring`.
     """
     row = check_ring(ring, gateways)
-    room = row.prime // 2 - 1 - noise_of_sum(ring, gateways)
+    room = row.prime // 4 - 1 - noise_of_sum(ring, gateways)
     room -= math.ceil(_FLOAT_ERROR * row.prime)  # of embedding
     return min(math.isqrt(room**2 // 2) // (gateways * ring.step), MAX_UPDATE_LIMIT)
 

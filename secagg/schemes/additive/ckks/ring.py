@@ -5,7 +5,12 @@ from __future__ import annotations
 from secagg.errors import ConfigurationError, UnsupportedParameters
 from secagg.params import RoundParams
 from secagg.schemes.additive.blocks import AT_ONCE, Blocks
-from secagg.schemes.additive.ckks.plan import check_ring, noise_of_sum, update_limit
+from secagg.schemes.additive.ckks.plan import (
+    check_ring,
+    noise_of,
+    noise_of_sum,
+    update_limit,
+)
 from secagg.schemes.additive.ckks.residues import PrimeResidues
 from secagg.schemes.additive.ckks.sampling import GaussianStream
 from secagg.schemes.additive.ckks.slots import Slots
@@ -37,7 +42,7 @@ class CkksRing(RoundRing):
         residues = PrimeResidues(row.prime, row.degree)
         lifts = lifts_of(
             params.vectors,
-            lambda spec: Slots(spec, ring, gateways, residues),
+            lambda spec: Slots(spec, ring, residues),
             limit=update_limit(ring, gateways),
             residues=residues,
             noise=noise_of_sum(ring, gateways),
@@ -48,5 +53,7 @@ class CkksRing(RoundRing):
             return GaussianStream(key, row.sigma, row.degree, AT_ONCE)
 
         super().__init__(
-            Blocks(lifts, residues), Arithmetic(PolynomialRing(row.degree, row.prime), noise)
+            Blocks(lifts, residues),
+            Arithmetic(PolynomialRing(row.degree, row.prime), noise),
+            int(noise_of(ring, gateways).bound),
         )

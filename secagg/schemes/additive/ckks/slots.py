@@ -19,8 +19,6 @@ from numpy.typing import NDArray
 
 from secagg.params import Ring, VectorSpec
 from secagg.schemes.additive.blocks import Coefficients, Residues
-from secagg.schemes.additive.ckks.plan import noise_of
-from secagg.schemes.additive.lifts import settle
 from secagg.schemes.additive.product import ROUNDER, ROUNDER_BITS, twist
 from secagg.schemes.base import Fill, Words
 
@@ -31,17 +29,15 @@ class Slots:
     Args:
         spec: the vector.
         ring: checked.
-        gateways: n.
         residues: of the ring.
     """
 
-    __slots__ = ("_bound", "_residues", "_step", "limbs", "spec")
+    __slots__ = ("_residues", "_step", "limbs", "spec")
 
-    def __init__(self, spec: VectorSpec, ring: Ring, gateways: int, residues: Residues) -> None:
+    def __init__(self, spec: VectorSpec, ring: Ring, residues: Residues) -> None:
         self.spec: Final = spec
         self.limbs: Final = 1
         self._step = ring.step
-        self._bound = int(noise_of(ring, gateways).bound)
         self._residues = residues
 
     def coefficients(self, words: int) -> int:
@@ -77,7 +73,7 @@ class Slots:
         np.subtract(values, ROUNDER_BITS, out=values)
         np.add(values, fraction.astype(np.int64), out=values)
 
-    def read(self, values: Coefficients, first: int, out: Words, included: int) -> None:
+    def read(self, values: Coefficients, first: int, out: Words, included: int) -> None:  # noqa: ARG002
         """See `Lift`."""
         self._residues.centre(values)
         slots = values.view(np.float64)
@@ -89,5 +85,4 @@ class Slots:
         np.copyto(values, slots, casting="unsafe")
         words = out[first : first + values.size]
         lanes = values.reshape(-1)[: len(words)]
-        settle(lanes, self.spec, included, self._bound)
         np.copyto(words.view(np.int64), lanes)

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from secagg.params import Ring, VectorSpec
 from secagg.schemes.additive.blocks import Coefficients, Residues
-from secagg.schemes.additive.lattice.plan import noise_of
-from secagg.schemes.additive.lifts import settle
 from secagg.schemes.base import Fill, Words
 
 
@@ -23,17 +21,15 @@ class Direct:
     Args:
         spec: the vector.
         ring: checked.
-        gateways: n.
         residues: of the ring.
     """
 
-    __slots__ = ("_bound", "_residues", "_step", "limbs", "spec")
+    __slots__ = ("_residues", "_step", "limbs", "spec")
 
-    def __init__(self, spec: VectorSpec, ring: Ring, gateways: int, residues: Residues) -> None:
+    def __init__(self, spec: VectorSpec, ring: Ring, residues: Residues) -> None:
         self.spec: Final = spec
         self.limbs: Final = 1
         self._step = ring.step
-        self._bound = int(noise_of(ring, gateways).bound)
         self._residues = residues
 
     def coefficients(self, words: int) -> int:
@@ -58,12 +54,11 @@ class Direct:
         np.multiply(flat, self._step, out=flat)
         np.add(values, noise, out=values)
 
-    def read(self, values: Coefficients, first: int, out: Words, included: int) -> None:
+    def read(self, values: Coefficients, first: int, out: Words, included: int) -> None:  # noqa: ARG002
         """See `Lift`."""
         words = out[first : first + values.size]
         lanes = values.reshape(-1)[: len(words)]
         self._residues.centre(values)
         np.add(values, self._step // 2, out=values)
         np.floor_divide(values, self._step, out=values)
-        settle(lanes, self.spec, included, self._bound)
         np.copyto(words.view(np.int64), lanes)

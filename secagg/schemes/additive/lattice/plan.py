@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from dataclasses import replace
 from typing import Final
 
 from secagg.errors import ConfigurationError
+from secagg.fixed_point import relative_rms
 from secagg.fixed_point.layout import MAX_UPDATE_LIMIT, NO_NOISE, Noise
 from secagg.params import Ring
 from secagg.schemes.additive import limbs, planning
@@ -42,14 +45,16 @@ def exact_step(modulus: int, gateways: int) -> int:
 
 
 def update_limit(ring: Ring, gateways: int) -> int:
-    """Largest absolute lane of one gateway: a sum, its noise and half a step stay below Q/2.
+    """Largest absolute lane of one gateway: a sum, its noise and half a step stay below Q/4.
+
+    Up to Q/2 the residues of garbage would all pass for sums.
 
     Raises:
         ConfigurationError: as `check_ring`.
     """
     check_ring(ring, gateways)
     modulus = ring.moduli[0]
-    room = modulus // 2 - 1 - noise_of_sum(modulus, gateways) - ring.step // 2
+    room = modulus // 4 - 1 - noise_of_sum(modulus, gateways) - ring.step // 2
     return min(room // (gateways * ring.step), MAX_UPDATE_LIMIT)
 
 
@@ -80,7 +85,7 @@ def noise_of(ring: Ring, gateways: int) -> Noise:
 
 
 def check_ring(ring: Ring, gateways: int) -> None:
-    """Accept a ring that this library would choose itself.
+    """Accept a ring that this library would choose itself: what encodes follows from n and it.
 
     Raises:
         ConfigurationError: another degree, modulus or step, or too many gateways.
@@ -95,8 +100,8 @@ def check_ring(ring: Ring, gateways: int) -> None:
     if len(ring.moduli) != 1 or ring.moduli[0] not in MODULI:
         raise ConfigurationError(f"moduli are {ring.moduli}: use one, 2**32 or 2**40")
     largest = exact_step(ring.moduli[0], gateways)
-    if not 1 <= ring.step <= largest:
-        raise ConfigurationError(f"step is {ring.step}: use 1 to {largest}, which is exact")
+    if ring.step not in {1, largest}:
+        raise ConfigurationError(f"step is {ring.step}: use 1, or {largest}, which is exact")
 
 
 def plan(
@@ -123,9 +128,23 @@ def plan(
         for step in (exact_step(q, gateways), 1)
     )
     candidates = (_candidate(ring, gateways) for ring in rings)
-    return planning.choose_candidate(
+    chosen = planning.choose_candidate(
         candidates, gateways, max_weight, precision, name="the lattice"
     )
+    if not chosen.noise.exact or chosen.ring is None:
+        return chosen
+    most = _exact_to(chosen.ring.moduli[0], gateways, precision)
+    return replace(chosen, text=f"{chosen.text}; at this precision up to n = {most}")
+
+
+def _exact_to(modulus: int, gateways: int, precision: float) -> int:
+    """The most gateways for which this modulus reaches a precision with exact sums."""
+
+    def fails(n: int) -> bool:
+        ring = Ring(degree=DEGREE, moduli=(modulus,), step=exact_step(modulus, n))
+        return relative_rms(update_limit(ring, n), n) > precision
+
+    return bisect_left(range(MAX_INCLUDED + 1), x=True, lo=gateways, key=fails) - 1
 
 
 def _candidate(ring: Ring, gateways: int) -> planning.Candidate:

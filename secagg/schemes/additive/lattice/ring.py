@@ -10,6 +10,7 @@ from secagg.schemes.additive.lattice.lift import Direct
 from secagg.schemes.additive.lattice.plan import (
     DEGREE,
     check_ring,
+    noise_of,
     noise_of_sum,
     update_limit,
 )
@@ -43,7 +44,7 @@ class LatticeRing(RoundRing):
         residues = Residues(ring.moduli[0])
         lifts = lifts_of(
             params.vectors,
-            lambda spec: Direct(spec, ring, gateways, residues),
+            lambda spec: Direct(spec, ring, residues),
             limit=update_limit(ring, gateways),
             residues=residues,
             noise=noise_of_sum(ring.moduli[0], gateways),
@@ -51,7 +52,8 @@ class LatticeRing(RoundRing):
         )
         products = PolynomialRing(DEGREE, ring.moduli[0])
         arithmetic = Arithmetic(products, _noise, cached=cached)
-        super().__init__(Blocks(lifts, residues), arithmetic)
+        noise = int(noise_of(ring, gateways).bound)
+        super().__init__(Blocks(lifts, residues), arithmetic, noise)
 
 
 def _noise(key: bytes) -> NoiseStream:

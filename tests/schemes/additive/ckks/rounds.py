@@ -14,7 +14,7 @@ from tests.schemes.additive.lattice.rounds import PUBLIC, source_of, stream, upl
 
 DEGREES = tuple(reference.PRIMES)
 SIGMA = {2048: 16, 4096: 2**16}
-LENGTHS = {"update/0": 5000, "update/1": 5, "integers": 3, "weight": 1, "metrics": 2, "check": 2}
+LENGTHS = {"update/0": 5000, "update/1": 5, "integers": 3, "weight": 1, "metrics": 2, "counts": 2}
 SMALLEST = {"update/0": 100, "weight": 1}
 
 

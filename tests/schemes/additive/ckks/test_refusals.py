@@ -70,7 +70,7 @@ def test_no_round_without_a_ring():
 @pytest.mark.parametrize(
     ("vector", "lanes", "beyond", "sentence"),
     [
-        (0, 1, 1, r"limit of update/0 is \d+: use 1 to"),
+        (0, 1, 1, r"limit of update/0 is \d+: this ring's is"),
         (0, 1, None, "limit of update/0 is 0"),
         (0, 2, 0, "rings take 1"),
         (1, 3, 0, "rings take 1"),
@@ -97,7 +97,7 @@ def test_no_cohort_whose_keys_cannot_be_shared(gateways):
 
 @pytest.mark.parametrize("degree", DEGREES)
 def test_the_limit_is_the_largest_with_room_for_the_noise(degree):
-    ring, half = ring_of(degree), ring_of(degree).moduli[0] / 2
+    ring, half = ring_of(degree), ring_of(degree).moduli[0] / 4
     for gateways in (3, 10, 100, 2047):
         largest = math.sqrt(2) * gateways * ring.step * update_limit(ring, gateways)
         noise = 10 * math.sqrt(gateways) * ring.step
@@ -196,7 +196,7 @@ def _write(words: np.ndarray, count: int, k: int, number: int) -> None:
 
 
 @pytest.mark.parametrize("degree", DEGREES)
-@pytest.mark.parametrize("lengths", [{"update/0": 5}, {"weight": 1}], ids=["update", "weight"])
+@pytest.mark.parametrize("lengths", [{"check": 2048}, {"weight": 1}], ids=["check", "weight"])
 def test_no_sum_under_a_wrong_key(degree, lengths):
     p = planned(10, degree, lengths)
     encoding, rng = CkksRing(p, 10), stream(0)
@@ -212,10 +212,8 @@ def test_no_sum_under_a_wrong_key(degree, lengths):
 
 
 @pytest.mark.parametrize("degree", DEGREES)
-@pytest.mark.parametrize("name", ["update/0", "weight"])
-def test_no_more_summands_than_said(degree, name):
-    p = planned(10, degree, {name: 1})
-    largest = 2**64 - 1 if name == "weight" else p.vectors[0].limit
+def test_no_more_summands_than_said(degree):
+    p, largest = planned(10, degree, {"weight": 1}), 2**64 - 1
     encoding, total = CkksRing(p, 10), 0
     running = encoding.running_sum()
     for seed in range(2):

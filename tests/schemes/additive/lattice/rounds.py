@@ -13,7 +13,7 @@ from secagg.schemes.additive.lattice.plan import update_limit
 from secagg.workers import SERIAL
 
 PUBLIC = bytes(range(32))
-EXACT = ("integers", "weight", "check")
+EXACT = ("integers", "weight", "metrics")
 
 
 def stream(seed: object) -> Callable[[int], bytes]:
@@ -58,12 +58,12 @@ def planned(gateways: int, modulus: int, lengths: dict[str, int]) -> RoundParams
 
 
 def draw(round_params: RoundParams, seed: int) -> list[np.ndarray]:
-    """Words of one upload: lanes within the limit in updates, any 64 bits elsewhere."""
+    """Words of one upload: lanes within the limit in updates, no check, any 64 bits elsewhere."""
     rng = np.random.default_rng(seed)
     return [
         rng.integers(-spec.limit, spec.limit, spec.length, endpoint=True).view(np.uint64)
         if spec.kind == "update"
-        else rng.integers(0, 2**64, spec.length, np.uint64)
+        else rng.integers(0, 2**64, spec.length, np.uint64) * np.uint64(spec.kind != "check")
         for spec in round_params.vectors
     ]
 

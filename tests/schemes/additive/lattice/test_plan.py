@@ -40,20 +40,20 @@ def test_the_exact_step_is_the_smallest_exact_one(modulus, gateways):
     step = exact_step(modulus, gateways)
 
     assert 0.0 == noise_bound(ring(modulus, step), gateways)
-    assert 1.0 == noise_bound(ring(modulus, step - 1), gateways)
+    assert 2 * noise_of_sum(modulus, gateways) == step - 1
     assert noise_of_sum(modulus, gateways) == noise_bound(ring(modulus, 1), gateways)
 
 
 @pytest.mark.parametrize("gateways", COUNTS)
 @pytest.mark.parametrize("modulus", MODULI)
 @pytest.mark.parametrize("exact", [True, False])
-def test_the_limit_is_the_largest_whose_sum_stays_below_half_of_q(modulus, gateways, exact):
+def test_the_limit_is_the_largest_whose_sum_stays_below_a_quarter_of_q(modulus, gateways, exact):
     step = exact_step(modulus, gateways) if exact else 1
     limit = update_limit(ring(modulus, step), gateways)
     noise = noise_of_sum(modulus, gateways) + step // 2
 
-    assert gateways * limit * step + noise < modulus // 2
-    assert gateways * (limit + 1) * step + noise >= modulus // 2
+    assert gateways * limit * step + noise < modulus // 4
+    assert gateways * (limit + 1) * step + noise >= modulus // 4
     assert limit <= MAX_UPDATE_LIMIT
 
 
@@ -78,10 +78,11 @@ def test_limbs_are_as_few_as_fit_and_even(modulus, gateways):
         (3, 2**-12, SMALL, True),
         (10, 2**-12, SMALL, True),
         (100, 2**-12, SMALL, True),
-        (1000, 2**-12, SMALL, True),
+        (735, 2**-12, SMALL, True),
+        (736, 2**-12, SMALL, False),
         (2047, 2**-12, SMALL, False),
         (1000, 2**-16, SMALL, False),
-        (1000, 2**-20.55, LARGE, True),
+        (1000, 2**-19.55, LARGE, True),
         (1000, 2**-26, LARGE, False),
         (3, 2**-22, SMALL, False),
         (3, 2**-25, LARGE, True),
@@ -99,8 +100,19 @@ def test_the_plan_takes_the_smaller_modulus_then_the_exact_sum(gateways, precisi
     assert ("sum is exact" in chosen.text) == exact
 
 
-@pytest.mark.parametrize(("gateways", "largest"), [(10, 2**20), (100, 2**15)])
-def test_sixteen_bit_inputs_of_up_to_100_gateways_are_summed_exactly(gateways, largest):
+@pytest.mark.parametrize(("gateways", "precision"), [(10, 2**-12), (384, 2**-12), (30, 2**-22.5)])
+def test_the_plan_says_how_many_gateways_are_summed_exactly(gateways, precision):
+    chosen = plan(gateways, 1.0, precision)
+    most = int(chosen.text.rpartition("up to n = ")[2])
+
+    assert chosen.noise.exact
+    assert plan(most, 1.0, precision).noise.exact
+    assert not plan(most + 1, 1.0, precision).noise.exact
+    assert most == 735 or precision != 2**-12
+
+
+@pytest.mark.parametrize(("gateways", "largest"), [(10, 2**19), (100, 2**14)])
+def test_fifteen_bit_inputs_of_up_to_100_gateways_are_summed_exactly(gateways, largest):
     chosen = plan(gateways, 1.0, 2**-12)
 
     assert chosen.noise.exact
@@ -150,8 +162,8 @@ def test_the_plan_refuses(arguments, sentence):
         (ring(2**30), "moduli"),
         (Ring(degree=2048, moduli=(SMALL, SMALL), step=1), "moduli"),
         (Ring(degree=2048, moduli=(), step=1), "moduli"),
-        (ring(step=0), "use 1 to 173"),
-        (ring(step=174), "use 1 to 173"),
+        (ring(step=0), "use 1, or 173"),
+        (ring(step=174), "use 1, or 173"),
     ],
 )
 def test_a_ring_that_the_planner_would_not_choose_is_refused(refused, sentence):

@@ -35,7 +35,7 @@ from tests.schemes.additive.lattice.rounds import (
 )
 
 SMALL, LARGE = MODULI
-LENGTHS = {"update/0": 3000, "update/1": 5, "integers": 3, "weight": 1, "check": 2}
+LENGTHS = {"update/0": 3000, "update/1": 5, "integers": 3, "weight": 1, "metrics": 2}
 SMALLEST = {"update/0": 100, "weight": 1}
 
 
@@ -96,7 +96,7 @@ def test_nothing_wraps_when_everybody_is_at_the_limit(modulus, sign):
         np.testing.assert_array_equal(expected, words)
 
 
-def test_noise_beyond_the_limit_is_cut_off_as_it_would_be_refused_later():
+def test_noise_carries_lanes_beyond_the_limit_and_no_farther_than_its_bound():
     gateways = 10
     p = coarse(gateways, SMALLEST)
     limit = p.vectors[0].limit
@@ -104,8 +104,8 @@ def test_noise_beyond_the_limit_is_cut_off_as_it_would_be_refused_later():
     (update, _), _ = opened(p, gateways, [full] * gateways)
     lanes = update.view(np.int64)
 
-    assert gateways * limit == lanes.max()
-    assert 0 < np.count_nonzero(lanes == gateways * limit) < 100
+    assert 0 < lanes.max() - gateways * limit <= noise_of(p.ring, gateways).bound
+    assert 0 < gateways * limit - lanes.min() <= noise_of(p.ring, gateways).bound
 
 
 @given(
@@ -341,11 +341,9 @@ def test_a_wrong_total_is_no_sum(modulus):
         running.open(secret, public=PUBLIC, included=1, workers=workers)
 
 
-@pytest.mark.parametrize("limbs", [True, False])
-def test_more_summands_than_said_are_out_of_range(limbs):
-    p = planned(10, SMALL, {"weight": 1} if limbs else {"update/0": 1})
-    largest = 2**64 - 1 if limbs else p.vectors[0].limit
-    vectors = [np.full(1, largest, np.uint64)]
+def test_more_summands_than_said_are_out_of_range():
+    p = planned(10, SMALL, {"weight": 1})
+    vectors = [np.full(1, 2**64 - 1, np.uint64)]
     encoding, running, total = LatticeRing(p, 10), None, 0
     running = encoding.running_sum()
     for seed in range(2):
@@ -392,9 +390,9 @@ def test_only_sums_of_small_secrets_pass():
         ({"ring": None}, "no ring"),
         ({"ring": Ring(degree=1024, moduli=(SMALL,), step=1)}, "about 85 bits"),
         ({"ring": Ring(degree=2048, moduli=(2**41,), step=1)}, "moduli"),
-        ({"ring": Ring(degree=2048, moduli=(SMALL,), step=174)}, "use 1 to 173"),
-        ({"limit": 1}, "use 1 to"),
-        ({"limit": 0}, "use 1 to"),
+        ({"ring": Ring(degree=2048, moduli=(SMALL,), step=174)}, "use 1, or 173"),
+        ({"limit": 1}, "this ring's is"),
+        ({"limit": 0}, "this ring's is"),
         ({"lanes": 2}, "rings take 1"),
     ],
 )
