@@ -1,7 +1,7 @@
 """Turns real coordinates into signed lanes of 64-bit words, and sums of such words back.
 
-`units` says what weights, metrics and integers count in, `layout` picks the lanes and states the error,
-`encode` and `decode` are the fast paths, `reference` is the same arithmetic in Python integers.
+`units` says what weights, metrics and integers count in, `layout` picks the lanes and states the
+error, `encode` and `decode` are the fast paths, `reference` is the same in Python integers.
 """
 
 from __future__ import annotations

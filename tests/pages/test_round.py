@@ -51,7 +51,7 @@ def test_the_page_says_what_is_promised_and_what_it_cost(result):
     assert f"Scheme {report.plan.scheme}: {report.plan.layout}" in page.text
     assert f"Largest possible error {report.error_bound:.1e}" in page.text
     assert f'<span class="whole">{report.error_bound:.1e}</span>' in page.html
-    assert "Clipped nothing" in page.text
+    assert "Beyond a bound nothing" in page.text
     assert f"{report.plan.thresholds.quorum} Signatures needed" in page.text
     assert all(f"{each.phase} {each.answered} " in page.text for each in report.phases)
     assert 1 == page.tags.count("svg")
@@ -64,12 +64,17 @@ def test_equal_reports_give_equal_pages(result):
 
 
 def test_what_was_clipped_and_what_does_not_verify_is_seen(result):
-    forged = replace(result.report, clipped=7, roster=result_of(Masks()).report.roster)
+    forged = replace(
+        result.report,
+        clamped={"coordinates": 4, "metric loss": 3},
+        roster=result_of(Masks()).report.roster,
+    )
     page = Page(page_of(forged))
 
     assert "DOES NOT VERIFY" in page.text
     assert "The record of this round does not verify:" in page.text
     assert 'class="bad">7<' in page.html
+    assert "4 coordinates, 3 metric loss" in page.text
 
 
 def test_without_the_extra_the_rest_of_the_library_works():

@@ -337,13 +337,9 @@ class AdditiveServer(Server):
         vectors = self._uploads.total.open(
             key, public=round_hash(self._signed_round.body), included=included, workers=workers
         )
+        n, noise = self._limits.gateways, self._ring.noise
         total = check_opened(
-            self.round,
-            vectors,
-            included,
-            gateways=self._limits.gateways,
-            noise=self._ring.noise,
-            workers=workers,
+            self.round, vectors, included, gateways=n, noise=noise, workers=workers
         )
         if self._certificate is None:
             self._certify()
