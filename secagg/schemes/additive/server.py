@@ -324,10 +324,7 @@ class AdditiveServer(Server):
     def _open(self) -> None:
         included = len(self._u3)
         key, liars = total_key(
-            self._sums,
-            packing=self._packing,
-            ring=self._ring,
-            included=included,
+            self._sums, packing=self._packing, ring=self._ring, included=included
         )
         spare = (len(self._sums) - self._limits.share_threshold) // 2
         for position in liars:
@@ -338,12 +335,12 @@ class AdditiveServer(Server):
             key, public=round_hash(self._signed_round.body), included=included, workers=workers
         )
         n, noise = self._limits.gateways, self._ring.noise
-        total = check_opened(
+        units = check_opened(
             self.round, vectors, included, gateways=n, noise=noise, workers=workers
         )
         if self._certificate is None:
             self._certify()
-        self.opened = Opened(self._u3, vectors, total)
+        self.opened = Opened(self._u3, vectors, units)
         self._forget()
 
     def _forget(self) -> None:
