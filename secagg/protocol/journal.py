@@ -112,8 +112,26 @@ class Journal(Protocol):
         """What was answered in this step, None if nothing was."""
         ...
 
-    def put(self, session: bytes, step: str, request: bytes, answer: bytes) -> None:
+    def put(
+        self,
+        session: bytes,
+        step: str,
+        request: bytes,
+        answer: bytes,
+        *,
+        roster: bytes = b"",
+        round: int = 0,
+    ) -> None:
         """Stores an answer, durably, before it leaves; the same bytes again change nothing.
+
+        Args:
+            session: id of the session.
+            step: name of the step.
+            request: hash of the request.
+            answer: what is going to be sent.
+            roster: of the session.
+            round: of the session. Two claims under the roster later the session cannot begin
+                again, and its answers are dropped.
 
         Raises:
             SecondQuestion: the step has another request or another answer already, or the session
@@ -124,7 +142,7 @@ class Journal(Protocol):
     def forget(self, session: bytes) -> None:
         """Deletes the answers of a session that is over, but not that it is over.
 
-        Rounds and models are never forgotten.
+        Rounds, models and pins are never forgotten.
         """
         ...
 
@@ -134,9 +152,6 @@ class Journal(Protocol):
         Returns:
             The key to use: the one stored first, since a round has one key only until it is
             forgotten.
-
-        Raises:
-            StaleRound: it was forgotten at that very moment, by another process.
         """
         ...
 
@@ -145,7 +160,7 @@ class Journal(Protocol):
         ...
 
     def forget_prekeys(self, roster: bytes, through: int) -> None:
-        """Deletes the private keys for rounds up to and including `through`."""
+        """Deletes the private keys for rounds up to and including `through`, for good."""
         ...
 
 
@@ -166,6 +181,7 @@ class MemoryJournal:
         self._pins: dict[tuple[bytes, str], dict[str, bytes]] = {}
         self._answers: dict[bytes, dict[str, Entry]] = {}
         self._prekeys: dict[bytes, dict[int, Secret]] = {}
+        self._begun: dict[bytes, tuple[bytes, int]] = {}
         self._over: set[bytes] = set()
 
     def last_round(self, roster: bytes) -> int:
@@ -182,6 +198,12 @@ class MemoryJournal:
             if round <= last:
                 raise stale(round, last)
             self._rounds[roster] = (round, session, False)
+            for old in [
+                s for s, (r, number) in self._begun.items() if r == roster and number < last
+            ]:
+                del self._begun[old]
+                self._answers.pop(old, None)
+                self._over.discard(old)
 
     def spend(
         self,
@@ -219,7 +241,16 @@ class MemoryJournal:
         with self._turn:
             return self._answers.get(session, {}).get(step)
 
-    def put(self, session: bytes, step: str, request: bytes, answer: bytes) -> None:
+    def put(
+        self,
+        session: bytes,
+        step: str,
+        request: bytes,
+        answer: bytes,
+        *,
+        roster: bytes = b"",
+        round: int = 0,
+    ) -> None:
         """See `Journal`."""
         with self._turn:
             entry = Entry(request, answer)
@@ -227,12 +258,14 @@ class MemoryJournal:
                 raise second_answer(step)
             if self._answers.setdefault(session, {}).setdefault(step, entry) != entry:
                 raise second_answer(step)
+            self._begun.setdefault(session, (roster, round))
 
     def forget(self, session: bytes) -> None:
         """See `Journal`."""
         with self._turn:
-            self._answers.pop(session, None)
-            self._over.add(session)
+            if session in self._begun:
+                self._answers.pop(session, None)
+                self._over.add(session)
 
     def store_prekey(self, roster: bytes, round: int, private: bytes) -> bytes:
         """See `Journal`."""

@@ -54,6 +54,8 @@ class ClientMachine:
         self._next = 0
         self._finishing = False
         self._answers: dict[str, Entry] = {}
+        self.begun = (b"", 0)
+        """Roster and round of the session, once they are known."""
         self.failure: SecAggError | None = None
 
     @property
@@ -107,7 +109,10 @@ class ClientMachine:
         answer = self._handlers[step.name](request)
         entry = Entry(request=asked, answer=canonical.encode(answer))
         if step.durable:
-            self._journal.put(self._session, step.name, entry.request, entry.answer)
+            roster, number = self.begun
+            self._journal.put(
+                self._session, step.name, asked, entry.answer, roster=roster, round=number
+            )
         self._answers[step.name] = entry
         self._next = len(self._order) if self._finishing else index + 1
         if self.done:

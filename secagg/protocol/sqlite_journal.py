@@ -1,4 +1,4 @@
-"""Keeps a journal in one file of SQLite."""
+"""Keeps a journal in a file of SQLite, and the keys that open its prekeys in a second one."""
 # ruff: noqa: A002 - `round` is the papers' word
 
 from __future__ import annotations
@@ -6,13 +6,17 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import Any, Final, Self
 
-from secagg.errors import ConfigurationError, LocalProtocolError, StaleRound
+from secagg.canonical import framed, u64
+from secagg.errors import ConfigurationError, LocalProtocolError
 from secagg.guards import OneAtATime
+from secagg.params import Entropy
 from secagg.protocol.journal import Entry, second_answer, stale, unclaimed, used_up
+from secagg.protocol.key_file import KeyFile
 
 APPLICATION: Final = 0x53414747  # "SAGG" in the header of the file
 SCHEMA: Final = 3
@@ -20,6 +24,10 @@ BUSY_SECONDS: Final = 10.0
 """How long a statement waits for another process: a commit takes milliseconds, so ten seconds mean
 that the other one hangs."""
 
+_MISSING: Final = (
+    "A journal is made once, with create=True; where one was before, this gateway has lost its"
+    " memory: give it another roster, or it may upload twice in a round"
+)
 _OVER: Final = ""
 """Stands in the place of a step: the session was forgotten."""
 
@@ -37,19 +45,24 @@ _TABLES: Final = (
         PRIMARY KEY (roster, purpose, name)
     ) WITHOUT ROWID""",
     """CREATE TABLE answers (
-        session BLOB NOT NULL, step TEXT NOT NULL, request BLOB NOT NULL, answer BLOB NOT NULL,
+        session BLOB NOT NULL, step TEXT NOT NULL, roster BLOB NOT NULL, round INTEGER NOT NULL,
+        request BLOB NOT NULL, answer BLOB NOT NULL,
         PRIMARY KEY (session, step)
     )""",
     """CREATE TABLE prekeys (
-        roster BLOB NOT NULL, round INTEGER NOT NULL, private BLOB NOT NULL,
+        roster BLOB NOT NULL, round INTEGER NOT NULL, slot INTEGER NOT NULL, sealed BLOB NOT NULL,
         PRIMARY KEY (roster, round)
     ) WITHOUT ROWID""",
     f"PRAGMA application_id = {APPLICATION}",
     f"PRAGMA user_version = {SCHEMA}",
 )
+_CHECKED: Final = ("rounds", "pins", "answers", "prekeys")
+"""Read through when a file is opened. Models are not: they alone grow, with every round, and a page
+that is damaged is noticed when it is asked for."""
 # EXTRA is FULL plus a sync of the directory once the rollback journal is gone: without it a power
-# cut just after a commit may undo it. The rollback journal keeps all of it in one file, and unlike
-# a write-ahead log leaves no copy of deleted answers behind. fullfsync matters on macOS only.
+# cut just after a commit may undo it. Secure deletion clears the file; the rollback journal has
+# held the page before and is unlinked as it is, so no key lies in the database.
+# fullfsync matters on macOS only.
 _SETTINGS: Final = (
     "PRAGMA synchronous = EXTRA",
     "PRAGMA fullfsync = ON",
@@ -58,33 +71,50 @@ _SETTINGS: Final = (
 
 
 class SQLiteJournal:
-    """A journal in one file that survives kill -9 and power cuts; milliseconds per write.
+    """A journal on a disk that survives kill -9 and power cuts; milliseconds per write.
 
     Several processes may open one file, and threads may share one object; make it after a fork,
-    not before. An empty file is a new journal.
+    not before. A journal is created once, when its gateway joins a roster, and is there from then
+    on: who has lost it may upload a second time in a round, and needs another roster.
+
+    For each trained model it grows by some 45 bytes for ever. Answers go when the round after the
+    next one is claimed.
 
     Args:
-        path: the file, created with permissions 0600 in an existing directory.
+        path: the file, in an existing directory; "-keys" is added for the name of the second file,
+            without which prekeys cannot be read. Both have permissions 0600.
+        create: make the two files, where there is no journal yet.
+        rng: source of the keys in the second file.
 
     Raises:
-        ConfigurationError: the file cannot be opened, is corrupt, or is not such a journal. Every
-            method raises it too when the disk fails, and LocalProtocolError once closed and in a
-            forked process.
+        ConfigurationError: the file is not there (or is, and `create`), cannot be opened, is
+            corrupt, or is not such a journal. Every method raises it too when the disk fails, and
+            LocalProtocolError once closed and in a forked process.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, create: bool = False, rng: Entropy = os.urandom
+    ) -> None:
         self._turn = OneAtATime("this journal")
         # absolute, so that ":memory:" is a file too
         self._path = Path(path).absolute()
+        self._keys = KeyFile(self._path.with_name(f"{self._path.name}-keys"), rng)
         try:
-            _create(self._path)
+            if create:
+                _touch(self._path)
+            elif not self._path.exists():
+                raise self._unusable(f"it is not there. {_MISSING}")
             self._connection = sqlite3.connect(
-                self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
+                f"{self._path.as_uri()}?mode=rw",
+                uri=True,
+                timeout=BUSY_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
             )
         except (OSError, sqlite3.Error) as error:
             raise self._unusable(error) from None
         try:
-            self._open()
+            self._open(create=create)
         except BaseException:
             self._connection.close()
             raise
@@ -101,7 +131,7 @@ class SQLiteJournal:
         self.close()
 
     def __repr__(self) -> str:
-        return f"SQLiteJournal({str(self._path)!r})"
+        return f"SQLiteJournal({self._path.name!r})"
 
     def last_round(self, roster: bytes) -> int:
         """See `Journal`."""
@@ -120,6 +150,7 @@ class SQLiteJournal:
                 raise stale(round, last)
             statement = "INSERT OR REPLACE INTO rounds VALUES (?, ?, ?, 0)"
             self._run(statement, roster, round, session)
+            self._run("DELETE FROM answers WHERE roster = ? AND round < ?", roster, last)
 
     def spend(
         self,
@@ -173,13 +204,24 @@ class SQLiteJournal:
         rows = self._all(query, session, step)
         return Entry(*rows[0]) if rows else None
 
-    def put(self, session: bytes, step: str, request: bytes, answer: bytes) -> None:
+    def put(
+        self,
+        session: bytes,
+        step: str,
+        request: bytes,
+        answer: bytes,
+        *,
+        roster: bytes = b"",
+        round: int = 0,
+    ) -> None:
         """See `Journal`."""
         _, stored = self._run(
-            "INSERT INTO answers SELECT ?1, ?2, ?3, ?4 WHERE NOT EXISTS"
-            " (SELECT 1 FROM answers WHERE session = ?1 AND step IN (?2, ?5))",
+            "INSERT INTO answers SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE NOT EXISTS"
+            " (SELECT 1 FROM answers WHERE session = ?1 AND step IN (?2, ?7))",
             session,
             step,
+            roster,
+            round,
             request,
             answer,
             _OVER,
@@ -190,55 +232,77 @@ class SQLiteJournal:
 
     def forget(self, session: bytes) -> None:
         """See `Journal`."""
-        # the mark first: at no moment is the session unknown
-        mark = "INSERT INTO answers VALUES (?, ?, x'', x'') ON CONFLICT DO NOTHING"
-        self._run(mark, session, _OVER)
-        self._run("DELETE FROM answers WHERE session = ? AND step <> ?", session, _OVER)
+        with self._transaction():
+            self._run(
+                "INSERT INTO answers SELECT session, ?2, roster, round, x'', x'' FROM answers"
+                " WHERE session = ?1 LIMIT 1 ON CONFLICT DO NOTHING",
+                session,
+                _OVER,
+            )
+            self._run("DELETE FROM answers WHERE session = ? AND step <> ?", session, _OVER)
 
     def store_prekey(self, roster: bytes, round: int, private: bytes) -> bytes:
         """See `Journal`."""
-        self._run(
-            "INSERT INTO prekeys VALUES (?, ?, ?) ON CONFLICT DO NOTHING", roster, round, private
-        )
-        # Keys never change, so reading after the insert is as good as reading with it.
-        stored = self.prekey(roster, round)
-        if stored is None:  # another process has answered that round, and forgotten its key
-            raise StaleRound(f"round {round}: its key was forgotten while it was stored")
-        return stored
+        with self._transaction():
+            if (stored := self._opened(roster, round)) is not None:
+                return stored
+            taken = {row[0] for row in self._all("SELECT slot FROM prekeys")}
+            slot = next(number for number in count() if number not in taken)
+            # first: a key without a prekey is nothing, a prekey without its key is lost
+            sealed = self._keys.seal(slot, private, framed(roster, u64(round)))
+            statement = "INSERT OR REPLACE INTO prekeys VALUES (?, ?, ?, ?)"
+            self._run(statement, roster, round, slot, sealed)
+        return private
 
     def prekey(self, roster: bytes, round: int) -> bytes | None:
         """See `Journal`."""
-        query = "SELECT private FROM prekeys WHERE roster = ? AND round = ?"
-        rows = self._all(query, roster, round)
-        return bytes(rows[0][0]) if rows else None
+        with self._transaction():  # or another process could give the slot to another key meanwhile
+            return self._opened(roster, round)
 
     def forget_prekeys(self, roster: bytes, through: int) -> None:
         """See `Journal`."""
-        self._run("DELETE FROM prekeys WHERE roster = ? AND round <= ?", roster, through)
+        which = "FROM prekeys WHERE roster = ? AND round <= ?"
+        with self._transaction():
+            if slots := [row[0] for row in self._all(f"SELECT slot {which}", roster, through)]:
+                # first: if the power is cut in between, what is left cannot be opened
+                self._keys.erase(slots)
+                self._run(f"DELETE {which}", roster, through)
 
-    def _open(self) -> None:
-        """Settings, tables if the file is empty, and whether it is a sound journal at all."""
+    def _opened(self, roster: bytes, round: int) -> bytes | None:
+        query = "SELECT slot, sealed FROM prekeys WHERE roster = ? AND round = ?"
+        rows = self._all(query, roster, round)
+        if not rows:
+            return None
+        slot, sealed = rows[0]
+        return self._keys.open(slot, sealed, framed(roster, u64(round)))
+
+    def _open(self, *, create: bool) -> None:
+        """Settings, tables for a new journal, and whether it is a sound one at all."""
         for setting in _SETTINGS:
             self._run(setting)
-        self._set_up()
+        if create:
+            self._set_up()
         if self._identity() != (APPLICATION, SCHEMA):
-            raise self._unusable("it is a database of something else, or of another version")
-        if (findings := self._all("PRAGMA integrity_check")) != [("ok",)]:
-            raise self._unusable(f"it is corrupt: {findings[0][0]}")
+            empty = not self._all("SELECT 1 FROM sqlite_master LIMIT 1")
+            another = "it is a database of something else, or of another version"
+            raise self._unusable(f"it is empty. {_MISSING}" if empty else another)
+        for table in _CHECKED:
+            if (findings := self._all(f"PRAGMA integrity_check({table})")) != [("ok",)]:
+                raise self._unusable(f"it is corrupt: {findings[0][0]}")
         try:
             self._path.chmod(0o600)
         except OSError as error:
             raise self._unusable(error) from None
+        self._keys.protect()
 
     def _set_up(self) -> None:
-        """Tables for an empty file; nothing else is written to."""
-        if self._all("SELECT 1 FROM sqlite_master LIMIT 1"):
-            return
+        """Tables in an empty file; nothing else is written to."""
         with self._transaction():
-            # Another process may have been faster; what something else has marked stays as it is.
-            if self._identity() == (0, 0):
-                for statement in _TABLES:
-                    self._run(statement)
+            if self._identity() != (0, 0) or self._all("SELECT 1 FROM sqlite_master LIMIT 1"):
+                raise self._unusable("it is there already: create=True makes a new one only")
+            self._keys.create()
+            for statement in _TABLES:
+                self._run(statement)
 
     def _identity(self) -> tuple[int, int]:
         return self._all("PRAGMA application_id")[0][0], self._all("PRAGMA user_version")[0][0]
@@ -266,18 +330,18 @@ class SQLiteJournal:
                 cursor = self._connection.execute(statement, values)
                 return cursor.fetchall(), cursor.rowcount
         except sqlite3.ProgrammingError as error:  # closed
-            raise LocalProtocolError(f"journal {self._path}: {error}") from None
+            raise LocalProtocolError(f"journal {self._path.name}: {error}") from None
         except (sqlite3.Error, OverflowError) as error:
             raise self._unusable(error) from None
 
     def _unusable(self, why: object) -> ConfigurationError:
-        return ConfigurationError(f"{self._path} is of no use as a journal: {why}")
+        # the name alone: where it lies on this machine is not for logs elsewhere
+        reason = why.strerror if isinstance(why, OSError) else why
+        return ConfigurationError(f"{self._path.name} is of no use as a journal: {reason}")
 
 
-def _create(path: Path) -> None:
+def _touch(path: Path) -> None:
     """Makes the file with its permissions, so that it is never open to others for a moment."""
-    try:
-        # O_EXCL: to open and close an existing database would drop SQLite's locks on it
+    # O_EXCL: to open and close an existing database would drop SQLite's locks on it
+    with suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError:
-        return

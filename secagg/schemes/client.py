@@ -170,6 +170,7 @@ class Client(ABC):
             journal=context.journal,
             verify=context.verify,
         )
+        self._machine.begun = (self.params.roster, self.params.round)
         self._limits = self.params.thresholds
         self._position = self._cohort.position(context.identity.id)
 

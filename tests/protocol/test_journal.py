@@ -14,6 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import secagg
+from secagg import canonical
+from secagg.crypto import sealing
 from secagg.errors import (
     ConfigurationError,
     LocalProtocolError,
@@ -38,7 +40,7 @@ def journal(request, tmp_path):
     if request.param == "memory":
         yield MemoryJournal()
     else:
-        with SQLiteJournal(tmp_path / "journal") as opened:
+        with SQLiteJournal(tmp_path / "journal", create=True) as opened:
             yield opened
 
 
@@ -64,13 +66,38 @@ def test_a_new_journal_knows_nothing(journal: Journal):
 def test_a_session_that_was_forgotten_is_answered_no_more(journal: Journal):
     journal.put(SESSION, STEP, REQUEST, ANSWER)
     journal.forget(SESSION)
-    journal.forget(ANOTHER)
     assert journal.get(SESSION, STEP) is None
-    for session in (SESSION, ANOTHER):
-        for step in (STEP, "another"):
-            with pytest.raises(SecondQuestion):
-                journal.put(session, step, REQUEST, ANSWER)
-    journal.put(b"\x07" * 16, STEP, REQUEST, ANSWER)
+    for step in (STEP, "another"):
+        with pytest.raises(SecondQuestion):
+            journal.put(SESSION, step, REQUEST, ANSWER)
+    journal.put(ANOTHER, STEP, REQUEST, ANSWER)
+
+
+def test_there_is_nothing_to_forget_where_nothing_was_answered(journal: Journal):
+    journal.forget(SESSION)
+    journal.put(SESSION, STEP, REQUEST, ANSWER)
+
+    assert Entry(REQUEST, ANSWER) == journal.get(SESSION, STEP)
+
+
+def test_answers_are_dropped_two_claims_later_and_so_is_that_they_were_forgotten(journal: Journal):
+    sessions = {number: bytes([number]) * 16 for number in (1, 2, 3)}
+    for number, session in sessions.items():
+        journal.put(session, STEP, REQUEST, ANSWER, roster=ROSTER, round=number)
+    journal.put(SESSION, STEP, REQUEST, ANSWER, roster=OTHER, round=1)
+    journal.forget(sessions[1])
+    for number in (1, 2):
+        journal.claim(ROSTER, number, sessions[number])
+        with pytest.raises(SecondQuestion):
+            journal.put(sessions[1], STEP, REQUEST, ANSWER)
+    journal.claim(ROSTER, 3, sessions[3])
+
+    journal.put(sessions[1], STEP, NEWER, ANSWER)  # its round is too old to begin again
+    for session in (sessions[2], sessions[3], SESSION):
+        assert Entry(REQUEST, ANSWER) == journal.get(session, STEP)
+    journal.claim(ROSTER, 4, ANOTHER)
+    assert journal.get(sessions[2], STEP) is None
+    assert Entry(REQUEST, ANSWER) == journal.get(SESSION, STEP)
 
 
 def test_a_round_has_one_prekey_until_it_is_forgotten(journal: Journal):
@@ -327,7 +354,7 @@ def contents(journal):
 def test_the_file_behaves_as_memory_does(tmp_path, steps):
     path = tmp_path / os.urandom(8).hex()
     memory = MemoryJournal()
-    with SQLiteJournal(path) as stored:
+    with SQLiteJournal(path, create=True) as stored:
         for step in steps:
             assert outcome(memory, step) == outcome(stored, step)
             assert contents(memory) == contents(stored)
@@ -339,33 +366,169 @@ def test_the_file_behaves_as_memory_does(tmp_path, steps):
 
 
 def fill(path):
-    with SQLiteJournal(path) as journal:
+    with SQLiteJournal(path, create=True) as journal:
         upload(journal, 7)
         journal.put(SESSION, STEP, REQUEST, ANSWER)
 
 
-def test_a_forgotten_prekey_is_not_in_the_file(path):
+def test_a_missing_journal_is_no_new_journal(path):
+    with pytest.raises(ConfigurationError, match=r"journal is of no use .* not there.*create=True"):
+        SQLiteJournal(path)
+    assert not path.exists()
+    fill(path)
+    path.unlink()
+    with pytest.raises(ConfigurationError, match="lost its memory"):
+        SQLiteJournal(path)
+
+
+def test_a_journal_that_is_there_is_not_made_again(path):
+    fill(path)
+    with pytest.raises(ConfigurationError, match="there already"):
+        SQLiteJournal(path, create=True)
     with SQLiteJournal(path) as journal:
-        journal.store_prekey(ROSTER, 1, b"not to be found " * 2)
-        assert b"not to be found" in path.read_bytes()
+        assert journal.last_round(ROSTER) == 7
+
+
+def test_an_empty_file_is_a_journal_only_where_one_is_made(path):
+    path.touch(0o644)
+    with pytest.raises(ConfigurationError, match="empty"):
+        SQLiteJournal(path)
+    fill(path)
+
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+PRIVATE = b"not to be found " * 2
+
+
+def keys(path):
+    return path.with_name(f"{path.name}-keys")
+
+
+def test_a_forgotten_prekey_is_nowhere_in_the_directory(path, tmp_path, monkeypatch):
+    """SQLite's rollback journal holds the page as it was, and is unlinked with it."""
+    run, seen, link = SQLiteJournal._run, [], tmp_path / "link"
+
+    def watched(self, *statement):
+        done = run(self, *statement)
+        files = path, path.with_name(f"{path.name}-journal")
+        seen.extend(file.read_bytes() for file in files if file.exists())
+        return done
+
+    monkeypatch.setattr(SQLiteJournal, "_run", watched)
+    with SQLiteJournal(path, create=True) as journal:
+        journal.store_prekey(ROSTER, 1, PRIVATE)
+        journal.store_prekey(OTHER, 1, b"another")
+        (sealed,) = journal._all("SELECT sealed FROM prekeys WHERE roster = ?", ROSTER)[0]
+        link.hardlink_to(keys(path))
+        slot = link.read_bytes()[:32]
+        seen.clear()
+        journal.forget_prekeys(ROSTER, 1)
+        seen.append(path.read_bytes())
+
+    # whoever kept the page that SQLite saved would need the key
+    assert sum(sealed in content for content in seen) > 2
+    assert PRIVATE == sealing.open_sealed(slot, sealed, canonical.framed(ROSTER, canonical.u64(1)))
+    seen += [keys(path).read_bytes(), link.read_bytes()]
+    assert not any(PRIVATE in content or slot in content for content in seen)
+    with SQLiteJournal(path) as journal:
+        assert journal.prekey(ROSTER, 1) is None
+        assert journal.prekey(OTHER, 1) == b"another"
+
+
+def test_keys_are_on_the_disk_before_their_prekeys_are_and_gone_before_them(path, monkeypatch):
+    order = []
+    sync, run = os.fsync, SQLiteJournal._run
+    monkeypatch.setattr(os, "fsync", lambda file: order.append("keys") or sync(file))
+
+    def noted(self, statement, *values):
+        order.append(statement.split()[0])
+        return run(self, statement, *values)
+
+    with SQLiteJournal(path, create=True) as journal:
+        monkeypatch.setattr(SQLiteJournal, "_run", noted)
+        order.clear()
+        journal.store_prekey(ROSTER, 1, PRIVATE)
+        journal.forget_prekeys(ROSTER, 0)
         journal.forget_prekeys(ROSTER, 1)
 
-    assert b"not to be found" not in path.read_bytes()
+    stored = ["BEGIN", "SELECT", "SELECT", "keys", "INSERT", "COMMIT"]
+    nothing = ["BEGIN", "SELECT", "COMMIT"]
+    assert [*stored, *nothing, "BEGIN", "SELECT", "keys", "DELETE", "COMMIT"] == order
 
 
-def test_a_prekey_that_is_forgotten_while_it_is_stored(path):
-    with SQLiteJournal(path) as journal, SQLiteJournal(path) as other:
-        run = journal._run
+def test_slots_are_used_again(path):
+    with SQLiteJournal(path, create=True) as journal:
+        for number in range(1, 20):
+            journal.store_prekey(ROSTER, number, bytes([number]) * 32)
+            journal.forget_prekeys(ROSTER, number - 1)
 
-        def between(statement, *values):
-            done = run(statement, *values)
-            if statement.startswith("INSERT INTO prekeys"):
-                other.forget_prekeys(ROSTER, 5)
-            return done
+        assert journal.prekey(ROSTER, 19) == b"\x13" * 32
+    assert keys(path).stat().st_size == 64
 
-        journal._run = between
-        with pytest.raises(StaleRound, match="forgotten"):
-            journal.store_prekey(ROSTER, 5, bytes(32))
+
+def test_a_power_cut_while_a_prekey_is_forgotten_has_forgotten_it(path):
+    with SQLiteJournal(path, create=True) as journal:
+        journal.store_prekey(ROSTER, 1, PRIVATE)
+        journal._keys.erase([0])
+
+        assert journal.prekey(ROSTER, 1) is None
+        assert journal.store_prekey(ROSTER, 1, b"new") == b"new"
+        assert journal.prekey(ROSTER, 1) == b"new"
+
+
+def test_a_new_journal_takes_nothing_over_from_the_keys_of_an_older_one(path):
+    with SQLiteJournal(path, create=True) as journal:
+        journal.store_prekey(ROSTER, 1, PRIVATE)
+    slot, link = keys(path).read_bytes(), path.with_name("link")
+    link.hardlink_to(keys(path))
+    path.unlink()
+    SQLiteJournal(path, create=True).close()
+
+    assert b"" == keys(path).read_bytes()
+    assert slot not in link.read_bytes()
+
+
+def test_a_journal_without_its_keys_is_refused(path):
+    fill(path)
+    keys(path).unlink()
+    with pytest.raises(
+        ConfigurationError, match="journal-keys is of no use as a file of keys: No such file"
+    ):
+        SQLiteJournal(path)
+
+
+def test_errors_name_the_file_and_not_where_it_lies(path, monkeypatch):
+    fill(path)
+    monkeypatch.setattr(module, "BUSY_SECONDS", 0.0)
+    with SQLiteJournal(path) as holder, SQLiteJournal(path) as journal:
+        holder._run("BEGIN IMMEDIATE")
+        with pytest.raises(ConfigurationError) as locked:
+            journal.claim(ROSTER, 8, SESSION)
+        shown = repr(journal)
+    with pytest.raises(LocalProtocolError) as closed:
+        journal.last_round(ROSTER)
+    keys(path).unlink()
+    with pytest.raises(ConfigurationError) as missing:
+        SQLiteJournal(path)
+    with pytest.raises(ConfigurationError) as nowhere_at_all:
+        SQLiteJournal(path / "below", create=True)
+    for text in (*map(str, (locked.value, closed.value, missing.value)), shown):
+        assert str(path.parent) not in text
+        assert "journal" in text
+    assert str(path.parent) not in str(nowhere_at_all.value)
+
+
+def test_a_file_does_not_grow_with_rounds(path):
+    with SQLiteJournal(path, create=True) as journal:
+        sizes = []
+        for number in range(1, 61):
+            session = number.to_bytes(16, "big")
+            journal.put(session, STEP, REQUEST, bytes(5000), roster=ROSTER, round=number)
+            journal.claim(ROSTER, number, session)
+            sizes.append(path.stat().st_size)
+
+    assert sizes[5] == sizes[-1]
 
 
 def test_a_forgotten_prekey_is_erased_in_memory():
@@ -379,7 +542,7 @@ def test_a_forgotten_prekey_is_erased_in_memory():
 
 def test_commits_survive_power_cuts(path):
     # 3 is EXTRA; with a rollback journal anything less may lose the last commit
-    with SQLiteJournal(path) as journal:
+    with SQLiteJournal(path, create=True) as journal:
         found = {
             name: journal._all(f"PRAGMA {name}")[0][0]
             for name in ("journal_mode", "synchronous", "fullfsync", "secure_delete")
@@ -388,17 +551,24 @@ def test_commits_survive_power_cuts(path):
     assert found == {"journal_mode": "delete", "synchronous": 3, "fullfsync": 1, "secure_delete": 1}
 
 
-def test_one_file_and_every_statement_commits_by_itself(path):
-    with SQLiteJournal(path) as journal:
+def test_what_sqlite_has_undone_by_itself_is_not_undone_again(path):
+    with SQLiteJournal(path, create=True) as journal:
+        with pytest.raises(ConfigurationError, match="no transaction"), journal._transaction():
+            journal._run("ROLLBACK")
+        journal.claim(ROSTER, 1, SESSION)
+
+
+def test_two_files_and_every_statement_commits_by_itself(path):
+    with SQLiteJournal(path, create=True) as journal:
         journal.put(SESSION, STEP, REQUEST, ANSWER)
 
         assert not journal._connection.in_transaction
-        assert [path] == list(path.parent.iterdir())
+        assert [path, keys(path)] == sorted(path.parent.iterdir())
 
 
 def test_forgotten_answers_are_gone_from_the_file(path):
     answer = b"needle in a haystack" * 500  # also spills into overflow pages
-    with SQLiteJournal(path) as journal:
+    with SQLiteJournal(path, create=True) as journal:
         journal.put(SESSION, STEP, REQUEST, answer)
         before = path.read_bytes()
         journal.forget(SESSION)
@@ -442,7 +612,7 @@ def test_permissions_that_cannot_be_mended_are_an_error(path, monkeypatch):
     fill(path)
 
     def refuse(self, mode):
-        raise PermissionError("not the owner")
+        raise PermissionError(1, "not the owner")
 
     monkeypatch.setattr(Path, "chmod", refuse)
     with pytest.raises(ConfigurationError, match="not the owner"):
@@ -524,18 +694,19 @@ DAMAGE = [
 ]
 
 
+@pytest.mark.parametrize("create", [False, True])
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_corrupt_and_foreign_files_are_refused_and_left_alone(path, damage):
+def test_corrupt_and_foreign_files_are_refused_and_left_alone(path, damage, create):
     damage(path)
     before = path.read_bytes() if path.is_file() else None
     with pytest.raises(ConfigurationError, match="of no use as a journal"):
-        SQLiteJournal(path)
+        SQLiteJournal(path, create=create)
 
     assert before == (path.read_bytes() if path.is_file() else None)
 
 
 def test_every_overwritten_page_is_noticed_or_harmless(path):
-    with SQLiteJournal(path) as journal:
+    with SQLiteJournal(path, create=True) as journal:
         for number in range(1, 40):
             upload(journal, number)
             journal.put(SESSION, str(number), REQUEST, bytes(300))
@@ -543,34 +714,28 @@ def test_every_overwritten_page_is_noticed_or_harmless(path):
     sound = path.read_bytes()
     for start in range(0, len(sound), 4096):
         path.write_bytes(sound[:start] + b"\xa5" * 4096 + sound[start + 4096 :])
-        with pytest.raises(ConfigurationError):
-            SQLiteJournal(path)
+        # models are not read through at the beginning: damage there is noticed when one is sought
+        with pytest.raises(ConfigurationError), SQLiteJournal(path) as journal:
+            contents(journal)
     path.write_bytes(sound)
     with SQLiteJournal(path) as journal:
         assert expected == contents(journal)
 
 
-def test_an_empty_file_becomes_a_journal(path):
-    path.touch(0o644)
-    fill(path)
-
-    assert path.stat().st_mode & 0o777 == 0o600
-
-
 def test_damage_while_open_is_named(path):
-    with SQLiteJournal(path) as journal:
+    with SQLiteJournal(path, create=True) as journal:
         journal._run("DROP TABLE answers")
         with pytest.raises(ConfigurationError, match="no such table"):
             journal.put(SESSION, STEP, REQUEST, ANSWER)
 
 
 def test_a_round_beyond_63_bits_is_refused(path):
-    with SQLiteJournal(path) as journal, pytest.raises(ConfigurationError):
+    with SQLiteJournal(path, create=True) as journal, pytest.raises(ConfigurationError):
         journal.claim(ROSTER, 2**63, SESSION)
 
 
 def test_a_closed_journal_is_local_misuse(path):
-    with SQLiteJournal(path) as journal:
+    with SQLiteJournal(path, create=True) as journal:
         pass
     with pytest.raises(LocalProtocolError, match="closed"):
         journal.put(SESSION, STEP, REQUEST, ANSWER)
@@ -598,6 +763,8 @@ def test_the_loser_of_a_race_to_set_up_changes_nothing(path, monkeypatch):
         set_up(self)
 
     monkeypatch.setattr(SQLiteJournal, "_set_up", overtaken)
+    with pytest.raises(ConfigurationError, match="there already"):
+        SQLiteJournal(path, create=True)
     with SQLiteJournal(path) as journal:
         assert journal.last_round(ROSTER) == 7
 
@@ -657,7 +824,7 @@ def spawn(script, *arguments):
 
 def test_kill_9_between_put_and_send(path):
     script = (
-        "journal = SQLiteJournal(sys.argv[1])\n"
+        "journal = SQLiteJournal(sys.argv[1], create=True)\n"
         "journal.claim(roster, 4, session)\n"
         "journal.spend(roster, 4, session, model, purpose='train')\n"
         "journal.put(session, 'unmasking', bytes([7]) * 32, b'first answer')\n"
@@ -682,7 +849,7 @@ def test_kill_9_between_put_and_send(path):
 @pytest.mark.parametrize("acknowledged", [1, 2, 5, 9, 14])
 def test_kill_9_while_writing_keeps_all_that_was_acknowledged(path, acknowledged):
     script = (
-        "journal = SQLiteJournal(sys.argv[1])\n"
+        "journal = SQLiteJournal(sys.argv[1], create=True)\n"
         "for number in range(1, 10**9):\n"
         "    journal.claim(roster, number, session)\n"
         "    journal.put(session, str(number), bytes(32), number.to_bytes(4, 'big') * 5000)\n"
@@ -706,7 +873,8 @@ def test_kill_9_while_writing_keeps_all_that_was_acknowledged(path, acknowledged
 
 
 def test_two_processes_race_for_rounds_and_answers(path):
-    # Also a race to create the file. Each round and each step must have exactly one winner.
+    # Each round and each step must have exactly one winner.
+    SQLiteJournal(path, create=True).close()
     script = (
         "sys.stdin.readline()\n"
         "journal = SQLiteJournal(sys.argv[1])\n"

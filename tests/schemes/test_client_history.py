@@ -260,7 +260,7 @@ def test_a_failing_journal_closes_the_session():
     exchange = Exchange(parties).play_until("share_keys")
     frame = next(frame for frame in exchange.pending if frame.gateway == ME)
 
-    def full(*_: object) -> None:
+    def full(*_: object, **__: object) -> None:
         raise OSError("no space left")
 
     parties.journals[ME].put = full

@@ -46,7 +46,7 @@ def journal(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Journal]
     if request.param is MemoryJournal:
         yield MemoryJournal()
         return
-    with SQLiteJournal(tmp_path / "journal.db") as opened:
+    with SQLiteJournal(tmp_path / "journal.db", create=True) as opened:
         yield opened
 
 

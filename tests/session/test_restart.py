@@ -39,7 +39,7 @@ def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Reopen]:
             return before or MemoryJournal()
         if before is not None:
             before.close()
-        opened.append(SQLiteJournal(tmp_path / "journal.db"))
+        opened.append(SQLiteJournal(tmp_path / "journal.db", create=before is None))
         return opened[-1]
 
     yield again
@@ -228,7 +228,7 @@ def test_a_journal_out_of_a_backup_opens_nothing_of_others(tmp_path: Path) -> No
     its own update, and later rounds are right again."""
     parties = Parties(4)
     path, backup = tmp_path / "journal.db", tmp_path / "backup.db"
-    parties.journals[VICTIM] = journal = SQLiteJournal(path)
+    parties.journals[VICTIM] = journal = SQLiteJournal(path, create=True)
     assert Exchange(parties, number=1).play().verdict.summed
     journal.close()
     shutil.copy(path, backup)

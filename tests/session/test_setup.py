@@ -146,7 +146,8 @@ def test_a_gateway_that_lost_its_key_is_absent_once(journals, first):
 
 def test_a_gateway_that_restarts_between_rounds_keeps_its_key(tmp_path):
     paths = [tmp_path / str(i) for i in range(GATEWAYS)]
-    first = played(1, {i: SQLiteJournal(path) for i, path in enumerate(paths)}, {})
+    new = {i: SQLiteJournal(path, create=True) for i, path in enumerate(paths)}
+    first = played(1, new, {})
     second = played(2, {i: SQLiteJournal(path) for i, path in enumerate(paths)}, first.server.setup)
 
     assert ["upload", "answer"] == phases(second)

@@ -23,7 +23,7 @@ from secagg.session.loopback import Observer
 @pytest.fixture(params=[Masks(), Lattice()], ids=["masks", "lattice"])
 def parties(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Parties]:
     made = Parties(4, request.param)
-    journals = {name: SQLiteJournal(tmp_path / name) for name in made.ids}
+    journals = {name: SQLiteJournal(tmp_path / name, create=True) for name in made.ids}
     made.journals |= journals
     yield made
     for journal in journals.values():

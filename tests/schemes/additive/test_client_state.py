@@ -224,7 +224,9 @@ def test_an_abort_erases_everything(stage, frames):
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 def test_a_forgotten_session_that_is_replayed_deals_nothing_more(stage, kind, tmp_path):
     """A second dealing under the keys of the first would be a two-time pad."""
-    journal = MemoryJournal() if kind == "memory" else SQLiteJournal(tmp_path / "journal")
+    journal = (
+        MemoryJournal() if kind == "memory" else SQLiteJournal(tmp_path / "journal", create=True)
+    )
     stage.prekeys_into(journal, ME, FIRST.number)
     first = stage.client(ME, FIRST, journal)
     first.receive(stage.upload_request())
@@ -256,9 +258,9 @@ def stage_dealt():
 
 
 def test_the_orchestrator_hears_nothing_about_this_machine(tmp_path):
-    """A disk that fails is named here, with its path, and not in the farewell."""
+    """A disk that fails is named here, with its file, and not in the farewell."""
     world = World(Lattice(), 4)
-    journal = SQLiteJournal(tmp_path / "a customers name")
+    journal = SQLiteJournal(tmp_path / "a customers name", create=True)
     world.journals = dict.fromkeys(world.ids, journal)
     client = world.client(ME)
     announce = next(iter(world.server.start())).frame
