@@ -78,23 +78,23 @@ class Compared:
 HUNDRED = Case(100, 1_000_000, 10, repeats=5, colluding=9, dropouts=10)
 THOUSAND = Case(1_000, 100_000, 50, repeats=2, colluding=50, dropouts=50)
 CKKS = Case(10, 1_000_000, 1, repeats=3, scheme="ckks")
-TEN = Case(10, 10_000_000, 1, repeats=5)
-SMALLER_TEN = Case(10, 1_000_000, 1, repeats=5)
+FIVE = Case(5, 10_000_000, 1, repeats=5)
+TEN = Case(10, 1_000_000, 1, repeats=5)
 LINES = (
     Compared("server, whole round / plaintext", HUNDRED, "server", "plain", (6.2, 4.5)),
     Compared("server after set-up / plaintext", THOUSAND, "server after set-up", "plain", (24, 15)),
     Compared("key rounds of the server / then", THOUSAND, "server set-up", "then", (0.60, 0.45)),
     Compared("gateway / then", CKKS, "gateway", "then", (0.35, None)),
     Compared("server / then", CKKS, "server after set-up", "then", (0.5, None)),
-    Compared("gateway with base and its hash, ns", TEN, "gateway", "ns", (4.6, 3.4)),
-    Compared("round, AVX-512 hidden / not", SMALLER_TEN, "round", "open", (1.5, None)),
+    Compared("gateway with base and its hash, ns", FIVE, "gateway", "ns", (4.6, 3.4)),
+    Compared("round, AVX-512 hidden / not", TEN, "round", "open", (1.5, None)),
 )
 QUICK = {
     HUNDRED: Case(70, 3_000, 2, repeats=1),
     THOUSAND: Case(80, 1_000, 2, repeats=1),
     CKKS: Case(4, 3_000, 1, repeats=1, scheme="ckks"),
-    TEN: Case(4, 30_000, 1, repeats=1),
-    SMALLER_TEN: Case(5, 30_000, 1, repeats=1),
+    FIVE: Case(4, 30_000, 1, repeats=1),
+    TEN: Case(5, 30_000, 1, repeats=1),
 }
 
 
