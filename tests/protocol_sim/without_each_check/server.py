@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from io import BytesIO
 
 from msgspec.structs import replace
 
+from protocol_sim.cheats.cheat import on_frames
+from protocol_sim.cheats.cheater import Cheater
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from secagg import canonical
@@ -22,6 +25,7 @@ from tests.protocol_sim.without_each_check.rows import BROKEN, UNNAMED, Row
 from tests.session.test_ignored import VICTIM, answer_in, wire_of
 
 BLAME = "what the network says in a gateway's name costs the gateway nothing"
+NUMBER = "the exact sum or a named error, never a wrong number"
 Says = Callable[[Frame, Answer], Iterable[Answer]]
 """Takes a frame of the victim and the answer in it; gives what arrives instead."""
 
@@ -33,14 +37,19 @@ def delivered(says: Says, *, vouched: bool = False, parties: Parties | None = No
         answer = answer_in(frame) if frame.up and frame.gateway == VICTIM else None
         return [frame.data] if answer is None else [wire_of(frame, x) for x in says(frame, answer)]
 
-    exchange = Exchange(parties or Parties(5), passes=passes, vouched=vouched)
+    return ended(Exchange(parties or Parties(5), passes=passes, vouched=vouched))
+
+
+def ended(exchange: Exchange) -> str:
     try:
         exchange.play()
     except Exception:  # noqa: BLE001 - what has no name is what is looked for
         return NO_NAME
     if VICTIM in exchange.dropped:
         return f"dropped: {exchange.dropped[VICTIM][1]}"
-    return "wrong" if exchange.verdict.violation else exchange.verdict.outcome
+    if exchange.aborted is None and exchange.verdict.violation:
+        return "wrong"
+    return exchange.verdict.outcome
 
 
 def unsigned_farewell() -> str:
@@ -126,6 +135,46 @@ def step_nobody_knows() -> str:
     signature = parties.identities[VICTIM].key.sign(Label.SIGN_ABORT, body)
     said = Answer(step="dance", signed=Signed(body=body, signature=signature))
     return delivered(lambda _, answer: [said, answer], parties=parties)
+
+
+def frames(change: Callable[[Cheater, bytes], Iterable[bytes]], *, vouched: bool = False) -> str:
+    """The victim's first frame arrives otherwise."""
+
+    def say(cheater: Cheater, data: bytes, number: int) -> Iterable[bytes]:
+        return change(cheater, data) if number == 0 else (data,)
+
+    exchange = Exchange(Parties(5), vouched=vouched)
+    exchange.passes = on_frames(say)(exchange, VICTIM)
+    return ended(exchange)
+
+
+def forged_frame() -> str:
+    """The network, not the victim, sends a frame of another content first."""
+    return frames(lambda _, data: (data[:40] + bytes([data[40] ^ 1]) + data[41:], data))
+
+
+def two_versions() -> str:
+    return frames(lambda cheater, data: (data, cheater.filled(data, 1)))
+
+
+def number_beyond() -> str:
+    return frames(lambda cheater, data: (cheater.frame(2**31, 1), data))
+
+
+def shorter_frame() -> str:
+    return frames(lambda cheater, _: (cheater.frame(0, 1),))
+
+
+class OneBit(BytesIO):
+    """A file whose first frame comes back with another word."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        first, data = self.tell() == 0, super().read(size)
+        return data[:-8] + bytes([data[-8] ^ first]) + data[-7:]
+
+
+def altered_file() -> str:
+    return ended(Exchange(Parties(5), interleaved=True, max_in_flight=0, spool=OneBit))
 
 
 ROWS = [
@@ -217,5 +266,31 @@ ROWS = [
         "sum",
         "dropped: ABORTED",
         BLAME,
+    ),
+    Row("Upload.lacks: self._mac", BROKEN, forged_frame, "sum", "wrong", NUMBER),
+    Row(
+        "Upload.lacks: before != tag",
+        BROKEN,
+        two_versions,
+        "dropped: BAD_FRAME",
+        "sum",
+        "two authentic versions of a frame are proof, and their sender is dropped",
+    ),
+    Row("Upload.lacks: sequence", BROKEN, number_beyond, "dropped: BAD_FRAME", NO_NAME, UNNAMED),
+    Row(
+        "Upload.lacks: words",
+        BROKEN,
+        shorter_frame,
+        "dropped: BAD_FRAME",
+        "AggregateOutOfRange",
+        "a bad frame costs its sender, not the round",
+    ),
+    Row(
+        "Upload._taken: self._mac",
+        BROKEN,
+        altered_file,
+        "StagingFailed",
+        "wrong",
+        NUMBER,
     ),
 ]

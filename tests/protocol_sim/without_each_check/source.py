@@ -18,7 +18,7 @@ from functools import cache
 from types import FunctionType, ModuleType
 from typing import Any
 
-from secagg.protocol import certificate, journal, machine, policy, prekeys, server_machine
+from secagg.protocol import certificate, journal, machine, policy, prekeys, server_machine, staging
 from secagg.schemes import client, server
 from secagg.schemes.additive import client as additive
 from secagg.schemes.additive import keyring, shares
@@ -39,6 +39,7 @@ SOURCES: list[Any] = [
     journal.MemoryJournal,
     server_machine.ServerMachine,
     server.Server,
+    staging.Upload,
 ]
 """Classes and functions that decide what a client answers, and what a server believes."""
 ONLY = {
@@ -72,6 +73,7 @@ CALLS = (
     "check(",
     "self._checked(",
     "self._stages[",
+    "self._mac.verify(",
 )
 ROWS = ("len(row) !=", "check_row(")
 """A member's row that fails these is complained about."""
