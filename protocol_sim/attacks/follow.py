@@ -148,7 +148,9 @@ def _headers(attacker: Attacker) -> Struct:
 def _shares(attacker: Attacker) -> Struct:
     """U3, and everybody's real shares for the victim; sealed under an h2 that is not its own."""
     attacker.view = (attacker.view & _of(attacker, "upload").keys()) | {attacker.me}
-    nothing = AnswerRequest(included=bits(attacker, ()), certificate=None, prekeys=(), shares=())
+    nothing = AnswerRequest(
+        included=bits(attacker, ()), certificate=None, prekeys=(), hashes=(), shares=()
+    )
     request = about(attacker, nothing, attacker.view)
     dealt = {p: _dealt(attacker, p) for p in items(attacker, request, "shares")}
     return swapped(attacker, request, "shares", dealt)

@@ -90,7 +90,7 @@ def _early_upload(attacker: Attacker, announce: Announce) -> Struct:
 
 
 def _answer(included: bytes) -> Struct:
-    return AnswerRequest(included=included, certificate=None, prekeys=(), shares=())
+    return AnswerRequest(included=included, certificate=None, prekeys=(), hashes=(), shares=())
 
 
 def _too_early(attacker: Attacker, message: Any) -> Struct:

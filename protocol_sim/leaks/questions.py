@@ -15,6 +15,7 @@ from protocol_sim.randomness import entropy
 from secagg import canonical
 from secagg.crypto.agreement import public_key
 from secagg.crypto.labels import Label
+from secagg.crypto.merkle import MerkleTree
 from secagg.params import SUITES, VERSION, RoundParams, SessionParams, Thresholds, VectorSpec
 from secagg.protocol.certificate import Certificate, sign_consistency
 from secagg.protocol.identity import Cohort, Identity, Roster
@@ -188,10 +189,11 @@ class Questions:
         return ShareKeysRequest(
             present=self.cohort.bits(self._everybody),
             adverts=tuple(self._advert(j, h0) for j in sorted(near)),
-            hashes=tuple(
-                advert_hash(self._advert(j, h0)) for j in self._everybody if j not in near
-            ),
+            hashes=self.once(self._tree, h0).prove(sorted(near)),
         )
+
+    def _tree(self, h0: int) -> MerkleTree:
+        return MerkleTree([advert_hash(self._advert(j, h0)) for j in sorted(self._everybody)])
 
     def _dealt(self, i: int, h0: int) -> ShareKeys:
         return self.once(self._deal, i, h0)

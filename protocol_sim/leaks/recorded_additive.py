@@ -23,10 +23,10 @@ from secagg.protocol.prekeys import Prekey
 from secagg.protocol.transcript import (
     advert_hash,
     included_hash,
-    keys_hash,
     round_hash,
     session_hash,
     shares_hash,
+    shown_keys_hash,
 )
 from secagg.schemes.additive.messages import (
     AnswerAgainRequest,
@@ -150,9 +150,9 @@ def _keyring(
     shown = sorted(keyed & {*range(limits.committee), position})
     signed = dict(zip(shown, request.prekeys, strict=False))
     hashes = {place: advert_hash(each) for place, each in signed.items()}
-    hashes |= dict(zip(sorted(keyed.difference(shown)), request.hashes, strict=False))
     keys = {place: canonical.decode(Prekey, each.body) for place, each in signed.items()}
-    return keys_hash(session_hash(params), limits.gateways, hashes), keys
+    h0 = shown_keys_hash(session_hash(params), limits.gateways, keyed, hashes, request.hashes)
+    return h0, keys
 
 
 def _answers(

@@ -16,10 +16,10 @@ from secagg.protocol.messages import Announce, UploadHeader
 from secagg.protocol.transcript import (
     advert_hash,
     included_hash,
-    keys_hash,
     round_hash,
     session_hash,
     shares_hash,
+    shown_keys_hash,
 )
 from secagg.schemes.masks.messages import (
     AdvertiseKeys,
@@ -127,8 +127,7 @@ def _h0(request: ShareKeysRequest, params: SessionParams, position: int) -> byte
     u1 = members(request.present, n)
     near = _near(params, position, u1)
     hashes = dict(zip(near, map(advert_hash, request.adverts), strict=True))
-    far = zip(sorted(u1.difference(near)), request.hashes, strict=False)
-    return keys_hash(session_hash(params), n, hashes | dict(far))
+    return shown_keys_hash(session_hash(params), n, u1, hashes, request.hashes)
 
 
 def uploads(recorder: Recorder, dealt: Sequence[Dealt]) -> Iterator[Hidden]:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from protocol_sim.model.traffic import Shape
+from protocol_sim.model.traffic import Shape, hashes
 from secagg.crypto.shamir import LIMBS
 from secagg.schemes import BY_NAME
 from secagg.thresholds import PROOF_COLUMNS
@@ -27,7 +27,7 @@ Counts = Mapping[str, float]
     field           terms of sums over a prime field, in dealing and opening
     value           numbers of a row checked against its dealing's proof
     sealed          bytes of sealed rows hashed and carried
-    entry           what is carried or hashed of one gateway that is no neighbour
+    entry           a hash of the gateways that are not shown, proved, carried or hashed
     record          shares or keys of one neighbour, dealer or member: made, sealed, opened, relayed
     message         messages that one party handles
 """
@@ -83,7 +83,7 @@ def server_counts(shape: Shape, dropout: float = 0.0) -> Counts:
 
 
 def _masks_gateway(shape: Shape, left: Survivors) -> Counts:
-    n, limits = shape.gateways, shape.limits
+    limits = shape.limits
     k = limits.degree
     return {
         "sign": 3,  # its keys, its header, the set: the server alone reads the rest, under a MAC
@@ -95,7 +95,7 @@ def _masks_gateway(shape: Shape, left: Survivors) -> Counts:
         "stream": 8 * shape.words * (1 + k * left.dealt),
         "coordinate": shape.coordinates,
         "word": shape.words,
-        "entry": n - 1 - k,
+        "entry": hashes(shape)[0],
         "record": k,
         "message": 5,
     }
@@ -115,7 +115,7 @@ def _masks_server(shape: Shape, left: Survivors) -> Counts:
         "stream": 8 * shape.words * masks,
         "coordinate": shape.coordinates,
         "word": n * left.included * shape.words,
-        "entry": n * (n - 1 - k),
+        "entry": n * hashes(shape)[0],
         "record": n * k,
         "message": 5 * n,
     }
@@ -139,7 +139,7 @@ def _additive_gateway(shape: Shape, left: Survivors) -> Counts:
         "coordinate": shape.coordinates,
         "word": shape.words,
         "block": shape.blocks,
-        "entry": n - m,
+        "entry": hashes(shape)[0],
         "record": m + dealers,
         "message": 4,
     }
@@ -160,7 +160,7 @@ def _additive_server(shape: Shape, left: Survivors) -> Counts:
         "coordinate": shape.coordinates,
         "word": dealers * shape.words,
         "block": shape.blocks,
-        "entry": n * (n - m),
+        "entry": n * hashes(shape)[0],
         "record": dealers * m,
         "message": 4 * n,
     }

@@ -73,7 +73,7 @@ def _answers() -> None:
         )
         for _ in range(RECORDS)
     )
-    encode(AnswerRequest(included=_HASH, certificate=None, prekeys=(), shares=shares))
+    encode(AnswerRequest(included=_HASH, certificate=None, prekeys=(), hashes=(), shares=shares))
 
 
 def _hashes(shape: Shape) -> Callable[[], None]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Final
 
+from secagg.crypto.merkle import hidden_parts
 from secagg.params import HASH_BYTES
+from secagg.thresholds import MAX_GATEWAYS
 
 HEADER: Final = 32
 """Bytes of the header of a frame (`secagg.wire`)."""
@@ -58,6 +61,19 @@ def answer(step: str, body: float, tag: int = SIGNATURE) -> float:
 def bitmap(count: int) -> float:
     """Bytes of a set over so many gateways."""
     return blob((count + 7) // 8)
+
+
+def mean_proof(count: int, shown: Callable[[int], Sequence[int]]) -> tuple[float, float]:
+    """Mean number of hashes that prove the key messages that a gateway is shown, and their bytes.
+
+    Args:
+        count: gateways in the tree; of more than 2048, eight are looked at.
+        shown: from a position to those that it is shown, rising.
+    """
+    places = range(0, count, 1 if count <= MAX_GATEWAYS else count // 8)
+    numbers = [len(hidden_parts(count, shown(place))) for place in places]
+    sizes = [items(number, HASH) for number in numbers]
+    return sum(numbers) / len(places), sum(sizes) / len(places)
 
 
 HASH: Final = blob(HASH_BYTES)

@@ -25,6 +25,7 @@ from protocol_sim.model.sizes import (
     items,
     mean_name,
     mean_number,
+    mean_proof,
     signed,
 )
 from secagg import wire
@@ -235,6 +236,19 @@ def _encoded(message: Struct) -> int:
     return len(encode(message))
 
 
+def hashes(shape: Shape) -> tuple[float, float]:
+    """Mean number, and bytes, of the hashes beside the keys that a gateway is shown at first."""
+    n, m = shape.gateways, shape.limits.committee
+
+    def shown(place: int) -> list[int]:
+        if m:
+            return [*range(m), *([place] if place >= m else [])]
+        reach = (shape.limits.degree + 1) // 2
+        return sorted({(place + step) % n for step in range(-reach, reach + 1)})
+
+    return mean_proof(n, shown)
+
+
 # -- masks -----------------------------------------------------------------------------------------
 
 
@@ -246,7 +260,7 @@ def _masks(shape: Shape) -> list[Exchanged]:
     dealt = 1 + HASH + position + HASH + items(k, 1 + 2 * HASH) + items(k, sealed)
     header = 1 + 2 * HASH + position + bits
     unmasking = 1 + HASH + position + KEY + items(k, blob(SHARE_BYTES)) + 2 * items(0, 0)
-    adverts = items(k + 1, signed(advert)) + items(n - 1 - k, HASH)
+    adverts = items(k + 1, signed(advert)) + hashes(shape)[1]
     shares = items(k, 1 + sealed + 2 * HASH)
     return [
         Exchanged("advertise_keys", answer("advertise_keys", advert), HEADER + _announce(shape)),
@@ -282,8 +296,8 @@ def _additive(shape: Shape) -> list[Exchanged]:
     shown = m * items(m, signed(members)) + (n - m) * (
         items(m + 1, 0) + m * signed(members) + signed(others)
     )
-    hashed = m * items(n - m, HASH) + (n - m) * items(n - m - 1, HASH)
-    request = 1 + _announce(shape) + _signed_round(shape) + bits + (shown + hashed) / n
+    known = hashes(shape)[1]
+    request = 1 + _announce(shape) + _signed_round(shape) + bits + shown / n + known
     columns = -(-shape.key // limits.packed)
     sealed = blob(shape.sealed)
     header = 1 + 2 * HASH + position + bits
@@ -304,7 +318,13 @@ def _additive(shape: Shape) -> list[Exchanged]:
         Exchanged(
             "answer",
             answer("answer", key_sum),
-            HEADER + 1 + bits + certificate + items(n - m, signed(others)) + items(n - 1, share),
+            HEADER
+            + 1
+            + bits
+            + certificate
+            + items(n - m, signed(others))
+            + items(0, 0)
+            + items(n - 1, share),
         ),
     ]
     return [phase for phase in phases if phase.phase != "consistency" or shape.limits.certified]

@@ -30,6 +30,7 @@ class Label(Enum):
     HASH_ROUND = b"hash-round"
     HASH_MODEL = b"hash-model"
     HASH_ADVERTISE = b"hash-r0"
+    HASH_NODE = b"hash-node"
     HASH_H0 = b"hash-h0"
     HASH_H2 = b"hash-h2"
     HASH_H3 = b"hash-h3"

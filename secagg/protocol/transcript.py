@@ -1,6 +1,6 @@
 """Computes the hash chain that binds every answer to what its sender was shown.
 
-h0 = H(H(K), U1, H(R0_i) for i in U1),  h2 = H(h0, H(P), U2),  h3 = H(h0, h2, U3)
+h0 = H(H(K), U1, tree of H(R0_i) for i in U1),  h2 = H(h0, H(P), U2),  h3 = H(h0, h2, U3)
 
 A client signs h3 only; since h3 contains h2 and h0, two clients under one certificate saw the same
 keys, the same parameters and the same three sets.
@@ -8,11 +8,12 @@ keys, the same parameters and the same three sets.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from secagg import canonical
 from secagg.crypto.kdf import digest
 from secagg.crypto.labels import Label
+from secagg.crypto.merkle import MerkleTree, opened_root
 from secagg.params import RoundParams, SessionParams
 from secagg.protocol.messages import Signed
 
@@ -41,8 +42,37 @@ def keys_hash(session: bytes, gateways: int, adverts: Mapping[int, bytes]) -> by
         gateways: n.
         adverts: position -> H(R0) for every member of U1.
     """
-    ordered = (adverts[position] for position in sorted(adverts))
-    return digest(Label.HASH_H0, session, canonical.bitmap(adverts, gateways), *ordered)
+    root = MerkleTree([adverts[position] for position in sorted(adverts)]).root
+    return rooted_hash(session, gateways, adverts, root)
+
+
+def rooted_hash(session: bytes, gateways: int, present: Iterable[int], root: bytes) -> bytes:
+    """h0, of the root of the tree over the hashes of U1's key messages in order of position."""
+    return digest(Label.HASH_H0, session, canonical.bitmap(present, gateways), root)
+
+
+def shown_keys_hash(
+    session: bytes,
+    gateways: int,
+    present: Iterable[int],
+    shown: Mapping[int, bytes],
+    proof: Sequence[bytes],
+) -> bytes:
+    """h0 for a gateway that is shown some key messages, and of the others what proves the root.
+
+    Args:
+        session: H(K).
+        gateways: n.
+        present: U1.
+        shown: position -> H(R0).
+        proof: hashes of the parts of the tree without any of them.
+
+    Raises:
+        WireError: not as many hashes as that takes.
+    """
+    ordered = sorted(present)
+    leaves = {place: shown[each] for place, each in enumerate(ordered) if each in shown}
+    return rooted_hash(session, gateways, ordered, opened_root(len(ordered), leaves, proof))
 
 
 def shares_hash(h0: bytes, round_params: bytes, gateways: int, dealers: Iterable[int]) -> bytes:

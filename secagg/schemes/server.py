@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from secagg.crypto.agreement import KeyPair
+from secagg.crypto.merkle import MerkleTree
 from secagg.crypto.sealing import FrameMac
 from secagg.errors import LocalProtocolError
 from secagg.params import GatewayId, RoundParams, SessionParams, Struct
@@ -19,7 +20,7 @@ from secagg.protocol.staging import frame_mac
 from secagg.protocol.steps import Stage, Step, upload_index
 from secagg.protocol.transcript import (
     included_hash,
-    keys_hash,
+    rooted_hash,
     round_hash,
     session_hash,
     shares_hash,
@@ -48,6 +49,8 @@ class Server(ABC):
     _u2: frozenset[int]
     _u3: frozenset[int]
     _key_hashes: Mapping[int, bytes]
+    _tree: MerkleTree
+    _places: Mapping[int, int]
     _h0: bytes
     _h2: bytes
     _h3: bytes
@@ -184,7 +187,13 @@ class Server(ABC):
     def _fix_keys(self, hashes: Mapping[int, bytes]) -> None:
         """U1 and h0, by position -> hash of a key message."""
         self._u1, self._key_hashes = frozenset(hashes), hashes
-        self._h0 = keys_hash(self._k, len(self._cohort), hashes)
+        self._tree = MerkleTree([hashes[position] for position in sorted(hashes)])
+        self._places = {position: place for place, position in enumerate(sorted(hashes))}
+        self._h0 = rooted_hash(self._k, len(self._cohort), hashes, self._tree.root)
+
+    def _prove(self, shown: Iterable[int]) -> tuple[bytes, ...]:
+        """What takes the key messages of some of U1 to h0."""
+        return self._tree.prove([self._places[position] for position in sorted(shown)])
 
     def _fix_dealers(self, dealers: frozenset[int]) -> None:
         """P, U2 and h2."""

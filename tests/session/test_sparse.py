@@ -67,7 +67,7 @@ def test_one_vanished_more_than_promised_ends_the_round_by_name():
     assert isinstance(exchange.aborted, errors.BelowThreshold)
 
 
-def test_gateways_beyond_the_neighbours_are_known_by_their_hashes_alone():
+def test_gateways_beyond_the_neighbours_are_known_by_a_few_hashes_of_many():
     parties = Parties(65)
     exchange = Exchange(parties).play_until(R1)
     exchange.step()
@@ -75,7 +75,7 @@ def test_gateways_beyond_the_neighbours_are_known_by_their_hashes_alone():
     message = CODEC.decode(wire.open(request.data))
 
     assert 15 == len(message.adverts)
-    assert 50 == len(message.hashes)
+    assert 8 == len(message.hashes)  # of 50
 
 
 @pytest.mark.parametrize("larger", [40, 64])

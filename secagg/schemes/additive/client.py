@@ -258,7 +258,7 @@ class AdditiveClient(Client):
         if len(request.shares) != len(dealers):
             raise WireError("not one share for each other member of U3")
         outside = [dealer for dealer in dealers if dealer >= self._limits.committee]
-        self._keyring.add(outside, request.prekeys)
+        self._keyring.add(outside, request.prekeys, request.hashes)
         dealt = dict(zip(dealers, request.shares, strict=True))
         sealed = {i: (self._keyring[i].key, share) for i, share in dealt.items()}
         size = packing_of(self._limits).row_bytes(self._ring.coefficients)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from secagg.crypto.agreement import check_public_keys
 from secagg.errors import (
@@ -18,12 +18,12 @@ from secagg.params import SessionParams
 from secagg.protocol.identity import Cohort
 from secagg.protocol.messages import Signed, Verify
 from secagg.protocol.prekeys import Prekey, open_prekey
-from secagg.protocol.transcript import advert_hash, keys_hash, session_hash
+from secagg.protocol.transcript import advert_hash, session_hash, shown_keys_hash
 from secagg.schemes.additive.messages import UploadRequest
 
 
 class Keyring:
-    """U1 and its prekeys: those of the committee from the start, the others' by their hashes.
+    """U1 and its prekeys: those of the committee from the start, the others' when they have dealt.
 
     Args:
         request: as it came.
@@ -40,7 +40,7 @@ class Keyring:
 
     Raises:
         RemoteProtocolError: the subclass names the check.
-        WireError: not one prekey or hash for each gateway in U1.
+        WireError: not one prekey for each member, or hashes that do not fit.
     """
 
     def __init__(
@@ -63,28 +63,29 @@ class Keyring:
         if len(self.committee) < needed:
             raise TooFewPrekeys(f"{len(self.committee)} members have a key, {needed} are needed")
         shown = sorted(self.committee | {position})
-        others = sorted(self.keyed.difference(shown))
-        if len(request.prekeys) != len(shown) or len(request.hashes) != len(others):
-            raise WireError("not one prekey or hash for each gateway that has one")
+        if len(request.prekeys) != len(shown):
+            raise WireError("not one prekey for each member of the committee that has one")
         signed = dict(zip(shown, request.prekeys, strict=True))
         if signed[position] != own:
             raise OwnMessageAltered("my own prekey came back changed")
-        self._hashes = dict(zip(others, request.hashes, strict=True))
         self._prekeys: dict[int, Prekey] = {}
         self._take(signed)
-        hashes = self._hashes | {place: advert_hash(each) for place, each in signed.items()}
-        self.h0 = keys_hash(session_hash(params), len(cohort), hashes)
+        self._hashes = {place: advert_hash(each) for place, each in signed.items()}
+        self.h0 = self._transcript(self._hashes, request.hashes)
 
     def __getitem__(self, position: int) -> Prekey:
         """The prekey of a gateway whose own was shown."""
         return self._prekeys[position]
 
-    def add(self, dealers: Sequence[int], prekeys: Sequence[Signed]) -> None:
+    def add(
+        self, dealers: Sequence[int], prekeys: Sequence[Signed], proof: Sequence[bytes]
+    ) -> None:
         """Take the prekeys of gateways outside the committee, of which h0 has the hashes.
 
         Args:
             dealers: positions in U1.
             prekeys: one each.
+            proof: hashes that take them to h0, with those that are here.
 
         Raises:
             HeaderMismatch: another prekey than the one that was hashed.
@@ -93,10 +94,14 @@ class Keyring:
         if len(prekeys) != len(dealers):
             raise WireError("not one prekey for each member of U3 outside the committee")
         signed = dict(zip(dealers, prekeys, strict=True))
-        for dealer, each in signed.items():
-            if advert_hash(each) != self._hashes[dealer]:
-                raise HeaderMismatch(f"{self._cohort.ids[dealer]!r} dealt under another prekey")
+        hashes = {dealer: advert_hash(each) for dealer, each in signed.items()}
+        if self._transcript(self._hashes | hashes, proof) != self.h0:
+            raise HeaderMismatch("prekeys of dealers that are not those of the upload request")
         self._take(signed)
+
+    def _transcript(self, shown: Mapping[int, bytes], proof: Sequence[bytes]) -> bytes:
+        k = session_hash(self._params)
+        return shown_keys_hash(k, len(self._cohort), self.keyed, shown, proof)
 
     def _take(self, signed: dict[int, Signed]) -> None:
         for position, each in signed.items():

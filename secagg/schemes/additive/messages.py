@@ -26,7 +26,7 @@ class UploadRequest(Struct, frozen=True):
         round: signed P.
         keyed: bitmap U1.
         prekeys: signed prekeys of the receiver and of the committee's members in U1.
-        hashes: hashes of the others' in U1.
+        hashes: of the parts of the tree over all prekeys' hashes that hold none of these.
     """
 
     announce: Announce
@@ -85,12 +85,14 @@ class AnswerRequest(Struct, frozen=True):
         certificate: a quorum's signatures on h3, above 64 gateways; otherwise None.
         prekeys: signed prekeys of U3 outside the committee; the others' came with the upload
             request.
+        hashes: of the parts of the tree that hold no prekey of the committee or of these.
         shares: by member of U3 other than the receiver.
     """
 
     included: bytes
     certificate: Certificate | None
     prekeys: tuple[Signed, ...]
+    hashes: tuple[bytes, ...]
     shares: tuple[DealtShare, ...]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,12 @@ from secagg.protocol.certificate import Certificate
 from secagg.protocol.identity import Cohort
 from secagg.protocol.messages import Announce, Signed, SignedRound
 from secagg.protocol.prekeys import Prekey
-from secagg.protocol.transcript import advert_hash
 from secagg.schemes.additive.messages import AnswerRequest, Dealing, DealtShare, UploadRequest
 from secagg.schemes.additive.shares import SALT_BYTES, dealing_digest, packing_of
 from secagg.thresholds import PROOF_COLUMNS
+
+Prove = Callable[[Iterable[int]], tuple[bytes, ...]]
+"""From the positions whose prekeys are shown to the hashes that take them to h0."""
 
 
 class Requests(Mapping[int, Struct]):
@@ -49,6 +51,7 @@ def upload_requests(
     signed_round: SignedRound,
     cohort: Cohort,
     prekeys: Mapping[int, Signed],
+    prove: Prove,
 ) -> Requests:
     """K, P and all prekeys, for everybody who has one.
 
@@ -59,10 +62,10 @@ def upload_requests(
         signed_round: signed P.
         cohort: of the session.
         prekeys: by position, U1.
+        prove: what takes the prekeys of some positions to h0.
     """
     bitmap = cohort.bits(prekeys)
     committee = frozenset(prekeys.keys() & set(range(announce.claimed.thresholds.committee)))
-    hashes = {place: advert_hash(prekeys[place]) for place in prekeys.keys() - committee}
 
     def request(shown: frozenset[int]) -> UploadRequest:
         return UploadRequest(
@@ -70,7 +73,7 @@ def upload_requests(
             round=signed_round,
             keyed=bitmap,
             prekeys=tuple(prekeys[place] for place in sorted(shown)),
-            hashes=tuple(hashes[place] for place in sorted(hashes.keys() - shown)),
+            hashes=prove(shown),
         )
 
     same = request(committee)
@@ -89,6 +92,7 @@ def answer_requests(
     prekeys: Mapping[int, Signed],
     dealt: Mapping[int, Dealing],
     certificate: Certificate | None,
+    prove: Prove,
 ) -> Requests:
     """The set, and for each member its shares.
 
@@ -100,6 +104,7 @@ def answer_requests(
         prekeys: by position, U1.
         dealt: by position, U3.
         certificate: above 64 gateways.
+        prove: as above.
     """
     dealers = sorted(dealt)
     digests = {i: dealing_digest(h2, i, dealt[i].salt, dealt[i].ciphertexts) for i in dealers}
@@ -107,7 +112,8 @@ def answer_requests(
     # a dealer's ciphertexts go over the members with a prekey, without itself
     keyed = [place for place in sorted(prekeys) if place < limits.committee]
     places = {member: at for at, member in enumerate(keyed)}
-    outside = tuple(prekeys[dealer] for dealer in dealers if dealer >= limits.committee)
+    outside = [dealer for dealer in dealers if dealer >= limits.committee]
+    hashes = prove([*keyed, *outside])
     bitmap = cohort.bits(dealers)
 
     def share(dealer: int, member: int) -> DealtShare:
@@ -123,7 +129,8 @@ def answer_requests(
         return AnswerRequest(
             included=bitmap,
             certificate=certificate,
-            prekeys=outside,
+            prekeys=tuple(prekeys[dealer] for dealer in outside),
+            hashes=hashes,
             shares=tuple(share(dealer, member) for dealer in dealers if dealer != member),
         )
 
@@ -170,12 +177,13 @@ def check_sizes(
         round=signed_round,
         keyed=bits,
         prekeys=signed * (limits.committee + 1),
-        hashes=(key,) * (n - limits.committee),
+        hashes=(key,) * 2 * n.bit_length(),
     )
     answer = AnswerRequest(
         included=bits,
         certificate=Certificate(signers=bits, signatures=(bytes(64),) * limits.quorum),
         prekeys=signed * (n - limits.committee),
+        hashes=(key,) * limits.max_dropouts,
         shares=(share,) * (n - 1),
     )
     for request, cure in ((upload, "average fewer, larger arrays"), (answer, "lower D or n")):

@@ -19,6 +19,7 @@ from secagg.canonical import bitmap, encode, framed, u64
 from secagg.crypto.agreement import agree, public_key
 from secagg.crypto.kdf import derive_key, digest, labelled
 from secagg.crypto.labels import Label
+from secagg.crypto.merkle import MerkleTree
 from secagg.crypto.prg import STREAM_KEY_BYTES
 from secagg.crypto.sealing import open_sealed, seal
 from secagg.crypto.signing import SigningKey
@@ -110,7 +111,7 @@ def run_additive(  # noqa: C901, PLR0912, PLR0915 - all of the protocol in one p
     hk, hp = digest(Label.HASH_SESSION, encode(k)), digest(Label.HASH_ROUND, encode(p))
     signed = [said["set_up", i] for i in u1]
     hashes = [digest(Label.HASH_ADVERTISE, each.body, each.signature) for each in signed]
-    h0 = digest(Label.HASH_H0, hk, bitmap(u1, n), *hashes)
+    h0 = digest(Label.HASH_H0, hk, bitmap(u1, n), MerkleTree(hashes).root)
     h2 = digest(Label.HASH_H2, h0, hp, bitmap(u1, n))
 
     # Upload: everybody deals a fresh key to the committee, proves the dealing, and encrypts.

@@ -11,25 +11,16 @@ from collections.abc import Callable, Mapping
 from secagg import canonical, wire
 from secagg.crypto.labels import Label
 from secagg.crypto.packed import Row
-from secagg.errors import (
-    BelowThreshold,
-    LocalProtocolError,
-    SecAggError,
-)
+from secagg.errors import BelowThreshold, LocalProtocolError, SecAggError
 from secagg.params import GatewayId, RoundParams, SessionParams, Struct
 from secagg.protocol.blame import Dropped, Unproven
-from secagg.protocol.certificate import (
-    verify_consistency,
-)
+from secagg.protocol.certificate import verify_consistency
 from secagg.protocol.messages import DropReason, Signed, UploadHeader
 from secagg.protocol.outcome import check_opened
 from secagg.protocol.prekeys import Prekey, open_prekey, usable
 from secagg.protocol.staging import Staging
 from secagg.protocol.steps import Stage
-from secagg.protocol.transcript import (
-    advert_hash,
-    round_hash,
-)
+from secagg.protocol.transcript import advert_hash, round_hash
 from secagg.schemes.additive.messages import (
     STEPS,
     AnswerAgainRequest,
@@ -175,7 +166,9 @@ class AdditiveServer(Server):
             keep=self._keep and not self._limits.certified,  # or no set is asked about twice
         )
         self._summing = Summing(self._ring.running_sum(), staging)
-        return upload_requests(self._announce, self._signed_round, self._cohort, prekeys)
+        return upload_requests(
+            self._announce, self._signed_round, self._cohort, prekeys, self._prove
+        )
 
     # -- uploads -----------------------------------------------------------------------------------
 
@@ -250,6 +243,7 @@ class AdditiveServer(Server):
             prekeys={place: self._prekeys[place][0] for place in sorted(self._u1)},
             dealt={dealer: self._dealt[dealer] for dealer in sorted(self._u3)},
             certificate=self._certificate,
+            prove=self._prove,
         )
 
     def _check_answer(self, position: int, answer: KeySum) -> None:

@@ -5,7 +5,7 @@ Each handler below is one row of docs/protocol.md#exchanges-of-masks, in the ord
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from secagg.crypto.agreement import agree_each, check_public_keys, public_key
@@ -35,10 +35,10 @@ from secagg.protocol.messages import Announce, Signed, UploadHeader
 from secagg.protocol.sharing import channel_key, commit_secret, commit_share, open_share, seal_share
 from secagg.protocol.transcript import (
     advert_hash,
-    keys_hash,
     round_hash,
     session_hash,
     shares_hash,
+    shown_keys_hash,
 )
 from secagg.schemes.base import ClientContext, Source
 from secagg.schemes.client import Client
@@ -126,15 +126,13 @@ class MasksClient(Client):
         )
         if not self._u1 & self._neighbours:
             raise BelowFloor("a set without any of my neighbours: nobody could hold my shares")
-        hashes = self._check_adverts(request)
-        self._h0 = keys_hash(self._k, len(self._cohort), hashes)
+        self._h0 = self._check_adverts(request)
         return self._deal()
 
-    def _check_adverts(self, request: ShareKeysRequest) -> Mapping[int, bytes]:
+    def _check_adverts(self, request: ShareKeysRequest) -> bytes:
         near = sorted(self._u1 & (self._neighbours | {self._position}))
-        far = sorted(self._u1.difference(near))
-        if len(request.adverts) != len(near) or len(request.hashes) != len(far):
-            raise WireError("not one key message or hash for each member of U1")
+        if len(request.adverts) != len(near):
+            raise WireError("not one key message for each neighbour in U1")
         adverts = dict(zip(near, request.adverts, strict=True))
         if adverts[self._position] != self._advert:
             raise OwnMessageAltered("my own key message came back changed")
@@ -153,7 +151,7 @@ class MasksClient(Client):
         except KeyAgreementError as error:
             raise BadPublicKey(str(error)) from None
         hashes = {position: advert_hash(signed) for position, signed in adverts.items()}
-        return hashes | dict(zip(far, request.hashes, strict=True))
+        return shown_keys_hash(self._k, len(self._cohort), self._u1, hashes, request.hashes)
 
     def _deal(self) -> Signed:
         seed, key_seed = self._reveal("seed"), self._reveal("key_seed")

@@ -34,7 +34,7 @@ class ShareKeysRequest(Struct, frozen=True):
     Attributes:
         present: bitmap U1.
         adverts: signed R0 of the receiver and its neighbours in U1.
-        hashes: H(R0) of everybody else in U1.
+        hashes: of the parts of the tree over all H(R0) that hold none of these.
     """
 
     present: bytes

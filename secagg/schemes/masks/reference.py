@@ -105,7 +105,7 @@ def run_masks(  # noqa: C901, PLR0912, PLR0915 - all of the protocol in one plac
         say(i, AdvertiseKeys(session=hk, position=i, channel_key=channel[i], mask_key=mask[i]))
     adverts = [said["advertise_keys", i] for i in u1]
     hashes = [digest(Label.HASH_ADVERTISE, advert.body, advert.signature) for advert in adverts]
-    h0 = digest(Label.HASH_H0, hk, bitmap(u1, n), *hashes)
+    h0 = digest(Label.HASH_H0, hk, bitmap(u1, n), tree(hashes))
 
     # Round 1: everybody shares b_i and s_i among its neighbours, each pair sealed to its holder.
     def shared_key(me: int, sender: int, receiver: int) -> bytes:
@@ -198,6 +198,14 @@ def run_masks(  # noqa: C901, PLR0912, PLR0915 - all of the protocol in one plac
     lanes = [unpack(spec, words) for spec, words in zip(p.vectors, total, strict=True)]
     sums = [lane[: spec.length] for spec, lane in zip(p.vectors, lanes, strict=True)]
     return Outcome(u3, sums, (h0, h2, h3), masked, said)
+
+
+def tree(hashes: Sequence[bytes]) -> bytes:
+    """The root of the hash tree of RFC 6962: the left part has the largest power of two."""
+    if len(hashes) == 1:
+        return hashes[0]
+    left = max(2**i for i in range(len(hashes)) if 2**i < len(hashes))
+    return digest(Label.HASH_NODE, tree(hashes[:left]), tree(hashes[left:]))
 
 
 def enough(answered: list[int], needed: int, phase: str) -> list[int]:

@@ -193,11 +193,10 @@ class MasksServer(Server):
         requests: dict[int, Struct] = {}
         for position in sorted(present):
             near = sorted(present & (self._near(position) | {position}))
-            far = sorted(present.difference(near))
             requests[position] = ShareKeysRequest(
                 present=bitmap,
                 adverts=tuple(self._adverts[peer][0] for peer in near),
-                hashes=tuple(self._key_hashes[peer] for peer in far),
+                hashes=self._prove(near),
             )
         return requests
 

@@ -251,7 +251,7 @@ ROWS = [
         why=UNNAMED,
     ),
     Row(
-        "Keyring.add: advert_hash",
+        "Keyring.add: self._transcript",
         REDUNDANT,
         **large("a dealers other prekey"),
         ending="BadSignature",

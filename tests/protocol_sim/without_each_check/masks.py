@@ -48,6 +48,13 @@ ROWS = [
         why=UNNAMED,
     ),
     Row(
+        "opened_root: len(hidden)",
+        BROKEN,
+        **row("share_keys: hash too many"),
+        ending="sum",
+        why="one set of keys has one spelling; a hash that no part of the tree takes is not used",
+    ),
+    Row(
         "MasksClient._check_adverts: adverts[self._position]",
         REDUNDANT,
         **row("share_keys: own keys of an older session"),

@@ -18,6 +18,7 @@ from functools import cache
 from types import FunctionType, ModuleType
 from typing import Any
 
+from secagg.crypto import merkle
 from secagg.protocol import certificate, journal, machine, policy, prekeys, server_machine, staging
 from secagg.schemes import client, server
 from secagg.schemes.additive import client as additive
@@ -36,6 +37,7 @@ SOURCES: list[Any] = [
     policy.check_round,
     certificate.verify_certificate,
     prekeys.open_prekey,
+    merkle.opened_root,
     journal.MemoryJournal,
     server_machine.ServerMachine,
     server.Server,

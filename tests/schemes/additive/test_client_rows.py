@@ -402,7 +402,9 @@ def test_only_members_of_the_committee_are_asked_for_shares():
 
     def remember(world: World, request: IncludedRequest) -> Any:
         answers.append(request)
-        return AnswerRequest(included=request.included, certificate=None, prekeys=(), shares=())
+        return AnswerRequest(
+            included=request.included, certificate=None, prekeys=(), hashes=(), shares=()
+        )
 
     world = Lied(
         Lattice(committee=LARGE - 2),

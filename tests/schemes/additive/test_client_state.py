@@ -108,6 +108,7 @@ def test_a_dealer_outside_the_committee_with_a_members_key():
     question = replace(
         usual.question(large.ME, large.EVERYBODY, certificate=made),
         prekeys=tuple(stage.prekey(i) for i in sorted(large.EVERYBODY - stage.committee)),
+        hashes=(),
     )
 
     assert Reply(error=errors.BadPublicKey) == stage.reply(stage.uploaded(large.ME), question)

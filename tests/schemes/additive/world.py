@@ -7,7 +7,7 @@ its colluding gateways know; honest ones are `AdditiveClient`s with journals of 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -18,6 +18,7 @@ from protocol_sim.parties import VERIFY
 from protocol_sim.randomness import entropy
 from secagg import canonical
 from secagg.crypto.agreement import public_key
+from secagg.crypto.merkle import MerkleTree
 from secagg.crypto.packed import PROOF_COLUMNS, evaluate
 from secagg.errors import SecAggError
 from secagg.params import (
@@ -217,10 +218,14 @@ class Stage:
             round=sign_round(self.orchestrator.key, self.round_params(view)),
             keyed=self.cohort.bits(keyed),
             prekeys=tuple(self.prekey(i, view.number) for i in shown),
-            hashes=tuple(
-                advert_hash(self.prekey(i, view.number)) for i in sorted(keyed.difference(shown))
-            ),
+            hashes=self.proof(view, shown),
         )
+
+    def proof(self, view: View, shown: Iterable[int]) -> tuple[bytes, ...]:
+        """What takes the prekeys of some of U1 to h0."""
+        keyed = sorted(self.keyed(view))
+        tree = MerkleTree([advert_hash(self.prekey(i, view.number)) for i in keyed])
+        return tree.prove([place for place, i in enumerate(keyed) if i in set(shown)])
 
     def keyed(self, view: View) -> Set:
         """U1."""
@@ -329,6 +334,7 @@ class Stage:
             prekeys=tuple(
                 self.prekey(i, view.number) for i in sorted(set(included) - self.committee)
             ),
+            hashes=self.proof(view, self.committee | set(included)),
             shares=tuple(self.share(d, member, view, spoiled=d in spoiled) for d in dealers),
         )
 
