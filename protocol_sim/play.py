@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from protocol_sim.parties import ROUNDING, VERIFY, Parties
 from protocol_sim.randomness import entropy
-from secagg.errors import ForeignSession, LocalProtocolError, SecAggError, WireError
+from secagg.errors import BadSignature, ForeignSession, LocalProtocolError, SecAggError, WireError
 from secagg.fixed_point.reference import unpack
 from secagg.params import GatewayId
 from secagg.protocol.events import Aborted, GatewayDropped, Send
@@ -105,7 +105,7 @@ class Play(Loopback):
         """Bytes reach a gateway."""
         try:
             return super().arrive(name, data)
-        except (WireError, ForeignSession, LocalProtocolError) as error:
+        except (WireError, ForeignSession, BadSignature, LocalProtocolError) as error:
             self.refused.append((name, error))
             return []
 

@@ -26,6 +26,11 @@ def printable(text: str) -> str:
     return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
+def quoted(text: str) -> str:
+    """What a peer gives as its reason: one line, no longer than a reader wants."""
+    return printable(text[:200])[:200]
+
+
 def install_hint(extra: str) -> str:
     """What brings an extra: from a clone, for no package index has this distribution."""
     return f"pip install '.[{extra}]' in a clone of the repository"

@@ -15,9 +15,9 @@ from secagg.errors import WireError
 from secagg.params import SessionParams, Struct
 from secagg.protocol.messages import (
     COMMON,
-    Abort,
     Announce,
     Answer,
+    Farewell,
     Signed,
     sign_round,
     sign_session,
@@ -130,7 +130,7 @@ class Attacker:
             return
         if isinstance(message, Answer):
             self.said.setdefault((frame.gateway, message.step), message.signed)
-        elif not isinstance(message, Abort):
+        elif not isinstance(message, Farewell):
             self.asked.setdefault((frame.gateway, frame.step), message)
 
     def open(self, data: bytes) -> Any:

@@ -28,6 +28,12 @@ def _everywhere(outcome: str) -> tuple[Row, Row]:
     return row, row
 
 
+def _begun(outcome: str) -> tuple[Row, Row]:
+    """Of a session that has begun at the victim; before, there is none to end."""
+    row = ("ForeignSession", outcome, outcome, outcome, outcome)
+    return row, row
+
+
 def _announced(error: str) -> tuple[Row, Row]:
     """Noticed in K, which an additive upload request may be the first to hold."""
     return (error, "", "", "", ""), (error, error, "", "", "")
@@ -151,7 +157,9 @@ TABLE: Final[Mapping[str, tuple[Row, Row]]] = {
     "too early": (("", "", "UnexpectedMessage", "", ""), ("", "UnexpectedMessage", "", "", "")),
     "silence": _everywhere("sum"),
     "silence to most": _everywhere("BelowThreshold"),
-    "farewell": _everywhere("AbortedByPeer"),
+    "farewell": _begun("AbortedByPeer"),
+    "forged farewell": _begun("BadSignature"),
+    "old farewell": _everywhere("ForeignSession"),
     "oversize": _everywhere("WireError"),
     "truncated": _everywhere("WireError"),
     "garbage": _everywhere("WireError"),
@@ -171,7 +179,10 @@ TABLE: Final[Mapping[str, tuple[Row, Row]]] = {
         ),
         ("UnsupportedParameters", "ForeignSession", "", "SecondQuestion", ""),
     ),
-    "once more": (("sum", "sum", "sum", _AGAIN, _AGAIN), ("sum", "sum", _AGAIN, _AGAIN, _AGAIN)),
+    "once more": (
+        ("ForeignSession", "sum", "sum", _AGAIN, _AGAIN),
+        ("ForeignSession", "sum", _AGAIN, _AGAIN, _AGAIN),
+    ),
     "parallel": (
         (_STALE, _STALE, _STALE, _STALE, _STALE),
         (_STALE, "StateLost", _STALE, _STALE, _STALE),

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from protocol_sim.attacks.attack import Attack, Change, after, before
 from protocol_sim.attacks.attacker import Attacker, CannotAttack, Hook
 from protocol_sim.attacks.requests import UNSIGNED, bits
 from secagg.params import Struct
 from secagg.protocol.certificate import Certificate
-from secagg.protocol.messages import Abort, Announce, Answer, sign_round
+from secagg.protocol.messages import Announce, Answer, sign_farewell, sign_round
 from secagg.schemes.additive.messages import (
     AnswerAgainRequest,
     AnswerRequest,
@@ -123,7 +125,19 @@ def _unheard(attacker: Attacker, silenced: Callable[[str], bool]) -> Hook:
 
 def farewell(attacker: Attacker, _message: Any) -> Struct:
     """The orchestrator says that the session is over."""
-    return Abort(session=attacker.play.server.session, reason="it failed")
+    return sign_farewell(
+        attacker.play.parties.orchestrator.key, attacker.play.server.session, "it failed"
+    )
+
+
+def _forged_farewell(attacker: Attacker, _message: Any) -> Struct:
+    """Somebody else says so."""
+    return replace(farewell(attacker, None), signature=bytes(64))
+
+
+def _old_farewell(attacker: Attacker, _message: Any) -> Struct:
+    """The orchestrator has said so of another session."""
+    return sign_farewell(attacker.play.parties.orchestrator.key, bytes(16), "it failed")
 
 
 # -- bytes -----------------------------------------------------------------------------------------
@@ -168,6 +182,8 @@ TRAFFIC: Final = (
         _silence_to_most,
     ),
     Attack("farewell", "The victim is told that the session has failed.", before(farewell)),
+    Attack("forged farewell", "Somebody else tells it so.", before(_forged_farewell)),
+    Attack("old farewell", "It is told the end of another session.", before(_old_farewell)),
     Attack("oversize", "A frame of more bytes than any frame has.", before(_changed(_oversize))),
     Attack(
         "truncated",

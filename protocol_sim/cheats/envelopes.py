@@ -28,7 +28,7 @@ from protocol_sim.play import Play
 from secagg.canonical import encode
 from secagg.crypto.labels import Label
 from secagg.crypto.signing import SigningKey
-from secagg.protocol.messages import Abort, Answer, Signed
+from secagg.protocol.messages import Abort, Answer, Signed, sign_farewell
 from secagg.protocol.steps import ABORT
 from secagg.schemes.masks.messages import STEPS as MASKS_STEPS
 from secagg.session.loopback import Frame, Passes
@@ -88,9 +88,8 @@ def _oversize(_cheater: Cheater, data: bytes, _answer: Answer) -> Iterable[bytes
 
 
 def _a_request(cheater: Cheater, _data: bytes, _answer: Answer) -> Iterable[bytes]:
-    return (
-        cheater.codec.encode(Abort(session=cheater.session, reason="as if I led"), cheater.session),
-    )
+    farewell = sign_farewell(cheater.key, cheater.session, "as if I led")
+    return (cheater.codec.encode(farewell, cheater.session),)
 
 
 def _no_body(cheater: Cheater, _data: bytes, answer: Answer) -> Iterable[bytes]:

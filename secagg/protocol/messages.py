@@ -99,13 +99,20 @@ class Answer(Struct, frozen=True):
 
 
 class Abort(Struct, frozen=True):
-    """Either side -> the other: this session is over here. The reason is quoted, not believed."""
+    """Either side -> the other, signed: this session is over here.
+
+    The reason is quoted, not believed.
+    """
 
     session: bytes
     reason: str
 
 
-COMMON: Mapping[int, type[Struct]] = {1: Announce, 2: Answer, 3: Abort}
+class Farewell(Signed, frozen=True):
+    """Server -> client: the bytes of an `Abort` under the orchestrator's signature."""
+
+
+COMMON: Mapping[int, type[Struct]] = {1: Announce, 2: Answer, 3: Farewell}
 """Wire codes of the messages that every scheme sends; a scheme's own begin at 16."""
 
 
@@ -136,6 +143,12 @@ def sign_session(key: SigningKey, params: SessionParams) -> Announce:
     """K, signed by the orchestrator."""
     body = canonical.encode(params)
     return Announce(body=body, signature=key.sign(Label.SIGN_SESSION, body))
+
+
+def sign_farewell(key: SigningKey, session: bytes, reason: str) -> Farewell:
+    """The end of a session, signed by the orchestrator."""
+    body = canonical.encode(Abort(session=session, reason=reason))
+    return Farewell(body=body, signature=key.sign(Label.SIGN_ABORT, body))
 
 
 def sign_round(key: SigningKey, params: RoundParams) -> SignedRound:

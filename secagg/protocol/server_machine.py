@@ -18,7 +18,7 @@ from secagg.errors import (
     LocalProtocolError,
     SessionAborted,
     WireError,
-    printable,
+    quoted,
 )
 from secagg.params import GatewayId, Struct
 from secagg.protocol.blame import REASONS, Dropped, Unproven
@@ -215,7 +215,7 @@ class ServerMachine:
             raise Dropped(DropReason.EQUIVOCATED, f"two answers to {said.name}")
         body = self._checked(position, said)
         if isinstance(body, Abort):
-            raise Dropped(DropReason.ABORTED, printable(body.reason[:200]))
+            raise Dropped(DropReason.ABORTED, quoted(body.reason))
         complete = self._stages[said.name].accept(position, body, said.signed)
         self._seen[position, said.name] = said.signed
         return complete

@@ -19,13 +19,14 @@ from secagg.errors import (
     UnexpectedMessage,
     UnsupportedParameters,
     WireError,
+    quoted,
 )
 from secagg.guards import OneProcess
 from secagg.params import Entropy, Struct
 from secagg.protocol.events import ORCHESTRATOR, Aborted, Completed, Event, Send, UpdateDue
 from secagg.protocol.identity import Identity, Roster
 from secagg.protocol.journal import Journal
-from secagg.protocol.messages import COMMON, Abort, Announce, Answer, Signed, Verify
+from secagg.protocol.messages import COMMON, Abort, Announce, Answer, Farewell, Signed, Verify
 from secagg.protocol.policy import Policy
 from secagg.protocol.steps import ABORT
 from secagg.pytree import Select
@@ -104,6 +105,7 @@ class ClientSession:
         Raises:
             WireError: not a frame of this protocol; the session is as it was.
             ForeignSession: a frame of another session; likewise.
+            BadSignature: a farewell that is not the orchestrator's; likewise.
             LocalProtocolError: the session is over.
         """
         self._process.check()
@@ -114,9 +116,18 @@ class ClientSession:
         message = self._codec.decode(envelope)
         if self._over:
             raise LocalProtocolError("this session is over: make a new one for the next round")
-        if isinstance(message, Abort):
-            return iter([self._fail(AbortedByPeer(message.reason[:200]))])
+        if isinstance(message, Farewell):
+            return iter([self._told_off(message, session)])
         return iter(self._answer(message, session))
+
+    def _told_off(self, farewell: Farewell, session: bytes) -> Aborted:
+        if self._session is None:  # an old one, replayed, must not end what has not begun
+            raise ForeignSession("a farewell to a session that has not begun here")
+        key = self._context.roster.orchestrator
+        abort = farewell.open(Abort, key, Label.SIGN_ABORT, self._context.verify)
+        if abort.session != session:
+            raise ForeignSession("a farewell to another session")
+        return self._fail(AbortedByPeer(quoted(abort.reason)))
 
     def _answer(self, message: Struct, session: bytes) -> list[Event]:
         if not any(_step(scheme, message) for scheme in self._schemes.values()):
@@ -240,7 +251,7 @@ class ClientSession:
         return Aborted(error)
 
     def _farewell(self, reason: str, session: bytes) -> Send:
-        message = Abort(session=session, reason=reason[:200])
+        message = Abort(session=session, reason=quoted(reason))
         signed = Signed.make(self._context.identity.key, Label.SIGN_ABORT, message)
         return self._send(ABORT, signed, session)
 

@@ -23,7 +23,7 @@ from secagg.params import (
 from secagg.protocol.audit import AuditRecord
 from secagg.protocol.events import Aborted, Completed, Event, GatewayDropped, Ignored, Send
 from secagg.protocol.identity import Cohort, Identity, Roster
-from secagg.protocol.messages import COMMON, Abort, Answer, DropReason, Signed, Verify
+from secagg.protocol.messages import COMMON, Answer, DropReason, Signed, Verify, sign_farewell
 from secagg.protocol.spool import Spool
 from secagg.schemes.base import SPOOL_BYTES, ServerContext
 from secagg.session.result import Aggregate
@@ -83,6 +83,7 @@ class ServerSession:
             raise LocalProtocolError("this identity is not the orchestrator of the roster")
         self.settings = settings
         self.roster = roster
+        self._identity = identity
         self.session = rng(SESSION_BYTES)
         self._cohort = Cohort.of(roster, settings.cohort)
         self._workers = workers
@@ -283,7 +284,7 @@ class ServerSession:
         if aborted is not None:
             if self._machine.phase != "aborted":  # a spool that failed outside the end of a phase
                 self._machine.abort(aborted)
-            farewell = Abort(session=self.session, reason=type(aborted).__name__)
+            farewell = sign_farewell(self._identity.key, self.session, type(aborted).__name__)
             live = set(range(len(self._cohort))) - self._machine.dropped.keys()
             requests = dict.fromkeys(sorted(live), farewell)
             events.append(Aborted(aborted))

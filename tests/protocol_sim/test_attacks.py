@@ -24,10 +24,10 @@ from protocol_sim.attacks import (
 from protocol_sim.attacks.attack import LARGE
 from protocol_sim.attacks.expected import TABLE
 from protocol_sim.attacks.table import BEGIN, END, Promised
+from protocol_sim.attacks.traffic import farewell
 from protocol_sim.randomness import dice
 from secagg.errors import ConfigurationError
 from secagg.protocol.journal import MemoryJournal
-from secagg.protocol.messages import Abort
 from tests.protocol_sim.without_each_check.source import find, without
 
 PAGE = Path(__file__).parents[2] / "docs" / "attacks.md"
@@ -179,7 +179,7 @@ def test_control_a_gateway_that_is_not_the_victim_must_not_be_lied_to():
         def attack(frame):
             if frame.up or (frame.gateway, frame.step) != (attacker.spare, attacker.phase):
                 return (frame.data,)
-            return (attacker.frame(Abort(session=attacker.play.server.session, reason="")),)
+            return (attacker.frame(farewell(attacker, None)),)
 
         return attack
 

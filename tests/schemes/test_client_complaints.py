@@ -15,7 +15,7 @@ from secagg import errors, wire
 from secagg.canonical import bitmap, decode, members
 from secagg.crypto.labels import Label
 from secagg.protocol.events import Aborted, Completed, Send
-from secagg.protocol.messages import Abort, UploadHeader
+from secagg.protocol.messages import UploadHeader, sign_farewell
 from secagg.protocol.sharing import channel_key, commit_share, seal_share
 from tests.schemes.attacks import CODEC, ME, R2, R3, R4, VICTIM, assert_erased, body, uploaded
 from tests.schemes.test_client_rows import swapped
@@ -170,13 +170,15 @@ def begun(frames: int) -> tuple[Exchange, Any]:
     return exchange, sends
 
 
+def over(exchange):
+    return sign_farewell(exchange.parties.orchestrator.key, exchange.server.session, "over")
+
+
 ENDS = {
     "a second question": lambda exchange: CODEC.encode(
         second(CODEC.decode(wire.open(exchange.log[-1].data))), exchange.server.session
     ),
-    "an abort": lambda exchange: CODEC.encode(
-        Abort(session=exchange.server.session, reason="x"), exchange.server.session
-    ),
+    "an abort": lambda exchange: CODEC.encode(over(exchange), exchange.server.session),
 }
 
 
@@ -207,7 +209,7 @@ def test_the_gateway_itself_may_end_it():
     assert "power is out" == str(aborted.reason)
     assert [] == list(sends)
     assert_erased(exchange)
-    assert ["Secret(erased)"] * (4 + 4 * 4) == list(map(repr, secrets))
+    assert ["Secret(erased)"] * (5 + 4 * 4) == list(map(repr, secrets))
     with pytest.raises(errors.LocalProtocolError):
         exchange.clients[VICTIM].abort("again")
     with pytest.raises(errors.LocalProtocolError):
@@ -233,7 +235,7 @@ def test_an_upload_is_made_once():
 
 def test_an_abort_of_the_server_ends_it():
     exchange = Exchange(Parties(5)).play_until(R3)
-    message = Abort(session=exchange.server.session, reason="over")
+    message = over(exchange)
     (aborted,) = exchange.clients[VICTIM].receive(CODEC.encode(message, exchange.server.session))
 
     assert (errors.AbortedByPeer, "over") == (type(aborted.reason), str(aborted.reason))

@@ -12,7 +12,7 @@ from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from secagg import Ignored, Lattice, Masks, canonical, wire
 from secagg.crypto.labels import Label
-from secagg.protocol.messages import Abort, Answer, DropReason, Signed
+from secagg.protocol.messages import Abort, Answer, DropReason, Farewell, Signed
 from secagg.schemes.scheme import Scheme
 from secagg.session.loopback import Frame
 from tests.session.deceit import CODEC
@@ -62,7 +62,7 @@ FORGERIES: dict[str, Callable[[Frame], bytes | None]] = {
     "cut": lambda frame: bytes(frame.data)[:-1],
     "another session": lambda frame: bytes(frame.data)[:8] + bytes(16) + bytes(frame.data)[24:],
     "a request": lambda frame: CODEC.encode(
-        Abort(session=bytes(16), reason=""), wire.session_of(frame.data)
+        Farewell(body=b"", signature=b""), wire.session_of(frame.data)
     ),
     "not signed": unsigned,
     "not signed, otherwise": unsigned_otherwise,

@@ -25,7 +25,7 @@ from secagg.protocol.events import (
     Send,
     UpdateDue,
 )
-from secagg.protocol.messages import Abort, DropReason
+from secagg.protocol.messages import DropReason, sign_farewell
 from secagg.schemes.masks import Masks
 from secagg.session import ClientSession, Model, ServerSession
 from secagg.session.loopback import Frame
@@ -274,10 +274,12 @@ def test_a_gateway_may_leave(step: str) -> None:
 def test_the_orchestrators_farewell_ends_a_session_and_erases() -> None:
     exchange = Exchange(Parties(4)).play_until("consistency")
     client = exchange.clients["g0"]
-    farewell = Abort(session=exchange.server.session, reason="maintenance")
+    key, session = exchange.parties.orchestrator.key, exchange.server.session
+    farewell = sign_farewell(key, session, "maintenance\n" + 300 * "\x1b")
     (aborted,) = client.receive(CODEC.encode(farewell, exchange.server.session))
 
     assert isinstance(aborted.reason, AbortedByPeer)
+    assert [r"maintenance\n" + 46 * r"\x1b" + r"\x1b"[:3]] == list(aborted.reason.args)
     assert {} == client._client._secrets
     request = next(f for f in exchange.pending if f.gateway == "g0")
     with pytest.raises(LocalProtocolError, match="make a new one"):

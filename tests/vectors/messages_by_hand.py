@@ -88,6 +88,7 @@ P = [
 ]
 PAIR = [filled(40), filled(41)]
 CERTIFICATE = [b"\x07", [filled(i, 64) for i in (50, 51, 52)]]
+ABORT = [SESSION, "BelowFloor: a set of 2, at least 3 are needed - \u00e9"]
 ANSWER = ["share_keys", SIGNED]
 
 # name of the struct, code on the wire or None for what travels inside another, fields
@@ -99,7 +100,8 @@ MESSAGES: list[tuple[str, int | None, Fields]] = [
     ("Signed", None, SIGNED),
     ("Announce", 1, [pack(K), filled(10, 64)]),
     ("Answer", 2, ANSWER),
-    ("Abort", 3, [SESSION, "BelowFloor: a set of 2, at least 3 are needed - \u00e9"]),
+    ("Abort", None, ABORT),
+    ("Farewell", 3, [pack(ABORT), filled(9, 64)]),
     ("AdvertiseKeys", None, [filled(11), 3, filled(12), filled(13)]),
     ("ShareKeysRequest", 16, [b"\x0f", [SIGNED, SIGNED, SIGNED], [filled(14)]]),
     (
