@@ -20,12 +20,12 @@ from secagg.schemes.masks import client as masks_client
 from secagg.schemes.masks.client import MasksClient
 from secagg.thresholds import derive
 from tests.protocol_sim.without_each_check import additive as of_additive
-from tests.protocol_sim.without_each_check import announced, masks, server, shared
+from tests.protocol_sim.without_each_check import announced, masks, opened, server, shared
 from tests.protocol_sim.without_each_check.endings import LEAK as LEAKS
 from tests.protocol_sim.without_each_check.rows import BROKEN, LEAK, REDUNDANT
 from tests.protocol_sim.without_each_check.source import Check, checks, find, without
 
-ROWS = [*masks.ROWS, *shared.ROWS, *announced.ROWS, *of_additive.ROWS, *server.ROWS]
+ROWS = [*masks.ROWS, *shared.ROWS, *announced.ROWS, *of_additive.ROWS, *server.ROWS, *opened.ROWS]
 CASES = [
     pytest.param(row, id=str(row), marks=[pytest.mark.deep] if row.slow else []) for row in ROWS
 ]

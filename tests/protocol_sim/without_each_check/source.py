@@ -19,7 +19,16 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from secagg.crypto import merkle
-from secagg.protocol import certificate, journal, machine, policy, prekeys, server_machine, staging
+from secagg.protocol import (
+    certificate,
+    journal,
+    machine,
+    outcome,
+    policy,
+    prekeys,
+    server_machine,
+    staging,
+)
 from secagg.schemes import client, server
 from secagg.schemes.additive import client as additive
 from secagg.schemes.additive import keyring, shares
@@ -42,6 +51,7 @@ SOURCES: list[Any] = [
     server_machine.ServerMachine,
     server.Server,
     staging.Upload,
+    outcome.check_opened,
 ]
 """Classes and functions that decide what a client answers, and what a server believes."""
 ONLY = {
@@ -76,6 +86,8 @@ CALLS = (
     "self._checked(",
     "self._stages[",
     "self._mac.verify(",
+    "check_sum(",
+    "_within(",
 )
 ROWS = ("len(row) !=", "check_row(")
 """A member's row that fails these is complained about."""
