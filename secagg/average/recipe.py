@@ -194,7 +194,7 @@ class SecureAverage:
             template,
             cohort,
             thresholds=thresholds,
-            model=Model.of(base).hash,
+            model=Model.of(base, self._workers).hash,
             number=number,
         )
 

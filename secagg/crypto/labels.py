@@ -28,6 +28,7 @@ class Label(Enum):
     HASH_ROSTER = b"hash-roster"
     HASH_SESSION = b"hash-session"
     HASH_ROUND = b"hash-round"
+    HASH_CHUNK = b"hash-chunk"
     HASH_MODEL = b"hash-model"
     HASH_ADVERTISE = b"hash-r0"
     HASH_NODE = b"hash-node"

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any, Final
 
 import numpy as np
 
-from secagg.crypto.kdf import digest
+from secagg.crypto.kdf import digest, digest_of
 from secagg.crypto.labels import Label
 from secagg.errors import EncodingError
 from secagg.pytree.leaves import LeafAdapter, adapter_of, size_of
+from secagg.workers import SERIAL, Workers
 
+HASHED: Final = 2**18
+"""Coordinates hashed at a time: a megabyte of float32. Part of what is hashed."""
 STEP: Final = 2**16
 """Coordinates handled at a time where a pass needs a buffer of its own."""
 
@@ -62,24 +64,46 @@ def map_leaves(tree: Any, change: Callable[[str, Any], Any]) -> Any:
     return _map(tree, (), change)
 
 
-def model_hash(tree: Any) -> bytes:
+def model_hash(tree: Any, workers: Workers = SERIAL) -> bytes:
     """32-byte hash of keys, dtypes, shapes and values of every leaf; containers do not enter.
 
-    Equal for the same values in numpy or torch, on any device or byte order.
+    Equal for the same values in numpy or torch, on any device or byte order. The values are hashed
+    in chunks of `HASHED` coordinates, which threads share, and the hashes of a leaf's chunks with
+    its description.
+
+    Args:
+        tree: nested arrays.
+        workers: threads.
 
     Raises:
         EncodingError: as for `flatten`.
     """
+    leaves = {key: (adapter_for(key, leaf), leaf) for key, leaf in flatten(tree).items()}
+    shapes = {key: adapter.shape(leaf) for key, (adapter, leaf) in leaves.items()}
+    flat = {key: adapter.flat(leaf) for key, (adapter, leaf) in leaves.items()}
+    chunks = [
+        (key, start, min(start + HASHED, size_of(shape)))
+        for key, shape in shapes.items()
+        for start in range(0, size_of(shape), HASHED)
+    ]
+    # long and short ones in turn for each thread
+    chunks.sort(key=lambda chunk: chunk[2] - chunk[1], reverse=True)
+    turns = [chunks[thread :: workers.threads] for thread in range(workers.threads)]
+    dealt = [chunk for turn in turns for chunk in turn]
+    found: dict[tuple[str, int], bytes] = {}
+
+    def work(first: int, last: int) -> None:
+        for key, start, end in dealt[first:last]:
+            part = flat[key][start:end]
+            values = np.ascontiguousarray(part, part.dtype.newbyteorder("<"))
+            found[key, start] = digest_of(Label.HASH_CHUNK, values.data)
+
+    workers.run(work, len(chunks))
     parts: list[bytes] = []
-    for key, leaf in flatten(tree).items():
-        adapter = adapter_for(key, leaf)
-        shape = adapter.shape(leaf)
-        flat, values = adapter.flat(leaf), hashlib.sha256()
-        for start in range(0, size_of(shape), STEP):
-            part = flat[start : min(start + STEP, size_of(shape))]
-            values.update(np.ascontiguousarray(part, part.dtype.newbyteorder("<")).data)
-        described = f"{adapter.dtype_name(leaf)}{list(shape)}"
-        parts += [key.encode(), described.encode(), values.digest()]
+    for key, (adapter, leaf) in leaves.items():
+        described = f"{adapter.dtype_name(leaf)}{list(shapes[key])}"
+        hashes = [found[key, start] for start in range(0, size_of(shapes[key]), HASHED)]
+        parts += [key.encode(), described.encode(), b"".join(hashes)]
     return digest(Label.HASH_MODEL, *parts)
 
 

@@ -209,7 +209,7 @@ class ClientSession:
         client = self._client
         if client is None or client.round is None or not client.upload_due:
             raise LocalProtocolError("no upload is due: wait for UpdateDue, and upload once")
-        model = Model.of(base)
+        model = Model.of(base, self._context.workers)
         identity = self._context.identity
         try:
             prepared = Update(

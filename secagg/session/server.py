@@ -121,7 +121,7 @@ class ServerSession:
         """
         if self._server.round_announced:
             raise LocalProtocolError(f"the model is announced: the session is {self.phase}")
-        self.settings = replace(self.settings, model=Model.of(base).hash)
+        self.settings = replace(self.settings, model=Model.of(base, self._workers).hash)
 
     @property
     def setup(self) -> Setup:

@@ -28,6 +28,7 @@ from secagg.params import NO_MODEL, Kind, RoundParams
 from secagg.protocol.counts import counts_of
 from secagg.pytree import Reader, Select, model_hash
 from secagg.schemes.base import Fill, Words
+from secagg.workers import SERIAL, Workers
 
 
 class Model:
@@ -35,16 +36,17 @@ class Model:
 
     Args:
         tree: state_dict or nested arrays; must not change while it is used.
+        workers: threads for the hash.
     """
 
-    def __init__(self, tree: Any) -> None:
+    def __init__(self, tree: Any, workers: Workers = SERIAL) -> None:
         self.tree = tree
-        self.hash = NO_MODEL if tree is None else model_hash(tree)
+        self.hash = NO_MODEL if tree is None else model_hash(tree, workers)
 
     @classmethod
-    def of(cls, base: Any) -> Self:
+    def of(cls, base: Any, workers: Workers = SERIAL) -> Self:
         """`base` itself if it is a Model already."""
-        return base if isinstance(base, cls) else cls(base)
+        return base if isinstance(base, cls) else cls(base, workers)
 
 
 class Update:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import struct
 from collections import OrderedDict, defaultdict
 from types import MappingProxyType
@@ -14,6 +13,7 @@ from secagg.crypto.kdf import digest
 from secagg.crypto.labels import Label
 from secagg.errors import EncodingError
 from secagg.pytree import flatten, map_leaves, model_hash
+from secagg.workers import Workers
 
 ONE, TWO, THREE = np.zeros(1), np.zeros((2, 2)), np.array(3)
 
@@ -134,9 +134,9 @@ def test_model_hash_depends_on_values_not_on_memory(same):
 
 
 def test_model_hash_covers_every_step_of_a_long_leaf():
-    x = np.zeros(200_000)
+    x = np.zeros(600_000)
     hashes = {model_hash([x])}
-    for index in (0, 65_535, 65_536, 199_999):
+    for index in (0, 262_143, 262_144, 599_999):
         changed_x = x.copy()
         changed_x[index] = 1
         hashes.add(model_hash([changed_x]))
@@ -144,11 +144,30 @@ def test_model_hash_covers_every_step_of_a_long_leaf():
     assert len(hashes) == 5
 
 
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_a_long_leaf_is_hashed_by_chunks_that_threads_share(threads):
+    x = np.arange(600_000, dtype=">f4")
+    tree = {"strided": x[::2], "long": x, "none": x[:0], "short": x[:3]}
+    with Workers(threads) as workers:
+        found = model_hash(tree, workers)
+
+    def chunks(values: Any) -> bytes:
+        parts = np.split(values.astype("<f4"), range(2**18, len(values), 2**18))
+        return b"".join(digest(Label.HASH_CHUNK, part.tobytes()) for part in parts if len(part))
+
+    parts = [
+        part
+        for key, values in tree.items()
+        for part in (key.encode(), f"float32[{len(values)}]".encode(), chunks(values))
+    ]
+    assert digest(Label.HASH_MODEL, *parts) == found
+
+
 def test_model_hash_is_the_documented_digest():
     # Gateways of one session compare these bytes across releases.
     parts = [
-        *(b"w", b"float32[2, 3]", hashlib.sha256(struct.pack("<6f", *range(6))).digest()),
-        *(b"n", b"int64[]", hashlib.sha256(struct.pack("<q", 7)).digest()),
+        *(b"w", b"float32[2, 3]", digest(Label.HASH_CHUNK, struct.pack("<6f", *range(6)))),
+        *(b"n", b"int64[]", digest(Label.HASH_CHUNK, struct.pack("<q", 7))),
     ]
 
     assert digest(Label.HASH_MODEL, *parts) == model_hash(BASE)
