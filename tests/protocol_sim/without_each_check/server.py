@@ -14,7 +14,7 @@ from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from secagg import canonical
 from secagg.crypto.labels import Label
-from secagg.protocol.messages import Abort, Answer, Signed
+from secagg.protocol.messages import Abort, Answer, Farewell, Signed, sign_farewell
 from secagg.schemes.additive import Lattice
 from secagg.schemes.masks import Masks
 from secagg.schemes.masks.messages import ShareKeys
@@ -22,9 +22,11 @@ from secagg.schemes.scheme import Scheme
 from secagg.session.loopback import Frame
 from tests.protocol_sim.without_each_check.endings import NO_NAME
 from tests.protocol_sim.without_each_check.rows import BROKEN, UNNAMED, Row
+from tests.session.deceit import CODEC
 from tests.session.test_ignored import VICTIM, answer_in, wire_of
 
 BLAME = "what the network says in a gateway's name costs the gateway nothing"
+ENDED = "the network does not end a session in the orchestrator's name"
 NUMBER = "the exact sum or a named error, never a wrong number"
 Says = Callable[[Frame, Answer], Iterable[Answer]]
 """Takes a frame of the victim and the answer in it; gives what arrives instead."""
@@ -112,6 +114,32 @@ def farewell() -> str:
         return [Answer(step="abort", signed=gone)] if answer.step == "share_keys" else [answer]
 
     return delivered(says, parties=parties)
+
+
+def told_off(make: Callable[[Parties, bytes], Farewell], phase: str = "masked_input") -> str:
+    """The network tells the victim that its session is over, before a request of the server."""
+    parties = Parties(5)
+
+    def passes(frame: Frame) -> list[bytes]:
+        if frame.up or frame.gateway != VICTIM or frame.step != phase:
+            return [frame.data]
+        session = bytes(frame.data[8:24])
+        return [CODEC.encode(make(parties, session), session), frame.data]
+
+    return ended(Exchange(parties, passes=passes))
+
+
+def unsigned_end(_: Parties, session: bytes) -> Farewell:
+    body = canonical.encode(Abort(session=session, reason=""))
+    return Farewell(body=body, signature=bytes(64))
+
+
+def end_of_another(parties: Parties, _: bytes) -> Farewell:
+    return sign_farewell(parties.orchestrator.key, bytes(16), "")
+
+
+def early_end(parties: Parties, session: bytes) -> Farewell:
+    return sign_farewell(parties.orchestrator.key, session, "")
 
 
 def untagged_shares() -> str:
@@ -266,6 +294,30 @@ ROWS = [
         "sum",
         "dropped: ABORTED",
         BLAME,
+    ),
+    Row(
+        "ClientSession._told_off: farewell.open",
+        BROKEN,
+        partial(told_off, unsigned_end),
+        "sum",
+        "dropped: SILENT",
+        ENDED,
+    ),
+    Row(
+        "ClientSession._told_off: abort.session",
+        BROKEN,
+        partial(told_off, end_of_another),
+        "sum",
+        "dropped: SILENT",
+        ENDED,
+    ),
+    Row(
+        "ClientSession._told_off: self._session is None",
+        BROKEN,
+        partial(told_off, early_end, "advertise_keys"),
+        "sum",
+        "dropped: SILENT",
+        ENDED,
     ),
     Row("Upload.lacks: self._mac", BROKEN, forged_frame, "sum", "wrong", NUMBER),
     Row(

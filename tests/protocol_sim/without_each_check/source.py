@@ -18,6 +18,7 @@ from functools import cache
 from types import FunctionType, ModuleType
 from typing import Any
 
+from secagg import session
 from secagg.crypto import merkle
 from secagg.protocol import (
     certificate,
@@ -52,10 +53,12 @@ SOURCES: list[Any] = [
     server.Server,
     staging.Upload,
     outcome.check_opened,
+    session.ClientSession,
 ]
 """Classes and functions that decide what a client answers, and what a server believes."""
 ONLY = {
     "ServerMachine": {"_conclude", "_fault", "_use", "_checked"},
+    "ClientSession": {"_told_off"},
     "Server": {"_check_header", "_check_transcript", "_check_consistency"},
 }
 """Methods of a class of which others check nothing that comes from somebody else."""
