@@ -175,8 +175,11 @@ def _reject(
     low: NDArray[np.unsignedinteger], high: NDArray[np.uint8] | None, ring: PolynomialRing
 ) -> None:
     """Replace numbers of Q or more, in place."""
-    least = ring.modulus if high is None else ring.modulus % 2**32
-    for row in np.flatnonzero(low.max(axis=1) >= least):  # a few in a hundred
+    top, rest = divmod(ring.modulus, 2**32)
+    least = ring.modulus if high is None else rest
+    for row in np.flatnonzero(low.max(axis=1) >= least):  # of 40 bits, one in 57
+        if high is not None and not (high[row, low[row] >= least] == top).any():
+            continue
         numbers = low[row].astype(np.uint64)
         if high is not None:
             numbers |= high[row].astype(np.uint64) << np.uint64(32)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from secagg.protocol.staging import BadFrame
 from secagg.schemes.additive.blocks import Coefficients
+from secagg.schemes.additive.product import ROUNDER, ROUNDER_BITS
 from secagg.schemes.base import Words
 
 _ALIGN: Final = 8
@@ -75,19 +76,18 @@ class PrimeResidues:
             BadFrame: a number of p or more.
         """
         top, rest = divmod(self.modulus, 2**32)
-        for table, rows in self._tables(words):
+        for table, rows in self._tables(words, 1 + len(words)):
             low, high = self._planes(table, rows)
-            # most tables pass by the lower numbers alone
-            beyond = low.max() >= (self.modulus if high is None else rest)
-            if beyond and (high is None or ((high == top) & (low >= rest)).any()):
-                raise BadFrame("a number that is no residue modulo the prime of this ring")
+            least = self.modulus if high is None else rest
+            for row in np.flatnonzero(low.max(axis=1) >= least):  # of 40 bits, one in 57
+                if high is None or ((high[row] == top) & (low[row] >= rest)).any():
+                    raise BadFrame("a number that is no residue modulo the prime of this ring")
 
     def centre(self, values: Coefficients) -> None:
         """Reduce to about [-p/2, p/2], in place; abs(value) < 2^62."""
         quotients = values * (1 / self.modulus)
-        np.rint(quotients, out=quotients)
-        multiples = quotients.view(np.int64)
-        np.copyto(multiples, quotients, casting="unsafe")
+        multiples = np.add(quotients, ROUNDER, out=quotients).view(np.int64)
+        np.subtract(multiples, ROUNDER_BITS, out=multiples)
         np.multiply(multiples, self.modulus, out=multiples)
         np.subtract(values, multiples, out=values)
 
@@ -125,22 +125,22 @@ class PrimeResidues:
     def _rows(self, total: Words, words: Words) -> Iterator[tuple[Words, NDArray[np.uint64]]]:
         """Views of a sum, and the numbers on the wire that belong to them."""
         start = 0
-        for table, rows in self._tables(words):
+        for table, rows in self._tables(words, _CACHED):
             low, high = self._planes(table, rows)
             part = total[start : start + low.size].reshape(low.shape)
             start += low.size
             if high is None:
                 yield part, low
                 continue
-            values = np.left_shift(high, 32, dtype=np.uint64)
-            np.add(values, low, out=values)
-            yield part, values
+            numbers = np.empty((*low.shape, 2), "<u4")
+            numbers[..., 0], numbers[..., 1] = low, high
+            yield part, numbers.view("<u8")[..., 0]
 
-    def _tables(self, words: Words) -> Iterator[tuple[Words, int]]:
-        """The full rows of a span, a few at a time, then the rest."""
+    def _tables(self, words: Words, most: int) -> Iterator[tuple[Words, int]]:
+        """The full rows of a span, at most so many at a time, then the rest."""
         full = len(words) // self.unit * self.unit
-        for start in range(0, full, _CACHED * self.unit):
-            stop = min(start + _CACHED * self.unit, full)
+        for start in range(0, full, most * self.unit):
+            stop = min(start + most * self.unit, full)
             yield words[start:stop], (stop - start) // self.unit
         if full < len(words):
             yield words[full:], 1

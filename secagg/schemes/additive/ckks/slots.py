@@ -32,12 +32,13 @@ class Slots:
         residues: of the ring.
     """
 
-    __slots__ = ("_residues", "_step", "limbs", "spec")
+    __slots__ = ("_from_slots", "_residues", "_to_slots", "limbs", "spec")
 
     def __init__(self, spec: VectorSpec, ring: Ring, residues: Residues) -> None:
         self.spec: Final = spec
         self.limbs: Final = 1
-        self._step = ring.step
+        self._to_slots = twist(ring.degree) / ring.step
+        self._from_slots = twist(ring.degree).conj() * (ring.step / (ring.degree // 2))
         self._residues = residues
 
     def coefficients(self, words: int) -> int:
@@ -54,7 +55,7 @@ class Slots:
         scratch: Words,
     ) -> None:
         """See `Lift`; noise is added before rounding."""
-        lanes, degree = scratch[: values.size], self._residues.degree
+        lanes = scratch[: values.size]
         inside = min(len(lanes), self.spec.length - first)
         encode(vector, first, lanes[:inside])
         lanes[inside:] = 0
@@ -62,7 +63,7 @@ class Slots:
         np.copyto(slots, lanes.view(np.int64).reshape(values.shape))
         pairs = slots.view(np.complex128)
         np.fft.fft(pairs, out=pairs)
-        np.multiply(pairs, twist(degree).conj() * (self._step / (degree // 2)), out=pairs)
+        np.multiply(pairs, self._from_slots, out=pairs)
         # The noise meets the fraction alone: float64 has no room for it beside a whole part of more
         # than 53 bits, and what noise lost there, an upload would show of a s.
         fraction = lanes.view(np.float64).reshape(values.shape)
@@ -79,7 +80,7 @@ class Slots:
         slots = values.view(np.float64)
         np.copyto(slots, values)
         pairs = slots.view(np.complex128)
-        np.multiply(pairs, twist(self._residues.degree) / self._step, out=pairs)
+        np.multiply(pairs, self._to_slots, out=pairs)
         np.fft.ifft(pairs, norm="forward", out=pairs)
         np.rint(slots, out=slots)
         np.copyto(values, slots, casting="unsafe")

@@ -262,9 +262,10 @@ def test_noise_of_limbs_is_rounded_to_the_nearest(row):
 def test_opening_takes_the_nearest_lane(row):
     spec = VectorSpec(name="update/0", length=row.degree, lanes=1, limit=2**12, scale=1.0)
     slots = Slots(spec, row.ring, residues_of(row))
-    slots._step = 2**22  # rounding of coefficients is then below a thousandth of a lane
+    step = 2**22  # rounding of coefficients is then below a thousandth of a lane
+    slots._to_slots = slots._to_slots * (row.sigma / step)
     lanes = np.random.default_rng(6).integers(-(2**12), 2**12, row.degree)
-    values = np.rint([reference.embed(lanes.tolist(), slots._step)]).astype(np.int64)
+    values = np.rint([reference.embed(lanes.tolist(), step)]).astype(np.int64)
     out = np.empty(row.degree, np.uint64)
     slots.read(values % row.prime, 0, out, 1)
 
