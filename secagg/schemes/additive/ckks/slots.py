@@ -66,13 +66,13 @@ class Slots:
         np.multiply(pairs, self._from_slots, out=pairs)
         # The noise meets the fraction alone: float64 has no room for it beside a whole part of more
         # than 53 bits, and what noise lost there, an upload would show of a s.
-        fraction = lanes.view(np.float64).reshape(values.shape)
-        np.floor(slots, out=fraction)
-        np.subtract(slots, fraction, out=slots)  # exact
+        whole = lanes.view(np.float64).reshape(values.shape)
+        np.floor(slots, out=whole)
+        np.subtract(slots, whole, out=slots)  # exact
         np.add(slots, noise, out=slots)
-        np.add(slots, ROUNDER, out=slots)
+        np.add(slots, ROUNDER, out=slots)  # `values` has the bits of the nearest integer
         np.subtract(values, ROUNDER_BITS, out=values)
-        np.add(values, fraction.astype(np.int64), out=values)
+        np.add(values, whole.astype(np.int64), out=values)
 
     def read(self, values: Coefficients, first: int, out: Words, included: int) -> None:  # noqa: ARG002
         """See `Lift`."""
