@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,13 +14,15 @@ from secagg.crypto.labels import Label
 from secagg.crypto.sealing import FrameMac
 from secagg.crypto.signing import verify
 from secagg.errors import SealError
-from secagg.fixed_point import Decoder, check_range, clip_of
+from secagg.fixed_point import Decoder, clip_of
 from secagg.params import RoundParams
+from secagg.protocol.bounds import announced_clips
 from secagg.protocol.outcome import check_opened
 from secagg.protocol.staging import Staging
 from secagg.pytree import Reader
 from secagg.schemes.base import Fill
 from secagg.session import Model
+from secagg.session.clips import check_clips
 from secagg.session.server import temporary_file
 from secagg.session.update import Update
 from secagg.workers import SERIAL
@@ -95,8 +96,7 @@ class GatewayParts:
 
     def check(self) -> None:
         """The pass over all coordinates before anything leaves."""
-        for index, vector in self.params.of_kind("update"):
-            check_range(partial(self._reader.read, index), vector, self.params.max_weight)
+        check_clips(self.params, self._reader, announced_clips(self.params))
 
     def encode(self) -> None:
         """Scale, round, pack; into one buffer again and again, as frames are."""

@@ -211,7 +211,7 @@ class Round:
             name: ClientSession(
                 world.identities[name],
                 world.roster,
-                Policy(min_colluding=1),
+                Policy(min_colluding=1, require_model=False),
                 world.journals[name],
                 workers=workers,
                 schemes=(world.scheme,),

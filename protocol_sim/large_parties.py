@@ -148,7 +148,7 @@ class MeasuredExchange(Exchange, Observer):
         return ClientSession(
             parties.identities[name],
             parties.roster,
-            Policy(min_colluding=1),
+            Policy(min_colluding=1, require_model=False),
             parties.journals[name],
             rng=entropy(parties.seed, name, self.number, self.name),
             schemes=(parties.scheme,),

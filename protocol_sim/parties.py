@@ -120,7 +120,7 @@ class Parties:
         return ClientSession(
             self.identities[name],
             options.pop("roster", self.roster),
-            options.pop("policy", Policy(min_colluding=1)),
+            options.pop("policy", Policy(min_colluding=1, require_model=False)),
             options.pop("journal", self.journals[name]),
             rng=entropy(self.seed, name, *salt),
             schemes=options.pop("schemes", (self.scheme,)),

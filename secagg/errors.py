@@ -9,16 +9,21 @@ A caller catches five:
 - `WireError`: bytes that are not a frame of this protocol, or a file that is not a record.
 
 `LocalProtocolError` is a mistake in the caller's own code. Anything else that leaves the core is a
-bug of this library. No message contains a secret: messages name parties, fields and sizes.
+bug of this library. No message contains a secret or a private value: messages name parties, keys,
+fields and counts, because applications log them and send them as the reason of an abort.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final
 
 _NAMED: Final = 3
 """Gateways that the text of an error names; all others are counted."""
+_TABLED: Final = 10
+"""Keys of which a table shows the values; the cure has all of them."""
 
 
 def printable(text: str) -> str:
@@ -50,8 +55,58 @@ class ConfigurationError(SecAggError, ValueError):
     """Settings that cannot work; the message says which would."""
 
 
+@dataclass(frozen=True, slots=True)
+class Beyond:
+    """What lies beyond one bound: private, and no error prints it but `EncodingError.table`.
+
+    Attributes:
+        count: values beyond it.
+        largest: the largest absolute one.
+        bound: it.
+    """
+
+    count: int
+    largest: float
+    bound: float
+
+
 class EncodingError(SecAggError, ValueError):
-    """An update, weight or metric that cannot be encoded exactly as asked."""
+    """An update, weight or metric that cannot be encoded exactly as asked.
+
+    Args:
+        text: names keys and counts, never a value.
+        beyond: what is too large, by key of the tree, or "weight".
+        cure: settings under which it would encode, as a line of Python.
+
+    Attributes:
+        gateway: id of the gateway, once a session has told it.
+    """
+
+    def __init__(
+        self,
+        text: str,
+        *,
+        beyond: Mapping[str, Beyond] = MappingProxyType({}),
+        cure: str = "",
+    ) -> None:
+        super().__init__(text)
+        self.beyond = dict(beyond)
+        self.cure = cure
+        self.gateway: str | int | None = None
+
+    def _text(self) -> str:
+        text = super()._text()
+        return text if self.gateway is None else f"gateway {self.gateway!r}: {text}"
+
+    def table(self) -> str:
+        """The text, the largest values by key, and a ready cure: for the gateway's own screen."""
+        order = sorted(self.beyond.items(), key=lambda item: -item[1].largest / item[1].bound)
+        rows = [
+            f"{key!r}: {each.count} beyond {each.bound:.6g}, the largest {each.largest:.6g}"
+            for key, each in order[:_TABLED]
+        ]
+        more = [f"{len(order) - _TABLED} more"] if len(order) > _TABLED else []
+        return "\n".join([str(self), *map(printable, rows + more + [self.cure])]).rstrip()
 
 
 class LocalProtocolError(SecAggError):
@@ -99,7 +154,22 @@ class ThresholdMismatch(RemoteProtocolError):
 
 
 class PolicyViolation(RemoteProtocolError):
-    """Parameters below the floors of this party's own policy."""
+    """Parameters that this party's own policy refuses.
+
+    Args:
+        name: of the parameter, as much as the peer is told: not what this party would accept.
+        announced: what the peer announced.
+        accepted: what this party accepts; in no text.
+    """
+
+    def __init__(self, name: str, announced: object = None, accepted: object = None) -> None:
+        super().__init__(name)
+        self.name = name
+        self.announced = announced
+        self.accepted = accepted
+
+    def _text(self) -> str:
+        return f"the policy of this gateway refuses {self.name}"
 
 
 class StaleRound(RemoteProtocolError):

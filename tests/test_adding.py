@@ -119,7 +119,8 @@ orchestrator, *gateways = [Identity.generate(i, os.urandom) for i in ("server", 
 roster = Roster.of(1, orchestrator, gateways)
 settings = average.params(list(states), states[0], round=1)
 server = secagg.ServerSession(settings, roster, orchestrator)
-clients = {each.id: ClientSession(each, roster, Policy(), MemoryJournal()) for each in gateways}
+policy = Policy(require_model=False)
+clients = {each.id: ClientSession(each, roster, policy, MemoryJournal()) for each in gateways}
 loop = Loopback(server, clients, lambda name: partial(clients[name].upload, states[name]))
 loop.run()
 print(np.round(server.result.mean(states[0])["w"], 1))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Collection
-from itertools import cycle
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 
 from secagg import SecureAverage
-from secagg.average import recipe
+from secagg.average import everybody
 from secagg.errors import BelowThreshold, StateLost
 from secagg.protocol.events import Aborted, GatewayDropped
 from secagg.protocol.messages import DropReason
@@ -20,17 +20,18 @@ from secagg.session.client import ClientSession
 
 IDS = ("g0", "g1", "g2", "g3", "g4")
 TREES = {name: {"w": np.full(1000, 0.123456)} for name in IDS}
-REFUSED = "PolicyViolation: upload of 337 words, policy allows 10"
+REFUSED = "PolicyViolation: the policy of this gateway refuses the words of an upload"
 
 
 def refuse(monkeypatch: pytest.MonkeyPatch, names: Collection[str]) -> None:
     """The policy of these gateways allows ten words."""
-    made = cycle(IDS)
 
-    def policy(**floors: Any) -> Policy:
-        return Policy(**floors, **({"max_words": 10} if next(made) in names else {}))
+    def client(identity: Any, roster: Any, policy: Policy, *others: Any, **more: Any) -> Any:
+        if identity.id in names:
+            policy = msgspec.structs.replace(policy, max_words=10)
+        return ClientSession(identity, roster, policy, *others, **more)
 
-    monkeypatch.setattr(recipe, "Policy", policy)
+    monkeypatch.setattr(everybody, "ClientSession", client)
 
 
 def test_the_result_says_why_a_gateway_left(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -37,7 +37,7 @@ class Stage:
     gateways: int = 6
     limits: Mapping[str, int] = field(default_factory=dict)
     victim: int = 1
-    policy: Policy = field(default_factory=lambda: Policy(min_colluding=1))
+    policy: Policy = field(default_factory=lambda: Policy(min_colluding=1, require_model=False))
     past: bool = False
     carried: bool = False
     absent: bool = False

@@ -158,7 +158,7 @@ PARAMS: Final = (
         "The cohort is the victim, the colluding gateway and one more, fewer than the victim's"
         " policy asks for.",
         before(_session(_small_cohort)),
-        Stage(carried=True, policy=Policy(min_gateways=6)),
+        Stage(carried=True, policy=Policy(min_gateways=6, require_model=False)),
     ),
     _attack(
         "not in the cohort",

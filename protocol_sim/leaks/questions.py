@@ -17,6 +17,7 @@ from secagg.crypto.agreement import public_key
 from secagg.crypto.labels import Label
 from secagg.crypto.merkle import MerkleTree
 from secagg.params import SUITES, VERSION, RoundParams, SessionParams, Thresholds, VectorSpec
+from secagg.protocol.bounds import Bounds
 from secagg.protocol.certificate import Certificate, sign_consistency
 from secagg.protocol.identity import Cohort, Identity, Roster
 from secagg.protocol.journal import Journal, MemoryJournal
@@ -42,6 +43,8 @@ from secagg.thresholds import neighbours
 
 T = TypeVar("T")
 MakeClient = Callable[[bytes, ClientContext], MasksClient]
+PURPOSES: Final = {"one": Bounds(), "other": Bounds()}
+"""By which two P differ."""
 MODEL: Final = bytes(32)
 VECTORS: Final = (
     VectorSpec(name="weight", length=1, lanes=1, limit=2**32, scale=2.0**32),
@@ -105,7 +108,7 @@ class Questions:
         self.asked = 0
         self._limits, self._make, self._name = limits, client, name
         self._two_faced, self._journals = min(colluding), journals or {}
-        self._policy = policy or Policy(min_colluding=1)
+        self._policy = policy or Policy(min_colluding=1, bounds=PURPOSES)
         self.orchestrator = Identity.generate(
             "orchestrator", entropy("real gateways", "orchestrator")
         )
@@ -159,7 +162,7 @@ class Questions:
         return RoundParams(
             session_params=session_hash(self.params),
             model=MODEL,
-            purpose="train" if params == 0 else "evaluate",
+            purpose=list(PURPOSES)[params],
             leaves=(),
             vectors=VECTORS,
             max_weight=1.0,

@@ -42,9 +42,16 @@ def check_updates(
     """Refuse a round that lacks something.
 
     Raises:
-        ConfigurationError: no updates, or an id that is neither str nor int.
+        ConfigurationError: no updates, no mapping, or an id that is neither str nor int.
         EncodingError: a gateway without a weight or metrics.
     """
+    for what, table in (("updates", updates), ("weights", weights), ("metrics", metrics)):
+        # a list of trees is the usual mistake, and its items must not be taken for ids
+        if not isinstance(table, Mapping | None):
+            kind = type(table).__name__
+            raise ConfigurationError(
+                f"{what} is a {kind}: pass a mapping by gateway, such as dict(enumerate({what}))"
+            )
     if not updates:
         raise ConfigurationError("no updates: secure aggregation takes 3 gateways or more")
     check_ids(updates)
@@ -78,4 +85,4 @@ def check_ids(ids: Iterable[object]) -> None:
     """
     for name in ids:
         if isinstance(name, bool) or not isinstance(name, (str, int)):
-            raise ConfigurationError(f"gateway id {name!r} is a {type(name)}: use str or int")
+            raise ConfigurationError(f"a gateway id is a {type(name).__name__}: use str or int")

@@ -5,30 +5,27 @@ It proves numbers, cost and recovery. Privacy begins where gateways run `ClientS
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any, Literal
 
 from secagg.average.costs import Clock, Costs
+from secagg.average.everybody import Everybody
 from secagg.average.inputs import Provider, UpdateSource, check_ids, check_updates, check_vanish
 from secagg.average.outcome import PhaseCost, Plan, Report, Result, dropped_of
-from secagg.crypto.signing import verify as verify_signature
 from secagg.errors import BelowThreshold, ConfigurationError
-from secagg.params import GatewayId
+from secagg.params import GatewayId, Thresholds
+from secagg.protocol.bounds import Bounds
 from secagg.protocol.events import Event
-from secagg.protocol.identity import Identity, Roster
-from secagg.protocol.journal import Journal, MemoryJournal
+from secagg.protocol.identity import Roster
 from secagg.protocol.policy import Policy
 from secagg.pytree import Select, tree_spec
 from secagg.schemes import BY_NAME
 from secagg.schemes.auto import Choice, choose
 from secagg.schemes.masks import Masks
 from secagg.schemes.scheme import Scheme
-from secagg.session.client import ClientSession
-from secagg.session.federation import Federation
 from secagg.session.loopback import Loopback, MakeUpload, Name
 from secagg.session.server import ServerSession
 from secagg.session.settings import METRIC_BOUND, PURPOSE, SessionSettings, UpdateEncoding
@@ -102,12 +99,10 @@ class SecureAverage:
         self._scheme: Scheme | Literal["auto"] = Masks() if scheme is None else scheme
         self._max_colluding = max_colluding
         self._max_dropouts = max_dropouts
-        self._workers = Workers(threads)
         self._on_event = on_event or _ignore
         self._clock = clock
-        self._orchestrator = Identity.generate("orchestrator", os.urandom)
-        self._gateways: dict[GatewayId, tuple[Identity, Journal]] = {}
-        self._federation = Federation(roster=Roster.of(0, self._orchestrator, ()))
+        self._workers = Workers(threads)
+        self._everybody = Everybody(self._workers)
 
     def enroll(self, gateways: Sequence[GatewayId]) -> Roster:
         """Give gateways identities before their first round.
@@ -119,7 +114,7 @@ class SecureAverage:
             ConfigurationError: an id that is neither str nor int.
         """
         check_ids(gateways)
-        return self._roster(gateways)
+        return self._everybody.enroll(gateways)
 
     def plan(self, template: Any, gateways: int, metrics: Sequence[str] = ()) -> Plan:
         """Predict thresholds, layout, bytes and errors without sending anything.
@@ -144,6 +139,7 @@ class SecureAverage:
         round: int,  # noqa: A002 - the protocol's word
         base: Any = None,
         metrics: Sequence[str] = (),
+        retry: bool = False,
     ) -> SessionSettings:
         """The same settings for a `ServerSession` of your own.
 
@@ -153,12 +149,50 @@ class SecureAverage:
             round: number of the round, above all earlier ones under the roster.
             base: the global model, if updates are encoded against it.
             metrics: names of numbers summed beside the updates.
+            retry: a round on `base` has failed after uploads had begun (`SessionSettings`).
 
         Raises:
             ConfigurationError, EncodingError: as for `run`.
         """
         scheme = self._choice(template, len(cohort)).scheme
-        return self._settings(scheme, tuple(cohort), template, base, metrics, round)
+        return self._settings(scheme, tuple(cohort), template, base, metrics, round, retry=retry)
+
+    def policy(self, template: Any, gateways: int, metrics: Sequence[str] = ()) -> Policy:
+        """The policy of a gateway for rounds of these settings, to be kept beside its roster.
+
+        One that serves several purposes: `Policy(bounds=first.bounds | second.bounds, ...)`.
+
+        Args:
+            template: a tree like every update.
+            gateways: n of the smallest cohort.
+            metrics: names of numbers summed beside the updates.
+
+        Raises:
+            ConfigurationError: infeasible; says what would work.
+        """
+        encoding = self._encoding
+        limits = self._limits(self._choice(template, gateways).scheme, gateways)
+        bounds = Bounds(
+            clip=dict(encoding.clip) if isinstance(encoding.clip, Mapping) else encoding.clip,
+            max_weight=encoding.max_weight,
+            metrics=self._metric_bounds(metrics),
+            integers=None if encoding.integers is None else int(encoding.integers),
+            clipping=encoding.clipping,
+        )
+        return Policy(
+            min_colluding=limits.max_colluding,
+            min_gateways=gateways,
+            min_included=limits.min_included,
+            bounds={encoding.purpose: bounds},
+        )
+
+    def _metric_bounds(self, names: Sequence[str]) -> dict[str, float]:
+        return {name: self._encoding.metrics.get(name, METRIC_BOUND) for name in names}
+
+    def _limits(self, scheme: Scheme, gateways: int) -> Thresholds:
+        return scheme.thresholds(
+            gateways, max_colluding=self._max_colluding, max_dropouts=self._max_dropouts
+        )
 
     def _choice(self, template: Any, gateways: int) -> Choice:
         if not isinstance(self._scheme, str):
@@ -182,20 +216,19 @@ class SecureAverage:
         base: Any,
         metrics: Sequence[str],
         number: int = 1,
+        *,
+        retry: bool = False,
     ) -> SessionSettings:
-        bounds = {name: self._encoding.metrics.get(name, METRIC_BOUND) for name in metrics}
-        encoding = replace(self._encoding, metrics=bounds)
-        thresholds = scheme.thresholds(
-            len(cohort), max_colluding=self._max_colluding, max_dropouts=self._max_dropouts
-        )
+        encoding = replace(self._encoding, metrics=self._metric_bounds(metrics))
         return SessionSettings.of(
             scheme,
             encoding,
             template,
             cohort,
-            thresholds=thresholds,
+            thresholds=self._limits(scheme, len(cohort)),
             model=Model.of(base, self._workers).hash,
             number=number,
+            retry=retry,
         )
 
     def run(
@@ -232,9 +265,9 @@ class SecureAverage:
         template = base if base is not None else provider.peek(ids[0])
         choice = self._choice(template, len(ids))
         check_vanish(vanish or {}, updates, choice.scheme)
-        number = self._federation.next_round
+        number = self._everybody.federation.next_round
         settings = self._settings(choice.scheme, ids, template, model, names, number)
-        server, clients = self._parties(settings)
+        server, clients = self._everybody.sessions(settings)
         costs = Costs(server, self._on_event, self._clock)
 
         def prepare(name: GatewayId) -> MakeUpload:
@@ -253,9 +286,7 @@ class SecureAverage:
         try:
             loop.run()
         finally:
-            self._federation = self._federation.after(server)
-            for name in ids:  # nobody restarts here, so nobody will ask again
-                self._gateways[name][1].forget(server.session)
+            self._everybody.after(server)
         return self._result(loop, costs, choice, template, base)
 
     def _result(
@@ -289,52 +320,10 @@ class SecureAverage:
                 bytes_down=max(costs.bytes_down.values()),
                 phases=(*costs.phases, decoding),
                 audit=server.audit,
-                roster=self._federation.roster,
+                roster=server.roster,
             ),
             _aggregate=aggregate,
         )
-
-    def _roster(self, ids: Sequence[GatewayId]) -> Roster:
-        new: dict[GatewayId, tuple[Identity, Journal]] = {
-            name: (Identity.generate(name, os.urandom), MemoryJournal())
-            for name in ids
-            if name not in self._gateways
-        }
-        roster = self._federation.roster
-        if new:
-            gateways = self._gateways | new
-            members = [identity for identity, _ in gateways.values()]
-            roster = Roster.of(roster.epoch + 1, self._orchestrator, members)
-            roster.hash()  # an id without canonical bytes must not stay in later rosters
-            self._gateways, self._federation = gateways, self._federation.under(roster)
-        return roster
-
-    def _parties(
-        self, settings: SessionSettings
-    ) -> tuple[ServerSession, dict[GatewayId, ClientSession]]:
-        roster = self._roster(settings.cohort)
-        verify = lru_cache(maxsize=None)(verify_signature)
-        server = ServerSession(
-            settings,
-            roster,
-            self._orchestrator,
-            workers=self._workers,
-            setup=self._federation.setup,
-            verify=verify,
-        )
-        clients = {
-            name: ClientSession(
-                self._gateways[name][0],
-                roster,
-                Policy(min_colluding=1),  # this process plays the orchestrator too
-                self._gateways[name][1],
-                workers=self._workers,
-                schemes=(settings.scheme,),
-                verify=verify,
-            )
-            for name in settings.cohort
-        }
-        return server, clients
 
 
 def _vanishing(

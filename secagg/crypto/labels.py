@@ -30,6 +30,7 @@ class Label(Enum):
     HASH_ROUND = b"hash-round"
     HASH_CHUNK = b"hash-chunk"
     HASH_MODEL = b"hash-model"
+    HASH_RETRY = b"hash-retry"
     HASH_ADVERTISE = b"hash-r0"
     HASH_NODE = b"hash-node"
     HASH_H0 = b"hash-h0"

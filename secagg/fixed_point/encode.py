@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,6 @@ from secagg.fixed_point.layout import (
     FLOAT32_LANES,
     MAX_UPDATE_LIMIT,
     RANDOM_BITS,
-    clip_of,
     fraction_bits,
 )
 from secagg.fixed_point.units import weight_unit
@@ -35,63 +34,48 @@ def work_dtype(spec: VectorSpec) -> type[np.float32 | np.float64]:
     return np.float32 if spec.lanes >= FLOAT32_LANES else np.float64
 
 
-def check_range(
-    read: Read,
-    spec: VectorSpec,
-    max_weight: float,
-    *,
-    saturate: bool = False,
-    key_of: Callable[[int], str] = str,
-) -> int:
+class Found(NamedTuple):
+    """What `check_range` sees in a range of coordinates.
+
+    Attributes:
+        beyond: finite coordinates beyond the bound.
+        largest: the largest absolute one, if it is beyond; else 0.
+        not_finite: NaN, infinite, or beyond float32.
+    """
+
+    beyond: int
+    largest: float
+    not_finite: int
+
+
+def check_range(read: Read, start: int, stop: int, bound: float) -> Found:
     """Looks at every coordinate once, before anything is encoded.
+
+    It looks through float32 buffers whatever the layout: else the number of lanes would decide
+    about a coordinate at the edge.
 
     Args:
         read: gives the coordinates.
-        spec: layout of the vector, from `update_spec`.
-        max_weight: as given to `update_spec`.
-        saturate: count coordinates beyond clip instead of refusing them.
-        key_of: names the key a coordinate belongs to.
-
-    Returns:
-        Coordinates beyond clip; 0 unless `saturate`.
-
-    Raises:
-        EncodingError: NaN or infinity, or beyond clip; names key, count and largest value.
+        start: first coordinate.
+        stop: one past the last.
+        bound: of the absolute value.
     """
-    clip = clip_of(spec, max_weight)
-    buffer = np.empty(min(BLOCK, spec.length), work_dtype(spec))
-    beyond, largest, worst = 0, 0.0, 0
+    buffer = np.empty(min(BLOCK, stop - start), np.float32)
+    beyond, largest, not_finite = 0, 0.0, 0
     with np.errstate(all="ignore"):
-        for start in range(0, spec.length, BLOCK):
-            part = buffer[: min(BLOCK, spec.length - start)]
-            read(start, start + len(part), part)
-            if -clip <= float(part.min()) and float(part.max()) <= clip:
+        for first in range(start, stop, BLOCK):
+            part = buffer[: min(BLOCK, stop - first)]
+            read(first, first + len(part), part)
+            if -bound <= float(part.min()) and float(part.max()) <= bound:
                 continue
             np.abs(part, out=part)
-            if not np.isfinite(part.max()):
-                _refuse_not_finite(read, spec, key_of)
-            beyond += int(np.count_nonzero(part > clip))
-            if (value := float(part.max())) > largest:
-                largest, worst = value, start + int(part.argmax())
-    if beyond and not saturate:
-        raise EncodingError(
-            f"{beyond} coordinates are beyond clip {clip:.6g}: the largest is {largest:.6g} in"
-            f" {key_of(worst)!r}; use a larger clip for that key or clipping='saturate'"
-        )
-    return beyond
-
-
-def _refuse_not_finite(read: Read, spec: VectorSpec, key_of: Callable[[int], str]) -> None:
-    buffer = np.empty(min(BLOCK, spec.length), work_dtype(spec))
-    count, first = 0, -1
-    for start in range(0, spec.length, BLOCK):
-        part = buffer[: min(BLOCK, spec.length - start)]
-        read(start, start + len(part), part)
-        bad = np.flatnonzero(~np.isfinite(part))
-        if first < 0 and len(bad):
-            first = start + int(bad[0])
-        count += len(bad)
-    raise EncodingError(f"{count} coordinates are NaN or infinite: the first in {key_of(first)!r}")
+            finite = np.isfinite(part)
+            not_finite += len(part) - int(np.count_nonzero(finite))
+            # the bound as a float64: rounded to float32 it would be another
+            above = part[finite & (part.astype(np.float64) > bound)]
+            beyond += len(above)
+            largest = max(largest, float(above.max(initial=0)))
+    return Found(beyond, largest, not_finite)
 
 
 class Encoder:
@@ -126,9 +110,7 @@ class Encoder:
     ) -> None:
         finest = weight_unit(max_weight, integers=False)
         if not 0 < weight <= max_weight or not (weight / finest).is_integer():
-            raise LocalProtocolError(
-                f"weight is {weight}: use weight_units(...) * weight_unit(...)"
-            )
+            raise LocalProtocolError("that is no weight: use weight_units(...) * weight_unit(...)")
         if spec.limit > MAX_UPDATE_LIMIT:
             raise LocalProtocolError(f"limit of {spec.name} is {spec.limit}: use update_spec(...)")
         dtype = work_dtype(spec)

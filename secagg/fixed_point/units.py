@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 from typing import Final
 
-from secagg.errors import ConfigurationError, EncodingError
+from secagg.errors import Beyond, ConfigurationError, EncodingError
 from secagg.params import MAX_LANES, RoundParams
 
 MIN_WEIGHT_CAP: Final = 2.0**-32
@@ -110,12 +110,15 @@ def weight_units(weight: float, max_weight: float, *, integers: bool) -> int:
     try:
         weight = float(weight)  # numpy and torch have numbers that are no floats
     except (TypeError, ValueError, OverflowError):
-        raise EncodingError(f"weight is {weight!r}: it takes a number") from None
-    if not 0 < weight <= max_weight:
-        raise EncodingError(f"weight is {weight}: it takes a number above 0, at most {max_weight}")
-    least = weight_unit(max_weight, integers=True) / 2
-    if weight < least:
-        raise EncodingError(f"weight {weight} rounds to zero: the smallest is {least}")
+        raise EncodingError(f"the weight is a {type(weight).__name__}, no number") from None
+    if weight > max_weight:
+        raise EncodingError(
+            "the weight is above max_weight: pass max_weight=..., the largest of any gateway",
+            beyond={"weight": Beyond(1, weight, max_weight)},
+            cure=f"max_weight={weight!r}" if math.isfinite(weight) else "",
+        )
+    if not weight >= weight_unit(max_weight, integers=True) / 2:
+        raise EncodingError("the weight is no number above 0, or rounds to 0: lower max_weight")
     unit = Fraction(weight_unit(max_weight, integers=integers))
     return min(max(round(Fraction(weight) / unit), 1), math.floor(Fraction(max_weight) / unit))
 

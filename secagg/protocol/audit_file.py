@@ -22,6 +22,13 @@ MAX_FILE_BYTES: Final = 1 << 25
 RECORD: Final = "secagg audit record"
 ROSTER: Final = "secagg roster"
 
+_ALIKE: Final[dict[type[kinds.Type], type]] = {
+    kinds.StrType: str,
+    kinds.IntType: int,
+    kinds.FloatType: float,
+    kinds.BoolType: bool,
+    kinds.DictType: dict,
+}
 T = TypeVar("T", bound=msgspec.Struct)
 
 
@@ -58,7 +65,7 @@ def dump(name: str, value: msgspec.Struct) -> bytes:
 
     Args:
         name: what the file says it is.
-        value: of structs, tuples, bytes, str, numbers and None.
+        value: of structs, tuples, tables by name, bytes, str, numbers, bool and None.
     """
     content = {"format": name, "version": FORMAT_VERSION} | _plain(value)
     return msgspec.json.format(msgspec.json.encode(content), indent=1) + b"\n"
@@ -69,6 +76,8 @@ def _plain(value: Any) -> Any:
         return {name: _plain(getattr(value, name)) for name in value.__struct_fields__}
     if isinstance(value, tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
     return value.hex() if isinstance(value, bytes) else value
 
 
@@ -115,28 +124,30 @@ def _read(kind: kinds.Type, value: Any, where: str) -> Any:
         case kinds.VarTupleType(item_type=item):
             items = enumerate(_typed(value, list, where))
             return tuple(_read(item, each, f"{where}[{index}]") for index, each in items)
+        case kinds.DictType(value_type=item):
+            table = _typed(value, dict, where)
+            return {name: _read(item, each, f"{where}[{name!r}]") for name, each in table.items()}
         case kinds.BytesType():
             return _bytes(value, where)
-        case kinds.FloatType():
-            return _typed(value, float, where)
+        case kinds.FloatType() | kinds.BoolType() | kinds.StrType():
+            return _typed(value, _ALIKE[type(kind)], where)
         case kinds.IntType():
             return _int(value, where)
         case kinds.LiteralType(values=values):
             if value not in values:
                 raise WireError(f"{where}: one of {', '.join(map(str, values))} expected")
             return value
-        case kinds.StrType():
-            return _typed(value, str, where)
         case _:  # no other types are in a file
             return _one_of(cast("kinds.UnionType", kind).types, value, where)
 
 
 def _one_of(types: tuple[kinds.Type, ...], value: Any, where: str) -> Any:
-    """A gateway's id, or a struct that may be missing."""
-    found = [each for each in types if isinstance(each, kinds.StructType)]
-    if found:
-        return None if value is None else _read(found[0], value, where)
-    return value if isinstance(value, str) else _int(value, where)
+    """A gateway's id, a number or a table of them, or something that may be missing."""
+    given = [each for each in types if not isinstance(each, kinds.NoneType)]
+    if value is None and len(given) < len(types):
+        return None
+    alike = (each for each in given if _ALIKE.get(type(each)) is type(value))
+    return _read(next(alike, given[0]), value, where)
 
 
 def _struct(kind: kinds.StructType, value: Any, where: str) -> Any:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from math import inf
-from typing import Literal
+from pathlib import Path
+from typing import Final, Literal, Self
 
 from secagg import thresholds
 from secagg.crypto.agreement import check_public_key
@@ -22,8 +21,7 @@ from secagg.errors import (
     UnsupportedParameters,
     WireError,
 )
-from secagg.fixed_point import clip_of
-from secagg.fixed_point.layout import CLIP_SLACK
+from secagg.files import write
 from secagg.params import (
     MAX_LANES,
     SUITES,
@@ -31,17 +29,26 @@ from secagg.params import (
     GatewayId,
     RoundParams,
     SessionParams,
+    Struct,
+    check_purpose,
 )
+from secagg.protocol.audit_file import dump, load
+from secagg.protocol.bounds import Bounds, Pin, check_bounds, keep_bounds, quantities
 from secagg.protocol.identity import Cohort, Roster
 from secagg.protocol.journal import Journal
 from secagg.protocol.messages import Announce, SignedRound, Verify
 from secagg.protocol.transcript import session_hash
 from secagg.protocol.vectors import check_vectors
 
+MODELLED: Final = ("train", "evaluate")
+"""Purposes whose rounds are about a model."""
+RETRIES: Final = 3
+"""Further uploads on one model that `repeat_model="refuse"` allows, in announced retries."""
+POLICY: Final = "secagg gateway policy"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """Floors a gateway sets for every round, whatever the orchestrator announces.
+
+class Policy(Struct, frozen=True):
+    """What a gateway asks of every round, whatever the orchestrator announces.
 
     Attributes:
         min_colluding: C must be at least this; None asks for the default of the whole roster,
@@ -49,12 +56,18 @@ class Policy:
         min_gateways: n must be at least this; three is the least that hides anything.
         min_included: n_min must be at least this.
         max_words: largest upload in 64-bit words, a bound on memory (2^30 words are 8 GiB).
-        max_weight: largest weight cap, None for any.
         lanes: accepted layouts, in lanes per 64-bit word.
-        clips: smallest and largest accepted bound of abs(coordinate) of an update.
-        repeat_model: "refuse" a model hash that this gateway has used before, under whatever
-            roster: it stops exact differencing by a second round on the same model. Rounds without
-            a model (all-zero hash) are not compared.
+        bounds: by purpose, `Bounds` of what is uploaded; other purposes are refused. Without any,
+            "train" alone is served, under the bounds of its first round.
+        keep_bounds: keep the first round's bounds where `bounds` has none; False where the
+            orchestrator is this party itself.
+        require_model: refuse rounds of "train" and "evaluate" that name no model: the orchestrator
+            could give every gateway another one, and the sum would be one gateway's update.
+        repeat_model: "refuse" a model that this gateway has used before for the same purpose, under
+            whatever roster, but for three retries: it stops exact differencing by a second round on
+            the same model. Rounds without a model are not compared.
+        max_round_step: largest step from the last round to the next, None for any: a round with the
+            largest number would be the last one of its roster.
 
     Raises:
         ConfigurationError: floors that no session could meet.
@@ -64,17 +77,45 @@ class Policy:
     min_gateways: int = 3
     min_included: int = 3
     max_words: int = 2**30
-    max_weight: float | None = None
-    lanes: frozenset[int] = frozenset(range(1, MAX_LANES + 1))
-    clips: tuple[float, float] = (0.0, inf)
-    repeat_model: Literal["allow", "refuse"] = "allow"
+    lanes: tuple[int, ...] = tuple(range(1, MAX_LANES + 1))
+    bounds: dict[str, Bounds] = {}  # noqa: RUF012 - msgspec copies it for each object
+    keep_bounds: bool = True
+    require_model: bool = True
+    repeat_model: Literal["allow", "refuse"] = "refuse"
+    max_round_step: int | None = 2**20
 
     def __post_init__(self) -> None:
+        self._check_floors()
+        for purpose in self.bounds:
+            check_purpose(purpose)
+
+    def _check_floors(self) -> None:
         too_few = self.min_colluding is not None and self.min_colluding < 1
         if self.min_gateways < 3 or self.min_included < 3 or too_few:
             raise ConfigurationError("fewer than 3 gateways, 3 included or C = 1 hide nothing")
         if 1 not in self.lanes:
             raise ConfigurationError("layout 1 carries the weights: leave it among the lanes")
+
+    def dump(self) -> bytes:
+        """Its file, in JSON: `bounds` in the order given, since the first pattern decides."""
+        return dump(POLICY, self)
+
+    @classmethod
+    def load(cls, data: bytes) -> Self:
+        """The policy of a file's content.
+
+        Raises:
+            WireError: not a policy, of another version, or not exactly as `dump` writes it.
+        """
+        return load(POLICY, cls, data)
+
+    def save(self, path: str | Path) -> None:
+        """Write its file; an older one is whole until the new one is.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        write(path, self.dump())
 
     def check_session(self, params: SessionParams, members: int) -> None:
         """Hold K against the floors.
@@ -85,7 +126,7 @@ class Policy:
                 colluders and one victim.
 
         Raises:
-            PolicyViolation: naming the field, its value and the floor.
+            PolicyViolation: naming the field.
         """
         announced = params.thresholds
         usual = thresholds.usual_colluding(members)
@@ -94,30 +135,62 @@ class Policy:
         _at_least("gateways n", announced.gateways, self.min_gateways)
         _at_least("included gateways n_min", announced.min_included, self.min_included)
 
-    def check_round(self, params: RoundParams) -> None:
-        """Hold P against the floors.
+    def check_step(self, number: int, last: int) -> None:
+        """Hold the step from the last round to this one against the largest.
 
         Raises:
-            PolicyViolation: naming the field, its value and the floor.
+            PolicyViolation: it is larger.
         """
+        if self.max_round_step is not None and number - last > self.max_round_step:
+            raise PolicyViolation("a step of round numbers", number - last, self.max_round_step)
+
+    def check_round(self, params: RoundParams) -> None:
+        """Hold P against the policy; quantities without a bound in it wait for `settle`.
+
+        Raises:
+            PolicyViolation: naming the field.
+        """
+        if params.purpose not in (self.bounds or {"train"}):
+            raise PolicyViolation(f"purpose {params.purpose!r}")
+        if self.require_model and params.purpose in MODELLED and not any(params.model):
+            raise PolicyViolation("rounds without a model")
         if params.words > self.max_words:
-            raise PolicyViolation(f"upload of {params.words} words, policy allows {self.max_words}")
-        if self.max_weight is not None and params.max_weight > self.max_weight:
-            raise PolicyViolation(f"weights up to {params.max_weight}, policy: {self.max_weight}")
-        refused = {vector.lanes for vector in params.vectors} - self.lanes
+            raise PolicyViolation("the words of an upload", params.words, self.max_words)
+        refused = {vector.lanes for vector in params.vectors}.difference(self.lanes)
         if refused:
-            raise PolicyViolation(f"layouts of {sorted(refused)} lanes are not in the policy")
-        low, high = self.clips
-        for _, vector in params.of_kind("update"):
-            clip = clip_of(vector, params.max_weight) / (1 + CLIP_SLACK)
-            slack = 1e-9 * clip  # two roundings of float64 are far below
-            if not low - slack <= clip <= high + slack:
-                raise PolicyViolation(f"{vector.name} is clipped at {clip:g}, policy: {self.clips}")
+            raise PolicyViolation("a layout of lanes", sorted(refused), self.lanes)
+        announced = quantities(params)
+        check_bounds(announced, self._bounds(params).fixed(announced))
+
+    def settle(self, params: RoundParams, pin: Pin) -> dict[str, float]:
+        """Keep the bounds of P where there are none yet, and hold the others against them.
+
+        Args:
+            params: P, accepted by `check_round`.
+            pin: keeps values durably for this purpose, each the first time.
+
+        Returns:
+            The clip of every real leaf by its key.
+
+        Raises:
+            PolicyViolation: another bound than is kept.
+        """
+        kept = pin if self.keep_bounds else dict
+        return keep_bounds(quantities(params), self._bounds(params), kept)
+
+    def _bounds(self, params: RoundParams) -> Bounds:
+        return self.bounds.get(params.purpose, Bounds())
+
+    def uses(self, *, retry: bool) -> int | None:
+        """Uploads on one model for one purpose, this one among them; None for any number."""
+        if self.repeat_model == "allow":
+            return None
+        return 1 + RETRIES if retry else 1
 
 
 def _at_least(name: str, value: int, floor: int) -> None:
     if value < floor:
-        raise PolicyViolation(f"{name} = {value}, policy asks for at least {floor}")
+        raise PolicyViolation(name, value, floor)
 
 
 def check_announce(
@@ -173,6 +246,7 @@ def check_announce(
     last = journal.last_round(params.roster)
     if params.round <= last:
         raise StaleRound(f"round {params.round} announced, this party takes part in {last} already")
+    policy.check_step(params.round, last)
     return params, cohort
 
 
@@ -203,6 +277,6 @@ def check_round(
         raise ForeignSession("round parameters of another session")
     check_vectors(params, session.thresholds)
     policy.check_round(params)
-    if policy.repeat_model == "refuse" and journal.model_used("train", params.model):
-        raise ModelMismatch("this model was used for 'train' before: policy refuses")
+    if policy.repeat_model == "refuse" and journal.model_used(params.purpose, params.model):
+        raise ModelMismatch(f"this model was used for {params.purpose!r} before: policy refuses")
     return params

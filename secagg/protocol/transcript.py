@@ -29,6 +29,16 @@ def round_hash(params: RoundParams | bytes) -> bytes:
     return digest(Label.HASH_ROUND, body)
 
 
+def retry_hash(model: bytes, number: int) -> bytes:
+    """What P names instead of a model's own hash where frames of an earlier round on it have left.
+
+    Args:
+        model: 32-byte hash of the global model.
+        number: of the round.
+    """
+    return digest(Label.HASH_RETRY, model, canonical.u64(number))
+
+
 def advert_hash(advert: Signed) -> bytes:
     """H(R0_i): body and signature, so that a second signature of the same keys differs too."""
     return digest(Label.HASH_ADVERTISE, advert.body, advert.signature)

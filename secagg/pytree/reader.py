@@ -53,7 +53,8 @@ class Reader:
         bases = None if base is None else _matching(leaves, base, select, "base")
         self.untied = _untied(leaves, flats, bases or flats)
         self._vectors: dict[int, list[_Segment]] = {}
-        for leaf in sorted(leaves, key=lambda leaf: (leaf.vector, leaf.start)):
+        # of tied leaves the first by its key, not in P: the server must not choose which is read
+        for leaf in sorted(leaves, key=lambda leaf: (leaf.vector, leaf.start, leaf.key)):
             size = size_of(leaf.shape)
             segments = self._vectors.setdefault(leaf.vector, [])
             if not size or (segments and segments[-1].start == leaf.start):
@@ -112,10 +113,9 @@ class Reader:
             out[segment.start : segment.stop] = inside
         return out, beyond
 
-    def key_of(self, vector: int, coordinate: int) -> str:
-        """The key that a coordinate of a vector belongs to; of tied keys the first."""
-        index = bisect_right(self._starts[vector], coordinate) - 1
-        return self._vectors[vector][index].key
+    def places(self, vector: int) -> list[tuple[str, int, int]]:
+        """(key, start, stop) of what lies in a vector, in order; of tied keys the first."""
+        return [(each.key, each.start, each.stop) for each in self._vectors[vector]]
 
 
 def _subtract(tree: NDArray[Any], base: NDArray[Any], out: NDArray[np.floating[Any]]) -> None:
@@ -157,7 +157,7 @@ def _untied(leaves: Sequence[LeafSpec], *trees: Mapping[str, Flat]) -> int:
     """Leaves that differ, in one of the trees, from the first leaf of their place."""
     first: dict[tuple[int, int], str] = {}
     count = 0
-    for leaf in leaves:
+    for leaf in sorted(leaves, key=lambda leaf: leaf.key):
         if size := size_of(leaf.shape):
             key = first.setdefault((leaf.vector, leaf.start), leaf.key)
             count += not all(_equal(flats[leaf.key], flats[key], size) for flats in trees)

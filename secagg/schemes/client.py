@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 from secagg import wire
 from secagg.crypto.labels import Label
@@ -18,7 +19,7 @@ from secagg.protocol.messages import Announce, Signed, SignedRound, UploadHeader
 from secagg.protocol.policy import check_announce, check_round
 from secagg.protocol.staging import frame_mac
 from secagg.protocol.steps import Step
-from secagg.protocol.transcript import included_hash
+from secagg.protocol.transcript import included_hash, retry_hash
 from secagg.schemes.base import ClientContext, Fill, Source
 from secagg.workers import Workers
 
@@ -35,6 +36,7 @@ class Client(ABC):
 
     Attributes:
         round: P, once it is accepted.
+        clips: by then, this party's own clip of every real leaf by its key.
     """
 
     params: SessionParams
@@ -59,6 +61,8 @@ class Client(ABC):
         )
         self.round: RoundParams | None = None
         self._process = OneProcess("this upload")
+        self.clips: Mapping[str, float] = {}
+        self._begun = False
         self._spent = False
         self._handed_over = False
 
@@ -85,8 +89,8 @@ class Client(ABC):
 
     @property
     def upload_due(self) -> bool:
-        """The round is accepted and nothing of the upload has left."""
-        return self.round is not None and not self._spent and not self.done
+        """The round is accepted and no upload is begun."""
+        return self.round is not None and not (self._begun or self.done)
 
     @property
     def done(self) -> bool:
@@ -98,7 +102,7 @@ class Client(ABC):
         self._machine.fail(reason)
 
     def upload(self, source: Source, model: bytes) -> Iterator[bytearray]:
-        """Check the model and spend the round, then protect the update frame by frame.
+        """Check the model, then protect the update frame by frame; the first spends the round.
 
         Args:
             source: the encoded update.
@@ -108,36 +112,46 @@ class Client(ABC):
             Frames, to be sent in this order; memory is O(frame).
 
         Raises:
-            LocalProtocolError: not asked for an upload, or uploaded before.
-            ModelMismatch: the orchestrator announced another model, or the policy refuses a second
-                upload on this one.
-            StaleRound: another session has spent this round.
+            LocalProtocolError: not asked for an upload, or begun before.
+            ModelMismatch: the orchestrator announced another model; by the first frame, the policy
+                refuses a further upload on this one.
+            StaleRound: by the first frame, another session takes part in a later round.
         """
         params = self.round
         if params is None or not self.upload_due:
             raise LocalProtocolError("no upload is due: wait for UpdateDue, upload once")
-        try:
-            if params.model != model:
-                raise ModelMismatch("the announced model is not the one this update was made on")
-            self._spend(model)
-        except SecAggError as error:
+        retry = any(model) and params.model == retry_hash(model, self.params.round)
+        if params.model != model and not retry:
+            error = ModelMismatch("the announced model is not the one this update was made on")
             self._machine.fail(error)
-            raise
-        return self._frames(source, params)
+            raise error
+        self._begun = True
+        return self._frames(source, params, model, self._context.policy.uses(retry=retry))
 
-    def _spend(self, model: bytes) -> None:
-        """Store durably that this round is uploaded in."""
-        journal, params = self._context.journal, self.params
-        journal.claim(params.roster, params.round, params.session)
-        uses = 1 if self._context.policy.repeat_model == "refuse" else None
-        journal.spend(
-            params.roster, params.round, params.session, model, purpose="train", uses=uses
+    def _spend(self, model: bytes, uses: int | None = None) -> None:
+        """Store durably that this round is uploaded in, or never will be.
+
+        Args:
+            model: 32-byte hash of the model itself, also in a retry.
+            uses: of it, for this purpose; None for any number.
+        """
+        params, purpose = self.params, cast("RoundParams", self.round).purpose
+        self._context.journal.spend(
+            params.roster, params.round, params.session, model, purpose=purpose, uses=uses
         )
         self._spent = True
 
-    def _frames(self, source: Source, params: RoundParams) -> Iterator[bytearray]:
+    def _frames(
+        self, source: Source, params: RoundParams, model: bytes, uses: int | None
+    ) -> Iterator[bytearray]:
         if self._machine.failure is not None:  # before the first frame was made
             return
+        try:
+            self._process.check()
+            self._spend(model, uses)
+        except SecAggError as error:
+            self._machine.fail(error)
+            raise
         mac = self._frame_mac()
         protected, spans = self._protect(source, params)
         frames = _tagged(protected, spans, self.params.session, mac, self._context.workers)
@@ -184,6 +198,18 @@ class Client(ABC):
             journal=context.journal,
             verify=context.verify,
         )
+
+    def _accept(self, params: RoundParams) -> None:
+        """Settle the bounds and claim the round, durably, before an update is asked for.
+
+        A value that is not encoded then spends nothing, and nobody asks in this round again: with
+        other bounds, say, to see whether it would be.
+        """
+        context, session = self._context, self.params
+        pin = partial(context.journal.pin, session.roster, params.purpose)
+        self.clips = context.policy.settle(params, pin)
+        context.journal.claim(session.roster, session.round, session.session)
+        self.round = params
 
     def _h3_of(self, included: Iterable[int]) -> bytes:
         return included_hash(self._h0, self._h2, len(self._cohort), included)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 from secagg import wire
 from secagg.crypto.labels import Label
@@ -38,6 +38,7 @@ from secagg.session.update import Model, Update, rounding_key
 from secagg.wire import Codec, MessageTable
 from secagg.workers import SERIAL, Workers
 
+T = TypeVar("T")
 SCHEMES: tuple[Scheme, ...] = tuple(scheme() for scheme in BY_NAME.values())
 """What a gateway speaks when its caller does not say."""
 
@@ -190,7 +191,7 @@ class ClientSession:
     ) -> Iterator[Send]:
         """Encode, mask, and yield the frames of the upload, each when it is asked for.
 
-        Everything is checked before the round is spent and the first frame leaves.
+        Everything is checked before the first frame is made, which spends the round.
 
         Args:
             update: what the gateway trained, a tree like the announced one.
@@ -201,9 +202,11 @@ class ClientSession:
             select: keys that are averaged, as the orchestrator's; None for all.
 
         Raises:
-            EncodingError: naming gateway, key and what is wrong; nothing is spent, call again.
+            EncodingError: naming gateway, keys and counts; nothing is spent, call again. Its
+                `table` has the values: for this machine's own screen, not for a log.
             LocalProtocolError: no upload is due.
-            ModelMismatch, StaleRound: the session is over on this side.
+            ModelMismatch, StaleRound: the session is over on this side; the second, and a model
+                used too often, by the first frame.
         """
         self._process.check()
         client = self._client
@@ -221,15 +224,25 @@ class ClientSession:
                 metrics=metrics,
                 rounding=rounding_key(rounding_seed, identity.id, self._context.rng(32)),
                 select=select,
+                clips=client.clips,
             )
         except EncodingError as error:
-            raise EncodingError(f"gateway {identity.id!r}: {error}") from None
+            error.gateway = identity.id
+            raise
+        frames = self._ending(lambda: client.upload(prepared.source, model.hash))
+        return self._sends(frames)
+
+    def _sends(self, frames: Iterator[bytearray]) -> Iterator[Send]:
+        while (frame := self._ending(lambda: next(frames, None))) is not None:
+            yield Send(ORCHESTRATOR, frame)
+
+    def _ending(self, work: Callable[[], T]) -> T:
+        """What raises here ends the session."""
         try:
-            frames = client.upload(prepared.source, model.hash)
+            return work()
         except SecAggError:
             self._over = True
             raise
-        return (Send(ORCHESTRATOR, frame) for frame in frames)
 
     def abort(self, reason: str) -> Iterator[Event]:
         """Leave the session: erase the secrets and tell the orchestrator.

@@ -107,7 +107,7 @@ class ServerSession:
         self._result: Aggregate | None = None
         self._strangers: set[GatewayId] = set()
 
-    def use_model(self, base: Any) -> None:
+    def use_model(self, base: Any, *, retry: bool = False) -> None:
         """Name the model that the updates are made on, if it was not known before.
 
         The key rounds name no model, so those of round r + 1 may run beside the last rounds of
@@ -115,13 +115,15 @@ class ServerSession:
 
         Args:
             base: a tree or a `Model`, as the gateways give to `upload`.
+            retry: a round on it has failed after uploads had begun (`SessionSettings`).
 
         Raises:
             LocalProtocolError: the shares are dealt, and P is announced.
         """
         if self._server.round_announced:
             raise LocalProtocolError(f"the model is announced: the session is {self.phase}")
-        self.settings = replace(self.settings, model=Model.of(base, self._workers).hash)
+        model = Model.of(base, self._workers).hash
+        self.settings = replace(self.settings, model=model, retry=retry)
 
     @property
     def setup(self) -> Setup:

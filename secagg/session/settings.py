@@ -34,7 +34,7 @@ from secagg.params import (
 )
 from secagg.protocol.counts import count_entries
 from secagg.protocol.identity import Cohort, Roster
-from secagg.protocol.transcript import session_hash
+from secagg.protocol.transcript import retry_hash, session_hash
 from secagg.protocol.vectors import check_length
 from secagg.pytree import Select, tree_spec
 from secagg.schemes.base import UpdatePlan
@@ -62,6 +62,8 @@ class SessionSettings:
         metrics: names and bounds of the numbers summed beside the updates.
         clipping: "error" or "saturate".
         purpose: what the mean is for, as in P.
+        retry: a round on this model has failed after uploads had begun. Gateways that refuse to use
+            a model twice then take part, up to three times; `model` stays the model's own hash.
         carried: how the scheme carries updates.
     """
 
@@ -76,6 +78,7 @@ class SessionSettings:
     metrics: tuple[MetricSpec, ...] = ()
     clipping: Literal["error", "saturate"] = "error"
     purpose: str = PURPOSE
+    retry: bool = False
     carried: UpdatePlan
 
     @classmethod
@@ -89,6 +92,7 @@ class SessionSettings:
         thresholds: Thresholds | None = None,
         model: bytes = NO_MODEL,
         number: int = 1,
+        retry: bool = False,
     ) -> Self:
         """Settings of a round; the layout follows from scheme, encoding and tree.
 
@@ -100,6 +104,7 @@ class SessionSettings:
             thresholds: those of the scheme for as many gateways, if not given.
             model: 32-byte hash of the global model.
             number: of the round.
+            retry: a round on this model has failed after uploads had begun.
 
         Raises:
             ConfigurationError: settings that cannot work, naming those that would.
@@ -123,6 +128,7 @@ class SessionSettings:
             ),
             clipping=encoding.clipping,
             purpose=encoding.purpose,
+            retry=retry,
             carried=carried,
         )
 
@@ -140,11 +146,15 @@ class SessionSettings:
             orchestrator_key=key,
         )
 
+    @property
+    def _again(self) -> bool:
+        return self.retry and any(self.model)
+
     def round_params(self, params: SessionParams | None) -> RoundParams:
         """P; without a K, for what depends on its layout alone."""
         return RoundParams(
             session_params=bytes(HASH_BYTES) if params is None else session_hash(params),
-            model=self.model,
+            model=retry_hash(self.model, self.round) if self._again else self.model,
             purpose=self.purpose,
             leaves=self.leaves,
             vectors=self.vectors,

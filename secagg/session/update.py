@@ -18,16 +18,17 @@ from secagg.errors import EncodingError
 from secagg.fixed_point import (
     Encoder,
     cap_units,
-    check_range,
     encode_integers,
     metric_scale,
     unit_of,
     weight_units,
 )
 from secagg.params import NO_MODEL, Kind, RoundParams
+from secagg.protocol.bounds import announced_clips
 from secagg.protocol.counts import counts_of
 from secagg.pytree import Reader, Select, model_hash
 from secagg.schemes.base import Fill, Words
+from secagg.session.clips import check_clips
 from secagg.workers import SERIAL, Workers
 
 
@@ -61,6 +62,7 @@ class Update:
         metrics: value by name, exactly the names of P.
         rounding: 32 bytes that decide the stochastic rounding.
         select: as the orchestrator's; keys it leaves out may be anything.
+        clips: the gateway's own clip by key; None takes those of P.
 
     Raises:
         EncodingError: NaN, infinity, beyond clip, wrong keys, shapes or dtypes, wrong weight, other
@@ -79,22 +81,14 @@ class Update:
         metrics: Mapping[str, float] | None,
         rounding: bytes,
         select: Select = None,
+        clips: Mapping[str, float] | None = None,
     ) -> None:
         self._params = params
         self._rounding = rounding
         integers = params.of_kind("integers")
         self._units = weight_units(weight, params.max_weight, integers=bool(integers))
         self._reader = Reader(params.leaves, tree, base, select=select)
-        clipped = sum(
-            check_range(
-                partial(self._reader.read, index),
-                vector,
-                params.max_weight,
-                saturate=params.clipping == "saturate",
-                key_of=partial(self._reader.key_of, index),
-            )
-            for index, vector in params.of_kind("update")
-        )
+        clipped = check_clips(params, self._reader, clips or announced_clips(params))
         metric_units, clamped = _metric_units(params, metrics or {}, gateways)
         counts = {"coordinates": clipped, "tied leaves": self._reader.untied} | clamped
         self._exact: dict[int, Words] = {}
@@ -147,16 +141,19 @@ def _metric_units(
 ) -> tuple[list[int], dict[str, int]]:
     """Lanes of the metrics, and for each entry of the counts whether it was clamped."""
     expected = [metric.name for metric in params.metrics]
+    if not isinstance(metrics, Mapping):
+        raise EncodingError(f"metrics are a {type(metrics).__name__}: use a mapping by name")
     if set(metrics) != set(expected):
-        raise EncodingError(f"metrics are {sorted(metrics)}: this round sums {sorted(expected)}")
+        given = sorted(map(str, metrics))
+        raise EncodingError(f"metrics are {given}: this round sums {sorted(expected)}")
     units: list[int] = []
     clamped: dict[str, int] = {}
     for metric in params.metrics:
         try:
             value = float(metrics[metric.name])
         except (TypeError, ValueError, OverflowError):
-            given = metrics[metric.name]
-            raise EncodingError(f"metric {metric.name!r} is {given!r}: use a number") from None
+            kind = type(metrics[metric.name]).__name__
+            raise EncodingError(f"metric {metric.name!r} is a {kind}: use a number") from None
         inside = 0.0 if isnan(value) else min(max(value, -metric.bound), metric.bound)
         clamped[f"metric {metric.name}"] = int(inside != value)
         units.append(round(inside * metric_scale(metric.bound, gateways)))

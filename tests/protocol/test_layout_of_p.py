@@ -168,7 +168,7 @@ def test_another_layout_is_refused(name):
 
 @pytest.mark.parametrize(
     "floors",
-    [{"min_gateways": 2}, {"min_included": 2}, {"min_colluding": 0}, {"lanes": frozenset({3})}],
+    [{"min_gateways": 2}, {"min_included": 2}, {"min_colluding": 0}, {"lanes": (3,)}],
 )
 def test_a_policy_that_hides_nothing_is_refused(floors):
     with pytest.raises(ConfigurationError):

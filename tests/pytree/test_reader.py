@@ -115,13 +115,16 @@ def test_integers_whose_difference_leaves_64_bits_are_clamped_and_counted(value,
     assert read == (lane, beyond)
 
 
-def test_key_of_names_the_leaf_of_a_coordinate():
+def test_places_name_what_is_read_of_tied_leaves_the_first_by_its_key():
     w = np.zeros((2, 2))
-    tree = {"a": w, "empty": np.zeros(0), "b": {"c": np.zeros(3)}, "tied": w}
+    tree = {"tied": w, "empty": np.zeros(0), "b": {"c": np.zeros(3)}, "a": w}
     leaves, _ = tree_spec(tree, clips=1.0)
-    reader = Reader(leaves, tree)
+    reader = Reader(leaves, tree | {"a": w + 1})
+    read = np.empty(1)
+    reader.read(0, 0, 1, read)
 
-    assert ["a"] * 4 + ["b.c"] * 3 == [reader.key_of(0, i) for i in range(7)]
+    assert [("a", 0, 4), ("b.c", 4, 7)] == reader.places(0)
+    assert 1 == read[0]
 
 
 MODEL = {"w": np.zeros((2, 3), np.float32), "n": np.array(0)}

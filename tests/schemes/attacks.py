@@ -100,7 +100,7 @@ class Attack:
     limits: Mapping[str, int] = field(default_factory=dict)
     gateways: int = 5
     cohort: int = 0
-    policy: Policy = field(default_factory=lambda: Policy(min_colluding=1))
+    policy: Policy = field(default_factory=lambda: Policy(min_colluding=1, require_model=False))
 
     def __str__(self) -> str:
         return f"{self.step}: {self.name}"

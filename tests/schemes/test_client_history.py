@@ -11,6 +11,7 @@ from protocol_sim.parties import Parties
 from secagg import errors, wire
 from secagg.canonical import bitmap
 from secagg.protocol.events import Aborted, Send, UpdateDue
+from secagg.protocol.journal import MemoryJournal
 from secagg.protocol.messages import sign_round
 from secagg.protocol.policy import Policy
 from secagg.schemes.masks import Masks
@@ -134,14 +135,27 @@ def upload(exchange: Exchange, **changes):
 
 def test_parallel_sessions_of_one_round_get_one_upload():
     parties = Parties(5)
-    one, two = due(parties, 7, name="one"), due(parties, 7, name="two")
+    two = Exchange(parties, 7, name="two").play_until("masked_input")
+    one = due(parties, 7, name="one")
 
-    frames = list(upload(one))
-    with pytest.raises(errors.StaleRound):
-        upload(two)
-
-    assert frames
+    frame = next(frame for frame in two.pending if frame.gateway == ME)
+    assert errors.StaleRound is type(heard(two.clients[ME], frame.data)[-1].reason)
     assert {} == two.clients[ME]._client._secrets
+    assert list(upload(one))
+
+
+def test_an_update_that_does_not_encode_spends_nothing_and_ends_nothing():
+    """But nobody asks in this round again, with another bound, whether it would."""
+    parties = Parties(5)
+    again = Exchange(parties, 7, name="again").play_until("masked_input")
+    exchange = due(parties, 7, name="first")
+    for _ in range(2):
+        with pytest.raises(errors.EncodingError):
+            exchange.clients[ME].upload(parties.update(ME), 1e9, metrics=parties.metrics(ME))
+
+    frame = next(frame for frame in again.pending if frame.gateway == ME)
+    assert errors.StaleRound is type(heard(again.clients[ME], frame.data)[-1].reason)
+    assert list(upload(exchange))
 
 
 def test_an_uploaded_round_is_not_started_again():
@@ -177,7 +191,9 @@ def test_a_repeated_model_is_refused_when_the_policy_says_so(mode, expected):
     model = Model(ZEROS)
     Exchange(parties, 1, model=model).play()
     exchange = Exchange(parties, 2, model=model)
-    exchange.clients[ME] = parties.client(ME, 2, policy=Policy(repeat_model=mode))
+    for name in parties.ids:
+        chosen = mode if name == ME else "allow"
+        exchange.clients[name] = parties.client(name, 2, policy=Policy(repeat_model=chosen))
     exchange.play()
 
     reasons = [type(e.reason) for e in exchange.client_events[ME] if isinstance(e, Aborted)]
@@ -228,12 +244,12 @@ def test_other_parameters_for_one_session_are_a_second_question():
 
 
 def test_a_model_is_refused_once_more_when_the_upload_leaves():
-    """Two rounds on one model side by side: both were announced before either was stored."""
-    parties = Parties(5)
-    exchanges = []
-    for number in (1, 2):
-        exchange = Exchange(parties, number, model=Model(ZEROS))
-        exchange.clients[ME] = parties.client(ME, number, policy=Policy(repeat_model="refuse"))
+    """Two rosters and one model side by side: both rounds were accepted before one was spent."""
+    exchanges, journal = [], MemoryJournal()
+    for epoch in (1, 2):
+        parties = Parties(5, epoch=epoch)
+        exchange = Exchange(parties, model=Model(ZEROS), name=epoch)
+        exchange.clients[ME] = parties.client(ME, policy=Policy(), journal=journal)
         exchange.play_until("masked_input")
         frame = next(frame for frame in exchange.pending if frame.gateway == ME)
         heard(exchange.clients[ME], frame.data)
@@ -241,7 +257,8 @@ def test_a_model_is_refused_once_more_when_the_upload_leaves():
 
     list(upload(exchanges[0], base=ZEROS))
     with pytest.raises(errors.ModelMismatch):
-        upload(exchanges[1], base=ZEROS)
+        list(upload(exchanges[1], base=ZEROS))
+    assert {} == exchanges[1].clients[ME]._client._secrets
 
 
 def test_the_orchestrator_cannot_pick_a_small_cohort_of_its_friends():

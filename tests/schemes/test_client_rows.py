@@ -13,11 +13,12 @@ import msgspec
 import pytest
 
 from protocol_sim.memory import Exchange
-from protocol_sim.parties import Parties
+from protocol_sim.parties import MAX_WEIGHT, Parties
 from secagg import errors
 from secagg.canonical import bitmap, decode
 from secagg.crypto.agreement import public_key
 from secagg.crypto.labels import Label
+from secagg.protocol.bounds import Bounds
 from secagg.protocol.messages import Announce, Signed, SignedRound, sign_round, sign_session
 from secagg.protocol.policy import Policy
 from secagg.schemes.masks import Masks
@@ -89,10 +90,20 @@ ROWS = [
         lambda o, m: o.session(m, cohort=bitmap([0, 2, 3, 4], 5)),
         errors.NotInCohort,
     ),
-    Attack("policy C", K, lambda _, m: m, errors.PolicyViolation, policy=Policy(min_colluding=2)),
-    Attack("policy n", K, lambda _, m: m, errors.PolicyViolation, policy=Policy(min_gateways=6)),
-    Attack(
-        "policy n_min", K, lambda _, m: m, errors.PolicyViolation, policy=Policy(min_included=5)
+    *(
+        Attack(
+            f"policy {name}",
+            K,
+            lambda _, m: m,
+            errors.PolicyViolation,
+            policy=Policy(require_model=False, **asked),
+        )
+        for name, asked in {
+            "C": {"min_colluding": 2},
+            "n": {"min_gateways": 6},
+            "n_min": {"min_included": 5},
+            "step": {"max_round_step": 0},
+        }.items()
     ),
     Attack(
         "K low order", K, lambda o, m: o.session(m, orchestrator_key=LOW_ORDER), errors.BadPublicKey
@@ -180,23 +191,29 @@ ROWS = [
         R2,
         lambda o, m: o.round(
             m,
-            leaves=tuple(replace(leaf, start=leaf.start + 1) for leaf in m.round.claimed.leaves),
+            leaves=tuple(replace(leaf, vector=9) for leaf in m.round.claimed.leaves),
         ),
         errors.UnsupportedParameters,
     ),
-    Attack("policy words", R2, lambda _, m: m, errors.PolicyViolation, policy=Policy(max_words=3)),
-    Attack(
-        "policy weight", R2, lambda _, m: m, errors.PolicyViolation, policy=Policy(max_weight=7.0)
-    ),
-    Attack(
-        "policy lanes",
-        R2,
-        lambda _, m: m,
-        errors.PolicyViolation,
-        policy=Policy(lanes=frozenset({1, 2})),
-    ),
-    Attack(
-        "policy clip", R2, lambda _, m: m, errors.PolicyViolation, policy=Policy(clips=(0.0, 0.5))
+    *(
+        Attack(
+            f"policy {name}",
+            R2,
+            lambda _, m: m,
+            errors.PolicyViolation,
+            policy=Policy(**{"require_model": False, **asked}),
+        )
+        for name, asked in {
+            "words": {"max_words": 3},
+            "lanes": {"lanes": (1, 2)},
+            "model": {"require_model": True},
+            "purpose": {"bounds": {"evaluate": Bounds()}},
+            "clip": {"bounds": {"train": Bounds(clip={"w": 0.5})}},
+            "weight": {"bounds": {"train": Bounds(max_weight=MAX_WEIGHT / 2)}},
+            "metric": {"bounds": {"train": Bounds(metrics={"loss": 99.0})}},
+            "integers": {"bounds": {"train": Bounds(integers=7)}},
+            "clipping": {"bounds": {"train": Bounds(clipping="saturate")}},
+        }.items()
     ),
     Attack(
         "U2 without me",

@@ -113,7 +113,7 @@ class Session:
                 ClientContext(
                     identity=names[i],
                     roster=roster,
-                    policy=Policy(),
+                    policy=Policy(require_model=False),
                     journal=MemoryJournal(),
                     rng=entropy("view", "client", i),
                 ),

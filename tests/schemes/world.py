@@ -110,7 +110,7 @@ class World(Loopback):
         return ClientSession(
             self.identities[i],
             self.roster,
-            Policy(min_colluding=1),
+            Policy(min_colluding=1, require_model=False),
             MemoryJournal() if self.journals is None else self.journals[i],
             rng=self.entropy("client", i),
             workers=self.workers,

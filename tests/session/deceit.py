@@ -166,7 +166,7 @@ class Deceit:
         client = ClientSession(
             self.parties.identities[name],
             self.parties.roster,
-            Policy(),
+            Policy(require_model=False),
             MemoryJournal(),
             rng=entropy(self.parties.seed, name, self.name, "corrupt"),
             verify=VERIFY,

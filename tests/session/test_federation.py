@@ -113,12 +113,15 @@ def test_the_recipe_keeps_one():
     for number in (1, 2):
         average.run({name: {"w": np.full(5, 0.5)} for name in "abc"})
 
-        assert number == average._federation.round
-        assert {*"abc"} == {*average._federation.setup}
+        assert number == average._everybody.federation.round
+        assert {*"abc"} == {*average._everybody.federation.setup}
     average.run({name: {"w": np.full(5, 0.5)} for name in "abcd"})
 
-    assert (2, 3) == (average._federation.roster.epoch, average._federation.round)
-    assert average._federation == Federation.load(average._federation.dump())
+    assert (2, 3) == (
+        average._everybody.federation.roster.epoch,
+        average._everybody.federation.round,
+    )
+    assert average._everybody.federation == Federation.load(average._everybody.federation.dump())
 
 
 # -- what it refuses -------------------------------------------------------------------------------

@@ -119,13 +119,14 @@ class AdditiveClient(Client):
         self._p = round_hash(request.round.body)
         self._h2 = shares_hash(self._h0, self._p, len(self._cohort), keyed)
         dealing = self._deal(private)
-        self.round = params
+        self._accept(params)
+        # last, for a request that is refused must not cost the keys that an honest one goes with
+        self._context.journal.forget_prekeys(self.params.roster, self.params.round - 1)
         return dealing
 
     def _open_keyring(self, request: UploadRequest) -> bytes:
         """Take everybody's key for this round; own private half comes out of the journal."""
         journal, roster, number = self._context.journal, self.params.roster, self.params.round
-        journal.forget_prekeys(roster, number - 1)
         private = journal.prekey(roster, number)
         if private is None:
             raise StateLost("this party holds no key for this round (any more)")

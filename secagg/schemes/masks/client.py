@@ -221,7 +221,7 @@ class MasksClient(Client):
             self._h0, round_hash(request.round.body), len(self._cohort), self._u2
         )
         self._agree_edges()
-        self.round = params
+        self._accept(params)
         return self._header(complaints)
 
     def _open_shares(self, shares: Sequence[SealedShares]) -> frozenset[int]:

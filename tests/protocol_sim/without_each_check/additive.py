@@ -31,7 +31,7 @@ ROWS = [
         why="the K that came first is used, and P names it by its hash",
     ),
     Row(
-        "AdditiveClient._open_keyring: journal.forget_prekeys",
+        "AdditiveClient._accept_round: self._context.journal.forget_prekeys",
         BROKEN,
         machine_additive.the_key_of_the_round_before,
         "gone",
@@ -208,10 +208,11 @@ ROWS = [
     ),
     Row(
         "AdditiveClient._finish: self._spend",
-        LEAK,
-        rounds.answers_in_two_sessions,
+        BROKEN,
+        machine_additive.an_upload_after_the_answer,
         "StaleRound",
-        LEAKS,
+        ANSWERED,
+        "who has answered uploads no more, be it in a fork of the process",
     ),
     Row(
         "Keyring.__init__: position not in",

@@ -10,8 +10,8 @@ from secagg.protocol.policy import Policy
 from tests.protocol_sim.without_each_check import leaking_rounds as rounds
 from tests.protocol_sim.without_each_check import leaking_sets as sets
 from tests.protocol_sim.without_each_check import machine_additive, machine_masks
+from tests.protocol_sim.without_each_check.endings import ANSWERED, NO_NAME
 from tests.protocol_sim.without_each_check.endings import LEAK as LEAKS
-from tests.protocol_sim.without_each_check.endings import NO_NAME
 from tests.protocol_sim.without_each_check.rows import (
     BROKEN,
     EARLY,
@@ -141,7 +141,7 @@ ROWS = [
         f"{EARLY}: the journal refuses when the upload leaves",
     ),
     Row(
-        "Policy.__post_init__: self.min_gateways",
+        "Policy._check_floors: self.min_gateways",
         BROKEN,
         partial(policy_of, min_gateways=2),
         "ConfigurationError",
@@ -149,9 +149,9 @@ ROWS = [
         "a policy that hides nothing is a mistake with a name",
     ),
     Row(
-        "Policy.__post_init__: 1 not in",
+        "Policy._check_floors: 1 not in",
         BROKEN,
-        partial(policy_of, lanes=frozenset({3})),
+        partial(policy_of, lanes=(3,)),
         "ConfigurationError",
         "accepted",
         "a policy that refuses every round is a mistake with a name",
@@ -163,15 +163,27 @@ ROWS = [
         "PolicyViolation",
         LEAKS,
     ),
+    Row(
+        "keep_bounds: check_bounds",
+        BROKEN,
+        machine_masks.another_clip,
+        "PolicyViolation",
+        ANSWERED,
+        "one bound after another reads a value by who uploads (tests/session/test_bisection.py)",
+    ),
     *(
         Row(check, BROKEN, **row(name), ending="sum", why=POLICY)
         for check, name in {
             "Policy.check_session: _at_least('gateways": "advertise_keys: policy n",
             "Policy.check_session: _at_least('included": "advertise_keys: policy n_min",
             "Policy.check_round: params.words": "masked_input: policy words",
-            "Policy.check_round: self.max_weight": "masked_input: policy weight",
             "Policy.check_round: refused": "masked_input: policy lanes",
-            "Policy.check_round: not low": "masked_input: policy clip",
+            "Policy.check_round: params.purpose": "masked_input: policy purpose",
+            "Policy.check_round: self.require_model": "masked_input: policy model",
+            "Policy.check_round: check_bounds": "masked_input: policy metric",
+            "check_bounds: value != bound": "masked_input: policy weight",
+            "check_announce: policy.check_step": "advertise_keys: policy step",
+            "Policy.check_step": "advertise_keys: policy step",
         }.items()
     ),
 ]

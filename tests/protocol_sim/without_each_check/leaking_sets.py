@@ -5,7 +5,7 @@ from __future__ import annotations
 from protocol_sim.attacks.requests import NO_SEAL
 from protocol_sim.leaks.knowledge import Knowledge, leaks
 from protocol_sim.leaks.masks import Shown
-from protocol_sim.leaks.questions import MODEL, Questions, zeros
+from protocol_sim.leaks.questions import MODEL, PURPOSES, Questions, zeros
 from protocol_sim.leaks.recorder import Recorder
 from protocol_sim.randomness import entropy
 from secagg import canonical
@@ -97,7 +97,7 @@ def few_are_said_to_collude() -> str:
     limits = derive(8, max_colluding=1)
     other = Shown(0, 0, frozenset(range(8)), of(3, 4, 5, 6, 7))
     views = shown(8, of(6, 7), of(0, 1, 2, 6, 7), g3=other, g4=other, g5=other)
-    return strategy(limits, views, of(6, 7), policy=Policy())
+    return strategy(limits, views, of(6, 7), policy=Policy(bounds=PURPOSES))
 
 
 def a_smaller_n() -> str:

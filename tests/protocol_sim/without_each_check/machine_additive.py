@@ -42,6 +42,21 @@ def the_key_of_an_answered_round() -> str:
     return "gone" if journal.prekey(roster, ROUND) is None else "still there"
 
 
+def an_upload_after_the_answer() -> str:
+    """By a fork of the process, made before the answer, with the same journal file."""
+    stage = stage_of()
+    journal = stage.journal(0)
+    client = stage.uploaded(0, journal=journal, frames=0)
+    client.receive(stage.question(0, of(1, 2, 3)))
+    params = client.params
+
+    def upload() -> Iterator[Any]:
+        yield ANSWERED
+        journal.spend(params.roster, params.round, params.session, bytes(32), purpose="train")
+
+    return last(upload())
+
+
 def no_key_for_the_round() -> str:
     stage = stage_of()
     client = stage.client(0, FIRST, MemoryJournal())

@@ -11,7 +11,7 @@ import numpy as np
 from protocol_sim.leaks.masks import Shown
 from protocol_sim.leaks.questions import MODEL, Questions, Upload, zeros
 from protocol_sim.memory import Exchange
-from protocol_sim.parties import Parties
+from protocol_sim.parties import MAX_WEIGHT, Parties
 from secagg import canonical
 from secagg.crypto.labels import Label
 from secagg.errors import SecAggError
@@ -21,13 +21,14 @@ from secagg.protocol.messages import UploadHeader
 from secagg.protocol.policy import Policy
 from secagg.protocol.sharing import commit_share, seal_share
 from secagg.schemes.additive.messages import IncludedRequest
+from secagg.schemes.masks import Masks
 from secagg.schemes.masks.messages import (
     ConsistencyRequest,
     SealedShares,
     ShareKeysRequest,
     UnmaskingRequest,
 )
-from secagg.session import Model
+from secagg.session import Model, SessionSettings, UpdateEncoding
 from tests.protocol_sim.without_each_check.endings import (
     ANSWERED,
     COMPLAINS,
@@ -234,7 +235,7 @@ def a_share_of_no_field() -> str:
 def a_model_again() -> str:
     """Two rounds on one model, by gateways whose policy refuses that."""
     parties, model = Parties(4), Model({"w": np.zeros(7), "steps": np.zeros(3, np.int64)})
-    policy = Policy(min_colluding=1, repeat_model="refuse")
+    policy = Policy(min_colluding=1)
 
     def play() -> Iterator[Any]:
         for number in (1, 2):
@@ -272,3 +273,25 @@ def a_round_spent_twice() -> str:
             yield ANSWERED
 
     return last(store())
+
+
+# -- bounds ----------------------------------------------------------------------------------------
+
+
+def another_clip() -> str:
+    """Two rounds of which the second has a clip that decides about another update."""
+    parties = Parties(4)
+
+    def play() -> Iterator[Any]:
+        for number, clip in ((1, 1.0), (2, 2.0)):
+            encoding = UpdateEncoding(
+                clip=clip, max_weight=MAX_WEIGHT, precision=1.0, metrics={"loss": 100.0}
+            )
+            update = parties.update("g0")
+            settings = SessionSettings.of(Masks(), encoding, update, parties.ids, number=number)
+            exchange = Exchange(parties, number, settings=settings).play()
+            if (error := exchange.failed("g0")) is not None:
+                raise error
+        yield ANSWERED
+
+    return last(play())

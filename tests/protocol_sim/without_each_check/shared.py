@@ -27,7 +27,7 @@ ROWS = [
         "a mean of updates is of updates on one model",
     ),
     Row(
-        "Client._spend: journal.claim",
+        "Client._accept: context.journal.claim",
         REDUNDANT,
         rounds.parallel_sessions,
         "StaleRound",
@@ -35,7 +35,7 @@ ROWS = [
         "nothing is spent that was not claimed: no upload leaves at all",
     ),
     Row(
-        "Client._spend: journal.spend",
+        "Client._spend: self._context.journal.spend",
         BROKEN,
         machine_masks.a_model_again,
         "ModelMismatch",

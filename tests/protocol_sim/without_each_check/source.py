@@ -21,6 +21,7 @@ from typing import Any
 from secagg import session
 from secagg.crypto import merkle
 from secagg.protocol import (
+    bounds,
     certificate,
     journal,
     machine,
@@ -42,6 +43,8 @@ SOURCES: list[Any] = [
     shares.Rows,
     client.Client,
     machine.ClientMachine,
+    bounds.check_bounds,
+    bounds.keep_bounds,
     policy.Policy,
     policy.check_announce,
     policy.check_round,
@@ -75,6 +78,8 @@ CALLS = (
     "thresholds.verify_thresholds(",
     "policy.check_session(",
     "policy.check_round(",
+    "policy.check_step(",
+    "check_bounds(",
     "verify(",
     "_at_least(",
     "self._context.journal.forget_prekeys(",
@@ -82,8 +87,8 @@ CALLS = (
     "self._spend(NO_MODEL)",
     "self._journal.put(",
     "self._machine.finish()",
-    "journal.claim(",
-    "journal.spend(",
+    "context.journal.claim(",
+    "self._context.journal.spend(",
     "self._verify(",
     "check(",
     "self._checked(",

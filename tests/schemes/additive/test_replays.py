@@ -199,32 +199,21 @@ def test_what_the_server_relays_wrongly_is_complained_about(changes):
 # -- other sessions, other rounds ------------------------------------------------------------------
 
 
-def test_who_uploaded_in_one_session_uploads_and_answers_in_no_other():
+@pytest.mark.parametrize("frames", [None, 0])
+def test_who_takes_part_in_one_session_takes_part_in_no_other(frames):
+    """Whether it uploads or, its update having failed, only answers for the others."""
     stage, other, journal = small(), View(session=1), small().journal(ME)
-    second = stage.uploaded(ME, other, journal, frames=0)
-    third = stage.uploaded(ME, View(session=2), journal, frames=0)
-    first = stage.uploaded(ME, FIRST, journal)
-    without = ALL - {ME}
+    second = stage.client(ME, other, journal)
+    second.receive(stage.announce(other))
+    first = stage.uploaded(ME, FIRST, journal, frames=frames)
+    third = stage.client(ME, View(session=2), journal)
 
-    with pytest.raises(errors.StaleRound):
-        stage.upload(second, other)
-    asked = stage.question(ME, without, view=View(session=2))
-    assert Reply(error=errors.StaleRound) == stage.reply(third, asked)
-    assert stage.reply(first, stage.question(ME, ALL)).shares
-
-
-def test_who_answered_in_one_session_uploads_and_answers_in_no_other():
-    stage, other, journal = small(), View(session=1), small().journal(ME)
-    second = stage.uploaded(ME, other, journal, frames=0)
-    third = stage.uploaded(ME, View(session=2), journal, frames=0)
-    first = stage.uploaded(ME, FIRST, journal, frames=0)
-    without = ALL - {ME}
-
-    assert stage.reply(first, stage.question(ME, without)).shares
-    with pytest.raises(errors.StaleRound):
-        stage.upload(second, other)
-    asked = stage.question(ME, without, view=View(session=2))
-    assert Reply(error=errors.StaleRound) == stage.reply(third, asked)
+    with pytest.raises(errors.StaleRound, match="takes part in"):
+        second.receive(stage.upload_request(other))
+    with pytest.raises(errors.StaleRound, match="announced"):
+        third.receive(stage.upload_request(View(session=2)))
+    included = ALL if frames is None else ALL - {ME}
+    assert stage.reply(first, stage.question(ME, included)).shares
 
 
 def test_who_answers_without_an_upload_does_not_upload_afterwards():

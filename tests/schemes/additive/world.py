@@ -10,10 +10,12 @@ import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any, NamedTuple, TypeVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from protocol_sim.leaks.additive import Set
+from protocol_sim.leaks.questions import PURPOSES
 from protocol_sim.parties import VERIFY
 from protocol_sim.randomness import entropy
 from secagg import canonical
@@ -30,6 +32,7 @@ from secagg.params import (
     Thresholds,
     VectorSpec,
 )
+from secagg.protocol.bounds import Bounds
 from secagg.protocol.certificate import Certificate
 from secagg.protocol.identity import Cohort, Identity, Roster
 from secagg.protocol.journal import Journal, MemoryJournal
@@ -113,8 +116,13 @@ class Reply(NamedTuple):
     error: type[SecAggError] | None = None
 
 
-class Floorless(Policy):
+class Floorless(Policy, frozen=True):
     """The policy of a gateway that asks for nothing: for controls."""
+
+    require_model: bool = False
+    bounds: dict[str, Bounds] = msgspec.field(
+        default_factory=lambda: PURPOSES | {"train": Bounds()},
+    )
 
     def check_session(self, params: SessionParams, members: int) -> None:
         pass
@@ -133,7 +141,7 @@ class Stage:
         self, limits: Thresholds, *, policy: Policy | None = None, seed: str = "stage"
     ) -> None:
         self.limits, self.seed = limits, seed
-        self.policy = Policy(min_colluding=1) if policy is None else policy
+        self.policy = Policy(min_colluding=1, require_model=False) if policy is None else policy
         self.n = limits.gateways
         self.everybody = frozenset(range(self.n))
         self.committee = frozenset(range(limits.committee))

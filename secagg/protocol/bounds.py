@@ -1,0 +1,184 @@
+"""Keeps the bounds of a gateway: whether a value encodes is decided by them, whatever P shows.
+
+An orchestrator that could choose a bound from round to round would bisect one gateway's metric,
+weight or largest coordinate by who uploads (docs/protocol.md#bounds). So each quantity has one
+bound for each purpose: the policy's, or else that of the first round, which the journal keeps.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+from math import inf, prod
+from numbers import Real
+from typing import Final, Literal
+
+import msgspec
+
+from secagg.errors import ConfigurationError, PolicyViolation
+from secagg.fixed_point import cap_units, clip_of
+from secagg.fixed_point.layout import CLIP_SLACK
+from secagg.params import RoundParams, Struct
+
+SLACK: Final = 1e-9
+"""Relative difference of two clips that count as one: P holds limit and scale, and their quotient
+is rounded (3.3e-16 over 64 values of n)."""
+
+Quantities = dict[str, float | str]
+"""Bound by quantity: "max_weight", "clipping", "integers", "metric NAME", "clip KEY", "tie KEY"."""
+Pin = Callable[[Mapping[str, bytes]], Mapping[str, bytes]]
+"""Keeps values by name, and gives back what was kept first."""
+
+
+class Bounds(Struct, frozen=True):
+    """A gateway's bounds for one purpose. What is left out takes that of the first round.
+
+    Attributes:
+        clip: bound of abs(coordinate) of an update, for all keys or by fnmatch pattern of keys;
+            the first that matches decides.
+        max_weight: weight cap.
+        metrics: bound of abs(value) by name.
+        integers: bound of abs(value) of integer leaves; None takes whatever is announced, since
+            integers beyond it are clamped and their number is hidden in a sum.
+        clipping: "error" or "saturate".
+
+    Raises:
+        ConfigurationError: a bound that is no positive number.
+    """
+
+    clip: float | dict[str, float] | None = None
+    max_weight: float | None = None
+    metrics: dict[str, float] = {}  # noqa: RUF012 - msgspec copies it for each object
+    integers: int | None = None
+    clipping: Literal["error", "saturate"] | None = None
+
+    def __post_init__(self) -> None:
+        if self.clipping not in {None, "error", "saturate"}:
+            raise ConfigurationError(f"clipping is {self.clipping!r}: use 'error' or 'saturate'")
+        self._number("integers")
+        normal = {
+            "clip": _by_name("clip", self.clip) if _several(self.clip) else self._number("clip"),
+            "max_weight": self._number("max_weight"),
+            "metrics": _by_name("metric bound", self.metrics),
+            "integers": None if self.integers is None else int(self.integers),
+        }
+        for name, value in normal.items():
+            msgspec.structs.force_setattr(self, name, value)  # frozen, and not yet handed out
+
+    def _number(self, name: str) -> float | None:
+        value = getattr(self, name)
+        return None if value is None else _positive(name, value)
+
+    def fixed(self, announced: Quantities) -> Quantities:
+        """Of these quantities, those that have a bound here, and it."""
+        mine = {name: self._of(*name.split(" ", 1)) for name in announced}
+        return {name: bound for name, bound in mine.items() if bound is not None}
+
+    def _of(self, kind: str, name: str = "") -> float | str | None:
+        match kind:
+            case "clip":
+                table = self.clip if isinstance(self.clip, dict) else {"*": self.clip}
+                return next((c for pattern, c in table.items() if fnmatchcase(name, pattern)), None)
+            case "metric":
+                return self.metrics.get(name)
+            case "tie":
+                return None
+            case _:
+                bound: float | str | None = getattr(self, kind)
+                return bound
+
+
+def check_bounds(announced: Quantities, mine: Quantities) -> None:
+    """Hold what P announces against own bounds.
+
+    Raises:
+        PolicyViolation: names a quantity whose bound is another.
+    """
+    for name, bound in mine.items():
+        value = announced[name]
+        if value != bound and not (name.startswith("clip ") and _close(value, bound)):
+            raise PolicyViolation(f"the bound of {name!r}", value, bound)
+
+
+def keep_bounds(announced: Quantities, bounds: Bounds, pin: Pin) -> dict[str, float]:
+    """Keep what P announces where nothing is kept yet, and hold it against the rest.
+
+    Args:
+        announced: `quantities` of P.
+        bounds: the policy's.
+        pin: keeps values durably, each the first time.
+
+    Returns:
+        The clip of every real leaf by its key: this party's own, not P's quotient.
+
+    Raises:
+        PolicyViolation: as for `check_bounds`.
+    """
+    mine = bounds.fixed(announced)
+    # integers beyond their bound are clamped: whatever it is, nothing is seen of one gateway
+    rest = {n: _bytes(v) for n, v in announced.items() if n not in mine and n != "integers"}
+    kept = {name: _value(announced[name], stored) for name, stored in pin(rest).items()}
+    check_bounds(announced, kept)
+    return {
+        name.removeprefix("clip "): float(bound)
+        for name, bound in (announced | kept | mine).items()
+        if name.startswith("clip ")
+    }
+
+
+def quantities(params: RoundParams) -> Quantities:
+    """What P says about everything that decides whether a value encodes."""
+    found: Quantities = {"max_weight": params.max_weight, "clipping": params.clipping}
+    found |= {f"metric {metric.name}": metric.bound for metric in params.metrics}
+    for _, vector in params.of_kind("integers"):
+        found["integers"] = vector.limit // cap_units(params.max_weight, integers=True)
+    first: dict[tuple[int, int], str] = {}
+    for leaf in sorted(params.leaves, key=lambda leaf: leaf.key):
+        if not prod(leaf.shape):
+            continue
+        # leaves in one place are tied: they go by the first of their keys, in whatever order
+        found[f"tie {leaf.key}"] = first.setdefault((leaf.vector, leaf.start), leaf.key)
+        vector = params.vectors[leaf.vector]
+        if vector.kind == "update":
+            found[f"clip {leaf.key}"] = clip_of(vector, params.max_weight) / (1 + CLIP_SLACK)
+    return found
+
+
+def announced_clips(params: RoundParams) -> dict[str, float]:
+    """The clip of every real leaf by its key, as P has it."""
+    return {
+        name.removeprefix("clip "): float(bound)
+        for name, bound in quantities(params).items()
+        if name.startswith("clip ")
+    }
+
+
+def _close(one: float | str, other: float | str) -> bool:
+    return abs(float(one) - float(other)) <= SLACK * float(other)
+
+
+def _bytes(value: float | str) -> bytes:
+    return value.encode() if isinstance(value, str) else struct.pack(">d", value)
+
+
+def _value(like: float | str, stored: bytes) -> float | str:
+    return stored.decode() if isinstance(like, str) else float(struct.unpack(">d", stored)[0])
+
+
+def _several(value: object) -> bool:
+    return isinstance(value, Mapping)
+
+
+def _by_name(what: str, bounds: object) -> dict[str, float]:
+    if not isinstance(bounds, Mapping):
+        raise ConfigurationError(f"{what} is {bounds!r}: it takes a mapping")
+    return {name: _positive(f"{what} of {name!r}", bound) for name, bound in bounds.items()}
+
+
+def _positive(name: str, value: object) -> float:
+    # whatever counts as a number, numpy's among them; a bool is a mistake
+    number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else -1.0
+    if not 0 < number < inf:
+        raise ConfigurationError(f"{name} is {value!r}: use a positive number")
+    return number

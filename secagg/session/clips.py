@@ -1,0 +1,110 @@
+"""Holds an update against the gateway's own clips, and says what would fit."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import partial
+from itertools import groupby
+from math import frexp
+from typing import Final
+
+from secagg.errors import Beyond, EncodingError
+from secagg.fixed_point import check_range
+from secagg.fixed_point.layout import CLIP_SLACK
+from secagg.params import RoundParams
+from secagg.pytree import Reader
+from secagg.pytree.leaves import size_of
+
+_NAMED: Final = 3
+"""Keys that a text names; all others are counted."""
+
+
+def check_clips(params: RoundParams, reader: Reader, clips: Mapping[str, float]) -> int:
+    """Look at every coordinate once, before anything is encoded.
+
+    Args:
+        params: P.
+        reader: of the update.
+        clips: by key: the gateway's own, so that P does not decide what is refused.
+
+    Returns:
+        Coordinates beyond their clip; 0 unless P says that they saturate.
+
+    Raises:
+        EncodingError: NaN or infinity, or beyond clip: names keys and counts, its table has values.
+    """
+    beyond, refused = 0, False
+    for index, _ in params.of_kind("update"):
+        for clip, start, stop in _runs(reader.places(index), clips):
+            found = check_range(partial(reader.read, index), start, stop, _bound(clip))
+            beyond += found.beyond
+            refused |= bool(found.not_finite) or (params.clipping == "error" and found.beyond > 0)
+    if refused:
+        raise _refusal(params, reader, clips)
+    return beyond
+
+
+def _bound(clip: float) -> float:
+    return clip * (1 + CLIP_SLACK)
+
+
+def _runs(
+    places: list[tuple[str, int, int]], clips: Mapping[str, float]
+) -> Iterator[tuple[float, int, int]]:
+    """Neighbours with one clip, together: (clip, start, stop)."""
+    for clip, run in groupby(places, lambda place: clips[place[0]]):
+        neighbours = list(run)
+        yield clip, neighbours[0][1], neighbours[-1][2]
+
+
+def _refusal(params: RoundParams, reader: Reader, clips: Mapping[str, float]) -> EncodingError:
+    """The error, with all keys at once: a second look, for the first does not know them."""
+    beyond: dict[str, Beyond] = {}
+    not_finite: dict[str, int] = {}
+    for index, _ in params.of_kind("update"):
+        for key, start, stop in reader.places(index):
+            read = partial(reader.read, index)
+            found = check_range(read, start, stop, _bound(clips[key]))
+            if found.not_finite:
+                not_finite[key] = found.not_finite
+            if found.beyond:
+                beyond[key] = Beyond(found.beyond, found.largest, clips[key])
+    if not_finite:
+        count = sum(not_finite.values())
+        text = f"{count} coordinates are NaN or infinite: in {_names(not_finite)}"
+        return EncodingError(text, beyond=beyond)
+    count = sum(each.count for each in beyond.values())
+    return EncodingError(
+        f"{count} coordinates are beyond their clip: in {_names(beyond)}; the error's table() has"
+        " the values and a clip that fits, and clipping='saturate' clamps them",
+        beyond=beyond,
+        cure=_cure(params, beyond, clips),
+    )
+
+
+def _names(keys: Mapping[str, object]) -> str:
+    shown = ", ".join(map(repr, list(keys)[:_NAMED]))
+    return shown + (f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else "")
+
+
+def _cure(params: RoundParams, beyond: Mapping[str, Beyond], clips: Mapping[str, float]) -> str:
+    """A clip for every key: as it was, or the next power of two; the usual one comes last."""
+    wanted: dict[str, float] = {}
+    places: dict[tuple[int, int], str] = {}
+    for leaf in sorted(params.leaves, key=lambda leaf: leaf.key):
+        if leaf.key in clips and size_of(leaf.shape):
+            first = places.setdefault((leaf.vector, leaf.start), leaf.key)  # tied: one clip
+            new = first in beyond
+            wanted[leaf.key] = _above(beyond[first].largest) if new else clips[leaf.key]
+    kept = Counter(clip for key, clip in wanted.items() if clip == clips[key])
+    usual = kept.most_common(1)[0][0] if kept else None
+    table = {key: clip for key, clip in wanted.items() if clip != usual}
+    if usual is not None:
+        table["*"] = usual
+    return f"clip={table}"
+
+
+def _above(value: float) -> float:
+    mantissa, exponent = frexp(value)
+    return float(2.0 ** (exponent - (mantissa == 0.5)))
