@@ -73,7 +73,6 @@ UPDATES: dict[str, tuple[dict[Any, Any], str]] = {
     ),
     "arrays without elements": ({name: {"w": np.zeros(0)} for name in GOOD}, "nothing to average"),
     "an integer too large as id": (GOOD | {2**70: tree()}, "Roster"),
-    "a half character as id": (GOOD | {"\ud800": tree()}, "Roster"),
 }
 ENCODED: dict[str, tuple[dict[str, Any], str]] = {
     "another base": (
@@ -114,6 +113,7 @@ CONFIGURED: dict[str, tuple[dict[str, Any], str]] = {
         "average fewer, larger arrays",
     ),
     "a bool as id": ({"updates": GOOD | {True: tree()}}, "a gateway id is a bool: use str or int"),
+    "a half character as id": ({"updates": GOOD | {"\ud800": tree()}}, "printable text"),
     "a tuple as id": ({"updates": GOOD | {("a", 1): tree()}}, "use str or int"),
     "an unknown phase": ({"vanish": {"a": "lunch"}}, "'a': 'lunch'.*one of .*'unmasking'"),
     "an unknown gateway vanishes": (

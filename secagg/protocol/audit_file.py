@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar, cast
 import msgspec
 import msgspec.inspect as kinds
 
+from secagg.canonical import Buffer
 from secagg.errors import ConfigurationError, WireError
 from secagg.protocol.audit import AuditRecord
 from secagg.protocol.identity import Roster
@@ -37,7 +38,7 @@ def dump_record(record: AuditRecord) -> bytes:
     return dump(RECORD, record)
 
 
-def load_record(data: bytes) -> AuditRecord:
+def load_record(data: Buffer) -> AuditRecord:
     """The record of a file; what it says is not verified yet.
 
     Raises:
@@ -51,7 +52,7 @@ def dump_roster(roster: Roster) -> bytes:
     return dump(ROSTER, roster)
 
 
-def load_roster(data: bytes) -> Roster:
+def load_roster(data: Buffer) -> Roster:
     """The roster of a file.
 
     Raises:
@@ -81,7 +82,7 @@ def _plain(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else value
 
 
-def load(name: str, kind: type[T], data: bytes) -> T:
+def load(name: str, kind: type[T], data: Buffer) -> T:
     """The struct of a file.
 
     Args:
@@ -92,6 +93,10 @@ def load(name: str, kind: type[T], data: bytes) -> T:
     Raises:
         WireError: as for `load_record`.
     """
+    try:
+        data = memoryview(data).tobytes()  # of any view
+    except TypeError:
+        raise WireError(f"a {name} is bytes, not {type(data).__name__}") from None
     if len(data) > MAX_FILE_BYTES:
         raise WireError(f"more than {MAX_FILE_BYTES} bytes: no {name} is as long")
     try:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Self
+from typing import Final, Self
 
 from secagg import canonical
 from secagg.crypto.kdf import digest
 from secagg.crypto.labels import Label
 from secagg.crypto.secret import Secret
-from secagg.crypto.signing import SigningKey
-from secagg.errors import ConfigurationError, LocalProtocolError
+from secagg.crypto.signing import SigningKey, check_verifying_key
+from secagg.errors import ConfigurationError, KeyAgreementError, LocalProtocolError
 from secagg.params import Entropy, GatewayId, Struct
+
+MAX_ID_BYTES: Final = 128
+"""An id stands in lines of logs and in every prekey."""
 
 
 class Member(Struct, frozen=True):
@@ -32,7 +36,8 @@ class Roster(Struct, frozen=True, dict=True):
         members: all gateways, in the order that gives them their roster positions.
 
     Raises:
-        ConfigurationError: repeated ids or keys, or a key of the wrong size.
+        ConfigurationError: ids that are not plain or that look alike, keys that are shared or that
+            `check_verifying_key` refuses.
     """
 
     epoch: int
@@ -40,15 +45,18 @@ class Roster(Struct, frozen=True, dict=True):
     members: tuple[Member, ...]
 
     def __post_init__(self) -> None:
-        keys = [self.orchestrator, *(member.key for member in self.members)]
-        if any(len(key) != 32 for key in keys):
-            raise ConfigurationError("an Ed25519 public key has 32 bytes")
-        if len(set(keys)) != len(keys):
+        texts = [_plain(member.id) for member in self.members]
+        if repeated := sorted(text for text, times in Counter(texts).items() if times > 1):
+            raise ConfigurationError(f"ids occur twice, or look alike, in the roster: {repeated}")
+        parties = [("the orchestrator", self.orchestrator)]
+        parties += [(f"gateway {member.id!r}", member.key) for member in self.members]
+        if len({key for _, key in parties}) != len(parties):
             raise ConfigurationError("two parties of a roster share one key: give each its own")
-        ids = [member.id for member in self.members]
-        repeated = {name for name, times in Counter(ids).items() if times > 1}
-        if repeated:
-            raise ConfigurationError(f"ids occur twice in the roster: {sorted(map(str, repeated))}")
+        for name, key in parties:
+            try:
+                check_verifying_key(key)
+            except KeyAgreementError as error:
+                raise ConfigurationError(f"key of {name}: {error}") from None
 
     @classmethod
     def of(cls, epoch: int, orchestrator: Identity, gateways: Iterable[Identity]) -> Self:
@@ -63,6 +71,22 @@ class Roster(Struct, frozen=True, dict=True):
     @cached_property
     def _hash(self) -> bytes:
         return digest(Label.HASH_ROSTER, canonical.encode(self))
+
+
+def _plain(name: GatewayId) -> str:
+    """An id as people see it, in one spelling of its accents.
+
+    Raises:
+        ConfigurationError: it is too long for a line, or has characters that nobody sees: line
+            ends, marks of direction, halves of a surrogate pair, spaces around it.
+    """
+    text = unicodedata.normalize("NFC", str(name))
+    printable = text.isprintable() and text == text.strip()  # no surrogate is printable
+    if not printable or len(text.encode()) > MAX_ID_BYTES:
+        raise ConfigurationError(
+            f"id {text[:32]!a}: up to {MAX_ID_BYTES} bytes of printable text without spaces around"
+        )
+    return text
 
 
 class Cohort:

@@ -8,8 +8,8 @@ from secagg.crypto import signing
 from secagg.crypto.kdf import labelled
 from secagg.crypto.labels import Label
 from secagg.crypto.secret import Secret
-from secagg.crypto.signing import SigningKey, verify
-from secagg.errors import BadSignature, LocalProtocolError
+from secagg.crypto.signing import SigningKey, check_verifying_key, verify
+from secagg.errors import BadSignature, KeyAgreementError, LocalProtocolError
 
 SEED = bytes(range(32))
 ORDER = 2**252 + 27742317777372353535851937790883648493
@@ -132,3 +132,77 @@ def test_only_the_public_key_shows():
 
     assert f"SigningKey(public={key.public.hex()})" == repr(key)
     assert SEED.hex() not in repr(key)
+
+
+# -- keys that a roster refuses --------------------------------------------------------------------
+
+LOW_ORDER = [
+    # y of the points of order 1, 2, 4 and 8; those of 4 and 8 have an x of either sign
+    "01" + "00" * 31,
+    "ec" + "ff" * 30 + "7f",
+    "00" * 32,
+    "00" * 31 + "80",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+    "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc85",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+    "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac03fa",
+]
+PRIME = 2**255 - 19
+NOT_CANONICAL = [
+    # y not below the prime, and an x of zero with a sign
+    *(
+        (y + sign).to_bytes(32, "little").hex()
+        for y in range(PRIME, 2**255)
+        for sign in (0, 2**255)
+    ),
+    "01" + "00" * 30 + "80",
+    "ec" + "ff" * 31,
+]
+
+
+@pytest.mark.parametrize("key", LOW_ORDER)
+def test_a_key_of_low_order_is_refused(key):
+    with pytest.raises(KeyAgreementError, match="low order"):
+        check_verifying_key(bytes.fromhex(key))
+
+
+@pytest.mark.parametrize("key", NOT_CANONICAL)
+def test_a_key_in_another_encoding_is_refused(key):
+    with pytest.raises(KeyAgreementError, match="canonical"):
+        check_verifying_key(bytes.fromhex(key))
+
+
+@pytest.mark.parametrize("size", [0, 31, 33])
+def test_a_key_of_another_size_is_refused(size):
+    with pytest.raises(KeyAgreementError, match="32 bytes"):
+        check_verifying_key(bytes(size))
+
+
+def test_keys_of_signers_are_accepted():
+    for place in range(50):
+        check_verifying_key(SigningKey(place.to_bytes(32, "big")).public)
+
+
+def on_the_curve(y):
+    """RFC 8032 section 5.1.3 by its own formula, another than the one that is tested."""
+    d = -121665 * pow(121666, PRIME - 2, PRIME)
+    squared = (y * y - 1) * pow(d * y * y + 1, PRIME - 2, PRIME) % PRIME
+    x = pow(squared, (PRIME + 3) // 8, PRIME)
+    return squared in {x * x % PRIME, -x * x % PRIME}
+
+
+def test_what_is_no_point_is_refused():
+    for y in range(2, 60):
+        key = y.to_bytes(32, "little")
+        if on_the_curve(y):
+            check_verifying_key(key)
+        else:
+            with pytest.raises(KeyAgreementError, match="canonical"):
+                check_verifying_key(key)
+
+
+def test_one_signature_fits_many_messages_under_a_key_of_low_order():
+    """Why: the library that verifies takes any 32 bytes for a key."""
+    neutral, forged = bytes.fromhex(LOW_ORDER[0]), bytes.fromhex(LOW_ORDER[0]) + bytes(32)
+    for message in (b"yes", b"no"):
+        verify(neutral, Label.SIGN_ROUND, message, forged)

@@ -38,6 +38,27 @@ def test_a_roster_survives_its_file():
     assert data == dump_roster(load_roster(data))
 
 
+@pytest.mark.parametrize("view", [bytearray, memoryview, lambda data: memoryview(data).cast("b")])
+def test_any_view_of_bytes_is_a_file(view):
+    data = dump_roster(PARTIES.roster)
+
+    assert PARTIES.roster == load_roster(view(data))
+
+
+@pytest.mark.parametrize("data", [None, "text", 7])
+def test_what_is_no_bytes_is_no_file(data):
+    with pytest.raises(WireError, match="is bytes"):
+        load_roster(data)
+
+
+@pytest.mark.parametrize("name", ["a\\ud800", "a ", "e\u0301"])
+def test_ids_that_no_roster_takes_are_in_no_file(name):
+    content = json.loads(dump_roster(PARTIES.roster))
+    content["members"][0]["id"], content["members"][1]["id"] = name, "é"
+    with pytest.raises(WireError):
+        load_roster(rewritten(content).replace(b"\\\\ud800", b"\\ud800"))
+
+
 @pytest.mark.parametrize("ids", [("g", 7, -1), ("größe", "", 2**62)])
 def test_ids_are_text_or_whole_numbers(ids):
     members = [

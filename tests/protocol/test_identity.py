@@ -32,11 +32,46 @@ def test_an_identity_shows_no_secret():
         ((Member(id="a", key=bytes(32)), Member(id="b", key=bytes(32))), "share one key"),
         ((Member(id="a", key=ORCHESTRATOR.key.public),), "share one key"),
         ((Member(id="a", key=bytes(32)), Member(id="a", key=b"1" * 32)), r"twice.*'a'"),
+        ((Member(id="a", key=bytes(32)),), "key of gateway 'a': .* low order"),
+        ((Member(id="a", key=b"\xff" * 32),), "key of gateway 'a': .* canonical"),
     ],
 )
 def test_a_roster_is_of_distinct_parties(members, match):
     with pytest.raises(ConfigurationError, match=match):
         Roster(epoch=1, orchestrator=ORCHESTRATOR.key.public, members=members)
+
+
+def test_the_orchestrators_key_is_checked_too():
+    with pytest.raises(ConfigurationError, match=r"key of the orchestrator: .* low order"):
+        Roster(epoch=1, orchestrator=bytes(32), members=())
+
+
+def named(*ids):
+    return Roster.of(1, ORCHESTRATOR, [Identity(i, entropy(n)(32)) for n, i in enumerate(ids)])
+
+
+@pytest.mark.parametrize("ids", [(1, "1"), ("é", "e\u0301"), (-7, "-7")])
+def test_ids_that_look_alike_do_not_live_in_one_roster(ids):
+    with pytest.raises(ConfigurationError, match="look alike"):
+        named(*ids)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("a ", " a", "a\n", "a\tb", "a\x00", "a\u2028b", "\u202eabc", "a\u2066b"),
+        *("a\ud800", "a\u200bb", "\u00a0a", "a" * 129, "é" * 65),
+    ],
+)
+def test_an_id_is_a_short_line_that_is_seen_as_it_is(name):
+    with pytest.raises(ConfigurationError, match="printable text") as error:
+        named("b", name)
+    assert str(error.value).isascii()
+
+
+@pytest.mark.parametrize("name", ["", "a b", "größe", "日本", "a" * 128, 2**64 - 1, -3])
+def test_other_ids_are_right(name):
+    assert name in Cohort.of(named("b", name), [name])
 
 
 def test_the_hash_names_the_epoch_and_everybody():
