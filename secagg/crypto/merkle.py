@@ -7,7 +7,6 @@ labelled hashes of another kind than the nodes', so neither passes for the other
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
 from secagg.crypto.kdf import digest
@@ -87,17 +86,17 @@ def hidden_parts(count: int, shown: Sequence[int]) -> list[tuple[int, int]]:
         shown: places of those that are shown, rising.
     """
     hidden: list[tuple[int, int]] = []
-
-    def visit(first: int, last: int) -> None:
-        known = bisect_left(shown, last) - bisect_left(shown, first)
-        if not known:
-            hidden.append((first, last))
-        elif known < last - first:
-            middle = _middle(first, last)
-            visit(first, middle)
-            visit(middle, last)
-
-    visit(0, count)
+    start = 0
+    for end in (*shown, count):
+        while start < end:
+            # the largest part that begins here, by the power of two in `start`; the tree's last
+            # parts are cut short, and so whole as soon as they reach its end
+            size = start & -start or 1 << count.bit_length()
+            if start + size < count or end < count:
+                size = min(size, 1 << (end - start).bit_length() - 1)
+            hidden.append((start, min(start + size, count)))
+            start += size
+        start = end + 1
     return hidden
 
 

@@ -14,7 +14,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from enum import Enum, unique
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -52,15 +52,19 @@ class Keystream:
     Args:
         engine: mode of AES, `default_engine()` when None.
         capacity: largest number of words that `chunk` is asked for.
+
+    Raises:
+        ConfigurationError: this build of cryptography lacks the engine.
     """
 
     __slots__ = (
-        "_capacity", "_counters", "_input", "_nonce", "_offsets", "_output", "_upper", "_words",
-        "engine",
+        "_capacity", "_counters", "_input", "_mode", "_nonce", "_offsets", "_output", "_upper",
+        "_words", "engine",
     )  # fmt: skip
 
     def __init__(self, engine: Engine | None = None, *, capacity: int = CHUNK_WORDS) -> None:
         self.engine: Final = engine or default_engine()
+        self._mode = _mode(self.engine)
         self._capacity = capacity
         blocks = 1 - (-capacity // WORDS_PER_BLOCK)
         self._offsets = np.arange(blocks, dtype=np.uint64)
@@ -86,17 +90,11 @@ class Keystream:
             raise LocalProtocolError(
                 f"mask key of {len(key)} bytes: AES-128 takes {STREAM_KEY_BYTES}"
             )
-        # Either IV is never used: counter mode is given a nonce by `chunk`, and the first block of
-        # cipher feedback, the only one that depends on what came before, is dropped there.
-        unused = bytes(BLOCK_BYTES)
-        if self.engine is Engine.CTR:
-            return Cipher(algorithms.AES128(key), modes.CTR(unused)).encryptor()
+        cipher = Cipher(algorithms.AES128(key), self._mode)
         try:
-            from cryptography.hazmat.decrepit.ciphers.modes import CFB  # since 47.0
-
-            return Cipher(algorithms.AES128(key), CFB(unused)).decryptor()
-        except (ImportError, UnsupportedAlgorithm):
-            raise ConfigurationError("no CFB mode in this build: use Engine.CTR") from None
+            return cipher.encryptor() if self.engine is Engine.CTR else cipher.decryptor()
+        except UnsupportedAlgorithm:
+            raise ConfigurationError(f"no {self.engine} in this build: use Engine.CTR") from None
 
     def seek(self, first_word: int) -> None:
         """Sets where the next chunks start, for every handle.
@@ -188,6 +186,57 @@ class MaskAdder:
                 operation(part, self._keystream.chunk(handle, len(part)), out=part)
 
 
+class SharedMasks:
+    """Adds the masks of fixed keys to vectors, each shared among threads that open a cipher once.
+
+    Every chunk is read and written once, whatever the number of keys; memory is O(chunk) a thread.
+
+    Args:
+        keys: as of `MaskAdder`.
+        longest: words of the longest vector.
+        engine: mode of AES, `default_engine()` when None.
+        workers: threads to share the chunks.
+
+    Raises (here and by `add`):
+        LocalProtocolError: as for `MaskAdder`.
+    """
+
+    __slots__ = ("_adders", "_capacity", "_engine", "_keys", "_workers")
+
+    def __init__(
+        self,
+        keys: Sequence[tuple[int, bytes]],
+        longest: int,
+        *,
+        engine: Engine | None = None,
+        workers: Workers = SERIAL,
+    ) -> None:
+        self._capacity = min(CHUNK_WORDS, longest + longest % WORDS_PER_BLOCK) or WORDS_PER_BLOCK
+        self._keys, self._engine, self._workers = keys, engine, workers
+        self._adders: dict[int, MaskAdder] = {}
+
+    def add(self, words: NDArray[np.uint64], first_word: int) -> None:
+        """Adds sum of sign * PRG(key)[first_word : first_word + len(words)] mod 2^64, in place.
+
+        Args:
+            words: uint64[m], any m; writable.
+            first_word: where `words` lies in its vector; even.
+        """
+        _check_words(words)
+        chunks = -(-len(words) // self._capacity)
+        share = -(-chunks // self._workers.threads) or 1
+
+        def work(first: int, last: int) -> None:
+            for thread in range(first, last):
+                if (adder := self._adders.get(thread)) is None:
+                    adder = MaskAdder(self._keys, self._engine, capacity=self._capacity)
+                    self._adders[thread] = adder
+                start = thread * share * self._capacity
+                adder.add(words[start : start + share * self._capacity], first_word + start)
+
+        self._workers.run(work, -(-chunks // share))
+
+
 def add_masks(
     words: NDArray[np.uint64],
     first_word: int,
@@ -196,29 +245,8 @@ def add_masks(
     engine: Engine | None = None,
     workers: Workers = SERIAL,
 ) -> None:
-    """Adds sum of sign * PRG(key)[first_word : first_word + len(words)] mod 2^64, in place.
-
-    Every chunk is read and written once, whatever the number of keys; memory is O(chunk) a thread.
-
-    Args:
-        words: uint64[m], any m; writable.
-        first_word: where `words` lies in its vector; even.
-        keys: (sign, key) pairs: sign +1 adds the stream of the 16-byte key, -1 subtracts it.
-        engine: mode of AES, `default_engine()` when None.
-        workers: threads to share the chunks.
-
-    Raises:
-        LocalProtocolError: as for `MaskAdder`.
-    """
-    _check_words(words)
-    capacity = min(CHUNK_WORDS, len(words) + len(words) % WORDS_PER_BLOCK) or WORDS_PER_BLOCK
-
-    def work(first: int, last: int) -> None:
-        start = first * capacity
-        adder = MaskAdder(keys, engine, capacity=capacity)
-        adder.add(words[start : last * capacity], first_word + start)
-
-    workers.run(work, -(-len(words) // capacity))
+    """`SharedMasks` for one vector."""
+    SharedMasks(keys, len(words), engine=engine, workers=workers).add(words, first_word)
 
 
 @cache
@@ -280,6 +308,21 @@ def _working_engines() -> list[Engine]:
     if not working:
         raise ConfigurationError("; ".join(faults))
     return working
+
+
+@cache
+def _mode(engine: Engine) -> Any:
+    # The IV is never used: counter mode is given a nonce by `chunk`, and the first block of cipher
+    # feedback, the only one that depends on what came before, is dropped there.
+    unused = bytes(BLOCK_BYTES)
+    if engine is Engine.CTR:
+        return modes.CTR(unused)
+    try:
+        from cryptography.hazmat.decrepit.ciphers.modes import CFB  # since 47.0
+
+        return CFB(unused)
+    except ImportError:
+        raise ConfigurationError("no CFB mode in this build: use Engine.CTR") from None
 
 
 def _operation(sign: int) -> np.ufunc:

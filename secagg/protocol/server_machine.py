@@ -111,6 +111,10 @@ class ServerMachine:
         """Positions of which no answer is here in the open phase."""
         return frozenset(self._phase.waiting.difference(self._phase.held))
 
+    def owes(self, position: int) -> bool:
+        """No answer of this one is here."""
+        return position in self._phase.waiting and position not in self._phase.held
+
     def take(self) -> tuple[list[Event], Mapping[int, Struct]]:
         """Events and requests (position -> message) that came up since the last call."""
         events, self.events = self.events, []
@@ -151,7 +155,8 @@ class ServerMachine:
         if before is not None and (before.name, before.signed) == (name, signed):
             before.vouched |= vouched
             return
-        self._settle([position])
+        if before is not None:
+            self._settle([position])
         if position in self._phase.waiting:
             self._phase.held[position] = _Held(name, signed, vouched)
             if name != self.phase or self._by_name[name].upload:
@@ -301,7 +306,7 @@ class ServerMachine:
         Raises:
             SessionAborted: too few gateways are left.
         """
-        if self.running and not self.waiting_for:
+        if self.running and len(self._phase.held) == len(self._phase.waiting):
             self._settle(list(self._phase.held))
             if not self._phase.waiting:
                 self._close()

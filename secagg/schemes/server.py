@@ -119,7 +119,7 @@ class Server(ABC):
         Raises:
             SessionAborted: too few gateways are left.
         """
-        if self.machine.phase != self._upload_phase or position not in self.machine.waiting_for:
+        if self.machine.phase != self._upload_phase or not self.machine.owes(position):
             return
         try:
             self._take_frame(position, frame)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from secagg import errors
 from secagg.crypto import prg, prg_fast
-from secagg.crypto.prg_fast import CHUNK_WORDS, Engine, Keystream, MaskAdder, add_masks
+from secagg.crypto.prg_fast import CHUNK_WORDS, Engine, Keystream, MaskAdder, SharedMasks, add_masks
 from secagg.workers import Workers
 
 VECTOR_FILE = "prg.json"
@@ -204,6 +204,23 @@ def test_no_keys_change_nothing():
     np.testing.assert_array_equal(np.arange(5), actual)
 
 
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_several_vectors_take_one_cipher_a_key_and_thread(threads, monkeypatch):
+    opened, real = [], Keystream.open
+    monkeypatch.setattr(Keystream, "open", lambda self, key: opened.append(key) or real(self, key))
+    long, short = np.zeros(9 * CHUNK_WORDS + 5, np.uint64), np.zeros(2, np.uint64)
+    with Workers(threads) as workers:
+        masks = SharedMasks(KEYS, len(long), workers=workers)
+        masks.add(short, 8)
+        masks.add(long, 0)
+
+    expected = np.zeros_like(long)
+    MaskAdder(KEYS).add(expected, 0)
+    np.testing.assert_array_equal(expected, long)
+    np.testing.assert_array_equal(expected[8:10], short)
+    assert len(opened) == len(KEYS) * (threads + 1)  # and once here
+
+
 MISUSE = {
     "odd first word": lambda: add_masks(np.zeros(2, np.uint64), 1, KEYS),
     "negative first word": lambda: add_masks(np.zeros(2, np.uint64), -2, KEYS),
@@ -242,9 +259,11 @@ def test_memory_is_a_few_chunks_whatever_the_vector(engine):
 
 @pytest.fixture
 def fresh_default():
-    prg_fast.default_engine.cache_clear()
+    for known in (prg_fast.default_engine, prg_fast._mode):
+        known.cache_clear()
     yield
-    prg_fast.default_engine.cache_clear()
+    for known in (prg_fast.default_engine, prg_fast._mode):
+        known.cache_clear()
 
 
 def test_known_answer_is_that_of_the_reference():

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from secagg.crypto.agreement import agree_each, public_key
 from secagg.crypto.labels import Label
-from secagg.crypto.prg_fast import add_masks
+from secagg.crypto.prg_fast import SharedMasks
 from secagg.crypto.shamir import combine_each
 from secagg.errors import AggregateOutOfRange, BelowThreshold, InconsistentAnswers, SharingError
 from secagg.params import GatewayId, RoundParams, SessionParams
@@ -135,16 +135,16 @@ def open_sum(
     edges, missing = _released_edges(recovery)
     if missing:
         edges |= _rebuilt_edges(recovery, missing, drop, ids)
-    keys = list(_mask_keys(recovery, seeds, edges))
+    vectors = split_words(words, recovery.round)
+    masks = SharedMasks(list(_mask_keys(recovery, seeds, edges)), len(words), workers=workers)
     # The check vector is two words: masks that are wrong show there before the long vectors are
     # touched, and a liar about an edge is found by rebuilding the dead side of it.
-    vectors = split_words(words, recovery.round)
     check = vectors[-1].copy()
-    add_masks(check, stream_starts(recovery.round.vectors)[-2], keys, workers=workers)
+    masks.add(check, stream_starts(recovery.round.vectors)[-2])
     if check.any():
         edges = _without_lies(recovery, edges, drop, ids)
-        keys = list(_mask_keys(recovery, seeds, edges))
-    add_masks(words, 0, keys, workers=workers)
+        masks = SharedMasks(list(_mask_keys(recovery, seeds, edges)), len(words), workers=workers)
+    masks.add(words, 0)
     total = check_opened(
         recovery.round,
         vectors,
@@ -181,6 +181,7 @@ def _seeds(recovery: Recovery, drop: Drop, ids: Sequence[GatewayId]) -> dict[int
     released = (
         (holder, dealer, share)
         for holder, answer in recovery.answers.items()
+        if not silent.isdisjoint(recovery.near(holder))
         for dealer, share in zip(recovery.alive(holder), answer.seed_shares, strict=True)
     )
     shares = _good_shares(recovery, silent, released, Label.COMMIT_SEED_SHARE, drop)
