@@ -14,7 +14,7 @@ from fedavg import experiment
 from fedavg.commands import app
 from fedavg.gateway import Gateway
 from fedavg.orchestrator import Orchestrator
-from secagg.average import recipe
+from secagg.average import everybody
 from secagg.errors import SessionAborted
 from secagg.params import Ring
 from secagg.protocol.events import PhaseClosed, Send
@@ -165,9 +165,9 @@ def _watch_server(spy: Spy, patch: pytest.MonkeyPatch) -> None:
         def start(self):
             return self._watched(super().start())
 
-        def receive(self, sender, frame):
+        def receive(self, sender, frame, **trust):
             spy.saw("frames up", spy.private.in_bytes(bytes(frame)))
-            return self._watched(super().receive(sender, frame))
+            return self._watched(super().receive(sender, frame, **trust))
 
         def advance(self):
             return self._watched(super().advance())
@@ -183,7 +183,7 @@ def _watch_server(spy: Spy, patch: pytest.MonkeyPatch) -> None:
                 yield event
 
     patch.setattr(Orchestrator, "__init__", begun)
-    patch.setattr(recipe, "ServerSession", Watched)
+    patch.setattr(everybody, "ServerSession", Watched)
 
 
 def run(spy: Spy, output, caplog, *more: str):
@@ -253,9 +253,9 @@ def test_control_bare_uploads_and_a_server_that_keeps_them_are_found(
     """What it keeps is found in it, so what it has of hidden uploads would be as well."""
     receive = server.receive_frame
 
-    def keeping(self, position, frame):
+    def keeping(self, position, frame, **trust):
         self.__dict__.setdefault("kept", []).append(frame.words)
-        receive(self, position, frame)
+        receive(self, position, frame, **trust)
 
     monkeypatch.setattr(server, "receive_frame", keeping)
     bare(monkeypatch)
