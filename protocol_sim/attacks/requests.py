@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from protocol_sim.attacks.attacker import Attacker, CannotAttack, replace
 from secagg.canonical import bitmap, members
+from secagg.crypto.merkle import hidden_parts
 from secagg.params import HASH_BYTES, Struct
 from secagg.protocol.messages import Signed
 from secagg.schemes.additive.messages import (
@@ -79,20 +80,23 @@ def bits(attacker: Attacker, positions: Iterable[int]) -> bytes:
     return bitmap(positions, len(attacker.everybody))
 
 
-def lists(attacker: Attacker, message: Any, positions: frozenset[int]) -> dict[str, list[int]]:
-    """Over which positions the lists of a request to the victim go, if it is about this set."""
+def lists(attacker: Attacker, message: Any, positions: frozenset[int]) -> dict[str, list[Any]]:
+    """What the lists of a request to the victim go over, if it is about this set.
+
+    Positions; hashes go over the parts of a tree that are not shown, the positions in each.
+    """
     me = attacker.me
     match message:
         case ShareKeysRequest():
             near = positions & (neighbours(attacker.limits, me) | {me})
-            return {"adverts": sorted(near), "hashes": sorted(positions - near)}
+            return {"adverts": sorted(near), "hashes": _hidden(positions, near)}
         case MaskedInputRequest():
             return {"shares": sorted(positions & neighbours(attacker.limits, me))}
         case ConsistencyRequest():
             return {"headers": sorted(positions & neighbours(attacker.limits, me))}
         case UploadRequest():
             shown = positions & ({*range(attacker.limits.committee), me})
-            return {"prekeys": sorted(shown), "hashes": sorted(positions - shown)}
+            return {"prekeys": sorted(shown), "hashes": _hidden(positions, shown)}
         case AnswerRequest():
             dealers = sorted(positions - {me})
             outside = [dealer for dealer in dealers if dealer >= attacker.limits.committee]
@@ -101,15 +105,21 @@ def lists(attacker: Attacker, message: Any, positions: frozenset[int]) -> dict[s
             return {}
 
 
-def items(attacker: Attacker, message: Any, name: str) -> dict[int, Any]:
-    """One of these lists, by position.
+def _hidden(positions: frozenset[int], shown: frozenset[int]) -> list[tuple[int, ...]]:
+    ordered = sorted(positions)
+    places = [place for place, position in enumerate(ordered) if position in shown]
+    return [tuple(ordered[first:last]) for first, last in hidden_parts(len(ordered), places)]
+
+
+def items(attacker: Attacker, message: Any, name: str) -> dict[Any, Any]:
+    """One of these lists, by what it goes over.
 
     Raises:
         CannotAttack: it has not one entry for each, since another attack has been at it.
     """
     places = lists(attacker, message, set_of(attacker, message))[name]
     if len(places) != len(getattr(message, name)):
-        raise CannotAttack(f"not one of {name} for each of {len(places)} gateways")
+        raise CannotAttack(f"not one of {name} for each of {len(places)}")
     return dict(zip(places, getattr(message, name), strict=True))
 
 
