@@ -17,6 +17,8 @@ from secagg.thresholds import MIN_GATEWAYS
 
 CARRIED: Final = Stage(carried=True)
 """So that the first request of an additive round holds K."""
+LATER: Final = Stage(past=True)
+"""So that the victim has kept the bounds of a round."""
 
 
 # -- K ---------------------------------------------------------------------------------------------
@@ -123,6 +125,10 @@ def _check_may_differ(_: Attacker, params: RoundParams) -> dict[str, Any]:
     return {"vectors": (*others, replace(check, limit=1))}
 
 
+def _other_bound(_: Attacker, params: RoundParams) -> dict[str, Any]:
+    return {"metrics": tuple(replace(each, bound=each.bound / 2) for each in params.metrics)}
+
+
 def _attack(
     name: str, sentence: str, make: Callable[[Attacker], Hook], stage: Stage = CARRIED
 ) -> Attack:
@@ -171,6 +177,11 @@ PARAMS: Final = (
         before(_session(lambda _attacker, _params: {"roster": bytes(32)})),
     ),
     _attack(
+        "round far ahead",
+        "The largest number of a round, so that no other can follow.",
+        before(_session(lambda _attacker, _params: {"round": 2**63 - 2})),
+    ),
+    _attack(
         "unknown version",
         "A protocol version that does not exist.",
         before(_session(lambda _attacker, _params: {"version": VERSION + 1})),
@@ -199,6 +210,23 @@ PARAMS: Final = (
         "own P",
         "The victim alone is told another clip, and then asked on.",
         own(_vector(lambda _, vector: {"scale": vector.scale / 2})),
+    ),
+    Attack(
+        "moved clip",
+        "The victim is told another clip than in the round before.",
+        before(_vector(lambda _, vector: {"scale": vector.scale / 2})),
+        LATER,
+    ),
+    Attack(
+        "moved bound of a metric",
+        "The victim is told another bound than in the round before.",
+        before(_round(_other_bound)),
+        LATER,
+    ),
+    Attack(
+        "other purpose",
+        "P names a purpose that the victim's policy does not serve.",
+        before(_round(lambda _attacker, _params: {"purpose": "statistics"})),
     ),
     Attack(
         "P of another session",
