@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 
 from secagg.crypto.signing import verify as verify_signature
+from secagg.guards import OneProcess
 from secagg.params import GatewayId
 from secagg.protocol.bounds import Bounds
 from secagg.protocol.identity import Identity, Roster
@@ -30,13 +31,22 @@ class Everybody:
     """
 
     def __init__(self, workers: Workers) -> None:
+        # first, so that a pickle ends in its error: keys and journals do not travel
+        self._process = OneProcess("this SecureAverage")
         self._workers = workers
         self._orchestrator = Identity.generate("orchestrator", os.urandom)
         self._gateways: dict[GatewayId, tuple[Identity, Journal]] = {}
         self.federation = Federation(roster=Roster.of(0, self._orchestrator, ()))
 
     def enroll(self, ids: Sequence[GatewayId]) -> Roster:
-        """Make identities for gateways that have none; a new roster if there are any."""
+        """Make identities for gateways that have none; a new roster if there are any.
+
+        Raises:
+            LocalProtocolError: in a forked process, once there are gateways: it would play their
+                rounds a second time.
+        """
+        if self._gateways:
+            self._process.check()
         new: dict[GatewayId, tuple[Identity, Journal]] = {
             name: (Identity.generate(name, os.urandom), MemoryJournal())
             for name in ids

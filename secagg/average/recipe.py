@@ -80,6 +80,8 @@ class SecureAverage:
         on_event: Callable[[Event], None] | None = None,
         clock: Clock = time.perf_counter,
     ) -> None:
+        self._workers = Workers(threads)
+        self._everybody = Everybody(self._workers)
         self._encoding = UpdateEncoding(
             clip=clip,
             max_weight=max_weight,
@@ -101,8 +103,6 @@ class SecureAverage:
         self._max_dropouts = max_dropouts
         self._on_event = on_event or _ignore
         self._clock = clock
-        self._workers = Workers(threads)
-        self._everybody = Everybody(self._workers)
 
     def enroll(self, gateways: Sequence[GatewayId]) -> Roster:
         """Give gateways identities before their first round.

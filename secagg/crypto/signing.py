@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final
+from typing import Final, NoReturn
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -47,6 +47,9 @@ class SigningKey:
     def sign(self, label: Label, message: bytes) -> bytes:
         """The 64-byte signature of `message` for one use."""
         return self._key.sign(labelled(label, message))
+
+    def __reduce_ex__(self, _: object) -> NoReturn:
+        raise LocalProtocolError("a signing key is neither pickled nor copied: keep its seed")
 
     def __repr__(self) -> str:
         return f"SigningKey(public={self.public.hex()})"

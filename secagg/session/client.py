@@ -11,6 +11,7 @@ from secagg.crypto.labels import Label
 from secagg.crypto.signing import verify as verify_signature
 from secagg.errors import (
     AbortedByPeer,
+    ConfigurationError,
     EncodingError,
     ForeignSession,
     LocalProtocolError,
@@ -76,6 +77,11 @@ class ClientSession:
         schemes: Sequence[Scheme] = SCHEMES,
         verify: Verify = verify_signature,
     ) -> None:
+        given: object = journal
+        if not hasattr(given, "claim"):
+            raise ConfigurationError(
+                f"journal is a {type(given).__name__}: open SQLiteJournal(path), or MemoryJournal()"
+            )
         self._context = ClientContext(
             identity=identity,
             roster=roster,

@@ -7,13 +7,17 @@ import os
 import pickle
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
+from secagg.average import SecureAverage
 from secagg.crypto.secret import Secret
-from secagg.errors import LocalProtocolError, SecAggError
+from secagg.errors import ConfigurationError, LocalProtocolError, SecAggError
+from secagg.protocol.identity import Identity
 from secagg.protocol.journal import Journal, MemoryJournal
 from secagg.protocol.sqlite_journal import SQLiteJournal
 from secagg.schemes.additive import Lattice
@@ -62,7 +66,7 @@ def test_a_fork_uploads_nothing(scheme: Masks | Lattice, journal: Journal) -> No
     session = exchange.clients["g1"]
     last = exchange.log[-1].data
 
-    assert in_a_fork(lambda: next(exchange.uploads["g1"])).startswith(REFUSED.format("secret"))
+    assert in_a_fork(lambda: next(exchange.uploads["g1"])).startswith(REFUSED.format("upload"))
     exchange.send([exchange.next_frame("g1")])
     assert in_a_fork(lambda: next(exchange.uploads["g1"])).startswith(REFUSED.format("upload"))
     for use in (
@@ -102,6 +106,25 @@ def test_a_fork_reveals_no_secret() -> None:
 
 
 def test_what_belongs_to_a_process_is_not_copied() -> None:
+    average = SecureAverage(clip=1.0, on_event=lambda event: None)
+    identity = Identity("g1", bytes(32))
+    session = Exchange(Parties(4)).clients["g1"]
     for copied in (copy.deepcopy, pickle.dumps):
-        with pytest.raises(LocalProtocolError, match="neither pickled nor copied"):
-            copied(MemoryJournal())
+        for each in (MemoryJournal(), average, identity, session):
+            with pytest.raises(LocalProtocolError, match="neither pickled nor copied"):
+                copied(each)
+
+
+def test_a_fork_of_a_recipe_plays_no_round_of_its_parents_gateways() -> None:
+    average, updates = SecureAverage(clip=1.0), {name: {"w": np.zeros(3)} for name in "abc"}
+
+    assert in_a_fork(lambda: average.run(updates)).startswith("done")
+    average.run(updates)
+    assert in_a_fork(lambda: average.run(updates)).startswith(REFUSED.format("SecureAverage"))
+
+
+@pytest.mark.parametrize("journal", ["gateway.db", Path("gateway.db"), None])
+def test_what_is_no_journal_is_named(journal: Any) -> None:
+    parties = Parties(4)
+    with pytest.raises(ConfigurationError, match=r"journal is a \w+: open SQLiteJournal"):
+        parties.client("g1", journal=journal)
