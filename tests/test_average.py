@@ -300,9 +300,9 @@ def test_the_report_counts_the_bytes_that_passed(monkeypatch: pytest.MonkeyPatch
     down: collections.Counter[Any] = collections.Counter()
     to_server, to_client = ServerSession.receive, ClientSession.receive
 
-    def server_receive(self: ServerSession, sender: Any, frame: bytes) -> Any:
+    def server_receive(self: ServerSession, sender: Any, frame: bytes, **how: Any) -> Any:
         up[sender] += len(frame)
-        return to_server(self, sender, frame)
+        return to_server(self, sender, frame, **how)
 
     def client_receive(self: ClientSession, frame: bytes) -> Any:
         down[id(self)] += len(frame)
