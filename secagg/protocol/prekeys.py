@@ -7,6 +7,7 @@ private half is deleted once that round is answered or a later one is seen.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache, partial
 
 from secagg.crypto.agreement import check_public_key, public_key
 from secagg.crypto.labels import Label
@@ -15,6 +16,7 @@ from secagg.params import Entropy, GatewayId, Struct
 from secagg.protocol.identity import Cohort, Identity
 from secagg.protocol.journal import Journal
 from secagg.protocol.messages import Signed, Verify
+from secagg.thresholds import MAX_GATEWAYS
 
 
 class Prekey(Struct, frozen=True):
@@ -78,6 +80,16 @@ def open_prekey(
         raise ForeignSession(f"a prekey of {cohort.ids[position]!r} is for another round or roster")
     check_public_key(prekey.key)
     return prekey
+
+
+@lru_cache(2 * MAX_GATEWAYS)
+def _verified(verify: Verify, key: bytes, label: Label, body: bytes, signature: bytes) -> None:
+    verify(key, label, body, signature)
+
+
+def verify_once(verify: Verify) -> Verify:
+    """The same check, which remembers what has passed: a server meets a prekey in two sessions."""
+    return partial(_verified, verify)
 
 
 def usable(

@@ -10,6 +10,7 @@ import pytest
 from secagg import Lattice, Masks
 from secagg.canonical import decode
 from secagg.crypto.labels import Label
+from secagg.crypto.signing import verify
 from secagg.protocol.events import PhaseClosed
 from secagg.protocol.journal import MemoryJournal
 from secagg.protocol.messages import Signed
@@ -65,6 +66,22 @@ def test_two_exchanges_once_everybody_has_sent_a_key_ahead(journals, first):
     for world in (first, second, third):
         assert_right(world)
     assert set(range(GATEWAYS)) == set(third.server.setup)
+
+
+def test_a_key_sent_ahead_is_verified_once(journals, first, monkeypatch):
+    checked = []
+
+    def counting(key, label, message, signature):
+        checked.append(label)
+        verify(key, label, message, signature)
+
+    monkeypatch.setattr("tests.schemes.world.VERIFY", counting)
+    second = played(2, journals, first.server.setup)
+    before = checked.count(Label.SIGN_PREKEY)
+    third = World(Lattice(), GATEWAYS, round=3, session="3", setup=second.server.setup)
+
+    assert {"upload"} == {third.server._machine._steps[0].name}
+    assert 0 < before == checked.count(Label.SIGN_PREKEY)
 
 
 def test_three_exchanges_above_sixty_four(journals):

@@ -17,7 +17,7 @@ from secagg.protocol.blame import Dropped, Unproven
 from secagg.protocol.certificate import verify_consistency
 from secagg.protocol.messages import DropReason, Signed, UploadHeader
 from secagg.protocol.outcome import check_opened
-from secagg.protocol.prekeys import Prekey, open_prekey, usable
+from secagg.protocol.prekeys import Prekey, open_prekey, usable, verify_once
 from secagg.protocol.staging import Staging
 from secagg.protocol.steps import Stage
 from secagg.protocol.transcript import advert_hash, round_hash
@@ -63,12 +63,13 @@ class AdditiveServer(Server):
         self._packing = packing_of(limits)
         self._ring_of = ring
         self._use_encoding()
+        self._verify_prekey = verify_once(context.verify)
         self._prekeys = usable(
             context.setup,
             cohort=self._cohort,
             roster=self.params.roster,
             round=self.params.round,
-            verify=context.verify,
+            verify=self._verify_prekey,
         )
         self._take_key(*(prekey.key for _, prekey in self._prekeys.values()))
         least = limits.gateways - limits.max_dropouts  # n_min and q are no larger
@@ -137,7 +138,7 @@ class AdditiveServer(Server):
                 position=position,
                 roster=self.params.roster,
                 round=number,
-                verify=self._context.verify,
+                verify=self._verify_prekey,
             )
         except SecAggError as error:
             raise Dropped(DropReason.BAD_KEY, f"prekey: {error}") from None
