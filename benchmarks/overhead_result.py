@@ -182,7 +182,7 @@ def targets(run: Overhead) -> list[Target]:
     if ckks is not None:
         found += [
             Target("ckks: largest error of the mean, relative to clip", _error(ckks), 1e-5),
-            Target("ckks: gateway, ns/coord", ckks.upload, 120),
+            Target("ckks: gateway, ns/coord", ckks.upload, 50),
             Target("ckks: upload, bytes/coord", ckks.bytes_up, 5.5),
             *_server_memory(ckks),
         ]

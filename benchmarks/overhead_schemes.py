@@ -146,5 +146,5 @@ def _memory(world: World) -> Memory:
 
 
 def _larger(peak: Mapping[str, float | None]) -> float:
-    """Memory of SEAL is seen from outside alone."""
+    """What numpy's transforms and OpenSSL allocate is seen from outside alone."""
     return max(peak["traced_mib"] or 0.0, peak["resident_mib"] or 0.0)

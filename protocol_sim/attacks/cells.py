@@ -64,7 +64,7 @@ def play_cell(attack: Attack, scheme: str, phase: str, *, seed: int = 0) -> Cell
         attack: what it does.
         scheme: name of the scheme.
         phase: in which it does it.
-        seed: of keys and of all randomness but TenSEAL's.
+        seed: of keys and of all randomness.
     """
     stage = attack.stage_of(scheme, phase)
     parties = _parties(stage, scheme, ("attacks", seed))
