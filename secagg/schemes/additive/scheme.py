@@ -157,8 +157,8 @@ class Ckks(Additive):
     Attributes:
         ring_degree: N, 2048 (5 bytes a coordinate) or 4096 (8 bytes, 180 times as precise, half as
             much time again at the gateway, key shares of twice the size); None lets the planner
-            choose the smaller one that is precise enough. Each pattern of clips that matches takes whole
-            ring elements: 10 KiB at the least, 32 KiB with N = 4096.
+            choose the smaller one that is precise enough. Each pattern of clips that matches takes
+            whole ring elements: 10 KiB at the least, 32 KiB with N = 4096.
         committee, keep_uploads: see `Additive`.
 
     Raises:
