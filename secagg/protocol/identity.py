@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Final, Self
 
@@ -45,18 +45,7 @@ class Roster(Struct, frozen=True, dict=True):
     members: tuple[Member, ...]
 
     def __post_init__(self) -> None:
-        texts = [_plain(member.id) for member in self.members]
-        if repeated := sorted(text for text, times in Counter(texts).items() if times > 1):
-            raise ConfigurationError(f"ids occur twice, or look alike, in the roster: {repeated}")
-        parties = [("the orchestrator", self.orchestrator)]
-        parties += [(f"gateway {member.id!r}", member.key) for member in self.members]
-        if len({key for _, key in parties}) != len(parties):
-            raise ConfigurationError("two parties of a roster share one key: give each its own")
-        for name, key in parties:
-            try:
-                check_verifying_key(key)
-            except KeyAgreementError as error:
-                raise ConfigurationError(f"key of {name}: {error}") from None
+        check_parties(self.orchestrator, self.members)
 
     @classmethod
     def of(cls, epoch: int, orchestrator: Identity, gateways: Iterable[Identity]) -> Self:
@@ -71,6 +60,26 @@ class Roster(Struct, frozen=True, dict=True):
     @cached_property
     def _hash(self) -> bytes:
         return digest(Label.HASH_ROSTER, canonical.encode(self))
+
+
+def check_parties(orchestrator: bytes, members: Sequence[Member]) -> None:
+    """Tell everybody in a roster apart, by id and by key.
+
+    Raises:
+        ConfigurationError: as of `Roster`.
+    """
+    texts = [_plain(member.id) for member in members]
+    if repeated := sorted(text for text, times in Counter(texts).items() if times > 1):
+        raise ConfigurationError(f"ids occur twice, or look alike, in the roster: {repeated}")
+    parties = [("the orchestrator", orchestrator)]
+    parties += [(f"gateway {member.id!r}", member.key) for member in members]
+    if len({key for _, key in parties}) != len(parties):
+        raise ConfigurationError("two parties of a roster share one key: give each its own")
+    for name, key in parties:
+        try:
+            check_verifying_key(key)
+        except KeyAgreementError as error:
+            raise ConfigurationError(f"key of {name}: {error}") from None
 
 
 def _plain(name: GatewayId) -> str:

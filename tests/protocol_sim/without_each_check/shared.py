@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
+
+from secagg.crypto.labels import Label
+from secagg.crypto.signing import SigningKey, verify
+from secagg.errors import BadSignature, SecAggError
+from secagg.protocol.identity import Member, Roster
 from tests.protocol_sim.without_each_check import leaking_rounds as rounds
 from tests.protocol_sim.without_each_check import leaking_sets as sets
 from tests.protocol_sim.without_each_check import machine_masks
@@ -17,7 +23,53 @@ from tests.protocol_sim.without_each_check.rows import (
     row,
 )
 
+NEUTRAL = (1).to_bytes(32, "little")
+"""The point that any number of it is: under it one signature fits every message."""
+FORGED = "anybody signs as this gateway"
+
+
+def roster(*members: tuple[str, bytes]) -> str:
+    """What these are taken for: no roster, one, or one in which anybody signs as the first."""
+    keys = [SigningKey(bytes([place]) * 32).public for place in range(1, 5)]
+    others = [Member(id=f"g{place}", key=key) for place, key in enumerate(keys[1:])]
+    mine = [Member(id=name, key=key) for name, key in members]
+    try:
+        Roster(epoch=1, orchestrator=keys[0], members=(*mine, *others))
+        verify(mine[0].key, Label.SIGN_HEADER, b"whatever", NEUTRAL + bytes(32))
+    except BadSignature:
+        return "a roster"
+    except SecAggError as error:
+        return type(error).__name__
+    return FORGED
+
+
+OWN = SigningKey(b"\7" * 32).public
+TWICE = "one name in logs, and one signature, belong to one party"
 ROWS = [
+    Row(
+        "check_parties: check_verifying_key",
+        BROKEN,
+        partial(roster, ("a", NEUTRAL)),
+        "ConfigurationError",
+        FORGED,
+        "a signature says who has signed",
+    ),
+    Row(
+        "check_parties: (repeated",
+        BROKEN,
+        partial(roster, ("e\u0301", OWN), ("\u00e9", SigningKey(b"\6" * 32).public)),
+        "ConfigurationError",
+        "a roster",
+        TWICE,
+    ),
+    Row(
+        "check_parties: len(",
+        BROKEN,
+        partial(roster, ("a", OWN), ("b", OWN)),
+        "ConfigurationError",
+        "a roster",
+        TWICE,
+    ),
     Row(
         "Client.upload: params.model != model",
         BROKEN,

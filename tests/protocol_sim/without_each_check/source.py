@@ -23,6 +23,7 @@ from secagg.crypto import merkle
 from secagg.protocol import (
     bounds,
     certificate,
+    identity,
     journal,
     machine,
     outcome,
@@ -57,6 +58,7 @@ SOURCES: list[Any] = [
     staging.Upload,
     outcome.check_opened,
     session.ClientSession,
+    identity.check_parties,
 ]
 """Classes and functions that decide what a client answers, and what a server believes."""
 ONLY = {
@@ -73,6 +75,7 @@ CALLS = (
     "check_public_key(",
     "check_public_keys(",
     "check_share(",
+    "check_verifying_key(",
     "check_vectors(",
     "verify_certificate(",
     "thresholds.verify_thresholds(",
