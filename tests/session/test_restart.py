@@ -260,11 +260,11 @@ def test_the_journal_is_asked_before_the_caller_is(reopen: Reopen) -> None:
     exchange.play_until("masked_input")
     request = next(f for f in exchange.pending if f.gateway == VICTIM and not f.up)
     list(exchange.clients[VICTIM].receive(request.data))
-    parties.journals[VICTIM].claim(parties.roster.hash(), 1, b"another session")
+    parties.journals[VICTIM].claim(parties.roster.hash(), 2, b"another session")
     client = exchange.clients[VICTIM]
 
     with pytest.raises(StaleRound):
-        exchange.upload(VICTIM)
+        next(exchange.upload(VICTIM))
     assert {} == client._client._secrets
     with pytest.raises(LocalProtocolError, match="over"):
         client.receive(request.data)
