@@ -30,7 +30,7 @@ def _everywhere(outcome: str) -> tuple[Row, Row]:
 
 def _begun(outcome: str) -> tuple[Row, Row]:
     """Of a session that has begun at the victim; before, there is none to end."""
-    row = ("ForeignSession", outcome, outcome, outcome, outcome)
+    row = ("sum", outcome, outcome, outcome, outcome)
     return row, row
 
 
@@ -163,7 +163,7 @@ TABLE: Final[Mapping[str, tuple[Row, Row]]] = {
     "silence to most": _everywhere("BelowThreshold"),
     "farewell": _begun("AbortedByPeer"),
     "forged farewell": _begun("BadSignature"),
-    "old farewell": _everywhere("ForeignSession"),
+    "old farewell": _begun("ForeignSession"),
     "oversize": _everywhere("WireError"),
     "truncated": _everywhere("WireError"),
     "garbage": _everywhere("WireError"),
@@ -183,10 +183,7 @@ TABLE: Final[Mapping[str, tuple[Row, Row]]] = {
         ),
         ("UnsupportedParameters", "ForeignSession", "", "SecondQuestion", ""),
     ),
-    "once more": (
-        ("ForeignSession", "sum", "sum", _AGAIN, _AGAIN),
-        ("ForeignSession", "sum", _AGAIN, _AGAIN, _AGAIN),
-    ),
+    "once more": (("sum", "sum", "sum", _AGAIN, _AGAIN), ("sum", "sum", _AGAIN, _AGAIN, _AGAIN)),
     "parallel": (
         (_STALE, _STALE, _STALE, _STALE, _STALE),
         (_STALE, "StateLost", _STALE, _STALE, _STALE),

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from protocol_sim.cheats.cheat import (
     ADDITIVE,
     BAD_KEY,
+    EXACT,
     FOREIGN,
     MALFORMED,
     ONE,
@@ -31,7 +32,7 @@ from secagg.crypto.labels import Label
 from secagg.crypto.reed_solomon import PRIME
 from secagg.protocol.messages import Signed, UploadHeader
 from secagg.protocol.prekeys import Prekey
-from secagg.schemes.additive.messages import Dealing, KeySum
+from secagg.schemes.additive.messages import Dealing, KeySum, SetUp
 from secagg.schemes.additive.shares import packing_of
 
 PREKEY, UPLOAD, ANSWER, AGAIN = "set_up", "upload", "answer", "answer_again"
@@ -45,17 +46,30 @@ _row = partial(altered, ADDITIVE)
 # -- prekeys ---------------------------------------------------------------------------------------
 
 
-def _orchestrators_key(body: Prekey, cheater: Cheater) -> Any:
-    return replace(body, key=cheater.params.orchestrator_key)
+def _prekey(**fields: Any) -> Change:
+    """The prekey in it is another, as well signed."""
+
+    def change(body: SetUp, cheater: Cheater) -> Any:
+        other = replace(canonical.decode(Prekey, body.prekey.body), **fields)
+        return replace(body, prekey=cheater.signed(Label.SIGN_PREKEY, other))
+
+    return change
+
+
+def _orchestrators_key(body: SetUp, cheater: Cheater) -> Any:
+    return _prekey(key=cheater.params.orchestrator_key)(body, cheater)
 
 
 PREKEYS: Final = (
-    _row(PREKEY, "other roster", "Gives a key for another roster.", field(roster=ONE), FOREIGN),
-    _row(PREKEY, "other round", "Gives a key for another round.", field(round=9), FOREIGN),
-    _row(PREKEY, "other member", "Gives a key in another's name.", field(member="g9"), FOREIGN),
-    _row(PREKEY, "low order", "Gives a key of low order.", field(key=bytes(32)), BAD_KEY),
-    _row(PREKEY, "not canonical", "Spells a key anew.", field(key=b"\xff" * 32), BAD_KEY),
-    _row(PREKEY, "no key", "Gives a key of no size.", field(key=b""), BAD_KEY),
+    _row(PREKEY, "other roster", "Gives a key for another roster.", _prekey(roster=ONE), BAD_KEY),
+    _row(PREKEY, "other round", "Gives a key for another round.", _prekey(round=9), BAD_KEY),
+    _row(PREKEY, "other member", "Gives a key in another's name.", _prekey(member="g9"), BAD_KEY),
+    _row(PREKEY, "other session", "Gives it in another session.", field(session=ONE), FOREIGN),
+    _row(PREKEY, "other position", "Gives it in another's place.", next_position, FOREIGN),
+    _row(PREKEY, "no proof", "Does not prove that it is its own.", field(proof=b""), EXACT),
+    _row(PREKEY, "low order", "Gives a key of low order.", _prekey(key=bytes(32)), BAD_KEY),
+    _row(PREKEY, "not canonical", "Spells a key anew.", _prekey(key=b"\xff" * 32), BAD_KEY),
+    _row(PREKEY, "no key", "Gives a key of no size.", _prekey(key=b""), BAD_KEY),
     _row(PREKEY, "key of the orchestrator", "Gives its key.", _orchestrators_key, BAD_KEY),
 )
 

@@ -173,7 +173,7 @@ _SAYS: Final = {
     "masked_input": "complaints",
     "consistency": "h3",
     "unmasking": "seed",
-    "set_up": "key",
+    "set_up": "proof",
     "upload": "salt",
     "answer": "shares",
 }
@@ -258,8 +258,7 @@ def _replays(place: Place) -> Iterator[Cheat]:
     make = on_answer(place.step, _beside)
     # a MAC is under a key of its own session
     old = drops("BAD_SIGNATURE" if place.step in _MACS else "FOREIGN")
-    beside = _BESIDE.get(place.step, old)
-    yield _cheat(place, "said beside", "Repeats its answer of a session beside.", make, beside)
+    yield _cheat(place, "said beside", "Repeats its answer of a session beside.", make, old)
     make = on_answer(place.step, _of_another_round)
     yield _cheat(place, "said before", "Repeats its answer of another round.", make, old)
     first = place.step in {"advertise_keys", "set_up"}
@@ -271,10 +270,6 @@ def _replays(place: Place) -> Iterator[Cheat]:
 
 
 _MACS: Final = {step.name for step in MASKS_STEPS if step.mac}
-_BESIDE: Final = {
-    # a prekey is for a round, whatever the session; its own machine does not know that one
-    "set_up": Expect(dropped="ABORTED", phase="upload")
-}
 
 
 def _silences() -> Iterator[Cheat]:

@@ -56,6 +56,8 @@ ADVERTS: Final = (
         BAD_KEY,
     ),
     _row(K, "no key", "Advertises a key of no size.", field(channel_key=b""), BAD_KEY),
+    _row(K, "no proof", "Gives a proof of no size.", field(proof=b""), MALFORMED),
+    _row(K, "wrong proof", "Proves nothing.", field(proof=bytes(16)), EXACT),
     _row(K, "one key for both", "Advertises one key twice.", _same_key, BAD_KEY),
     _row(K, "key of the orchestrator", "Advertises its key.", _orchestrators_key, BAD_KEY),
 )

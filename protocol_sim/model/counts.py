@@ -89,8 +89,8 @@ def _masks_gateway(shape: Shape, left: Survivors) -> Counts:
         "sign": 3,  # its keys, its header, the set: the server alone reads the rest, under a MAC
         # K, P, the keys and headers of the neighbours, its own key, the quorum
         "verify": 2 + (k + 1) + k * left.included + limits.quorum,
-        # a channel and a mask for each neighbour, two public keys, the server
-        "agree": k + k * left.dealt + 3,
+        # a channel and a mask for each neighbour, two public keys, the server with both and again
+        "agree": k + k * left.dealt + 5,
         "field": 2 * LIMBS * k * limits.share_threshold,
         "stream": 8 * shape.words * (1 + k * left.dealt),
         "coordinate": shape.coordinates,
@@ -127,12 +127,12 @@ def _additive_gateway(shape: Shape, left: Survivors) -> Counts:
     columns = -(-shape.key // limits.packed)
     certified = limits.quorum if shape.limits.certified else 0
     return {
-        # a prekey for this round and the next, each made twice; header, dealing, set, answer
-        "sign": 8,
+        # a prekey for this round and the next, each made twice; offer, header, dealing, set, answer
+        "sign": 9,
         # K, P, the keys of the committee and of the other dealers, the quorum
         "verify": 2 + m * left.dealt + (n - m) * left.included + certified,
-        # a channel to each member, one from each other dealer, the server, public keys
-        "agree": m + (n - m) * left.included + 4,
+        # a channel to each member, one from each other dealer, the server twice, public keys
+        "agree": m + (n - m) * left.included + 5,
         "field": m * limits.share_threshold * (columns + PROOF_COLUMNS),
         "value": dealers * PROOF_COLUMNS * columns,
         "sealed": (m + dealers) * shape.sealed,
@@ -152,8 +152,8 @@ def _additive_server(shape: Shape, left: Survivors) -> Counts:
     opening = threshold * (limits.packed * columns + m)
     return {
         "sign": 1,
-        # prekeys of both rounds, dealings, headers, the set, answers
-        "verify": n * (1 + 4 * left.dealt) + m * left.answered,
+        # prekeys of both rounds, the offer of one, dealings, headers, the set, answers
+        "verify": n * (2 + 4 * left.dealt) + m * left.answered,
         "agree": n * left.dealt,
         "field": dealers * m * threshold * PROOF_COLUMNS + opening,
         "sealed": dealers * m * shape.sealed,

@@ -42,6 +42,7 @@ from secagg.params import (
     Thresholds,
 )
 from secagg.protocol.messages import Announce
+from secagg.protocol.possession import PROOF_BYTES
 from secagg.schemes import scheme_of
 from secagg.schemes.additive.scheme import Additive
 from secagg.schemes.scheme import Scheme
@@ -255,7 +256,7 @@ def hashes(shape: Shape) -> tuple[float, float]:
 def _masks(shape: Shape) -> list[Exchanged]:
     n, k, q = shape.gateways, shape.limits.degree, shape.limits.quorum
     bits, position = bitmap(n), mean_number(n)
-    advert = 1 + HASH + position + 2 * KEY
+    advert = 1 + HASH + position + 2 * KEY + blob(PROOF_BYTES)
     sealed = blob(2 * SHARE_BYTES + SEAL_BYTES)
     dealt = 1 + HASH + position + HASH + items(k, 1 + 2 * HASH) + items(k, sealed)
     header = 1 + 2 * HASH + position + bits
@@ -309,8 +310,9 @@ def _additive(shape: Shape) -> list[Exchanged]:
     consistency = blob(0) if shape.limits.certified else blob(SIGNATURE)
     row = blob(2 * columns)
     key_sum = 1 + HASH + mean_number(m) + bits + row + consistency + signed(members)
+    offer = 1 + HASH + position + signed(everybody) + blob(PROOF_BYTES)
     phases = [
-        Exchanged("set_up", answer("set_up", everybody), HEADER + _announce(shape)),
+        Exchanged("set_up", answer("set_up", offer), HEADER + _announce(shape)),
         Exchanged("upload", answer("upload", dealing) + shape.upload, HEADER + request),
         Exchanged(
             "consistency", answer("consistency", 1 + blob(SESSION_BYTES) + HASH), HEADER + 1 + bits

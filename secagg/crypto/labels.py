@@ -19,6 +19,7 @@ class Label(Enum):
     SIGN_CONSISTENCY = b"sign-h3"
     SIGN_ABORT = b"sign-abort"
     SIGN_PREKEY = b"sign-prekey"
+    SIGN_SET_UP = b"sign-set-up"
     SIGN_DEALING = b"sign-dealing"
     SIGN_ANSWER = b"sign-answer"
 
@@ -51,6 +52,7 @@ class Label(Enum):
     KDF_ROUNDING = b"kdf-rounding"
     KDF_UPLOAD_MAC = b"kdf-upload-mac"
     KDF_ANSWER_MAC = b"kdf-answer-mac"
+    KDF_POSSESSION = b"kdf-possession"
     KDF_NOISE = b"kdf-noise"
 
     XOF_DEALING = b"xof-dealing"

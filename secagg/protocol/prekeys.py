@@ -6,6 +6,7 @@ private half is deleted once that round is answered or a later one is seen.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache, partial
 
@@ -105,7 +106,6 @@ def usable(
     Whoever has none that serves is asked for one, so nothing is lost by a bad one.
     """
     found: dict[int, tuple[Signed, Prekey]] = {}
-    taken: set[bytes] = set()
     for position, name in enumerate(cohort.ids):
         if name not in setup:
             continue
@@ -120,7 +120,7 @@ def usable(
             )
         except SecAggError:
             continue
-        if prekey.key not in taken:
-            taken.add(prekey.key)
-            found[position] = setup[name], prekey
-    return found
+        found[position] = setup[name], prekey
+    # of those that show one key all but one have copied it: asked again, they prove whose it is
+    times = Counter(prekey.key for _, prekey in found.values())
+    return {place: each for place, each in found.items() if times[each[1].key] == 1}

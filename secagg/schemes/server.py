@@ -15,6 +15,7 @@ from secagg.protocol.blame import Dropped, Unproven
 from secagg.protocol.certificate import Certificate, Consistency, make_certificate
 from secagg.protocol.events import SharesDisputed
 from secagg.protocol.messages import DropReason, Signed, UploadHeader, sign_round, sign_session
+from secagg.protocol.possession import impostors, possesses
 from secagg.protocol.server_machine import ServerMachine
 from secagg.protocol.staging import frame_mac
 from secagg.protocol.steps import Stage, Step, upload_index
@@ -70,7 +71,6 @@ class Server(ABC):
         self._announce = sign_session(context.identity.key, self.params)
         self._round_params = round_params
         self._use_round()
-        self._taken = {self.params.orchestrator_key}
         self._headers: dict[int, Signed] = {}
         self._signatures: dict[int, bytes] = {}
         self._certificate: Certificate | None = None
@@ -210,10 +210,23 @@ class Server(ABC):
 
     # -- what is the same in every answer ----------------------------------------------------------
 
-    def _take_key(self, *keys: bytes) -> None:
-        if not self._taken.isdisjoint(keys):
-            raise Dropped(DropReason.BAD_KEY, "a key that another party has advertised")
-        self._taken.update(keys)
+    def _drop_impostors(
+        self, claims: Mapping[int, tuple[Sequence[bytes], bytes | None]]
+    ) -> frozenset[int]:
+        """Drop whoever shows the key of somebody else, by position -> keys and the proof of them.
+
+        Asked only where two show one key, so a proof costs its maker alone.
+        """
+
+        def proved(position: int) -> bool | None:
+            keys, proof = claims[position]
+            shared = [self._private.agree(key) for key in keys]
+            return None if proof is None else possesses(shared, proof, self._k, position)
+
+        found = impostors({position: keys for position, (keys, _) in claims.items()}, proved)
+        for position in sorted(found):
+            self.machine.drop(position, DropReason.BAD_KEY, "a key of which another has the half")
+        return found
 
     def _check_header(self, position: int, header: UploadHeader) -> None:
         if (header.h0, header.h2, header.position) != (self._h0, self._h2, position):

@@ -124,17 +124,17 @@ class ClientSession:
         if self._over:
             raise LocalProtocolError("this session is over: make a new one for the next round")
         if isinstance(message, Farewell):
-            return iter([self._told_off(message, session)])
+            return iter(self._told_off(message, session))
         return iter(self._answer(message, session))
 
-    def _told_off(self, farewell: Farewell, session: bytes) -> Aborted:
-        if self._session is None:  # an old one, replayed, must not end what has not begun
-            raise ForeignSession("a farewell to a session that has not begun here")
+    def _told_off(self, farewell: Farewell, session: bytes) -> list[Event]:
+        if self._session is None:  # a replayed one must not end what has not begun
+            return []
         key = self._context.roster.orchestrator
         abort = farewell.open(Abort, key, Label.SIGN_ABORT, self._context.verify)
         if abort.session != session:
             raise ForeignSession("a farewell to another session")
-        return self._fail(AbortedByPeer(quoted(abort.reason)))
+        return [self._fail(AbortedByPeer(quoted(abort.reason)))]
 
     def _answer(self, message: Struct, session: bytes) -> list[Event]:
         if not any(_step(scheme, message) for scheme in self._schemes.values()):

@@ -284,7 +284,7 @@ CONTROLS = [
         "masked_input: garbage but for the check words",
         "masks",
     ),
-    ("committee", "_check_prekey", nothing, "set_up: other round", "lattice"),
+    ("committee", "_check_set_up", nothing, "set_up: other session", "lattice"),
     ("additive", "open_prekey", unopened, "set_up: low order", "lattice"),
     ("additive", "weigh", unweighed, "answer: more complaints", "lattice"),
     ("additive", "check_opened", lambda *_, **__: 2**16, "upload: huge weight", "lattice"),

@@ -12,7 +12,7 @@ from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from secagg import Ignored, Lattice, Masks, canonical, wire
 from secagg.crypto.labels import Label
-from secagg.protocol.messages import Abort, Answer, DropReason, Farewell, Signed
+from secagg.protocol.messages import Abort, Answer, DropReason, Farewell, Signed, sign_farewell
 from secagg.schemes.scheme import Scheme
 from secagg.session.loopback import Frame
 from tests.session.deceit import CODEC
@@ -188,3 +188,18 @@ def test_a_farewell_to_another_session_is_none() -> None:
 
     assert {} == exchange.dropped
     assert exchange.cohort == exchange.verdict.summed
+
+
+def test_a_farewell_before_anything_has_begun_is_nothing() -> None:
+    """An old one, well signed, is replayed to a gateway that waits for its next session."""
+    parties = Parties(5)
+    over = sign_farewell(parties.orchestrator.key, bytes(16), "it failed")
+
+    def passes(frame: Frame) -> Iterable[bytes]:
+        first = not frame.up and frame.step == "advertise_keys" and frame.gateway == VICTIM
+        return [CODEC.encode(over, bytes(16)), frame.data] if first else [frame.data]
+
+    exchange = Exchange(parties, passes=passes).play()
+
+    assert exchange.cohort == exchange.verdict.summed
+    assert [] == exchange.refused

@@ -102,7 +102,7 @@ MESSAGES: list[tuple[str, int | None, Fields]] = [
     ("Answer", 2, ANSWER),
     ("Abort", None, ABORT),
     ("Farewell", 3, [pack(ABORT), filled(9, 64)]),
-    ("AdvertiseKeys", None, [filled(11), 3, filled(12), filled(13)]),
+    ("AdvertiseKeys", None, [filled(11), 3, filled(12), filled(13), filled(24, 16)]),
     ("ShareKeysRequest", 16, [b"\x0f", [SIGNED, SIGNED, SIGNED], [filled(14)]]),
     (
         "ShareKeys",

@@ -25,11 +25,9 @@ from secagg.errors import (
 from secagg.params import NO_MODEL, RoundParams
 from secagg.protocol.certificate import sign_consistency, verify_certificate
 from secagg.protocol.messages import Announce, Signed
+from secagg.protocol.possession import prove_possession
 from secagg.protocol.prekeys import make_prekey
-from secagg.protocol.transcript import (
-    round_hash,
-    shares_hash,
-)
+from secagg.protocol.transcript import round_hash, session_hash, shares_hash
 from secagg.schemes.additive.keyring import Keyring
 from secagg.schemes.additive.messages import (
     STEPS,
@@ -38,6 +36,7 @@ from secagg.schemes.additive.messages import (
     Dealing,
     IncludedRequest,
     KeySum,
+    SetUp,
     UploadRequest,
 )
 from secagg.schemes.additive.rings import RingOf
@@ -89,7 +88,16 @@ class AdditiveClient(Client):
 
     def _set_up(self, announce: Announce) -> Signed:
         self._begin(announce)
-        return self._prekey(self.params.round)
+        params, place = self.params, (session_hash(self.params), self._position)
+        prekey = self._prekey(params.round)
+        proof = prove_possession([self._own_half()], params.orchestrator_key, *place)
+        return self._sign(Label.SIGN_SET_UP, SetUp(*place, prekey=prekey, proof=proof))
+
+    def _own_half(self) -> bytes:
+        private = self._context.journal.prekey(self.params.roster, self.params.round)
+        if private is None:
+            raise StateLost("this party holds no key for this round (any more)")
+        return private
 
     def _begin(self, announce: Announce) -> None:
         self._check_announce(announce, committee=True)
@@ -126,16 +134,13 @@ class AdditiveClient(Client):
 
     def _open_keyring(self, request: UploadRequest) -> bytes:
         """Take everybody's key for this round; own private half comes out of the journal."""
-        journal, roster, number = self._context.journal, self.params.roster, self.params.round
-        private = journal.prekey(roster, number)
-        if private is None:
-            raise StateLost("this party holds no key for this round (any more)")
+        private = self._own_half()
         self._keyring = Keyring(
             request,
             params=self.params,
             cohort=self._cohort,
             position=self._position,
-            own=self._prekey(number),
+            own=self._prekey(self.params.round),
             verify=self._context.verify,
         )
         return private

@@ -14,8 +14,23 @@ from secagg.crypto.labels import Label
 from secagg.params import Struct
 from secagg.protocol.certificate import Certificate, Consistency
 from secagg.protocol.messages import Announce, Signed, SignedRound
-from secagg.protocol.prekeys import Prekey
 from secagg.protocol.steps import Step
+
+
+class SetUp(Struct, frozen=True):
+    """A one-time key for this round, from who has sent none ahead.
+
+    Attributes:
+        session: H(K).
+        position: cohort position of the sender.
+        prekey: the signed prekey: the same in every session of the round.
+        proof: of the possession of its private half, for the orchestrator alone.
+    """
+
+    session: bytes
+    position: int
+    prekey: Signed
+    proof: bytes
 
 
 class UploadRequest(Struct, frozen=True):
@@ -127,7 +142,7 @@ class KeySum(Struct, frozen=True):
 
 
 STEPS: Final = (
-    Step("set_up", Announce, Prekey, Label.SIGN_PREKEY, durable=False, optional=True),
+    Step("set_up", Announce, SetUp, Label.SIGN_SET_UP, durable=False, optional=True),
     Step("upload", UploadRequest, Dealing, Label.SIGN_DEALING, upload=True),
     Step("consistency", IncludedRequest, Consistency, Label.SIGN_CONSISTENCY, optional=True),
     Step("answer", AnswerRequest, KeySum, Label.SIGN_ANSWER),

@@ -29,7 +29,7 @@ from secagg.protocol.certificate import Consistency
 from secagg.protocol.messages import Signed, UploadHeader
 from secagg.protocol.prekeys import Prekey
 from secagg.schemes.additive.lattice.reference import encrypt
-from secagg.schemes.additive.messages import STEPS, Dealing, KeySum
+from secagg.schemes.additive.messages import STEPS, Dealing, KeySum, SetUp
 from secagg.schemes.additive.polynomials import multiply, public_element
 
 PHASES = [step.name for step in STEPS]
@@ -104,12 +104,18 @@ def run_additive(  # noqa: C901, PLR0912, PLR0915 - all of the protocol in one p
     u1 = answering("set_up", range(n), 0)
     if len([j for j in u1 if j < m]) < least:
         raise BelowThreshold(len([j for j in u1 if j < m]), least, "set_up")
+    hk = digest(Label.HASH_SESSION, encode(k))
     private: dict[int, bytes] = {}
+    prekeys: dict[int, Signed] = {}
     for i in u1:
-        private[i], said["set_up", i] = make_prekey(i, k.round)
+        private[i], prekeys[i] = make_prekey(i, k.round)
+        held = agree(private[i], k.orchestrator_key)
+        proof = derive_key(held, salt=hk, label=Label.KDF_POSSESSION, context=(u64(i),), length=16)
+        offer = SetUp(session=hk, position=i, prekey=prekeys[i], proof=proof)
+        said["set_up", i] = Signed.make(keys[i], Label.SIGN_SET_UP, offer)
     public = {i: public_key(private[i]) for i in u1}
-    hk, hp = digest(Label.HASH_SESSION, encode(k)), digest(Label.HASH_ROUND, encode(p))
-    signed = [said["set_up", i] for i in u1]
+    hp = digest(Label.HASH_ROUND, encode(p))
+    signed = [prekeys[i] for i in u1]
     hashes = [digest(Label.HASH_ADVERTISE, each.body, each.signature) for each in signed]
     h0 = digest(Label.HASH_H0, hk, bitmap(u1, n), MerkleTree(hashes).root)
     h2 = digest(Label.HASH_H2, h0, hp, bitmap(u1, n))

@@ -27,6 +27,7 @@ from secagg.schemes.additive.messages import (
     Dealing,
     IncludedRequest,
     KeySum,
+    SetUp,
 )
 from secagg.schemes.additive.questions import answer_requests, check_sizes, upload_requests
 from secagg.schemes.additive.recovery import Complaints, field_elements, too_few, total_key, weigh
@@ -71,10 +72,9 @@ class AdditiveServer(Server):
             round=self.params.round,
             verify=self._verify_prekey,
         )
-        self._take_key(*(prekey.key for _, prekey in self._prekeys.values()))
         least = limits.gateways - limits.max_dropouts  # n_min and q are no larger
         stages = {
-            "set_up": Stage(self._check_prekey, self._take_prekey, self._close_set_up, 0),
+            "set_up": Stage(self._check_set_up, self._take_set_up, self._close_set_up, 0),
             "upload": Stage(self._check_dealing, self._take_dealing, self._close_uploads, least),
             "consistency": self._signing(self._close_signatures),
             "answer": Stage(self._check_answer, self._take_answer, self._close_answers, 0),
@@ -88,6 +88,7 @@ class AdditiveServer(Server):
         self._summing: Summing | None = None
         self._keep = keep_uploads
         self._dealt: dict[int, Dealing] = {}
+        self._proofs: dict[int, bytes] = {}
         self._sums: dict[int, Row] = {}
         self._complaints: dict[int, frozenset[int]] = {}
         self._setup: dict[GatewayId, Signed] = {}
@@ -119,15 +120,16 @@ class AdditiveServer(Server):
 
     # -- prekeys -----------------------------------------------------------------------------------
 
-    def _check_prekey(self, position: int, prekey: Prekey) -> None:
-        due = self.params.roster, self.params.round, self._cohort.ids[position]
-        if (prekey.roster, prekey.round, prekey.member) != due:
-            raise Unproven(DropReason.FOREIGN, "a prekey of another roster, round or gateway")
+    def _check_set_up(self, position: int, body: SetUp) -> None:
+        if (body.session, body.position) != (self._k, position):
+            raise Unproven(DropReason.FOREIGN, "a key for another session or position")
 
-    def _take_prekey(self, position: int, _prekey: Prekey, signed: Signed) -> bool:
-        opened = self._opened_prekey(position, signed, self.params.round)
-        self._take_key(opened.key)
-        self._prekeys[position] = signed, opened
+    def _take_set_up(self, position: int, body: SetUp, _signed: Signed) -> bool:
+        opened = self._opened_prekey(position, body.prekey, self.params.round)
+        if opened.key == self.params.orchestrator_key:
+            raise Dropped(DropReason.BAD_KEY, "the orchestrator's key")
+        self._prekeys[position] = body.prekey, opened
+        self._proofs[position] = body.proof
         return True
 
     def _opened_prekey(self, position: int, signed: Signed, number: int) -> Prekey:
@@ -144,6 +146,10 @@ class AdditiveServer(Server):
             raise Dropped(DropReason.BAD_KEY, f"prekey: {error}") from None
 
     def _close_set_up(self, _answered: frozenset[int]) -> Mapping[int, Struct]:
+        shown = {at: prekey.key for at, (_, prekey) in self._prekeys.items()}
+        claims = {at: ([key], self._proofs.get(at)) for at, key in shown.items()}  # or sent ahead
+        for position in self._drop_impostors(claims):
+            del self._prekeys[position]
         return self._ask_uploads()
 
     def _ask_uploads(self) -> Mapping[int, Struct]:

@@ -32,6 +32,7 @@ from secagg.errors import (
 from secagg.params import RoundParams
 from secagg.protocol.certificate import sign_consistency, verify_certificate
 from secagg.protocol.messages import Announce, Signed, UploadHeader
+from secagg.protocol.possession import prove_possession
 from secagg.protocol.sharing import channel_key, commit_secret, commit_share, open_share, seal_share
 from secagg.protocol.transcript import (
     advert_hash,
@@ -104,14 +105,12 @@ class MasksClient(Client):
         self._k = session_hash(self.params)
         for name in ("channel", "key_seed", "seed"):
             self._secrets[name] = Secret(self._context.rng(32))
-        private = mask_private(self._reveal("key_seed"), self._k)
-        self._secrets["mask"] = Secret(private)
-        advert = AdvertiseKeys(
-            session=self._k,
-            position=self._position,
-            channel_key=public_key(self._reveal("channel")),
-            mask_key=public_key(private),
-        )
+        both = self._reveal("channel"), mask_private(self._reveal("key_seed"), self._k)
+        self._secrets["mask"] = Secret(both[1])
+        place, key = (self._k, self._position), self.params.orchestrator_key
+        channel, mask = map(public_key, both)
+        proof = prove_possession(both, key, *place)
+        advert = AdvertiseKeys(*place, channel_key=channel, mask_key=mask, proof=proof)
         self._advert = self._sign(Label.SIGN_ADVERTISE, advert)
         return self._advert
 

@@ -20,12 +20,14 @@ class AdvertiseKeys(Struct, frozen=True):
         position: cohort position of the sender.
         channel_key: seals shares; its private half is never shared.
         mask_key: agrees on pairwise masks; its private half is derived from s_i, which is.
+        proof: of the possession of both private halves, for the orchestrator alone.
     """
 
     session: bytes
     position: int
     channel_key: bytes
     mask_key: bytes
+    proof: bytes
 
 
 class ShareKeysRequest(Struct, frozen=True):

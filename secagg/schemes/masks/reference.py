@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from math import prod
 from operator import mul
 
-from secagg.canonical import bitmap, encode
+from secagg.canonical import bitmap, encode, u64
 from secagg.crypto.agreement import agree, public_key
-from secagg.crypto.kdf import digest
+from secagg.crypto.kdf import derive_key, digest
 from secagg.crypto.labels import Label
 from secagg.crypto.macs import AnswerMac
 from secagg.crypto.prg import keystream
@@ -102,7 +102,9 @@ def run_masks(  # noqa: C901, PLR0912, PLR0915 - all of the protocol in one plac
     channel = {i: public_key(coins[i].channel) for i in u1}
     server = {i: agree(coins[i].channel, k.orchestrator_key) for i in u1}
     for i in u1:
-        say(i, AdvertiseKeys(session=hk, position=i, channel_key=channel[i], mask_key=mask[i]))
+        both = server[i] + agree(private[i], k.orchestrator_key)
+        proof = derive_key(both, salt=hk, label=Label.KDF_POSSESSION, context=(u64(i),), length=16)
+        say(i, AdvertiseKeys(hk, i, channel_key=channel[i], mask_key=mask[i], proof=proof))
     adverts = [said["advertise_keys", i] for i in u1]
     hashes = [digest(Label.HASH_ADVERTISE, advert.body, advert.signature) for advert in adverts]
     h0 = digest(Label.HASH_H0, hk, bitmap(u1, n), tree(hashes))

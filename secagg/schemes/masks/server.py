@@ -23,6 +23,7 @@ from secagg.errors import ConfigurationError, KeyAgreementError
 from secagg.params import HASH_BYTES, RoundParams, SessionParams, Struct
 from secagg.protocol.blame import Dropped, Unproven
 from secagg.protocol.messages import DropReason, Signed, UploadHeader
+from secagg.protocol.possession import PROOF_BYTES
 from secagg.protocol.sharing import judge
 from secagg.protocol.staging import Staging
 from secagg.protocol.steps import Stage
@@ -111,10 +112,8 @@ class MasksServer(Server):
         """The largest request carries P and a sealed share of everybody."""
         no_hash = bytes(HASH_BYTES)
         share = SealedShares(bytes(SEALED_BYTES), seed_share=no_hash, key_share=no_hash)
-        shares = (share,) * len(self._cohort)
-        request = MaskedInputRequest(
-            round=self._signed_round, dealers=self._cohort.bits(()), shares=shares
-        )
+        nobody, shares = self._cohort.bits(()), (share,) * len(self._cohort)
+        request = MaskedInputRequest(self._signed_round, dealers=nobody, shares=shares)
         if (size := len(encode(request))) > wire.MAX_PAYLOAD:
             raise ConfigurationError(
                 f"{len(self.round.leaves)} leaves make a request of {size} bytes, frames hold"
@@ -174,16 +173,19 @@ class MasksServer(Server):
             raise Unproven(DropReason.FOREIGN, "keys of another session or position")
 
     def _take_advert(self, position: int, advert: AdvertiseKeys, signed: Signed) -> bool:
-        keys = advert.channel_key, advert.mask_key
         try:
-            check_public_keys(keys)
+            check_public_keys((self.params.orchestrator_key, advert.channel_key, advert.mask_key))
         except KeyAgreementError as error:
             raise Dropped(DropReason.BAD_KEY, str(error)) from None
-        self._take_key(*keys)
+        if len(advert.proof) != PROOF_BYTES:
+            raise Dropped(DropReason.MALFORMED, "a proof of another size")
         self._adverts[position] = (signed, advert)
         return True
 
     def _close_adverts(self, present: frozenset[int]) -> Mapping[int, Struct]:
+        adverts = {at: self._adverts[at][1] for at in present}
+        claims = {at: ((a.channel_key, a.mask_key), a.proof) for at, a in adverts.items()}
+        present -= self._drop_impostors(claims)
         self._fix_keys({position: advert_hash(self._adverts[position][0]) for position in present})
         for position in sorted(present):
             shared = self._private.agree(self._adverts[position][1].channel_key)

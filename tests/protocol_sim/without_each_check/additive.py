@@ -39,7 +39,7 @@ ROWS = [
         "a thief of a journal reads no round before the last",
     ),
     Row(
-        "AdditiveClient._open_keyring: private is None",
+        "AdditiveClient._own_half: private is None",
         REDUNDANT,
         machine_additive.no_key_for_the_round,
         "StateLost",

@@ -101,8 +101,8 @@ ROWS = [
         "check_announce: check_public_key",
         REDUNDANT,
         **row("advertise_keys: K low order"),
-        ending="sum",
-        why="the key authenticates frames for the orchestrator itself",
+        ending="KeyAgreementError",
+        why="the key authenticates frames for the orchestrator itself; agreement refuses it too",
     ),
     Row(
         "check_round: signed.open(",

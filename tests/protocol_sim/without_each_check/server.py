@@ -138,10 +138,6 @@ def end_of_another(parties: Parties, _: bytes) -> Farewell:
     return sign_farewell(parties.orchestrator.key, bytes(16), "")
 
 
-def early_end(parties: Parties, session: bytes) -> Farewell:
-    return sign_farewell(parties.orchestrator.key, session, "")
-
-
 def untagged_shares() -> str:
     """Garbage for everybody, in the victim's name."""
 
@@ -307,14 +303,6 @@ ROWS = [
         "ClientSession._told_off: abort.session",
         BROKEN,
         partial(told_off, end_of_another),
-        "sum",
-        "dropped: SILENT",
-        ENDED,
-    ),
-    Row(
-        "ClientSession._told_off: self._session is None",
-        BROKEN,
-        partial(told_off, early_end, "advertise_keys"),
         "sum",
         "dropped: SILENT",
         ENDED,

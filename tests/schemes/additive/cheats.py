@@ -18,11 +18,12 @@ from secagg.crypto.packed import PRIME
 from secagg.params import GatewayId, Struct
 from secagg.protocol.events import PhaseClosed, SharesDisputed
 from secagg.protocol.messages import COMMON, Answer, Signed
+from secagg.protocol.prekeys import Prekey
 from secagg.schemes.additive import Lattice
 from secagg.schemes.additive import client as module
 from secagg.schemes.additive.client import AdditiveClient
 from secagg.schemes.additive.lattice import LatticeRing
-from secagg.schemes.additive.messages import MESSAGES, STEPS, Dealing, KeySum
+from secagg.schemes.additive.messages import MESSAGES, STEPS, Dealing, KeySum, SetUp
 from secagg.schemes.additive.shares import Channels
 from secagg.session import ClientSession
 from secagg.session.loopback import Frame
@@ -137,10 +138,14 @@ class Cheats(World):
             change = self.lies.get((frame.gateway, answer.step))
             if change is not None:
                 kind, label = LABELS[answer.step]
-                body = change(canonical.decode(kind, answer.signed.body))
-                signed = body
-                if not isinstance(body, Signed):
-                    signed = Signed.make(self.identities[frame.gateway].key, label, body)
+                key = self.identities[frame.gateway].key
+                body = canonical.decode(kind, answer.signed.body)
+                if isinstance(body, SetUp):
+                    prekey = change(canonical.decode(Prekey, body.prekey.body))
+                    body = replace(body, prekey=Signed.make(key, Label.SIGN_PREKEY, prekey))
+                else:
+                    body = change(body)
+                signed = body if isinstance(body, Signed) else Signed.make(key, label, body)
                 said = Answer(step=answer.step, signed=signed)
                 return [CODEC.encode(said, self.server.session)]
         return [frame.data]
