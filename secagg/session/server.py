@@ -106,6 +106,7 @@ class ServerSession:
         self._codec = Codec(MessageTable(dict(COMMON) | dict(settings.scheme.messages)))
         self._result: Aggregate | None = None
         self._strangers: set[GatewayId] = set()
+        self._asked: set[int] = set()
 
     def use_model(self, base: Any, *, retry: bool = False) -> None:
         """Name the model that the updates are made on, if it was not known before.
@@ -287,9 +288,11 @@ class ServerSession:
             if self._machine.phase != "aborted":  # a spool that failed outside the end of a phase
                 self._machine.abort(aborted)
             farewell = sign_farewell(self._identity.key, self.session, type(aborted).__name__)
-            live = set(range(len(self._cohort))) - self._machine.dropped.keys()
+            # who was asked nothing has no session that could end
+            live = self._asked - self._machine.dropped.keys()
             requests = dict.fromkeys(sorted(live), farewell)
             events.append(Aborted(aborted))
+        self._asked |= requests.keys()
         return self._lazily(events, requests)
 
     def _lazily(self, events: Sequence[Event], requests: Mapping[int, Struct]) -> Iterator[Event]:

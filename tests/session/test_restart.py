@@ -254,7 +254,7 @@ def test_a_journal_out_of_a_backup_opens_nothing_of_others(tmp_path: Path) -> No
 
 
 def test_the_journal_is_asked_before_the_caller_is(reopen: Reopen) -> None:
-    """An upload that the journal refuses leaves nothing and ends the session."""
+    """A later round was claimed meanwhile: nothing leaves, and the session ends."""
     parties = Parties(4)
     exchange = CrashingExchange(parties).crash_at("", left=True, reopen=reopen)
     exchange.play_until("masked_input")
