@@ -211,7 +211,7 @@ class Round:
             name: ClientSession(
                 world.identities[name],
                 world.roster,
-                Policy(min_colluding=1, require_model=False),
+                Policy(min_colluding=1, require_model=False, repeat_model="allow"),
                 world.journals[name],
                 workers=workers,
                 schemes=(world.scheme,),
