@@ -41,9 +41,12 @@ the integers and no others: the nearest of them. Its bits, less those of 1.5 * 2
 integer. abs(y) <= norm(a) norm(s) < 2^51 follows from ERROR norm(a) norm(s) < 65.
 
 Products of pieces and digits are shifted and added modulo 2^64. That is all for a power of two. For
-a prime p the sum S of all, which has more than 64 bits, is reduced by p rint(S / p), modulo 2^64 as
-well. S / p, of float64 and of products not rounded yet, is below 2^51 and off by less than 2^-6, so
-that what is left lies in (-0.52 p, 0.52 p) and is the right number: p < 2^60.
+a prime p the sum S of all has more than 64 bits; p rint(S' / p) - p is taken off, modulo 2^64 too.
+S' leaves out the products of the lowest piece, and is not rounded: S' / p is below 2^51 and off by
+less than 2^-6. What is left is congruent to S and differs from p by at most (1/2 + 2^-6) p and what
+the lowest piece gives. That is sqrt(N) 2^20 norm(s) < 0.05 p up to norm(s) = 2^10, and one secret
+has 16 sqrt(N) <= 2^10 at most; for any other factor it is below 2^55, so that what is left has less
+than 62 bits.
 
 Source: Nussbaumer, Fast Fourier Transform and Convolution Algorithms (1982), section 2.2; Higham,
 Accuracy and Stability of Numerical Algorithms (2002), section 24.1; Brent, Percival and Zimmermann,
@@ -195,7 +198,7 @@ class Multiplier:
         self._sum = np.empty((AT_ONCE, ring.degree), ring.dtype)
         self._quotient, self._scaled = np.empty((2, AT_ONCE * ring.prime, ring.degree), np.float64)
         excess = sum(ROUNDER_BITS << shift for _, _, shift in self._terms())
-        self._excess = _wrapped(excess - ROUNDER_BITS * ring.modulus if ring.prime else 0)
+        self._excess = _wrapped(excess - (ROUNDER_BITS + 1) * ring.modulus)
 
     def product(self, first: int, blocks: int) -> Coefficients:
         """The products of the elements of consecutive blocks.
@@ -205,8 +208,8 @@ class Multiplier:
             blocks: 1 to `AT_ONCE`.
 
         Returns:
-            `dtype`[blocks, N], right modulo Q, for a prime in (-0.52 Q, 0.52 Q); a view that the
-            next call overwrites.
+            `dtype`[blocks, N], right modulo Q; for a prime, and a factor of norm up to 2^10, also
+            between 0.4 Q and 1.6 Q. A view that the next call overwrites.
         """
         transform, total = self._transforms(first, blocks), self._sum[:blocks]
         quotient, prime = self._quotient[:blocks], self._public.ring.prime

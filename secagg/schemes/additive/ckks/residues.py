@@ -59,10 +59,13 @@ class PrimeResidues:
         """Write rows of numbers.
 
         Args:
-            values: int64[rows, k] in (-p, p), used up.
+            values: int64[rows, k] in [0, 2 p): a product and a message below 0.4 p, for which three
+                or more gateways leave room; used up.
             out: uint64[rows * words(k)].
         """
-        residues = reduce(values, self.modulus, below=1, above=1)
+        residues = values.view(np.uint64)
+        # a difference that is negative is a huge uint64
+        np.minimum(residues, residues - self._prime, out=residues)
         low, high = self._planes(out, len(values))
         np.copyto(low, residues, casting="unsafe")
         if high is not None:
@@ -154,25 +157,3 @@ class PrimeResidues:
             return table, None
         count = self.coefficients(table.shape[1])
         return table.view("<u4")[:, :count], table.view(np.uint8)[:, 4 * count :]
-
-
-def reduce(values: Coefficients, prime: int, *, below: int, above: int) -> NDArray[np.uint64]:
-    """Canonical residues, in the same memory.
-
-    A difference that is negative is a huge uint64, so that the smaller of a number and the number
-    less k p is the right one of both.
-
-    Args:
-        values: int64, in (-below p, above p).
-        prime: p, below 2^61.
-        below: at least 0.
-        above: such that below + above <= 8.
-    """
-    np.add(values, below * prime, out=values)
-    residues = values.view(np.uint64)
-    less = np.empty_like(residues)
-    for multiple in (4, 2, 1):
-        if multiple < below + above:
-            np.subtract(residues, np.uint64(multiple * prime), out=less)
-            np.minimum(residues, less, out=residues)
-    return residues
