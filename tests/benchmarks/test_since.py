@@ -14,7 +14,7 @@ NOW, THEN = Side("now"), Side("then")
 def test_a_process_plays_rounds_of_its_tree():
     with started(HERE, hidden=True) as worker:
         whole = played(worker, CASE, 1, based=False)
-        with_base = played(worker, CASE, 2, based=True)
+        with_base = [played(worker, CASE, 2, based=True) for _ in range(2)][-1]
 
     assert whole["server"] == whole["server set-up"] + whole["server after set-up"] < whole["round"]
     assert with_base["gateway"] == with_base["gateway upload"] + with_base["model hash"]
