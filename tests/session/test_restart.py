@@ -17,6 +17,7 @@ from secagg.protocol.events import Aborted, Send, UpdateDue
 from secagg.protocol.journal import Journal, MemoryJournal
 from secagg.protocol.messages import Answer
 from secagg.protocol.sqlite_journal import SQLiteJournal
+from secagg.schemes.additive import Lattice
 from secagg.schemes.masks import Masks
 from secagg.session.loopback import Frame
 from secagg.wire import VECTOR
@@ -268,3 +269,17 @@ def test_the_journal_is_asked_before_the_caller_is(reopen: Reopen) -> None:
     assert {} == client._client._secrets
     with pytest.raises(LocalProtocolError, match="over"):
         client.receive(request.data)
+
+
+@pytest.mark.parametrize("scheme", [Masks(), Lattice()], ids=["masks", "lattice"])
+def test_a_journal_keeps_the_answers_of_two_rounds(scheme: Masks | Lattice) -> None:
+    parties = Parties(4, scheme)
+    exchanges = [Exchange(parties, number).play() for number in range(1, 6)]
+    journal = parties.journals[VICTIM]
+    kept = [
+        exchange.number
+        for exchange in exchanges
+        if any(journal.get(exchange.server.session, step.name) for step in scheme.steps)
+    ]
+
+    assert [4, 5] == kept
