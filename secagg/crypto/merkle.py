@@ -18,7 +18,7 @@ class MerkleTree:
     """The tree over all leaves, from which proofs are cut.
 
     Args:
-        leaves: hashes, at least one.
+        leaves: hashes; of none the root is a constant, as in RFC 6962.
 
     Attributes:
         root: the hash of all.
@@ -29,7 +29,7 @@ class MerkleTree:
     def __init__(self, leaves: Sequence[bytes]) -> None:
         self._count = len(leaves)
         self._nodes: dict[tuple[int, int], bytes] = {}
-        self.root = self._grow(leaves, 0, len(leaves))
+        self.root = self._grow(leaves, 0, len(leaves)) if leaves else digest(Label.HASH_NODE)
 
     def prove(self, shown: Sequence[int]) -> tuple[bytes, ...]:
         """The hashes that `opened_root` needs beside some leaves: of the largest parts without any.
@@ -55,8 +55,8 @@ def opened_root(count: int, shown: Mapping[int, bytes], proof: Sequence[bytes]) 
     """The root over `count` leaves of which some are shown.
 
     Args:
-        count: of all leaves.
-        shown: place -> leaf; at least one.
+        count: of all leaves, at least one.
+        shown: place -> leaf.
         proof: as `MerkleTree.prove` makes it for these places.
 
     Raises:

@@ -95,6 +95,7 @@ def test_trees_of_other_leaves_have_other_roots():
         [node(SOME[0], SOME[1]), *SOME[2:]],
         [*SOME[1:], SOME[0]],
         [SOME[0]],
+        [],
     ]
     roots = {MerkleTree(each).root for each in others}
 

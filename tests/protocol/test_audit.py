@@ -195,6 +195,10 @@ def test_without_a_transcript_headers_are_still_read(changes, said):
     ]
 
 
+def test_a_record_in_which_nobody_sent_keys_has_faults_like_any_other():
+    assert "in dealers, not in keys" in faults(keys=b"\0", key_hashes=())[0]
+
+
 def test_without_the_included_nobody_is_accused():
     assert ["included: a set over 5 members names one beyond them"] == faults(included=b"\xff")
 
