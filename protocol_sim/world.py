@@ -93,7 +93,7 @@ class World:
     # -- a round -----------------------------------------------------------------------------------
 
     def _round(self, number: int, setup: Any) -> tuple[Verdict, Any]:
-        self.play = Play(self.parties, number, setup=setup)
+        self.play = Play(self.parties, number, setup=setup, vouched=False)
         self._attendance = Attendance(self.play)
         self.play.absent |= dict.fromkeys(self._restored, "its journal is a backup")
         self._sent = dict.fromkeys(self.scenario.names, 0)

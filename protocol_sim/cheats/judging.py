@@ -59,6 +59,7 @@ def play(
     *,
     gateways: int = 0,
     seed: object = 0,
+    vouched: bool = True,
 ) -> Outcome:
     """A session in which some gateways cheat in the same way.
 
@@ -68,6 +69,7 @@ def play(
         cheaters: their names; where the cheat takes an accomplice, that is the last one.
         gateways: n; that of the cheat by default.
         seed: of keys and inputs.
+        vouched: the link knows who sends.
     """
     cast = dict.fromkeys(cheaters, cheat)
     if cheat.accomplice:
@@ -79,6 +81,7 @@ def play(
         seed=seed,
         missing=cheat.missing,
         keeps=cheat.keeps,
+        vouched=vouched,
     )
 
 
@@ -90,6 +93,7 @@ def play_cast(
     seed: object = 0,
     missing: Iterable[str] = (),
     keeps: bool = False,
+    vouched: bool = True,
 ) -> Outcome:
     """A session in which every gateway of the cast cheats in its own way.
 
@@ -100,12 +104,13 @@ def play_cast(
         seed: of keys and inputs.
         missing: points at which the last honest gateways vanish, one each.
         keeps: the orchestrator keeps uploads.
+        vouched: the link knows who sends.
     """
     parties = Parties(gateways, _kept(scheme) if keeps else scheme_of(scheme), seed=seed)
     honest = [name for name in parties.ids if name not in cast]
     vanish = dict(zip(reversed(honest), missing, strict=False))
     # the second round: the first one's messages are there to be repeated
-    exchange = Exchange(parties, 2, vanish=vanish, keep_log=False)
+    exchange = Exchange(parties, 2, vanish=vanish, keep_log=False, vouched=vouched)
     hooks = {name: cheat.make(exchange, name) for name, cheat in cast.items()}
 
     def passes(frame: Frame) -> Iterable[bytes]:

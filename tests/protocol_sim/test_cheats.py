@@ -84,6 +84,26 @@ def test_one_cheater_comes_to_what_its_row_says(cheat, scheme):
     assert_as_expected(cheat, scheme, cheaters(cheat))
 
 
+UNPROVEN = {"MALFORMED", "UNEXPECTED", "BAD_SIGNATURE", "FOREIGN", "BAD_FRAME"}
+
+
+def unproven(cheat: Cheat, scheme: str) -> bool:
+    return of_its_own(cheat, scheme) and cheat.expect.dropped in UNPROVEN and not cheat.accomplice
+
+
+@each(cells(unproven))
+def test_where_nobody_vouches_a_cheater_is_dropped_for_what_is_its_own(cheat, scheme):
+    """What is signed and wrong, at once; the rest may be another's: it is late then, or in."""
+    outcome = play(cheat, scheme, ("g1",), vouched=False)
+    phase, reason = outcome.named.get("g1", ("", ""))
+
+    assert "" == outcome.violation
+    assert () == outcome.wronged
+    assert reason in {cheat.expect.dropped, "SILENT", "VANISHED", ""}
+    assert "sum" == outcome.verdict.outcome
+    assert phase in {cheat.step, cheat.expect.phase, ""}
+
+
 @pytest.mark.deep
 @each(cells(lambda cheat, scheme: not of_its_own(cheat, scheme)))
 def test_and_so_in_the_other_ring(cheat, scheme):
