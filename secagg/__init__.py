@@ -6,6 +6,7 @@ network of your own; `secagg.protocol` and `secagg.schemes` are the machines und
 """
 
 from secagg.average import Plan, Report, Result, SecureAverage
+from secagg.protocol.bounds import Bounds
 from secagg.protocol.events import (
     Aborted,
     Completed,
@@ -37,6 +38,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Aborted",
+    "Bounds",
     "Ckks",
     "ClientSession",
     "Completed",
