@@ -51,7 +51,7 @@ class Reader:
     ) -> None:
         flats = _matching(leaves, tree, select, "update")
         bases = None if base is None else _matching(leaves, base, select, "base")
-        self.untied = _untied(leaves, flats, bases or flats)
+        self.untied = _untied(leaves, flats, *([] if bases is None else [bases]))
         self._vectors: dict[int, list[_Segment]] = {}
         # of tied leaves the first by its key, not in P: the server must not choose which is read
         for leaf in sorted(leaves, key=lambda leaf: (leaf.vector, leaf.start, leaf.key)):
@@ -160,7 +160,8 @@ def _untied(leaves: Sequence[LeafSpec], *trees: Mapping[str, Flat]) -> int:
     for leaf in sorted(leaves, key=lambda leaf: leaf.key):
         if size := size_of(leaf.shape):
             key = first.setdefault((leaf.vector, leaf.start), leaf.key)
-            count += not all(_equal(flats[leaf.key], flats[key], size) for flats in trees)
+            if key != leaf.key:
+                count += not all(_equal(flats[leaf.key], flats[key], size) for flats in trees)
     return count
 
 

@@ -212,6 +212,14 @@ def test_rebuild_without_base_owns_its_memory():
     assert [0, 1] == result["left"].tolist()
 
 
+def test_a_leaf_without_ties_is_compared_with_none():
+    """Nor with itself: that would be a pass over the update, and NaN differs from NaN."""
+    tree = {"w": np.array([np.nan, 1.0])}
+    leaves, _ = tree_spec(tree, clips=1.0)
+
+    assert 0 == Reader(leaves, tree, tree).untied
+
+
 def test_rebuild_adds_the_base_in_the_wider_dtype():
     template = {"w": np.array([1.0])}
     leaves, _ = tree_spec(template, clips=1.0)
