@@ -176,8 +176,7 @@ class ServerMachine:
 
         self._workers.run(work, len(held))
         for position, said in held:
-            if position in self._phase.waiting:  # or another's answer had it dropped
-                self._conclude(position, said, faults[position])
+            self._conclude(position, said, faults[position])
 
     def _conclude(self, position: int, said: _Held, fault: Dropped | None) -> None:
         try:
@@ -281,7 +280,7 @@ class ServerMachine:
         """Time is up for one gateway."""
         begun = (position, self.phase) in self._seen
         times = self._phase.ignored[position]
-        detail = f"{times} frames did not verify" if times else ""
+        detail = f"{times} frame{'s' * (times > 1)} did not verify" if times else ""
         self.drop(position, DropReason.VANISHED if begun else DropReason.SILENT, detail)
 
     # -- phases ------------------------------------------------------------------------------------

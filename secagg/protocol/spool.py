@@ -33,10 +33,7 @@ class Places:
 
     def take(self) -> int:
         """A free place, the lowest: the file grows no more than it must."""
-        if self._file is None:
-            self._file = self._spool()
-            # also when the session is left half way and nobody closes anything
-            self.close = finalize(self, _close, self._file)
+        self._opened()
         if not self._free:
             if (self._made + 1) * self._size > self._budget:
                 raise OSError(errno.ENOSPC, f"spool_bytes={self._budget} are used up")
@@ -67,9 +64,15 @@ class Places:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _at(self, place: int, offset: int) -> BinaryIO:
+        file = self._opened()
+        file.seek(place * self._size + offset)
+        return file
+
+    def _opened(self) -> BinaryIO:
         if self._file is None:
-            raise OSError(errno.EBADF, "no file")
-        self._file.seek(place * self._size + offset)
+            self._file = self._spool()
+            # also when the session is left half way and nobody closes anything
+            self.close = finalize(self, _close, self._file)
         return self._file
 
 

@@ -13,9 +13,11 @@ from protocol_sim.parties import Parties
 from protocol_sim.play import Play
 from secagg import Lattice, canonical, wire
 from secagg.crypto.labels import Label
+from secagg.errors import BelowThreshold
 from secagg.protocol.messages import Answer, Signed
 from secagg.protocol.possession import impostors
 from secagg.protocol.prekeys import Prekey
+from secagg.schemes import server
 from secagg.schemes.additive.messages import SetUp
 from secagg.schemes.masks.messages import AdvertiseKeys
 from secagg.session.loopback import Frame
@@ -64,6 +66,15 @@ def test_the_copier_of_an_advertised_key_is_dropped(names: tuple[str, ...], *, p
 
     assert {COPIER: ("advertise_keys", "BAD_KEY")} == exchange.dropped
     assert exchange.verdict.summed
+
+
+def test_control_without_the_proof_a_copier_ends_the_round(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "impostors", lambda *_: frozenset())
+    exchange = copying(
+        Parties(5), "advertise_keys", lambda own, other: replace(own, mask_key=other.mask_key)
+    )
+
+    assert isinstance(exchange.aborted, BelowThreshold)
 
 
 @pytest.mark.parametrize("proof", [False, True], ids=["own proof", "copied proof"])

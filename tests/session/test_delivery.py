@@ -121,6 +121,8 @@ def test_frames_after_the_end_change_nothing() -> None:
             for event in exchange.clients[frame.gateway].receive(frame.data):
                 assert any(event.frame == up.data for up in exchange.log if up.up)
 
+    assert [] == list(exchange.server.receive("g1", b"?", vouched=True))
+    assert {} == exchange.server.ignored
     np.testing.assert_equal(exchange.opened, opened)
     with pytest.raises(LocalProtocolError, match="nothing to advance"):
         list(exchange.server.advance())
