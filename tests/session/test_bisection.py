@@ -38,7 +38,7 @@ POLICY = Policy(min_colluding=1, require_model=False)
 CLIP, CAP, BOUND = 1.11, 8.0, 10.0
 UPLOADS, REFUSES = "uploads", "refuses the update"
 
-TREE = {"a": np.full(3, 0.5), "b": np.full(3, 0.5), "steps": np.full(2, 7)}
+TREE = {"a": np.full(3, 0.5), "b": np.full(3, 0.5), "steps": np.full(2, 7), "empty": np.zeros(0)}
 TIED = np.zeros(3)
 
 

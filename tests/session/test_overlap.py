@@ -11,6 +11,7 @@ from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from secagg.errors import LocalProtocolError, StaleRound
 from secagg.protocol.events import Aborted
+from secagg.protocol.transcript import retry_hash
 from secagg.schemes.masks import Masks
 from secagg.session import Model
 
@@ -96,18 +97,21 @@ def overlapped(parties: Parties) -> tuple[Exchange, Exchange]:
     return first, second
 
 
-def test_a_model_that_comes_late_is_announced_and_checked() -> None:
+@pytest.mark.parametrize("retry", [False, True])
+def test_a_model_that_comes_late_is_announced_and_checked(*, retry: bool) -> None:
     parties = Parties(5)
     first, second = overlapped(parties)
     first.play()
     assert "share_keys" == second.server.phase
-    second.server.use_model(MODEL)
+    second.server.use_model(MODEL, retry=retry)
     second.model = MODEL
     second.play()
 
     assert first.verdict.summed
     assert second.verdict.summed
-    assert MODEL.hash == second.server._server.round.model
+    announced = retry_hash(MODEL.hash, 2) if retry else MODEL.hash
+    assert announced == second.server._server.round.model
+    assert 1 == parties.journals["g0"].model_used("train", MODEL.hash)
 
 
 @pytest.mark.parametrize("phase", STEPS[2:])

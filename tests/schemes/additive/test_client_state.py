@@ -225,6 +225,20 @@ def test_an_abort_erases_everything(stage, frames):
     assert ME not in client._rows
 
 
+def test_a_request_that_is_refused_costs_no_key(stage):
+    """A round far ahead, say, would otherwise be the last one of its roster."""
+    roster, journal = stage.roster.hash(), stage.journal(ME)
+    stage.prekeys_into(journal, ME, FIRST.number - 1)
+    far = View(number=2**62)
+    with pytest.raises(errors.PolicyViolation, match="a step of round numbers"):
+        stage.client(ME, far, journal).receive(stage.announce(far))
+    with pytest.raises(errors.WireError):
+        stage.client(ME, FIRST, journal).receive(replace(stage.upload_request(), prekeys=()))
+
+    for number in (FIRST.number - 1, FIRST.number):
+        assert journal.prekey(roster, number) is not None
+
+
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 def test_a_forgotten_session_that_is_replayed_deals_nothing_more(stage, kind, tmp_path):
     """A second dealing under the keys of the first would be a two-time pad."""
