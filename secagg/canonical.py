@@ -103,7 +103,8 @@ def decode(kind: type[T], data: Buffer) -> T:
         raise WireError(f"no {_name(kind)}: {error}") from None
     if fault:
         raise WireError(f"no {_name(kind)}: {fault}")
-    if _ENCODER.encode(value) != data:
+    # a view is compared item by item, which takes ninety times as long as a copy and its bytes
+    if _ENCODER.encode(value) != bytes(data):
         raise WireError(f"this {_name(kind)} is not in its canonical encoding")
     return value
 

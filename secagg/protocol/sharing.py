@@ -7,6 +7,7 @@ A share is opaque bytes here, so that every scheme deals by the same rules
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from secagg import canonical
@@ -92,10 +93,10 @@ def judge(
     colluding = thresholds.max_colluding
     holders = frozenset(i for i, dealers in complaints.items() if len(dealers) > colluding)
     live = set(complaints) - holders
-    rejected = {
-        dealer: frozenset(holder for holder in live if dealer in complaints[holder])
-        for dealer in live
-    }
+    rejected: dict[int, set[int]] = {dealer: set() for dealer in live}
+    for holder in live:
+        for dealer in complaints[holder] & live:
+            rejected[dealer].add(holder)
     dealers = {dealer for dealer in live if len(rejected[dealer]) > colluding}
     live -= dealers
     unproved = set(live)
@@ -113,7 +114,7 @@ def judge(
 
 def _poorest(
     live: set[int],
-    rejected: Mapping[int, frozenset[int]],
+    rejected: Mapping[int, AbstractSet[int]],
     thresholds: Thresholds,
     neighbours: Callable[[int], frozenset[int]],
 ) -> int | None:

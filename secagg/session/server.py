@@ -292,7 +292,7 @@ class ServerSession:
             live = self._asked - self._machine.dropped.keys()
             requests = dict.fromkeys(sorted(live), farewell)
             events.append(Aborted(aborted))
-        self._asked |= requests.keys()
+        self._asked.update(requests)
         return self._lazily(events, requests)
 
     def _lazily(self, events: Sequence[Event], requests: Mapping[int, Struct]) -> Iterator[Event]:

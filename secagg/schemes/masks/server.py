@@ -197,7 +197,7 @@ class MasksServer(Server):
             near = sorted(present & (self._near(position) | {position}))
             requests[position] = ShareKeysRequest(
                 present=bitmap,
-                adverts=tuple(self._adverts[peer][0] for peer in near),
+                adverts=tuple([self._adverts[peer][0] for peer in near]),
                 hashes=self._prove(near),
             )
         return requests
@@ -230,7 +230,7 @@ class MasksServer(Server):
                 round=self._signed_round,
                 dealers=bitmap,
                 shares=tuple(
-                    sealed[dealer][holder] for dealer in sorted(dealers & self._near(holder))
+                    [sealed[dealer][holder] for dealer in sorted(dealers & self._near(holder))]
                 ),
             )
             for holder in sorted(dealers)
@@ -301,7 +301,7 @@ class MasksServer(Server):
             position: ConsistencyRequest(
                 included=bitmap,
                 headers=tuple(
-                    self._headers[peer] for peer in sorted(included & self._near(position))
+                    [self._headers[peer] for peer in sorted(included & self._near(position))]
                 ),
             )
             for position in sorted(included)
