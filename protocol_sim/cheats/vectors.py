@@ -228,7 +228,7 @@ NUMBERS: Final = (
     ("check word", "Uploads a check word that is not zero.", "check", 2**30),
     ("huge weight", "Uploads a weight beyond its cap.", "weight", 2**40),
     ("negative weight", "Uploads a weight below zero.", "weight", 2**64 - 2**40),
-    ("huge metric", "Uploads a metric beyond its bound.", "metrics", 2**62),
+    ("huge metric", "Uploads a metric beyond its bound.", "metrics", 2**63 - 1),
 )
 """(what, sentence, vector, first word)."""
 
