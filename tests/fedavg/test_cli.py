@@ -114,7 +114,7 @@ def test_tasks_are_listed():
         (["--gateways", "101"], "takes 1 to 100"),
         (["--vanish", "4"], "use 0 to 3"),
         (["--max-colluding", "9"], "Nearest"),
-        (["--clip", "0.001"], "use a larger clip"),
+        (["--clip", "0.001"], "a clip that fits"),
     ],
 )
 def test_bad_input_is_one_clear_line(arguments, said, tmp_path):
