@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -72,7 +73,7 @@ def _refusal(params: RoundParams, reader: Reader, clips: Mapping[str, float]) ->
                 beyond[key] = Beyond(found.beyond, found.largest, clips[key])
     if not_finite:
         count = sum(not_finite.values())
-        text = f"{count} coordinates are NaN or infinite: in {_names(not_finite)}"
+        text = f"{count} coordinates are NaN or infinite in float32: in {_names(not_finite)}"
         return EncodingError(text, beyond=beyond)
     count = sum(each.count for each in beyond.values())
     return EncodingError(
@@ -99,7 +100,8 @@ def _cure(params: RoundParams, beyond: Mapping[str, Beyond], clips: Mapping[str,
             wanted[leaf.key] = _above(beyond[first].largest) if new else clips[leaf.key]
     kept = Counter(clip for key, clip in wanted.items() if clip == clips[key])
     usual = kept.most_common(1)[0][0] if kept else None
-    table = {key: clip for key, clip in wanted.items() if clip != usual}
+    # a key is a pattern here: what patterns read as more than itself is put in brackets
+    table = {re.sub(r"([*?[])", r"[\1]", k): c for k, c in wanted.items() if c != usual}
     if usual is not None:
         table["*"] = usual
     return f"clip={table}"

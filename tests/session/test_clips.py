@@ -65,12 +65,22 @@ def test_tied_keys_get_one_clip() -> None:
     assert "clip={'a.w': 8.0, 'z': 8.0, '*': 1.0}" == error.value.cure
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_key_that_reads_as_a_pattern_is_cured_too() -> None:
+    tree = {"blocks[0].w": np.full(2, 3.0), "b": np.ones(1)}
+    with pytest.raises(EncodingError) as error:
+        SecureAverage(clip=1.0).run(dict.fromkeys("xyz", tree))
+    clip = eval(error.value.cure.removeprefix("clip="))
+
+    assert {"blocks[[]0].w": 4.0, "*": 1.0} == clip
+    assert SecureAverage(clip=clip).run(dict.fromkeys("xyz", tree)).total_weight == 3
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e39])
 def test_what_is_not_finite_is_named_with_all_its_keys(value: float) -> None:
     tree = {"a.w": np.full(4, value), "a.b": np.array([value, PRIVATE]), "c": np.ones(1)}
     error = refused(1.0, tree)
 
-    assert "5 coordinates are NaN or infinite: in 'a.w', 'a.b'" in str(error)
+    assert "5 coordinates are NaN or infinite in float32: in 'a.w', 'a.b'" in str(error)
     assert "" == error.cure
     assert "'a.b': 1 beyond 1, the largest 3.71717" in error.table()
 
