@@ -190,13 +190,15 @@ class SQLiteJournal:
 
     def pin(self, roster: bytes, purpose: str, values: Mapping[str, bytes]) -> Mapping[str, bytes]:
         """See `Journal`."""
-        statement = "INSERT INTO pins VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING"
         query = "SELECT name, value FROM pins WHERE roster = ? AND purpose = ?"
+        statement = "INSERT INTO pins VALUES (?, ?, ?, ?)"
         with self._transaction():
-            for name, value in values.items():
-                self._run(statement, roster, purpose, name, value)
             stored = dict(self._all(query, roster, purpose))
-        return {name: stored[name] for name in values}
+            for name in values.keys() - stored.keys():
+                self._run(
+                    "INSERT INTO pins VALUES (?, ?, ?, ?)", roster, purpose, name, values[name]
+                )
+        return {name: stored.get(name, value) for name, value in values.items()}
 
     def get(self, session: bytes, step: str) -> Entry | None:
         """See `Journal`."""
