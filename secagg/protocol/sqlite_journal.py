@@ -195,9 +195,7 @@ class SQLiteJournal:
         with self._transaction():
             stored = dict(self._all(query, roster, purpose))
             for name in values.keys() - stored.keys():
-                self._run(
-                    "INSERT INTO pins VALUES (?, ?, ?, ?)", roster, purpose, name, values[name]
-                )
+                self._run(statement, roster, purpose, name, values[name])
         return {name: stored.get(name, value) for name, value in values.items()}
 
     def get(self, session: bytes, step: str) -> Entry | None:
