@@ -43,6 +43,8 @@ def _orchestrators_key(body: Any, cheater: Cheater) -> Any:
 
 BAD_DEALER: Final = drops("BAD_DEALER", R2)
 DISPUTED: Final = Expect(disputed=True)
+NOT_ITS_OWN: Final = drops("ABORTED", R1)
+"""Nobody asks, but its own machine does not know such an advert."""
 
 ADVERTS: Final = (
     _row(K, "other session", "Advertises keys for another session.", field(session=ONE), FOREIGN),
@@ -57,7 +59,7 @@ ADVERTS: Final = (
     ),
     _row(K, "no key", "Advertises a key of no size.", field(channel_key=b""), BAD_KEY),
     _row(K, "no proof", "Gives a proof of no size.", field(proof=b""), MALFORMED),
-    _row(K, "wrong proof", "Proves nothing.", field(proof=bytes(16)), EXACT),
+    _row(K, "wrong proof", "Proves nothing.", field(proof=bytes(16)), NOT_ITS_OWN),
     _row(K, "one key for both", "Advertises one key twice.", _same_key, BAD_KEY),
     _row(K, "key of the orchestrator", "Advertises its key.", _orchestrators_key, BAD_KEY),
 )

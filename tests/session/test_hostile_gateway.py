@@ -73,6 +73,7 @@ class LyingGateway(RuleBasedStateMachine):
         deliveries=st.integers(0, 30),
         interleaved=st.booleans(),
         words=st.sampled_from([None, None, None, *WORDS]),
+        vouched=st.booleans(),
     )
     def honest_prefix(
         self,
@@ -83,12 +84,19 @@ class LyingGateway(RuleBasedStateMachine):
         deliveries: int,
         interleaved: bool,
         words: str | None,
+        vouched: bool,
     ) -> None:
         self.liar, self.words = liar, words
         parties = Parties(7 if gone else 5)
         vanish = {"g1": gone} if gone else {}
         self.exchange = Babble(
-            parties, liar, words, vanish=vanish, interleaved=interleaved, max_in_flight=1
+            parties,
+            liar,
+            words,
+            vanish=vanish,
+            interleaved=interleaved,
+            max_in_flight=1,
+            vouched=vouched,
         ).play_until(prefix)
         for _ in range(deliveries):
             self.exchange.step()
