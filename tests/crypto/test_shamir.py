@@ -248,3 +248,16 @@ def test_errors_say_nothing_of_the_secret(secret):
 
     assert "42" not in str(caught.value)
     assert "B" not in str(caught.value)
+
+
+@pytest.mark.parametrize("place", range(13))
+@pytest.mark.parametrize(
+    ("value", "right"), [(PRIME - 1, True), (PRIME, False), (2**24 - 1, False)]
+)
+def test_every_element_of_a_share_is_below_the_prime(place, value, right):
+    share = bytes(3 * place) + value.to_bytes(3, "little") + bytes(36 - 3 * place)
+    if right:
+        check_share(share)
+    else:
+        with pytest.raises(errors.SharingError):
+            check_share(share)
