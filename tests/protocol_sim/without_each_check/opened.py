@@ -10,6 +10,7 @@ from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from tests.protocol_sim.without_each_check.endings import NO_NAME
 from tests.protocol_sim.without_each_check.rows import BROKEN, REDUNDANT, UNNAMED, Row
+from tests.schemes.additive.test_wrong_keys import session, short
 
 BEYOND = "no gateway moves the result by more than honest words could"
 CHECKED = (
@@ -35,7 +36,20 @@ def opens(check: str, vector: str, word: int, ending: str = "sum", why: str = BE
     return Row(f"check_opened: {check}", kind, play, REFUSED, ending, why)
 
 
+def wrong_key() -> str:
+    """A member's last answer makes the sum of keys wrong by one."""
+    return type(session(3, {}, short(1, 1)).aborted).__name__
+
+
 ROWS = [
+    Row(
+        "Zeros.read",
+        REDUNDANT,
+        wrong_key,
+        REFUSED,
+        REFUSED,
+        "spare bits see a wrong key too, each garbled word by half: only many words are enough",
+    ),
     opens("check_sum(spec, words, 0", "check", 1, REFUSED, CHECKED),
     opens("_within(spec, [units]", "weight", 2**40, NO_NAME, UNNAMED),
     opens("check_sum(spec, words, reach", "update/0", 900_000),  # three lanes of 21 bits

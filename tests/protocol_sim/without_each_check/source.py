@@ -34,7 +34,7 @@ from secagg.protocol import (
 )
 from secagg.schemes import client, server
 from secagg.schemes.additive import client as additive
-from secagg.schemes.additive import keyring, shares
+from secagg.schemes.additive import keyring, lifts, shares
 from secagg.schemes.masks import client as masks
 
 SOURCES: list[Any] = [
@@ -59,6 +59,7 @@ SOURCES: list[Any] = [
     outcome.check_opened,
     session.ClientSession,
     identity.check_parties,
+    lifts.Zeros,
 ]
 """Classes and functions that decide what a client answers, and what a server believes."""
 ONLY = {
