@@ -43,7 +43,7 @@ def test_any_view_of_a_frame_is_that_frame(view: str) -> None:
     assert {} == exchange.dropped
 
 
-@pytest.mark.parametrize("given", NO_FRAMES, ids=repr)
+@pytest.mark.parametrize("given", NO_FRAMES, ids=lambda given: type(given).__name__)
 def test_what_is_no_bytes_is_no_frame(given: object) -> None:
     exchange = Exchange(Parties(5))
     exchange.send(exchange.start())
