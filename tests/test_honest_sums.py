@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 from secagg import Ckks, Lattice, Masks, SecureAverage
 from secagg.fixed_point import weight_unit
+from secagg.schemes import scheme_of
 
 SCHEMES = (
     *(Masks(packing=lanes) for lanes in range(1, 6)),
@@ -136,3 +138,24 @@ def test_an_honest_round_is_never_refused(seed):
 def test_of_two_thousand_honest_rounds_none_is_refused(part):
     for seed in range(1000 + 100 * part, 1100 + 100 * part):
         Case(seed).check()
+
+
+# -- sizes and errors ------------------------------------------------------------------------------
+
+N = (10, 383, 384, 1000)
+UPLOADS = {"masks": 266_864, "lattice": 408_392, "ckks": 512_208}
+CHECK = {"masks": 0, "lattice": 8_160, "ckks": 10_200}
+"""Bytes that a block of zeros adds to two words. Masks are as they were before, error included."""
+RMS = {"masks": (1.97e-5, 1.22e-4, 1.22e-4, 1.97e-4), "ckks": (1.33e-7, 8.25e-7, 8.26e-7, 1.33e-6)}
+
+
+@pytest.mark.parametrize("scheme", UPLOADS)
+def test_an_upload_is_as_large_as_docs_costs_says(scheme):
+    average, tree = SecureAverage(clip=1.0, scheme=scheme_of(scheme)), {"w": np.zeros(100_000)}
+    plans = [average.plan(tree, gateways=n) for n in N]
+
+    assert {UPLOADS[scheme]} == {plan.upload_bytes for plan in plans}
+    if scheme in RMS:
+        assert RMS[scheme] == pytest.approx([plan.rms_error for plan in plans], rel=3e-3)
+    page = (Path(__file__).parents[1] / "docs" / "costs.md").read_text()
+    assert f"| {UPLOADS[scheme]:,} | {CHECK[scheme]:,} |" in page
