@@ -16,8 +16,8 @@ from protocol_sim.model import costs, sizes, traffic, units
 from protocol_sim.model.costs import Cost, Model
 from protocol_sim.model.counts import gateway_counts, server_counts, survivors
 from protocol_sim.model.traffic import Shape, exchanged, limits_of, shape_of, total
-from protocol_sim.parties import VERIFY
 from secagg.canonical import encode
+from secagg.protocol import prekeys
 from secagg.protocol.certificate import Consistency
 from secagg.schemes import scheme_of
 from secagg.schemes.additive import Ckks, Lattice
@@ -38,7 +38,7 @@ of one frame and of several."""
 @lru_cache
 def played(variant, gateways, coordinates):
     """A round in which everybody is there, and the public-key operations of its parties."""
-    VERIFY.cache_clear()  # two schemes sign the same prekeys: each is to be counted in both
+    prekeys._verified.cache_clear()  # two schemes sign the same prekeys: counted in both
     profiles = {"watched": Profile(), "server": Profile()}
     timed = phase_costs.PhaseCosts.timed
 
