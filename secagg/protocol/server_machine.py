@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from secagg import canonical
 from secagg.crypto.labels import Label
@@ -25,26 +24,9 @@ from secagg.protocol.blame import REASONS, Dropped, Unproven
 from secagg.protocol.events import Event, GatewayDropped, Ignored, PhaseClosed
 from secagg.protocol.identity import Cohort
 from secagg.protocol.messages import Abort, DropReason, Signed, Verify
+from secagg.protocol.open_phase import MOST_HELD, Held, OpenPhase
 from secagg.protocol.steps import ABORT, Stage, Step
 from secagg.workers import SERIAL, Workers
-
-
-@dataclass(slots=True)
-class _Held:
-    """An answer that is here and not verified yet."""
-
-    name: str
-    signed: Signed
-    vouched: bool
-
-
-@dataclass(slots=True)
-class _Phase:
-    index: int = -1
-    waiting: set[int] = field(default_factory=set)
-    answered: set[int] = field(default_factory=set)
-    held: dict[int, _Held] = field(default_factory=dict)
-    ignored: Counter[int] = field(default_factory=Counter)
 
 
 class ServerMachine:
@@ -82,7 +64,7 @@ class ServerMachine:
         self._workers = workers
         self._on_drop = on_drop
         self._on_abort = on_abort
-        self._phase = _Phase()
+        self._phase = OpenPhase()
         self._seen: dict[tuple[int, str], Signed] = {}
         self._over: SessionAborted | None = None
         self.dropped: dict[int, GatewayDropped] = {}
@@ -137,8 +119,9 @@ class ServerMachine:
         """Take one signed answer to step `name`.
 
         Who owes nothing is not listened to: a first complete answer counts, and an upload that is
-        in the sum cannot be taken out again. The first answer to the open step is held until the
-        phase closes or another comes, and verified then; the beginning of an upload at once.
+        in the sum cannot be taken out again. The first signed answer to the open step is held until
+        the phase closes or another comes, and verified then; a MAC, an answer that is long and the
+        beginning of an upload are verified at once.
 
         Args:
             position: whose answer this is said to be.
@@ -158,10 +141,16 @@ class ServerMachine:
         if before is not None:
             self._settle([position])
         if position in self._phase.waiting:
-            self._phase.held[position] = _Held(name, signed, vouched)
-            if name != self.phase or self._by_name[name].upload:
+            self._phase.held[position] = Held(name, signed, vouched)
+            if not self._may_wait(name, signed):
                 self._settle([position])
         self.close_if_complete()
+
+    def _may_wait(self, name: str, signed: Signed) -> bool:
+        """Signatures of a phase are verified together, but no forger is to fill the memory."""
+        if name != self.phase or len(signed.body) > MOST_HELD:
+            return False
+        return not self._by_name[name].upload and self._stages[name].verify is None
 
     def _settle(self, positions: Sequence[int]) -> None:
         """Verify what is held of these, then use it; in the order in which it came."""
@@ -178,7 +167,7 @@ class ServerMachine:
         for position, said in held:
             self._conclude(position, said, faults[position])
 
-    def _conclude(self, position: int, said: _Held, fault: Dropped | None) -> None:
+    def _conclude(self, position: int, said: Held, fault: Dropped | None) -> None:
         try:
             if fault is not None:
                 raise fault
@@ -191,7 +180,7 @@ class ServerMachine:
         except tuple(REASONS) as error:
             self.drop(position, REASONS[type(error)], str(error))
 
-    def _fault(self, position: int, said: _Held) -> Dropped | None:
+    def _fault(self, position: int, said: Held) -> Dropped | None:
         """What shows that an answer is not its sender's, or not due."""
         step = self._by_name.get(said.name)
         seen = self._seen.get((position, said.name))
@@ -210,7 +199,7 @@ class ServerMachine:
             return Unproven(DropReason.BAD_SIGNATURE, str(error))
         return None
 
-    def _use(self, position: int, said: _Held) -> bool:
+    def _use(self, position: int, said: Held) -> bool:
         """What a verified answer means; True when its sender owes nothing more."""
         if (seen := self._seen.get((position, said.name))) is not None:
             if seen.body == said.signed.body:
@@ -224,7 +213,7 @@ class ServerMachine:
         self._seen[position, said.name] = said.signed
         return complete
 
-    def _checked(self, position: int, said: _Held) -> Struct:
+    def _checked(self, position: int, said: Held) -> Struct:
         """The message in a verified answer, if it is of this transcript."""
         kind = Abort if said.name == ABORT else self._by_name[said.name].answer
         try:
@@ -341,5 +330,5 @@ class ServerMachine:
             raise BelowThreshold(answered, needed, self.phase, asked=asked)
 
     def _open(self, index: int, requests: Mapping[int, Struct]) -> None:
-        self._phase = _Phase(index, set(requests))
+        self._phase = OpenPhase(index, set(requests))
         self.requests = requests

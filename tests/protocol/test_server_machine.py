@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import VERIFY, Parties
 from secagg import wire
-from secagg.protocol.messages import Answer
+from secagg.protocol.messages import Answer, Signed
 from secagg.session.loopback import Frame
 from secagg.workers import Workers
 from tests.session.deceit import CODEC
@@ -91,6 +91,18 @@ def test_answers_wait_for_the_end_of_their_phase_and_a_second_one_does_not(
 
     assert "share_keys" == server.phase
     assert {} == server.dropped
+
+
+def test_a_long_answer_does_not_wait() -> None:
+    """A forger of a thousand names is not to fill the memory."""
+    exchange = Exchange(Parties(5), vouched=False)
+    exchange.send(exchange.start())
+    server, junk = exchange.server, Signed(body=bytes(2**16 + 1), signature=bytes(64))
+    long = CODEC.encode(Answer(step="advertise_keys", signed=junk), server.session)
+    list(server.receive("g1", long))
+
+    assert "g1" in server.waiting_for
+    assert [1] == list(server.ignored.values())
 
 
 def test_a_step_that_is_not_an_answers_is_nobodys() -> None:
