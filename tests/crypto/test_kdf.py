@@ -98,3 +98,8 @@ def test_shorter_keys_are_prefixes():
     long = kdf.derive_key(b"s", salt=b"", label=Label.KDF_EDGE, length=100)
 
     assert long[:16] == kdf.derive_key(b"s", salt=b"", label=Label.KDF_EDGE, length=16)
+
+
+@given(st.binary(max_size=40))
+def test_one_large_part_is_hashed_like_any_other(part):
+    assert kdf.digest(Label.HASH_CHUNK, part) == kdf.digest_of(Label.HASH_CHUNK, memoryview(part))

@@ -9,6 +9,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.ciphers import Cipher
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -324,6 +326,15 @@ def test_build_without_cfb_falls_back_to_ctr(fresh_default, monkeypatch):
     assert prg_fast.default_engine() is Engine.CTR
     with pytest.raises(errors.ConfigurationError, match=r"Engine\.CTR"):
         MaskAdder(KEYS, Engine.CFB)
+
+
+def test_a_library_that_knows_cfb_and_lacks_it_falls_back_to_ctr(fresh_default, monkeypatch):
+    def unsupported(_cipher):
+        raise UnsupportedAlgorithm("not in this OpenSSL")
+
+    monkeypatch.setattr(Cipher, "decryptor", unsupported)
+
+    assert prg_fast.default_engine() is Engine.CTR
 
 
 def break_engine(monkeypatch, broken):
