@@ -118,6 +118,7 @@ def encoded(parties, settings, name, rounding):
     params = settings.round_params(None)
     fill = Update(
         params,
+        len(settings.cohort),
         parties.update(name),
         weight=parties.weight(name),
         base=None,
