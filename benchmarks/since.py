@@ -27,12 +27,14 @@ COMMIT = "e31763f"
 HIDDEN = {"OPENSSL_ia32cap": ":~0x20000010000"}
 """OpenSSL sees neither AVX-512 nor VAES: a machine as most are."""
 THREADS = (1, 2)
+Tree = Literal["then", "now"]
+TREES: tuple[Tree, ...] = ("then", "now")
 
 
 class Side(NamedTuple):
     """A process: which tree, and whether AVX-512 is hidden from it."""
 
-    tree: Literal["then", "now"]
+    tree: Tree
     hidden: bool = False
 
 
@@ -48,8 +50,8 @@ class Compared:
         text: what is measured.
         case: rounds in which.
         what: name of the measurement.
-        against: what it is divided by: "plain" of the same tree, "then", coordinates ("ns"), or the
-            same where AVX-512 is not hidden ("open").
+        against: what it is divided by: "plain" (the same work in both: the best counts), "then",
+            coordinates ("ns"), or the same where AVX-512 is not hidden ("open").
         at_most: the aim on one thread, and on two.
     """
 
@@ -63,15 +65,15 @@ class Compared:
     def sides(self) -> list[Side]:
         """Processes that it takes."""
         hidden = [False, True] if self.against == "open" else [False]
-        return [Side(tree, each) for each in hidden for tree in ("then", "now")]
+        return [Side(tree, each) for each in hidden for tree in TREES]
 
-    def value(self, seconds: Seconds, tree: Literal["then", "now"], threads: int) -> float:
+    def value(self, seconds: Seconds, tree: Tree, threads: int) -> float:
         """The figure."""
         found = seconds[Side(tree, self.against == "open"), threads][self.what]
         if self.against == "ns":
             return found / self.case.coordinates * 1e9
         if self.against == "plain":
-            return found / seconds[Side(tree), threads]["plain"]
+            return found / min(seconds[Side(each), threads]["plain"] for each in TREES)
         return found / seconds[Side("then" if self.against == "then" else tree), threads][self.what]
 
 
@@ -158,7 +160,7 @@ def shown(line: Compared, seconds: Seconds) -> tuple[str, Mapping[str, object]]:
     text, figures = f"{line.text:<36} {line.case.scheme:<7} {line.case.gateways:>5}", {}
     text += f" {line.case.coordinates:>11,}"
     for threads, aim in zip(THREADS, line.at_most, strict=True):
-        then, now = (line.value(seconds, tree, threads) for tree in ("then", "now"))
+        then, now = (line.value(seconds, tree, threads) for tree in TREES)
         mark = "-" if aim is None else f"{aim:g}{'' if now <= aim else ' !'}"
         text += f" {then:>8.2f} {now:>8.2f} {mark:>8}"
         figures[f"{threads} threads"] = {"then": then, "now": now, "at_most": aim}

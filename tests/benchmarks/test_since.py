@@ -30,7 +30,7 @@ def test_a_process_that_ends_is_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("against", "then", "now"),
-    [("plain", 4, 3), ("then", 1, 0.5), ("ns", 4e9 / 3_000, 2e9 / 3_000)],
+    [("plain", 6, 3), ("then", 1, 0.5), ("ns", 4e9 / 3_000, 2e9 / 3_000)],
 )
 def test_a_figure_is_a_ratio_of_one_run(against, then, now):
     line = Compared("server", CASE, "server", against, (now, now / 2))
