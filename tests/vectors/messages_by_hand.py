@@ -66,6 +66,16 @@ def filled(first: int, size: int = 32) -> bytes:
     return bytes((first + at) % 256 for at in range(size))
 
 
+# RFC 8032, section 7.1: public keys of tests 1, 2, 3 and 1024
+ED25519 = [
+    bytes.fromhex(key)
+    for key in (
+        "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+        "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c",
+        "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025",
+        "278117fc144c72340f67d0f2316e8386ceffbf2b2428c9c51fef7c597f1d426e",
+    )
+]
 SIGNED = [b"what is signed", filled(7, 64)]
 THRESHOLDS = [4, 1, 1, 2, 3, 3, 3, 0, 1]
 K = [2, 1, "masks", SESSION, 2**40, filled(1), b"\x0f", THRESHOLDS, filled(9)]
@@ -96,7 +106,11 @@ MESSAGES: list[tuple[str, int | None, Fields]] = [
     ("Thresholds", None, THRESHOLDS),
     ("SessionParams", None, K),
     ("RoundParams", None, P),
-    ("Roster", None, [3, filled(4), [["a", filled(5)], [-7, filled(6)], [2**63, filled(8)]]]),
+    (
+        "Roster",
+        None,
+        [3, ED25519[0], [["a", ED25519[1]], [-7, ED25519[2]], [2**63, ED25519[3]]]],
+    ),
     ("Signed", None, SIGNED),
     ("Announce", 1, [pack(K), filled(10, 64)]),
     ("Answer", 2, ANSWER),
@@ -192,7 +206,7 @@ def _bad_messages() -> list[dict[str, Any]]:
         ("an empty vector", "VectorSpec", pack(["check", 0, 1, 0, 1.0])),
         ("a session of 15 bytes", "SessionParams", pack([*K[:3], SESSION[1:], *K[4:]])),
         ("a word that is none of two", "RoundParams", pack([*P[:6], "ignore", None])),
-        ("one key for two", "Roster", pack([1, filled(4), [["a", filled(4)]]])),
+        ("one key for two", "Roster", pack([1, ED25519[0], [["a", ED25519[0]]]])),
     ]
     table = [(what, "UploadHeader", data) for what, data in bad.items()] + others
     return [
