@@ -148,7 +148,7 @@ class ServerMachine:
 
     def _may_wait(self, name: str, signed: Signed) -> bool:
         """Signatures of a phase are verified together, but no forger is to fill the memory."""
-        if name != self.phase or len(signed.body) > MOST_HELD:
+        if name != self.phase or len(signed.body) + len(signed.signature) > MOST_HELD:
             return False
         return not self._by_name[name].upload and self._stages[name].verify is None
 

@@ -93,11 +93,12 @@ def test_answers_wait_for_the_end_of_their_phase_and_a_second_one_does_not(
     assert {} == server.dropped
 
 
-def test_a_long_answer_does_not_wait() -> None:
+@pytest.mark.parametrize(("body", "signature"), [(2**16 + 1, 64), (64, 2**16 + 1)])
+def test_a_long_answer_does_not_wait(body: int, signature: int) -> None:
     """A forger of a thousand names is not to fill the memory."""
     exchange = Exchange(Parties(5), vouched=False)
     exchange.send(exchange.start())
-    server, junk = exchange.server, Signed(body=bytes(2**16 + 1), signature=bytes(64))
+    server, junk = exchange.server, Signed(body=bytes(body), signature=bytes(signature))
     long = CODEC.encode(Answer(step="advertise_keys", signed=junk), server.session)
     list(server.receive("g1", long))
 

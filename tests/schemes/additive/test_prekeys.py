@@ -12,6 +12,8 @@ from protocol_sim.randomness import entropy
 from secagg import canonical, errors, wire
 from secagg.crypto.agreement import public_key
 from secagg.crypto.labels import Label
+from secagg.crypto.signing import verify
+from secagg.protocol import prekeys
 from secagg.protocol.identity import Identity
 from secagg.protocol.journal import MemoryJournal
 from secagg.protocol.messages import Signed, sign_round
@@ -40,6 +42,16 @@ def resigned(stage: Stage, i: int, signer: int | None = None, **changes: Any) ->
     label = changes.pop("label", Label.SIGN_PREKEY)
     identity = stage.identities[i if signer is None else signer]
     return Signed.make(identity.key, label, replace(prekey, **changes))
+
+
+def test_what_is_too_long_for_a_prekey_is_not_remembered(stage: Stage) -> None:
+    """What a server has verified stays over sessions: a liar signs a megabyte in each."""
+    key, before = stage.identities[PEER].key, prekeys._verified.cache_info().currsize
+    body = bytes(513)
+    signature = key.sign(Label.SIGN_PREKEY, body)
+    prekeys.verify_once(verify)(key.public, Label.SIGN_PREKEY, body, signature)
+
+    assert before == prekeys._verified.cache_info().currsize
 
 
 def put(place: int, make: Callable[[Stage], Signed]) -> Callable:
