@@ -58,7 +58,9 @@ class Bounds(Struct, frozen=True):
             raise ConfigurationError(f"clipping is {self.clipping!r}: use 'error' or 'saturate'")
         self._number("integers")
         normal = {
-            "clip": _by_name("clip", self.clip) if _several(self.clip) else self._number("clip"),
+            "clip": _by_name("clip", self.clip)
+            if isinstance(self.clip, Mapping)
+            else self._number("clip"),
             "max_weight": self._number("max_weight"),
             "metrics": _by_name("metric bound", self.metrics),
             "integers": None if self.integers is None else int(self.integers),
@@ -164,10 +166,6 @@ def _bytes(value: float | str) -> bytes:
 
 def _value(like: float | str, stored: bytes) -> float | str:
     return stored.decode() if isinstance(like, str) else float(struct.unpack(">d", stored)[0])
-
-
-def _several(value: object) -> bool:
-    return isinstance(value, Mapping)
 
 
 def _by_name(what: str, bounds: object) -> dict[str, float]:

@@ -298,7 +298,7 @@ def unclaimed(number: int) -> StaleRound:
 
 def used_up(purpose: str) -> ModelMismatch:
     """What says that a model was used before."""
-    return ModelMismatch(f"this model was used for {purpose!r} before: policy refuses")
+    return ModelMismatch(f"this model was used for {purpose!r} as often as the policy allows")
 
 
 def second_answer(step: str) -> SecondQuestion:

@@ -151,9 +151,9 @@ class Policy(Struct, frozen=True):
             PolicyViolation: naming the field.
         """
         if params.purpose not in (self.bounds or {"train"}):
-            raise PolicyViolation(f"purpose {params.purpose!r}")
+            raise PolicyViolation(f"purpose {params.purpose!r}, for which it has no bounds")
         if self.require_model and params.purpose in MODELLED and not any(params.model):
-            raise PolicyViolation("rounds without a model")
+            raise PolicyViolation("rounds without a model: announce one, as `base`")
         if params.words > self.max_words:
             raise PolicyViolation("the words of an upload", params.words, self.max_words)
         refused = {vector.lanes for vector in params.vectors}.difference(self.lanes)
@@ -278,5 +278,7 @@ def check_round(
     check_vectors(params, session.thresholds)
     policy.check_round(params)
     if policy.repeat_model == "refuse" and journal.model_used(params.purpose, params.model):
-        raise ModelMismatch(f"this model was used for {params.purpose!r} before: policy refuses")
+        raise ModelMismatch(
+            f"this model was used for {params.purpose!r} before: announce a retry, or another model"
+        )
     return params

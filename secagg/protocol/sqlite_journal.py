@@ -299,7 +299,7 @@ class SQLiteJournal:
         """Tables in an empty file; nothing else is written to."""
         with self._transaction():
             if self._identity() != (0, 0) or self._all("SELECT 1 FROM sqlite_master LIMIT 1"):
-                raise self._unusable("it is there already: create=True makes a new one only")
+                raise self._unusable("it is there already: open it without create=True")
             self._keys.create()
             for statement in _TABLES:
                 self._run(statement)

@@ -122,7 +122,7 @@ class Client(ABC):
             raise LocalProtocolError("no upload is due: wait for UpdateDue, upload once")
         retry = any(model) and params.model == retry_hash(model, self.params.round)
         if params.model != model and not retry:
-            error = ModelMismatch("the announced model is not the one this update was made on")
+            error = ModelMismatch("the announced model is not the `base` of this update")
             self._machine.fail(error)
             raise error
         self._begun = True
