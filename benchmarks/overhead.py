@@ -108,7 +108,7 @@ def _contender(setting: Setting, scheme: str) -> Contender:
 def unavailable() -> dict[str, str]:
     """Schemes that cannot be measured here, and why."""
     missing: dict[str, str] = {}
-    if any(find_spec(package) is None for package in ("tenseal", "zstandard")):
+    if find_spec("tenseal") is None:
         reason = f"it needs the extra seal: {install_hint('seal')}"
         missing |= dict.fromkeys((LEAN, CUSTOMARY), reason)
     if find_spec("nvflare") is None or find_spec("tenseal") is None:

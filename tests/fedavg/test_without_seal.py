@@ -7,7 +7,7 @@ import pytest
 from tests.command_lines import start
 
 QUICK = ("--task", "threshold", "--gateways", "4", "--rounds", "1")
-EXTRA = ("tenseal", "zstandard")
+EXTRA = ("tenseal",)
 
 
 @pytest.mark.parametrize(

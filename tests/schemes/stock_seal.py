@@ -10,6 +10,7 @@ import struct
 import numpy as np
 
 from secagg.schemes.shared_key import seal
+from tests.schemes import seal_files
 
 CIPHERTEXT = struct.Struct("<?QQQdQ")
 """NTT form, polynomials, N, primes, scale, correction factor; then an array with its own header."""
@@ -38,7 +39,7 @@ class SealRing:
             evaluator.transform_from_ntt_inplace(made)
         else:
             evaluator.transform_to_ntt_inplace(made)
-        content = seal.body(seal.dump_seal(made))
+        content = seal_files.body(seal.dump_seal(made))
         return np.frombuffer(content, "<i8", offset=len(content) - 16 * self.degree)[: self.degree]
 
     def ciphertext(self, rows, *, ntt: bool, scale: float = 1.0):
@@ -46,17 +47,17 @@ class SealRing:
         words = np.stack(rows).astype("<i8").tobytes()
         content = struct.pack("<4Q", *self.context.first_parms_id())
         content += CIPHERTEXT.pack(ntt, len(rows), self.degree, 1, scale, 1)
-        content += seal.header(8 + len(words)) + struct.pack("<Q", len(words) // 8) + words
-        file = seal.header(len(content)) + content
+        content += seal_files.header(8 + len(words)) + struct.pack("<Q", len(words) // 8) + words
+        file = seal_files.header(len(content)) + content
         return seal.load_seal(seal.sealapi().Ciphertext(), self.context, file)
 
     def key(self, coefficients):
         """A SecretKey of given coefficients, small and of either sign."""
         api = seal.sealapi()
-        donor = seal.body(seal.dump_seal(api.KeyGenerator(self.context).secret_key()))
+        donor = seal_files.body(seal.dump_seal(api.KeyGenerator(self.context).secret_key()))
         values = self.ntt(np.asarray(coefficients) % self.prime).astype("<i8").tobytes()
         file = donor[: -len(values)] + values
-        return seal.load_seal(api.SecretKey(), self.context, seal.header(len(file)) + file)
+        return seal.load_seal(api.SecretKey(), self.context, seal_files.header(len(file)) + file)
 
     def decrypted(self, sent, minus_a, key, scale: float) -> list[complex]:
         """The slots of the ciphertext (sent, minus_a), two polynomials in [0, p)."""

@@ -12,6 +12,7 @@ import numpy as np
 import tenseal
 
 from secagg.schemes.shared_key import seal
+from tests.schemes import seal_files
 
 
 def recovered(scheme, rounds):
@@ -46,12 +47,12 @@ def decrypted(scheme, key, upload):
     """What one ciphertext of one gateway says, by stock SEAL with a recovered key."""
     public, api = context_of(scheme), seal.sealapi()
     donor = seal.dump_seal(api.KeyGenerator(public).secret_key())  # a file to put the key into
-    body = seal.body(donor)
+    body = seal_files.body(donor)
     filled = key.astype("<i8").tobytes()
     special = 8 * key.shape[1] * (len(public_primes(public)) - len(key))  # decrypts nothing
     start = len(body) - len(filled) - special
     body = body[:start] + filled + bytes(special)
-    secret = seal.load_seal(api.SecretKey(), public, seal.header(len(body)) + body)
+    secret = seal.load_seal(api.SecretKey(), public, seal_files.header(len(body)) + body)
 
     plain = api.Plaintext()
     ciphertext = seal.load_seal(api.Ciphertext(), public, file_of(scheme, upload))
@@ -135,5 +136,5 @@ def _encoded(public, slots, scale):
 
 def _words(file, rows, degree):
     """The array that a SEAL file ends with: int64[rows, N]."""
-    body = seal.body(file)
+    body = seal_files.body(file)
     return np.frombuffer(body, "<i8", offset=len(body) - 8 * rows * degree).reshape(rows, degree)
