@@ -16,6 +16,8 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
+
 from benchmarks.measuring import machine, parser_of
 from benchmarks.overhead_cases import CUSTOMARY, FULL, LEAN, NVFLARE, PLAIN, QUICK, Setting
 from benchmarks.overhead_page import page_of
@@ -24,7 +26,9 @@ from benchmarks.overhead_readme import picture, update_readme
 from benchmarks.overhead_result import Cell, Overhead, dump, load
 from benchmarks.overhead_schemes import Contender, InSession
 from benchmarks.overhead_tables import markdown, text
+from benchmarks.timing import Samples
 from secagg.errors import install_hint
+from secagg.session.update import Model
 
 ROOT = Path(__file__).parents[1]
 STORED, README, PICTURE = (
@@ -75,6 +79,7 @@ def measure(settings: Sequence[Setting], *, quick: bool) -> Overhead:
             print(setting, flush=True)
             cells += _measured(setting, missing)
             gc.collect()
+        model_hash = model_hash_of(max(cell.coordinates for cell in cells))
     finally:
         gc.enable()
     return Overhead(
@@ -83,7 +88,17 @@ def measure(settings: Sequence[Setting], *, quick: bool) -> Overhead:
         cells=cells,
         missing=dict(missing),
         minutes=(time.monotonic() - start) / 60,
+        model_hash=model_hash,
     )
+
+
+def model_hash_of(coordinates: int) -> float:
+    """CPU ns a coordinate of the hash of a model of so many float32, the best of five."""
+    tree = {"w": np.ones(coordinates, np.float32)}
+    samples = Samples()
+    for _ in range(5):
+        samples.time("hash", lambda: Model(tree).hash, time.process_time)
+    return samples.best()["hash"] / coordinates * 1e9
 
 
 def _measured(setting: Setting, missing: Mapping[str, str]) -> list[Cell]:

@@ -35,8 +35,12 @@ def readme(run: Overhead) -> str:
         f"Per coordinate, {sizes(run.main())}, one thread, all schemes in turn in one process; "
         "errors relative to clip:"
     )
+    base = (
+        "With `base`, as in the loop above, whoever takes part also hashes the model once a round:"
+        f" {number(run.model_hash)} ns, which `threads` share. The rows do not hold it."
+    )
     picture = "![Bars: what an upload costs a gateway, by scheme](docs/overhead.svg)"
-    return "\n\n".join((lead, Table.of("", columns, run.main()).markdown(), picture))
+    return "\n\n".join((lead, Table.of("", columns, run.main()).markdown(), base, picture))
 
 
 def _against(cell: Cell, plain: Cell | None) -> str:

@@ -98,6 +98,7 @@ class Overhead:
         cells: in the order they were measured.
         missing: scheme -> why it was not measured.
         minutes: that the run took.
+        model_hash: CPU ns a coordinate, on one thread, to hash the model of a round.
     """
 
     machine: dict[str, str]
@@ -105,6 +106,7 @@ class Overhead:
     cells: list[Cell]
     missing: dict[str, str]
     minutes: float
+    model_hash: float
 
     @property
     def coordinates(self) -> int:

@@ -72,7 +72,9 @@ def cell_of(scheme: str, **changes) -> Cell:
 
 
 def run_of(*cells: Cell, **changes) -> Overhead:
-    run = Overhead(machine={"cores": "2"}, quick=False, cells=[*cells], missing={}, minutes=1.0)
+    run = Overhead(
+        machine={"cores": "2"}, quick=False, cells=[*cells], missing={}, minutes=1.0, model_hash=2.0
+    )
     return replace(run, **changes)
 
 
