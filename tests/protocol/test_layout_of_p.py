@@ -89,9 +89,9 @@ def test_an_update_in_a_ring_has_a_word_for_each_coordinate(changes):
 def test_an_update_in_a_ring_leaves_room_for_the_sum_of_all():
     ring = Ring(degree=2048, moduli=(2**32,), step=1)
     fits = (2**63 - 1) // GATEWAYS
-    check_vectors(in_ring(ring, limit=fits), derive_committee(GATEWAYS))
+    check_vectors(in_ring(ring, limit=fits, scale=2.0**60), derive_committee(GATEWAYS))
     with pytest.raises(UnsupportedParameters, match="limits leave its lane"):
-        check_vectors(in_ring(ring, limit=fits + 1), derive_committee(GATEWAYS))
+        check_vectors(in_ring(ring, limit=fits + 1, scale=2.0**60), derive_committee(GATEWAYS))
 
 
 def test_the_planners_own_layout_is_accepted():
