@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from numbers import Real
 from typing import Final, Literal, Self
 
 import msgspec
@@ -240,6 +241,29 @@ def check_purpose(purpose: str) -> None:
         raise ConfigurationError(
             f"purpose is {purpose!r}: use a word of a-z, 0-9, _ and -, at most 32 long"
         )
+
+
+def number_of(name: str, value: object) -> float:
+    """A setting that is a number.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    # whatever counts as a number, numpy's among them; a bool is a mistake
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ConfigurationError(f"{name} is {value!r}: it takes a number")
+    return float(value)
+
+
+def numbers_of(name: str, values: object) -> dict[str, float]:
+    """A setting that gives numbers by name.
+
+    Raises:
+        ConfigurationError: it is no mapping, or gives something else.
+    """
+    if not isinstance(values, Mapping):
+        raise ConfigurationError(f"{name} is {values!r}: it takes a mapping")
+    return {key: number_of(f"{name} of {key!r}", value) for key, value in values.items()}
 
 
 def _sized(name: str, value: bytes, size: int) -> None:

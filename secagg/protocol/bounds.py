@@ -11,7 +11,6 @@ import struct
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 from math import inf, prod
-from numbers import Real
 from typing import Final, Literal
 
 import msgspec
@@ -19,7 +18,7 @@ import msgspec
 from secagg.errors import ConfigurationError, PolicyViolation
 from secagg.fixed_point import cap_units, clip_of
 from secagg.fixed_point.layout import CLIP_SLACK
-from secagg.params import RoundParams, Struct
+from secagg.params import RoundParams, Struct, number_of, numbers_of
 
 SLACK: Final = 1e-9
 """Relative difference of two clips that count as one: P holds limit and scale, and their quotient
@@ -122,11 +121,7 @@ def keep_bounds(announced: Quantities, bounds: Bounds, pin: Pin) -> dict[str, fl
     rest = {n: _bytes(v) for n, v in announced.items() if n not in mine and n != "integers"}
     kept = {name: _value(announced[name], stored) for name, stored in pin(rest).items()}
     check_bounds(announced, kept)
-    return {
-        name.removeprefix("clip "): float(bound)
-        for name, bound in (announced | kept | mine).items()
-        if name.startswith("clip ")
-    }
+    return _clips(announced | kept | mine)
 
 
 def quantities(params: RoundParams) -> Quantities:
@@ -149,9 +144,13 @@ def quantities(params: RoundParams) -> Quantities:
 
 def announced_clips(params: RoundParams) -> dict[str, float]:
     """The clip of every real leaf by its key, as P has it."""
+    return _clips(quantities(params))
+
+
+def _clips(bounds: Quantities) -> dict[str, float]:
     return {
         name.removeprefix("clip "): float(bound)
-        for name, bound in quantities(params).items()
+        for name, bound in bounds.items()
         if name.startswith("clip ")
     }
 
@@ -169,14 +168,11 @@ def _value(like: float | str, stored: bytes) -> float | str:
 
 
 def _by_name(what: str, bounds: object) -> dict[str, float]:
-    if not isinstance(bounds, Mapping):
-        raise ConfigurationError(f"{what} is {bounds!r}: it takes a mapping")
-    return {name: _positive(f"{what} of {name!r}", bound) for name, bound in bounds.items()}
+    numbers = numbers_of(what, bounds)
+    return {name: _positive(f"{what} of {name!r}", bound) for name, bound in numbers.items()}
 
 
 def _positive(name: str, value: object) -> float:
-    # whatever counts as a number, numpy's among them; a bool is a mistake
-    number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else -1.0
-    if not 0 < number < inf:
+    if not 0 < (number := number_of(name, value)) < inf:
         raise ConfigurationError(f"{name} is {value!r}: use a positive number")
     return number

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import floor
-from numbers import Real
 from typing import Any, Literal, Self
 
 from secagg.errors import ConfigurationError
@@ -31,6 +30,8 @@ from secagg.params import (
     Thresholds,
     VectorSpec,
     check_purpose,
+    number_of,
+    numbers_of,
 )
 from secagg.protocol.counts import count_entries
 from secagg.protocol.identity import Cohort, Roster
@@ -199,13 +200,13 @@ class UpdateEncoding:
             raise ConfigurationError(f"clipping is {self.clipping!r}: use 'error' or 'saturate'")
         check_purpose(self.purpose)
         several = isinstance(self.clip, Mapping)
-        clip = _numbers("clip", self.clip) if several else _number("clip", self.clip)
+        clip = numbers_of("clip", self.clip) if several else number_of("clip", self.clip)
         normal = {
             "clip": clip,
-            "max_weight": _number("max_weight", self.max_weight),
-            "precision": _number("precision", self.precision),
-            "metrics": _numbers("metric bound", self.metrics),
-            "integers": None if self.integers is None else _number("integers", self.integers),
+            "max_weight": number_of("max_weight", self.max_weight),
+            "precision": number_of("precision", self.precision),
+            "metrics": numbers_of("metric bound", self.metrics),
+            "integers": None if self.integers is None else number_of("integers", self.integers),
         }
         for name, value in normal.items():
             object.__setattr__(self, name, value)  # frozen, and not yet handed out
@@ -215,19 +216,6 @@ class UpdateEncoding:
             raise ConfigurationError(
                 f"select is {chosen!r}: use patterns of keys or a function of the key"
             )
-
-
-def _number(name: str, value: object) -> float:
-    # whatever counts as a number, numpy's among them; a bool is a mistake
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise ConfigurationError(f"{name} is {value!r}: it takes a number")
-    return float(value)
-
-
-def _numbers(name: str, values: object) -> dict[str, float]:
-    if not isinstance(values, Mapping):
-        raise ConfigurationError(f"{name} is {values!r}: it takes a mapping")
-    return {key: _number(f"{name} of {key!r}", value) for key, value in values.items()}
 
 
 def _layout(
