@@ -161,10 +161,12 @@ def stacked(name: str, title: str, cells: Sequence[Cell], side: str, caption: st
             widths = [getattr(cell, side).get(part, 0.0) for cell in cells]
             axes.barh(range(len(cells)), widths, left=left, color=colour, label=label, height=0.62)
             left = [start + width for start, width in zip(left, widths, strict=True)]
+        # parts measured one by one may add up to more than the whole, on a busy machine to much more
+        longest = max(*left, *totals)
         for place, (end, total) in enumerate(zip(left, totals, strict=True)):
-            axes.text(end + max(totals) / 60, place, number(total), va="center")
+            axes.text(end + longest / 60, place, number(total), va="center")
         _rows(axes, [cell.title for cell in cells])
-        axes.set_xlim(0, max(totals) * 1.22)
+        axes.set_xlim(0, longest * 1.22)
         axes.set_title("ns a coordinate")
         _legend(axes, axes.get_legend_handles_labels()[0])
 

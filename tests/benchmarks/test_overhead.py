@@ -162,6 +162,12 @@ def test_only_schemes_of_this_library_stand_every_threat(scheme):
     assert ("any one gateway" in known.broken_by) == (scheme in {LEAN, CUSTOMARY})
 
 
+def test_parts_that_took_a_hundred_times_the_whole_fit_into_their_picture():
+    cell = cell_of("masks")
+    slow = replace(cell, gateway=cell.gateway | {"encode": 7300.0})
+    assert "Gateway by part" in Page(page_of(run_of(slow))).text
+
+
 def test_the_answers_on_the_page_are_those_of_the_facts():
     text = Page(page_of(run_of(*map(cell_of, MEASURED)))).text
     for scheme in MEASURED:
