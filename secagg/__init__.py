@@ -6,6 +6,7 @@ network of your own; `secagg.protocol` and `secagg.schemes` are the machines und
 """
 
 from secagg.average import Plan, Report, Result, SecureAverage
+from secagg.protocol.audit_file import dump_roster, load_roster
 from secagg.protocol.bounds import Bounds
 from secagg.protocol.events import (
     Aborted,
@@ -66,5 +67,7 @@ __all__ = [
     "SharesDisputed",
     "UpdateDue",
     "Workers",
+    "dump_roster",
+    "load_roster",
     "session_of",
 ]
