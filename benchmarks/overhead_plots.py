@@ -161,7 +161,7 @@ def stacked(name: str, title: str, cells: Sequence[Cell], side: str, caption: st
             widths = [getattr(cell, side).get(part, 0.0) for cell in cells]
             axes.barh(range(len(cells)), widths, left=left, color=colour, label=label, height=0.62)
             left = [start + width for start, width in zip(left, widths, strict=True)]
-        # parts measured one by one may add up to more than the whole, on a busy machine to much more
+        # parts measured one by one may add up to more than the whole, on a busy machine to far more
         longest = max(*left, *totals)
         for place, (end, total) in enumerate(zip(left, totals, strict=True)):
             axes.text(end + longest / 60, place, number(total), va="center")

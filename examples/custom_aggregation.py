@@ -42,9 +42,10 @@ def main(rounds: int = 10, radius: float = 2.0) -> None:
         clock=time.perf_counter,
         aggregate=partial(within, radius),
     )
-    for _ in range(rounds):
+    for number in range(1, rounds + 1):
         before = orchestrator.state
-        done = orchestrator.round()
+        # the seed decides the rounding, never a mask: each run prints the same
+        done = orchestrator.round(rounding_seed=str(number).encode())
         gone = torch.cat([(v - before[k]).flatten() for k, v in orchestrator.state.items()]).norm()
         sys.stdout.write(f"round {done.number:2}: {done.accuracy:.3f}, moved by {gone:.2f}\n")
 
