@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from secagg.errors import ConfigurationError, EncodingError
-from secagg.params import GatewayId
+from secagg.params import GatewayId, LeafSpec
+from secagg.pytree import leaves_of
 from secagg.schemes.scheme import Scheme
 from secagg.session.loopback import Name
 
@@ -59,6 +60,20 @@ def check_updates(
         missing = [name for name in updates if table is not None and name not in table]
         if missing:
             raise EncodingError(f"{what} lack gateways: {missing[:3]}")
+
+
+def check_left_out(template: Any, base: Any, leaves: Sequence[LeafSpec]) -> None:
+    """Refuse to leave keys out of a tree that a gateway trained: the mean would publish them.
+
+    Raises:
+        ConfigurationError: names one.
+    """
+    averaged = {leaf.key for leaf in leaves}
+    left = [key for key, _ in leaves_of(template) if key not in averaged]
+    if left and base is None:
+        raise ConfigurationError(
+            f"select leaves {left[0]!r} out: pass `base`, whose value it keeps in the mean"
+        )
 
 
 def check_vanish(

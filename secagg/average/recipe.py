@@ -13,7 +13,14 @@ from typing import Any, Literal
 
 from secagg.average.costs import Clock, Costs
 from secagg.average.everybody import Everybody
-from secagg.average.inputs import Provider, UpdateSource, check_ids, check_updates, check_vanish
+from secagg.average.inputs import (
+    Provider,
+    UpdateSource,
+    check_ids,
+    check_left_out,
+    check_updates,
+    check_vanish,
+)
 from secagg.average.outcome import PhaseCost, Plan, Report, Result, dropped_of
 from secagg.errors import BelowThreshold, ConfigurationError
 from secagg.params import GatewayId, Thresholds
@@ -41,7 +48,7 @@ class SecureAverage:
 
     Args:
         clip: bound of abs(coordinate) of what is encoded (update - base), for all keys or by
-            fnmatch pattern of keys, first match wins.
+            name or fnmatch pattern of keys: a key's own name decides, else the first match.
         max_weight: largest weight, in the unit of your weights (samples, say).
         scheme: how the sum is hidden; "auto" chooses in each round, by the rule of
             `secagg.schemes.auto`, and says why in `Plan.reason`. Masks if not given.
@@ -49,7 +56,8 @@ class SecureAverage:
         max_dropouts: D, gateways that may vanish.
         precision: rms error of the mean, by rounding and noise, relative to clip at an average
             weight of at least max_weight / 16.
-        select: patterns of the keys to average, or a function of the key; None for all.
+        select: names or patterns of the keys to average, or a function of the key; None for all.
+            The others keep the values of `base`, and may be anything.
         clipping: "error" refuses coordinates beyond clip, "saturate" counts them.
         metric_bounds: of abs(value) by metric name, else 2^32: beyond is clamped and counted.
         integer_bound: of integers, likewise; None: the largest that a sum has room for.
@@ -101,7 +109,7 @@ class SecureAverage:
         self._scheme: Scheme | Literal["auto"] = Masks() if scheme is None else scheme
         self._max_colluding = max_colluding
         self._max_dropouts = max_dropouts
-        self._on_event = on_event or _ignore
+        self._on_event = on_event or (lambda _event: None)
         self._clock = clock
 
     def enroll(self, gateways: Sequence[GatewayId]) -> Roster:
@@ -226,10 +234,13 @@ class SecureAverage:
             template,
             cohort,
             thresholds=self._limits(scheme, len(cohort)),
-            model=Model.of(base, self._workers).hash,
+            model=self._model(base).hash,
             number=number,
             retry=retry,
         )
+
+    def _model(self, base: Any) -> Model:
+        return Model.of(base, self._workers, select=self._encoding.select)
 
     def run(
         self,
@@ -261,12 +272,13 @@ class SecureAverage:
         check_updates(updates, weights, metrics)
         ids = tuple(updates)
         names = tuple(metrics[ids[0]]) if metrics else ()
-        provider, model = Provider(updates), Model(base)
-        template = base if base is not None else provider.peek(ids[0])
+        provider, model = Provider(updates), self._model(base)
+        template = provider.peek(ids[0]) if model.tree is None else model.tree
         choice = self._choice(template, len(ids))
         check_vanish(vanish or {}, updates, choice.scheme)
         number = self._everybody.federation.next_round
         settings = self._settings(choice.scheme, ids, template, model, names, number)
+        check_left_out(template, model.tree, settings.leaves)
         server, clients = self._everybody.sessions(settings)
         costs = Costs(server, self._on_event, self._clock)
 
@@ -287,7 +299,7 @@ class SecureAverage:
             loop.run()
         finally:
             self._everybody.after(server)
-        return self._result(loop, costs, choice, template, base)
+        return self._result(loop, costs, choice, template, model.tree)
 
     def _result(
         self, loop: Loopback, costs: Costs, choice: Choice, template: Any, base: Any
@@ -333,7 +345,3 @@ def _vanishing(
     phases = [step.name for step in server.settings.scheme.steps]
     gone = {name: phases[phases.index(phase) :] for name, phase in vanish.items()}
     return lambda name: server.phase in gone.get(name, ())
-
-
-def _ignore(_event: Event) -> None:
-    """The default `on_event`."""

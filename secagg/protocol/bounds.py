@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Mapping
-from fnmatch import fnmatchcase
 from math import inf, prod
 from typing import Final, Literal
 
@@ -19,6 +18,7 @@ from secagg.errors import ConfigurationError, PolicyViolation
 from secagg.fixed_point import cap_units, clip_of
 from secagg.fixed_point.layout import CLIP_SLACK
 from secagg.params import RoundParams, Struct, number_of, numbers_of
+from secagg.pytree import deciding
 
 SLACK: Final = 1e-9
 """Relative difference of two clips that count as one: P holds limit and scale, and their quotient
@@ -34,8 +34,8 @@ class Bounds(Struct, frozen=True):
     """A gateway's bounds for one purpose. What is left out takes that of the first round.
 
     Attributes:
-        clip: bound of abs(coordinate) of an update, for all keys or by fnmatch pattern of keys;
-            the first that matches decides.
+        clip: bound of abs(coordinate) of an update, for all keys or by name or fnmatch pattern of
+            keys: a key's own name decides, else the first pattern that matches.
         max_weight: weight cap.
         metrics: bound of abs(value) by name.
         integers: bound of abs(value) of integer leaves; None takes whatever is announced, since
@@ -80,7 +80,8 @@ class Bounds(Struct, frozen=True):
         match kind:
             case "clip":
                 table = self.clip if isinstance(self.clip, dict) else {"*": self.clip}
-                return next((c for pattern, c in table.items() if fnmatchcase(name, pattern)), None)
+                entry = deciding(name, table)
+                return None if entry is None else table[entry]
             case "metric":
                 return self.metrics.get(name)
             case "tie":

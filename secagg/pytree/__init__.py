@@ -5,11 +5,12 @@ Knows no framework: leaves other than numpy's are handled by plug-ins, loaded wh
 
 from __future__ import annotations
 
-from secagg.pytree.layout import Group, Select, selected, tree_spec
+from secagg.pytree.layout import Group, tree_spec
 from secagg.pytree.leaves import Flat, LeafAdapter
 from secagg.pytree.reader import Reader
 from secagg.pytree.rebuild import rebuild
-from secagg.pytree.trees import flatten, map_leaves, model_hash
+from secagg.pytree.selection import Select, deciding
+from secagg.pytree.trees import chosen, flatten, leaves_of, map_leaves, model_hash
 
 __all__ = [
     "Flat",
@@ -17,10 +18,12 @@ __all__ = [
     "LeafAdapter",
     "Reader",
     "Select",
+    "chosen",
+    "deciding",
     "flatten",
+    "leaves_of",
     "map_leaves",
     "model_hash",
     "rebuild",
-    "selected",
     "tree_spec",
 ]

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from secagg.errors import ConfigurationError, EncodingError
 from secagg.params import LeafSpec
 from secagg.pytree.leaves import INTEGERS, size_of
-from secagg.pytree.trees import adapter_for, flatten
+from secagg.pytree.selection import Select, deciding, patterns_of, selection
+from secagg.pytree.trees import adapter_for, chosen, leaves_of, map_leaves
 
-Select = str | Collection[str] | Callable[[str], bool] | None
-"""Keys to average: a pattern (as of fnmatch) or several, or a question; None is all of them."""
+_TIED: Final = "; the template holds one array under both: if they are two, pass copies"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +39,9 @@ def tree_spec(
 
     Args:
         tree: template, usually the global model.
-        clips: one bound, or bounds by pattern; the first pattern that matches a key decides.
-        select: keys to average.
+        clips: one bound, or bounds by name or pattern of keys: a key's own name decides, else the
+            first pattern that matches it.
+        select: keys to average; nothing is asked of the leaves left out.
 
     Returns:
         The leaves in order, and the vectors: `LeafSpec.vector` is an index into them. Leaves
@@ -49,11 +49,12 @@ def tree_spec(
 
     Raises:
         ConfigurationError: a pattern that decides nothing, a real key without a clip, or no key.
-        EncodingError: as for `flatten`.
+        EncodingError: as for `flatten`, or containers that cannot be built again.
     """
-    everything = flatten(tree)
-    table = {key: leaf for key, leaf in everything.items() if selected(key, select)}
+    everything = leaves_of(tree)
+    table = chosen(everything, select)
     _check_select(everything, table, select)
+    _check_containers(tree)
     clip_of_key = _clips_by_key(table, clips)
     kinds: list[float | None] = list(dict.fromkeys(clip_of_key.values()))
     if any(key not in clip_of_key and _size(key, leaf) for key, leaf in table.items()):
@@ -76,7 +77,9 @@ def tree_spec(
         if size:
             first = tied.setdefault(adapter.storage_id(leaf), spec)
             if first.vector != vector:
-                raise ConfigurationError(f"{first.key!r} and {key!r} are tied: give them one clip")
+                raise ConfigurationError(
+                    f"{first.key!r} and {key!r} are tied: give them one clip{_TIED}"
+                )
             if first is spec:
                 lengths[vector] += size
             else:
@@ -86,37 +89,45 @@ def tree_spec(
     return tuple(leaves), tuple(map(Group, names, lengths, kinds))
 
 
-def selected(key: str, select: Select) -> bool:
-    """Whether a key takes part."""
-    if select is None:
-        return True
-    if callable(select):
-        return bool(select(key))
-    return any(fnmatchcase(key, pattern) for pattern in _patterns(select))
-
-
-def _patterns(select: str | Collection[str]) -> tuple[str, ...]:
-    return (select,) if isinstance(select, str) else tuple(select)
-
-
-def _check_select(everything: Mapping[str, Any], table: Mapping[str, Any], select: Select) -> None:
+def _check_select(
+    everything: Sequence[tuple[str, Any]], table: Mapping[str, Any], select: Select
+) -> None:
     if not table:
         raise ConfigurationError("select matches no key of the tree")
-    if select is not None and not callable(select):
-        for pattern in _patterns(select):
-            if not any(fnmatchcase(key, pattern) for key in table):
-                raise ConfigurationError(f"pattern {pattern!r} of select matches no key")
-    storage = {
-        adapter_for(key, leaf).storage_id(leaf): key
-        for key, leaf in table.items()
-        if _size(key, leaf)
-    }
-    for key, leaf in everything.items():
-        if key in table or not _size(key, leaf):
-            continue
-        other = storage.get(adapter_for(key, leaf).storage_id(leaf))
-        if other is not None:
-            raise ConfigurationError(f"{other!r} and {key!r} are tied: select both or neither")
+    if select is None:
+        return
+    if not callable(select):
+        keys = {key for key, _ in everything}
+        for entry in patterns_of(select):
+            if not any(map(selection(keys, entry), table)):
+                raise ConfigurationError(f"pattern {entry!r} of select matches no key")
+    storage = {_storage(key, leaf): key for key, leaf in table.items()}
+    for key, leaf in everything:
+        place = None if key in table else _storage(key, leaf)
+        if place is not None and place in storage:
+            other = storage[place]
+            raise ConfigurationError(
+                f"{other!r} and {key!r} are tied: select both or neither{_TIED}"
+            )
+
+
+def _check_containers(tree: Any) -> None:
+    """Build the tree once: the mean of a whole round must not be lost in a container."""
+    try:
+        map_leaves(tree, lambda _key, leaf: leaf)
+    except Exception as error:  # noqa: BLE001 - whatever a foreign container raises
+        kind = type(error).__name__
+        raise EncodingError(
+            f"a container of the tree cannot be built again ({kind}): pass dicts"
+        ) from None
+
+
+def _storage(key: str, leaf: Any) -> Hashable:
+    """Of a leaf that could be averaged; what is left out may be anything."""
+    try:
+        return adapter_for(key, leaf).storage_id(leaf) if _size(key, leaf) else None
+    except EncodingError:
+        return None
 
 
 def _clips_by_key(table: Mapping[str, Any], clips: float | Mapping[str, float]) -> dict[str, float]:
@@ -125,7 +136,7 @@ def _clips_by_key(table: Mapping[str, Any], clips: float | Mapping[str, float]) 
     decided: dict[str, float] = {}
     unused = set(by_pattern) - {"*"}
     for key, leaf in table.items():
-        pattern = next((p for p in by_pattern if fnmatchcase(key, p)), None)
+        pattern = deciding(key, by_pattern)
         unused.discard(str(pattern))
         if adapter_for(key, leaf).dtype_name(leaf) in INTEGERS or not _size(key, leaf):
             continue

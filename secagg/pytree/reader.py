@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg.errors import EncodingError
 from secagg.params import LeafSpec
-from secagg.pytree.layout import Select, selected
 from secagg.pytree.leaves import Flat, size_of
-from secagg.pytree.trees import STEP, adapter_for, flatten
+from secagg.pytree.matching import matching
+from secagg.pytree.selection import Select
+from secagg.pytree.trees import STEP, adapter_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +49,8 @@ class Reader:
     def __init__(
         self, leaves: Sequence[LeafSpec], tree: Any, base: Any = None, *, select: Select = None
     ) -> None:
-        flats = _matching(leaves, tree, select, "update")
-        bases = None if base is None else _matching(leaves, base, select, "base")
+        flats = _flats(leaves, tree, "update", select)
+        bases = None if base is None else _flats(leaves, base, "base", select)
         self.untied = _untied(leaves, flats, *([] if bases is None else [bases]))
         self._vectors: dict[int, list[_Segment]] = {}
         # of tied leaves the first by its key, not in P: the server must not choose which is read
@@ -132,25 +132,9 @@ def _whole_numbers(values: NDArray[Any]) -> NDArray[Any]:
     return values.astype(np.int64)
 
 
-def _matching(leaves: Sequence[LeafSpec], tree: Any, select: Select, what: str) -> dict[str, Flat]:
-    """Checks that a tree has exactly the leaves of the template, and returns their coordinates."""
-    table = {key: leaf for key, leaf in flatten(tree).items() if selected(key, select)}
-    expected = {leaf.key for leaf in leaves}
-    for fault, keys in (("lacks", expected - set(table)), ("has extra", set(table) - expected)):
-        if keys:
-            shown = ", ".join(sorted(keys)[:3]) + (", ..." if len(keys) > 3 else "")
-            raise EncodingError(f"the {what} {fault} keys: {shown}")
-    flats: dict[str, Flat] = {}
-    for leaf in leaves:
-        adapter = adapter_for(leaf.key, table[leaf.key])
-        found = adapter.shape(table[leaf.key]), adapter.dtype_name(table[leaf.key])
-        if found != (leaf.shape, leaf.dtype):
-            raise EncodingError(
-                f"{leaf.key!r} of the {what} is {found[1]}{list(found[0])}, the model has"
-                f" {leaf.dtype}{list(leaf.shape)}"
-            )
-        flats[leaf.key] = adapter.flat(table[leaf.key])
-    return flats
+def _flats(leaves: Sequence[LeafSpec], tree: Any, what: str, select: Select) -> dict[str, Flat]:
+    table = matching(leaves, tree, what, select)
+    return {key: adapter_for(key, leaf).flat(leaf) for key, leaf in table.items()}
 
 
 def _untied(leaves: Sequence[LeafSpec], *trees: Mapping[str, Flat]) -> int:

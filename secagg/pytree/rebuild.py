@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from secagg.errors import AggregateOutOfRange
 from secagg.params import LeafSpec
 from secagg.pytree.leaves import INTEGERS, size_of
-from secagg.pytree.trees import adapter_for, flatten, map_leaves
+from secagg.pytree.matching import matching
+from secagg.pytree.trees import adapter_for, map_leaves
 
 
 def rebuild(
@@ -22,7 +23,7 @@ def rebuild(
     *,
     reuse: bool = False,
 ) -> Any:
-    """The averaged tree: base + mean for averaged keys, copies of the template for the others.
+    """The averaged tree: base + mean for averaged keys, and the template's own leaves elsewhere.
 
     Args:
         template: tree that gives containers, dtypes, devices and the keys left out.
@@ -32,13 +33,15 @@ def rebuild(
         reuse: the leaves may live in the memory of `means`, each in a part of its own.
 
     Returns:
-        A tree of new leaves; tied keys share one.
+        A new tree; tied keys share a leaf, and what is not averaged is the template's leaf itself.
 
     Raises:
+        EncodingError: a template or base without these leaves.
         AggregateOutOfRange: an integer that does not fit its dtype: some upload was garbage.
     """
-    table = flatten(template)
-    bases = None if base is None else flatten(base)
+    known = {spec.key for spec in leaves}.__contains__
+    table = matching(leaves, template, "template", known)
+    bases = None if base is None else matching(leaves, base, "base", known)
     fresh: dict[tuple[int, int], Any] = {}
     result: dict[str, Any] = {}
     for spec in leaves:
@@ -55,11 +58,7 @@ def rebuild(
                 fresh[place] = new
         else:
             result[spec.key] = fresh[place]
-
-    def choose(key: str, leaf: Any) -> Any:
-        return result[key] if key in result else _copy(key, leaf)
-
-    return map_leaves(template, choose)
+    return map_leaves(template, result.get)
 
 
 def _sum(spec: LeafSpec, mean: NDArray[Any], base: Any) -> NDArray[Any]:
@@ -78,9 +77,3 @@ def _sum(spec: LeafSpec, mean: NDArray[Any], base: Any) -> NDArray[Any]:
     if int(total.min()) < low or int(total.max()) > high:
         raise AggregateOutOfRange(f"the mean of {spec.key!r} does not fit {spec.dtype}")
     return total.astype(dtype)
-
-
-def _copy(key: str, leaf: Any) -> Any:
-    adapter = adapter_for(key, leaf)
-    shape = adapter.shape(leaf)
-    return adapter.like(leaf, adapter.flat(leaf)[: size_of(shape)].copy().reshape(shape))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections import ChainMap, OrderedDict, UserDict, defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -12,32 +13,62 @@ from secagg.crypto.kdf import digest, digest_of
 from secagg.crypto.labels import Label
 from secagg.errors import EncodingError
 from secagg.pytree.leaves import LeafAdapter, adapter_of, size_of
+from secagg.pytree.selection import Select, selection
 from secagg.workers import SERIAL, Workers
 
 HASHED: Final = 2**18
 """Coordinates hashed at a time: a megabyte of float32. Part of what is hashed."""
 STEP: Final = 2**16
 """Coordinates handled at a time where a pass needs a buffer of its own."""
+_METHODS: Final = ("__copy__", "__reduce__", "__reduce_ex__", "__setitem__", "update")
+"""What copies a dict and writes to it."""
 
 
-def flatten(tree: Any) -> dict[str, Any]:
+def flatten(tree: Any, select: Select = None) -> dict[str, Any]:
     """The leaves of nested mappings, lists and tuples under their dotted paths, in order.
 
     Leaves are numpy arrays or arrays of a framework with a plug-in (torch). They are not copied.
 
+    Args:
+        tree: nested arrays.
+        select: keys to keep; what it leaves out may be anything.
+
     Raises:
+        ConfigurationError: a `select` of another type.
         EncodingError: no leaf at all, something that is neither container nor array, a dtype that
             cannot be averaged (object, complex, ...), or two leaves with one path.
     """
-    leaves: dict[str, Any] = {}
-    for key, leaf in _walk(tree, ()):
-        adapter_for(key, leaf)
-        if key in leaves:
-            raise EncodingError(f"two leaves are called {key!r}: rename one")
-        leaves[key] = leaf
+    return chosen(leaves_of(tree), select)
+
+
+def leaves_of(tree: Any) -> list[tuple[str, Any]]:
+    """Every leaf of a tree under its dotted path, in order, whatever it is.
+
+    Raises:
+        EncodingError: there is none.
+    """
+    leaves = list(_walk(tree, ()))
     if not leaves:
         raise EncodingError("the tree has no arrays: there is nothing to average")
     return leaves
+
+
+def chosen(leaves: Sequence[tuple[str, Any]], select: Select) -> dict[str, Any]:
+    """Of all leaves of a tree those that are selected; each can be averaged.
+
+    Raises:
+        ConfigurationError, EncodingError: as for `flatten`.
+    """
+    takes_part = selection({key for key, _ in leaves}, select)
+    table: dict[str, Any] = {}
+    for key, leaf in leaves:
+        if not takes_part(key):
+            continue
+        adapter_for(key, leaf)
+        if key in table:
+            raise EncodingError(f"two leaves are called {key!r}: rename one")
+        table[key] = leaf
+    return table
 
 
 def adapter_for(key: str, leaf: Any) -> LeafAdapter:
@@ -60,7 +91,11 @@ def adapter_for(key: str, leaf: Any) -> LeafAdapter:
 
 
 def map_leaves(tree: Any, change: Callable[[str, Any], Any]) -> Any:
-    """A tree of the same containers (and their types) with `change(key, leaf)` for each leaf."""
+    """A new tree of the same containers with `change(key, leaf)` for each leaf.
+
+    Lists, tuples and the dicts of Python keep their type, and what the type adds: order, default
+    factory, the _metadata of a state_dict. Every other mapping becomes a dict.
+    """
     return _map(tree, (), change)
 
 
@@ -125,18 +160,30 @@ def _walk(node: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
 
 
 def _map(node: Any, path: tuple[str, ...], change: Callable[[str, Any], Any]) -> Any:
+    if isinstance(node, Mapping):
+        items = {key: _map(child, (*path, str(key)), change) for key, child in node.items()}
+        if not _copies(node):
+            return items
+        container: Any = copy.copy(node)
+        container.update(items)
+        return container
     children = _children(node)
     if children is None:
         return change(".".join(path), node)
     values = [_map(child, (*path, name), change) for name, child in children]
-    if isinstance(node, Mapping):
-        items = dict(zip(node, values, strict=True))
-        if not isinstance(node, MutableMapping):
-            return items
-        # A copy keeps what the type adds: order, default factory, the _metadata of a state_dict.
-        container = copy.copy(node)
-        container.update(items)
-        return container
-    if isinstance(node, list):
-        return values
-    return type(node)(*values) if hasattr(node, "_fields") else tuple(values)
+    return values if isinstance(node, list) else getattr(type(node), "_make", tuple)(values)
+
+
+def _copies(node: Mapping[Any, Any]) -> bool:
+    """Whether a shallow copy has items of its own, and no method that does more than Python's.
+
+    The copy of a mapping over some store writes to that store.
+    """
+    kind = type(node)
+    if kind is UserDict or kind is ChainMap:
+        held: Any = node.data if isinstance(node, UserDict) else node.maps[0]  # type: ignore[attr-defined]
+        return type(held) is dict
+    for known in (OrderedDict, defaultdict, dict):
+        if issubclass(kind, known):
+            return all(getattr(kind, name, None) is getattr(known, name, None) for name in _METHODS)
+    return False

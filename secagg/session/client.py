@@ -202,7 +202,8 @@ class ClientSession:
         Args:
             update: what the gateway trained, a tree like the announced one.
             weight: in (0, max_weight].
-            base: the global model it was trained from, a tree or a `Model`.
+            base: the global model it was trained from, a tree or a `Model`; of the keys that
+                `select` leaves out it may hold this gateway's own values.
             metrics: numbers to be summed, as announced.
             rounding_seed: makes the rounding reproducible; None draws it fresh.
             select: keys that are averaged, as the orchestrator's; None for all.
@@ -218,9 +219,10 @@ class ClientSession:
         client = self._client
         if client is None or client.round is None or not client.upload_due:
             raise LocalProtocolError("no upload is due: wait for UpdateDue, and upload once")
-        model = Model.of(base, self._context.workers)
+        shared = {leaf.key for leaf in client.round.leaves}
         identity = self._context.identity
         try:
+            model = Model.of(base, self._context.workers, select=shared.__contains__)
             prepared = Update(
                 client.round,
                 client.params.thresholds.gateways,

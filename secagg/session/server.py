@@ -123,7 +123,8 @@ class ServerSession:
         """
         if self._server.round_announced:
             raise LocalProtocolError(f"the model is announced: the session is {self.phase}")
-        model = Model.of(base, self._workers).hash
+        shared = {leaf.key for leaf in self.settings.leaves}
+        model = Model.of(base, self._workers, select=shared.__contains__).hash
         self.settings = replace(self.settings, model=model, retry=retry)
 
     @property

@@ -26,7 +26,7 @@ from secagg.fixed_point import (
 from secagg.params import NO_MODEL, Kind, RoundParams
 from secagg.protocol.bounds import announced_clips
 from secagg.protocol.counts import counts_of
-from secagg.pytree import Reader, Select, model_hash
+from secagg.pytree import Reader, Select, flatten, model_hash
 from secagg.schemes.base import Fill, Words
 from secagg.session.clips import check_clips
 from secagg.workers import SERIAL, Workers
@@ -38,16 +38,26 @@ class Model:
     Args:
         tree: state_dict or nested arrays; must not change while it is used.
         workers: threads for the hash.
+        select: keys that are averaged, as the orchestrator's: all others stay out of the hash, and
+            may differ from gateway to gateway.
+
+    Raises:
+        EncodingError: a tree that cannot be averaged.
     """
 
-    def __init__(self, tree: Any, workers: Workers = SERIAL) -> None:
+    def __init__(self, tree: Any, workers: Workers = SERIAL, *, select: Select = None) -> None:
         self.tree = tree
-        self.hash = NO_MODEL if tree is None else model_hash(tree, workers)
+        leaves = {} if tree is None else flatten(tree, select)
+        self.keys = frozenset(leaves)
+        self.hash = model_hash(leaves, workers) if leaves else NO_MODEL
 
     @classmethod
-    def of(cls, base: Any, workers: Workers = SERIAL) -> Self:
-        """`base` itself if it is a Model already."""
-        return base if isinstance(base, cls) else cls(base, workers)
+    def of(cls, base: Any, workers: Workers = SERIAL, *, select: Select = None) -> Self:
+        """`base` itself if it is a Model already, of these keys."""
+        if not isinstance(base, cls):
+            return cls(base, workers, select=select)
+        same = base.tree is None or flatten(base.tree, select).keys() == base.keys
+        return base if same else cls(base.tree, workers, select=select)
 
 
 class Update:
