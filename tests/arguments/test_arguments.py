@@ -1,0 +1,90 @@
+"""Whatever public callables are given, they answer rightly or with an error of `secagg.errors`.
+
+A failing line names its seed: `play(name, seed)` is that call again.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from random import Random
+from typing import Any
+
+import pytest
+
+import secagg
+from secagg.errors import SecAggError
+from tests.arguments.calls import CALLS
+from tests.arguments.values import MARKS, spoilt
+
+OPEN = {
+    name for name in CALLS if name not in {"ClientSession.receive", "Federation.load", "Lattice"}
+}
+"""Not yet as they must be."""
+
+
+def calls_back(value: Any) -> bool:
+    """Whether the library calls what it is given: what that raises is its caller's own."""
+    if isinstance(value, Mapping | list | tuple):
+        items = value.values() if isinstance(value, Mapping) else value
+        return any(calls_back(each) for each in items if each is not value)
+    return callable(value)
+
+
+def play(name: str, seed: int) -> None:
+    """One call with one or two of its arguments spoilt."""
+    rng = Random(f"{name} {seed}")  # of the text, which every process hashes alike
+    call = CALLS[name](rng)
+    given = dict(call.given)
+    changed = rng.sample(sorted(given), min(len(given), 1 if rng.random() < 0.8 else 2))
+    for argument in changed:
+        given[argument] = spoilt(given[argument], rng)
+    answer, refusal = None, None
+    try:
+        answer = call.work(**given)
+    except SecAggError as error:
+        refusal = error
+    except Exception:
+        if not any(calls_back(given[argument]) for argument in changed):
+            raise
+        return
+    if refusal is None:
+        call.check(given, answer)
+        return
+    told = "".join(traceback.format_exception(refusal)) + repr(refusal)
+    private = {*changed} <= {*call.private}
+
+    assert "\n" not in str(refusal)
+    assert not [mark for mark in MARKS if private and mark in told], told
+
+
+def faults(name: str, calls: int) -> dict[str, str]:
+    """The first seed of each class of faults."""
+    found: dict[str, str] = {}
+    for seed in range(calls):
+        try:
+            play(name, seed)
+        except Exception as error:  # noqa: BLE001 - of any class, which is what is asked
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            kind = f"{type(error).__name__} in {where.name}"
+            found.setdefault(kind, f"play({name!r}, {seed}): {kind}: {str(error)[:200]}")
+    return found
+
+
+@pytest.mark.parametrize("name", sorted({*CALLS} - OPEN))
+def test_a_wrong_argument_is_named_or_harmless(name: str) -> None:
+    assert {} == faults(name, 50)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted({*CALLS} - OPEN))
+def test_a_hundred_thousand_calls(name: str) -> None:
+    assert {} == faults(name, 100_000 // len(CALLS) + 1)
+
+
+def test_every_public_callable_is_here() -> None:
+    events = {"Aborted", "Completed", "Event", "GatewayDropped", "Ignored", "PhaseClosed", "Send",
+              "SharesDisputed", "UpdateDue"}  # fmt: skip
+    made = {"Plan", "Report", "Result", "MemoryJournal", "SessionSettings"}
+
+    assert {*secagg.__all__} - events - made <= {*CALLS}
