@@ -469,6 +469,7 @@ CALLS: dict[str, Callable[[Random], Call]] = {
     "selected": _of(selected, lambda: {"key": "layer.w", "select": ["*"]}),
     "round_page": _of(_page, lambda: {"report": finished()[1].report, "path": "p"}),
     "load_record": _of(load_record, lambda: {"data": dump_record(finished()[1].report.audit)}),
+    "dump_roster": _of(dump_roster, lambda: {"roster": ROSTER}),
     "load_roster": _of(load_roster, lambda: {"data": dump_roster(ROSTER)}),
     "verify_record": _of(
         verify_record,
