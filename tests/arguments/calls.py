@@ -30,7 +30,7 @@ from secagg.errors import EncodingError, SecAggError
 from secagg.pages import round_page
 from secagg.protocol.audit import verify_record
 from secagg.protocol.audit_file import dump_record, dump_roster, load_record, load_roster
-from secagg.pytree import flatten, map_leaves, model_hash, selected, tree_spec
+from secagg.pytree import flatten, map_leaves, model_hash, tree_spec
 from secagg.schemes import scheme_of
 from secagg.session import SessionSettings, UpdateEncoding
 from secagg.session.loopback import Loopback
@@ -466,7 +466,6 @@ CALLS: dict[str, Callable[[Random], Call]] = {
     ),
     "model_hash": _of(model_hash, lambda: {"tree": tree()}, "tree"),
     "tree_spec": _of(tree_spec, lambda: {"tree": tree(), "clips": 1.0, "select": ["*"]}, "tree"),
-    "selected": _of(selected, lambda: {"key": "layer.w", "select": ["*"]}),
     "round_page": _of(_page, lambda: {"report": finished()[1].report, "path": "p"}),
     "load_record": _of(load_record, lambda: {"data": dump_record(finished()[1].report.audit)}),
     "dump_roster": _of(dump_roster, lambda: {"roster": ROSTER}),
