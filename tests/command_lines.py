@@ -7,8 +7,8 @@ import subprocess
 import sys
 
 
-def start(program, *arguments, without=(), **environment):
-    """A real process, in which some modules cannot be imported."""
+def start(program, *arguments, without=(), folder=None, **environment):
+    """A real process, begun in a folder, in which some modules cannot be imported."""
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({tuple(without)})); "
         f"sys.argv = [{program!r}, *sys.argv[1:]]; "
@@ -20,5 +20,6 @@ def start(program, *arguments, without=(), **environment):
         capture_output=True,
         text=True,
         check=False,
+        cwd=folder,
         env=os.environ | environment,
     )

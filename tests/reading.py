@@ -1,12 +1,16 @@
-"""A page as its reader has it: what must hold of every page, and its words."""
+"""A page as its reader has it: what must hold of every page, and its words; the README likewise."""
 
 from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 VOID = {"meta", "br", "hr", "img", "link", "wbr"}
 HOSTILE = "<script>alert(1)</script>&\"'"
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+LOOP, ONCE, GATEWAY, ORCHESTRATOR = re.findall(r"```python\n(.+?)```", README, re.DOTALL)
+"""Every snippet of the README: who adds one, adds the test that runs it."""
 
 
 class Page(HTMLParser):

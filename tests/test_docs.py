@@ -16,11 +16,14 @@ import numpy as np
 import pytest
 from typer.main import get_command
 
+from secagg import SecureAverage
+from tests.command_lines import start
+from tests.reading import LOOP, README
+
 ROOT = Path(__file__).parents[1]
 SOURCES = ("secagg", "fedavg", "protocol_sim", "benchmarks", "examples", "tests", "docs")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 PROTOCOL = ROOT / "docs" / "protocol.md"
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def texts() -> dict[str, str]:
@@ -114,12 +117,62 @@ def test_the_loop_of_the_readme_runs_as_it_is_written():
     model, gateways = Learner("model"), [Learner(i, i / 10) for i in range(4)]
     names = {"model": model, "gateways": gateways, "counts": dict.fromkeys(range(4), 100)}
     names["rounds"] = 2
-    loop = re.findall(r"```python\n(.+?)```", README, re.DOTALL)[0]
-    exec(loop, names)
+    exec(LOOP, names)
     for expression in re.findall(r"`(result\.[\w.]+)`", README):
         eval(expression, names)
 
     assert model.state["w"] == pytest.approx(np.full(3, 0.3), abs=1e-3)
+
+
+def test_the_table_of_errors_is_what_the_plan_says():
+    rows = re.findall(r"^\| (\d+) \| (\S+) \| (\S+) \| (\S+) \|$", README, re.MULTILINE)
+    model = {"w": np.zeros(10**6, np.float32)}
+    plans = [SecureAverage(clip=1.0).plan(model, int(gateways)) for gateways, *_ in rows]
+    found = [(p.rms_error, p.error_bound, p.upload_bytes / 1e6) for p in plans]
+
+    assert 3 == len(rows)
+    assert [tuple(map(float, row[1:])) for row in rows] == [
+        (float(f"{rms:.1e}"), float(f"{most:.1e}"), round(size, 2)) for rms, most, size in found
+    ]
+
+
+EVERYDAY = {
+    "counts",
+    "dropouts",
+    "epoch",
+    "ignored",
+    "included",
+    "key",
+    "member",
+    "name",
+    "ring",
+    "round",
+    "server",
+    "setup",
+    "simulator",
+    "step",
+    "unit",
+    "vouched",
+    "weight",
+}
+"""Words of the glossary that the README uses as everybody does."""
+
+
+def test_the_readme_links_each_word_of_the_glossary_where_it_first_stands():
+    glossary = (ROOT / "GLOSSARY.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (?:\w+ \| )?([a-zA-Z][a-zA-Z ,-]{2,}) \| ", glossary, re.MULTILINE)
+    words = {word for row in rows for word in row.split(", ") if len(word) > 2} - EVERYDAY
+    prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
+    prose = re.sub(r"(\[?)`[^`\n]+`", lambda code: code[0] if code[1] else "", prose)
+    late = set()
+    for word in words:
+        linked = re.search(rf"\[`?{word}s?`?\]\(GLOSSARY", prose, re.IGNORECASE)
+        bare = re.search(rf"(?<![\w`/.-]){word}s?(?![\w`])", prose, re.IGNORECASE)
+        if bare and (linked is None or bare.start() < linked.start()):
+            late.add(word)
+
+    assert len(words) > 40
+    assert set() == late
 
 
 APPS = {
@@ -137,6 +190,17 @@ def test_commands_are_spelt_as_the_programs_take_them():
     for line in lines:
         program, name, *words = shlex.split(line)
         get_command(import_module(APPS[program]).app).commands[name].make_context(name, words)
+
+
+@pytest.mark.slow
+def test_every_command_of_the_readme_ends_well(tmp_path):
+    lines = [shlex.split(line) for line in LINE.findall(README)]
+
+    assert len(lines) >= 5
+    for program, *words in lines:
+        done = start(program, *words, folder=tmp_path)
+
+        assert (0, "") == (done.returncode, done.stderr)
 
 
 def test_the_table_of_extras_is_that_of_the_package():

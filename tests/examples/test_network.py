@@ -7,7 +7,7 @@ from tests.command_lines import start
 
 
 def test_a_round_over_processes_outlives_the_death_of_one():
-    done = start("examples.network", PYTHONPATH=str(Path(network.__file__).parents[1]))
+    done = start("examples.network", folder=Path(network.__file__).parents[1])
 
     assert (0, "") == (done.returncode, done.stderr)
     assert "g3 in masked_input (vanished)\n" in done.stdout

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import os
 import queue
-import re
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from secagg import Identity, Member, Roster, SecureAverage
+from secagg import Identity, Member, Policy, Roster, SecureAverage
+from secagg.errors import AbortedByPeer, PolicyViolation, SecAggError
+from tests.reading import GATEWAY, ONCE, ORCHESTRATOR
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-_, ONCE, GATEWAY, ORCHESTRATOR = re.findall(r"```python\n(.+?)```", README, re.DOTALL)
 IDS = ["g0", "g1", "g2", "g3"]
 BASE = {"w": np.zeros(5, np.float32)}
 AVERAGE = SecureAverage(clip=1.0)
@@ -26,9 +24,6 @@ LATE = 2.0
 
 class Model:
     loaded: Any = None
-
-    def state_dict(self) -> dict[str, Any]:
-        return BASE
 
     def load_state_dict(self, state: Any) -> None:
         self.loaded = state
@@ -41,10 +36,6 @@ class Network:
         self.up: queue.Queue[tuple[Any, Any]] = queue.Queue()
         self.down: dict[str, queue.Queue[Any]] = {name: queue.Queue() for name in IDS}
         self.begun: set[str] = set()
-
-    def incoming(self, name: str) -> Iterator[Any]:
-        while (frame := self.down[name].get()) is not None:
-            yield frame
 
     def to_gateway(self, name: str, frame: bytes) -> None:
         # the first frame names the session: nothing is foreign to it yet
@@ -86,37 +77,53 @@ def join(name: str, seed: bytes, folder: Path) -> Member:
     return member
 
 
-def gateway(network: Network, roster: Roster, seed: bytes, place: int, folder: Path) -> None:
-    name = IDS[place]
-    names = {
-        "seed": seed,
-        "roster": roster,
-        "incoming": network.incoming(name),
-        "send": lambda frame: network.to_orchestrator(name, frame),
-        "update": {"w": np.full(5, place / 10, np.float32)},
-        "weight": 1.0,
-        "model": Model(),
-        "print": lambda *_: None,
-    }
-    exec(own(GATEWAY, name, folder), names)
-    names["journal"].close()
+class Gateway(threading.Thread):
+    """The README's loop of one gateway, and how it ended."""
+
+    def __init__(self, network: Network, roster: Roster, seed: bytes, name: str, folder: Path):
+        super().__init__()
+        self.error: SecAggError | None = None
+        self.code = own(GATEWAY, name, folder)
+        self.names = {
+            "seed": seed,
+            "roster": roster,
+            "next_frame": network.down[name].get,
+            "send": lambda frame: network.to_orchestrator(name, frame),
+            "train": lambda base: {"w": base["w"] + np.float32(IDS.index(name) / 10)},
+            "weight": 1.0,
+            "base": BASE,
+        }
+
+    def run(self) -> None:
+        try:
+            exec(self.code, self.names)
+        except SecAggError as error:
+            self.error = error
+        self.names["journal"].close()
 
 
-@pytest.mark.parametrize("silent", [(), ("g2",)])
-def test_the_loops_outlive_what_is_no_frame_of_their_session(
-    silent: tuple[str, ...], tmp_path: Path
+@pytest.mark.parametrize(
+    ("silent", "refusing"),
+    [(None, None), ("g2", None), (None, "g1"), ("g0", "g3")],
+    ids=["all there", "one silent", "one refuses", "too few"],
+)
+def test_the_loops_outlive_noise_and_tell_every_refusal(
+    silent: str | None, refusing: str | None, tmp_path: Path
 ) -> None:
-    network, seeds = Network(), [os.urandom(32) for _ in IDS]
+    network, seeds = Network(), {name: os.urandom(32) for name in IDS}
     identity = Identity.generate("orchestrator", os.urandom)
-    members = [join(name, seed, tmp_path) for name, seed in zip(IDS, seeds, strict=True)]
+    members = [join(name, seed, tmp_path) for name, seed in seeds.items()]
+    if refusing is not None:
+        Policy(min_gateways=5).save(tmp_path / f"{refusing}.json")
     roster = Roster(1, identity.key.public, tuple(members))
-    threads = [
-        threading.Thread(target=gateway, args=(network, roster, seeds[place], place, tmp_path))
-        for place, name in enumerate(IDS)
-        if name not in silent
-    ]
-    for thread in threads:
-        thread.start()
+    sites = {
+        name: Gateway(network, roster, seed, name, tmp_path)
+        for name, seed in seeds.items()
+        if name != silent
+    }
+    for site in sites.values():
+        site.start()
+    said: list[Any] = []
     names = {
         "average": AVERAGE,
         "ids": IDS,
@@ -127,17 +134,21 @@ def test_the_loops_outlive_what_is_no_frame_of_their_session(
         "model": Model(),
         "send": network.to_gateway,
         "next_frame": network.next_frame,
-        "print": lambda *_: None,
+        "print": said.append,
     }
     exec(ORCHESTRATOR, names)
-    for name in IDS:
-        network.down[name].put(None)
-    for thread in threads:
-        thread.join()
+    for site in sites.values():
+        site.join()
     server = names["server"]
-    left = [place for place, name in enumerate(IDS) if name not in silent]
+    lost = [name for name in IDS if name in {silent, refusing}]
+    left = [place for place, name in enumerate(IDS) if name not in lost]
+    told = {name: type(site.error) for name, site in sites.items()}
+    others = type(None) if len(lost) < 2 else AbortedByPeer
 
-    assert "done" == server.phase
-    assert list(silent) == list(server.dropped)
+    assert lost == sorted(server.dropped)
     assert len(server.ignored) > 0
-    assert names["model"].loaded["w"] == pytest.approx(np.full(5, np.mean(left) / 10), abs=1e-3)
+    assert {name: PolicyViolation if name in lost else others for name in sites} == told
+    if len(lost) < 2:
+        assert names["model"].loaded["w"] == pytest.approx(np.full(5, np.mean(left) / 10), abs=1e-3)
+    else:
+        assert f"{refusing}: PolicyViolation: the policy" in str(said[-1].reason)
