@@ -175,4 +175,13 @@ def _vary(setting: str, runs: dict[str, Prepared], target: float) -> SideBySide:
             )
         variants.append(Variant.of(name, done, target))
         rows.show(variants[-1])
-    return SideBySide(setting=setting, target=target, variants=tuple(variants))
+    return SideBySide(
+        setting=setting,
+        target=target,
+        variants=tuple(variants),
+        versions=experiment.versions(),
+    )
+
+
+if __name__ == "__main__":
+    app(prog_name="fedavg")

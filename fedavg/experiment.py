@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-
-import torch
+from importlib.metadata import version
+from platform import python_version
 
 import secagg
 from fedavg.aggregation import server_optimiser
@@ -28,7 +28,7 @@ class Report:
     Attributes:
         settings: what was done, the values that were left open among them.
         warning: a sentence if no gateway may vanish; "" if one may, or if there is no protocol.
-        versions: of secagg and torch.
+        versions: of what the numbers depend on.
         rounds: the history.
         comparison: with plaintext.
         seconds: of each part, over all rounds.
@@ -94,12 +94,18 @@ def run(
     return Report(
         settings=settings,
         warning=prepared.warning,
-        versions={"secagg": secagg.__version__, "torch": str(torch.__version__)},
+        versions=versions(),
         rounds=rounds,
         comparison=compare(rounds, deviations, beside),
         seconds=_added([each.seconds for each in rounds]),
         plan=plan,
     )
+
+
+def versions() -> dict[str, str]:
+    """What beside the settings decides numbers: who draws, who trains, whose data it is."""
+    others = {name: version(name) for name in ("numpy", "torch", "scikit-learn")}
+    return {"secagg": secagg.__version__, "python": python_version(), **others}
 
 
 def _orchestrator(

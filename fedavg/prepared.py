@@ -8,6 +8,7 @@ from typing import Final
 
 from fedavg.aggregation import server_optimiser
 from fedavg.plain import PlainAverage
+from fedavg.rules import ALPHA
 from fedavg.settings import Settings
 from fedavg.stopwatch import Clock
 from fedavg.tasks import load
@@ -17,6 +18,8 @@ from secagg.errors import ConfigurationError
 from secagg.schemes import scheme_of
 from secagg.thresholds import usual_colluding
 
+IN_SECRET: Final = ("clip", "max_colluding", "max_dropouts")
+"""Settings that mean nothing in the clear."""
 _METRICS: Final = ("loss", "correct", "samples")
 
 
@@ -66,6 +69,9 @@ def prepare(settings: Settings) -> Prepared:
     Raises:
         ConfigurationError: the message names what would work.
     """
+    unused = [name for name in IN_SECRET if getattr(settings, name) is not None]
+    if settings.scheme == "plain" and unused:
+        raise ConfigurationError(f"scheme plain hides nothing and has no {', '.join(unused)}")
     server = server_optimiser(settings.server, rate=settings.server_rate)
     task = load(settings)
     total = len(task.gateways)
@@ -83,7 +89,8 @@ def prepare(settings: Settings) -> Prepared:
         rate=recipe.rate,
         steps=recipe.steps,
         batch=recipe.batch,
-        clip=task.clip,
+        alpha=(settings.alpha or ALPHA) if settings.split == "dirichlet" else None,
+        clip=None if settings.scheme == "plain" else task.clip,
         server_rate=server.rate,
     )
     if settings.scheme == "plain":

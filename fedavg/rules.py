@@ -16,6 +16,8 @@ LOSSES: Final = ("cross-entropy", "bce", "mse")
 squared error, averaged over outputs, of one output a class, 1 wanted of the right one, else 0."""
 SPLITS: Final = ("iid", "dirichlet")
 """How data are dealt to gateways: evenly and at random, or with skewed labels."""
+ALPHA: Final = 0.5
+"""Evenness of skewed labels where none is given."""
 SERVER_OPTIMISERS: Final = ("fedavg", "fedavgm", "fedadam", "fedyogi")
 SCHEMES: Final = (*BY_NAME, "auto", "plain")
 OVERRIDABLE: Final = ("rate", "steps", "batch", "momentum", "optimiser")

@@ -10,6 +10,7 @@ from typing import Annotated, Final, get_type_hints
 
 from fedavg.phases import PHASES, absent_from
 from fedavg.rules import (
+    ALPHA,
     LOSSES,
     MAX_BATCH,
     MAX_RATE,
@@ -70,8 +71,10 @@ class Settings:
         str, "How the data is dealt: iid (evenly, at random) or dirichlet (skewed labels)."
     ] = "iid"
     alpha: Annotated[
-        float, "Evenness of the dirichlet split, above 0: 0.1 is very skewed, 100 nearly even."
-    ] = 0.5
+        float | None,
+        "Evenness of the dirichlet split, above 0: 0.1 is very skewed, 100 nearly even.",
+        f"{ALPHA} if dirichlet",
+    ] = None
     data: Annotated[
         Path | None,
         "Directory with one file of data for each gateway, for tasks that read files; `fedavg "
@@ -136,6 +139,10 @@ class Settings:
                 check_setting(each.name, value)
         for gateway, changes in self.overrides.items():
             check_override(gateway, changes)
+        if self.split != "dirichlet" and self.alpha is not None:
+            raise ConfigurationError(
+                f"alpha {self.alpha:g}: split {self.split} has none: use split dirichlet"
+            )
 
 
 _WHOLE: Final = {

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self, cast
+from typing import Any, Self
 
 from fedavg.experiment import Report
-from fedavg.prepared import Prepared, prepare
+from fedavg.prepared import IN_SECRET, Prepared, prepare
 from fedavg.settings import AXES, Settings
 from secagg.errors import ConfigurationError
 
@@ -70,11 +70,13 @@ class SideBySide:
         setting: the one that varies.
         target: the accuracy that `Variant.rounds_to_target` asks for.
         variants: in the order they were named.
+        versions: of what the numbers depend on.
     """
 
     setting: str
     target: float
     variants: tuple[Variant, ...]
+    versions: dict[str, str]
 
 
 def planned(
@@ -105,5 +107,13 @@ def planned(
         raise ConfigurationError(
             f"{setting} {values!r}: name two or more different ones, as in a,b"
         )
-    runs = {name: replace(settings, **cast("dict[str, Any]", {setting: name})) for name in names}
-    return setting, {name: prepare(each) for name, each in runs.items()}
+    if (one := getattr(settings, setting)) != getattr(Settings(), setting):
+        raise ConfigurationError(f"{setting} {one}: it is what varies, so leave it out")
+    return setting, {name: prepare(_with(settings, setting, name)) for name in names}
+
+
+def _with(settings: Settings, setting: str, name: str) -> Settings:
+    changes: dict[str, Any] = {setting: name}
+    if name == "plain":  # what is set for the other runs
+        changes |= dict.fromkeys(IN_SECRET)
+    return replace(settings, **changes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -11,6 +11,9 @@ from secagg.console import application
 from secagg.errors import ConfigurationError
 from secagg.files import check_directory
 from secagg.schemes import choices
+
+if TYPE_CHECKING:
+    from protocol_sim.scenario import Scenario
 
 SMALL_GATEWAYS: Final = 12
 """Up to so many a run takes place in virtual time and has a timeline that can be read."""
@@ -136,15 +139,24 @@ def replay(
 ) -> None:
     """Play one schedule again and print its timeline."""
     from protocol_sim import command_runs
-    from protocol_sim.scenario import Scenario
     from protocol_sim.scenarios import draw
 
-    if what.isdecimal():
-        scenario = draw(int(what))
-    else:
-        scenario = Scenario.loads(Path(what).read_text(encoding="utf-8"))
+    scenario = draw(int(what)) if what.isdecimal() else _read(Path(what))
     if command_runs.scenario(scenario, output):
         raise typer.Exit(1)
+
+
+def _read(path: Path) -> Scenario:
+    from protocol_sim.scenario import Scenario
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text"
+        raise ConfigurationError(
+            f"no schedule {str(path)!r} ({reason}): give a seed or a scenario.json"
+        ) from None
+    return Scenario.loads(text)
 
 
 # -- sweep -----------------------------------------------------------------------------------------
@@ -208,3 +220,7 @@ def papers(*, output: OutputOption = None) -> None:
     from protocol_sim import command_runs
 
     command_runs.literature(output)
+
+
+if __name__ == "__main__":
+    app(prog_name="protocol_sim")

@@ -12,7 +12,8 @@ import typer
 from secagg.average import Plan, SecureAverage
 from secagg.console import application
 from secagg.errors import ConfigurationError, WireError, printable
-from secagg.params import GatewayId, Thresholds
+from secagg.fixed_point.layout import USUAL_WEIGHT
+from secagg.params import MAX_LENGTH, GatewayId, Thresholds
 from secagg.protocol.audit import AuditRecord, Inspection, inspect_record
 from secagg.protocol.audit_file import MAX_FILE_BYTES, load_record, load_roster
 from secagg.protocol.identity import Cohort, Roster
@@ -34,17 +35,19 @@ def plan(
     gateways: Annotated[
         int, typer.Option(help="gateways in the cohort, 3 to 2048 (2047 with a committee)")
     ],
-    coordinates: Annotated[int, typer.Option(min=1, help="coordinates of the model")],
+    coordinates: Annotated[
+        int, typer.Option(min=1, max=MAX_LENGTH, help="coordinates of the model")
+    ],
     clip: Annotated[float, typer.Option(help="bound of |coordinate| of an update")] = 1.0,
     max_weight: Annotated[float, typer.Option(help="largest weight")] = 1.0,
     precision: Annotated[float, typer.Option(help="rms error relative to clip")] = 2.0**-12,
     max_colluding: Annotated[int | None, typer.Option(help="C; default by n")] = None,
     max_dropouts: Annotated[int | None, typer.Option(help="D; default by n")] = None,
-    scheme: Annotated[str, typer.Option(help=choices())] = "masks",
+    scheme: Annotated[str, typer.Option(help=f"{choices()} or auto (says why)")] = "masks",
 ) -> None:
     """Print thresholds, layout, bytes and errors of a round; nothing is sent."""
     average = SecureAverage(
-        scheme=scheme_of(scheme),
+        scheme="auto" if scheme == "auto" else scheme_of(scheme),
         clip=clip,
         max_weight=max_weight,
         precision=precision,
@@ -57,6 +60,7 @@ def plan(
     limits, vector = planned.thresholds, planned.vectors[0]
     floats = planned.upload_bytes / (4 * coordinates)
     rows = [
+        ("scheme", planned.scheme),
         ("gateways n", limits.gateways),
         ("colluding C", limits.max_colluding),
         ("dropouts D", limits.max_dropouts),
@@ -67,13 +71,24 @@ def plan(
         ("|value|", f"up to {vector.limit} of one gateway"),
         *_integers(planned),
         ("upload", f"{planned.upload_bytes:,} bytes ({floats:.2f} x float32)"),
-        ("error of the mean", f"{planned.rms_error:.3g} rms, {planned.error_bound:.3g} worst"),
-        ("", f"at an average weight of {planned.average_weight:g}"),
+        ("error of the mean", f"{_error(planned, 1)} if weights average {_usual(planned)}"),
+        ("", f"{_error(planned, USUAL_WEIGHT)} if all weigh {max_weight:g}"),
     ]
     for name, value in rows:
         typer.echo(f"{name:18} {value}")
+    if planned.reason:
+        typer.echo(planned.reason)
     typer.echo(planned.guarantees.hides)
     typer.echo(planned.guarantees.survives)
+
+
+def _error(planned: Plan, share: float) -> str:
+    """It shrinks as weights grow: they divide the sum."""
+    return f"{share * planned.rms_error:.3g} rms, {share * planned.error_bound:.3g} worst,"
+
+
+def _usual(planned: Plan) -> str:
+    return f"{planned.average_weight:g} (max-weight / {1 / USUAL_WEIGHT:g})"
 
 
 def _integers(planned: Plan) -> list[tuple[str, object]]:
@@ -246,3 +261,7 @@ def _held(limits: Thresholds) -> str:
 
 def _named(name: GatewayId, reason: str | None) -> str:
     return f"{name} ({reason})" if reason else str(name)
+
+
+if __name__ == "__main__":
+    app(prog_name="secagg")

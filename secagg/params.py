@@ -21,6 +21,8 @@ SUITES: Final = (1,)
 SESSION_BYTES: Final = 16
 HASH_BYTES: Final = 32
 MAX_LANES: Final = 5
+MAX_LENGTH: Final = 2**40
+"""Coordinates of a vector."""
 NO_MODEL: Final = bytes(HASH_BYTES)
 """Model hash of a round that averages the trees themselves."""
 
@@ -128,7 +130,7 @@ class VectorSpec(Struct, frozen=True):
     scale: float
 
     def __post_init__(self) -> None:
-        _within("length", self.length, 1, 2**40)
+        _within("length", self.length, 1, MAX_LENGTH)
         _within("lanes", self.lanes, 1, MAX_LANES)
         _within("limit", self.limit, 0, 2 ** (64 // self.lanes - 1) - 1)
         if not 0 < self.scale < float("inf"):

@@ -13,9 +13,12 @@ from tests.command_lines import start
 PROGRAMS = ("secagg", "fedavg", "protocol_sim")
 
 
-@pytest.mark.parametrize("program", PROGRAMS)
-def test_a_version_is_told(program):
-    done = start(program, "--version")
+@pytest.mark.parametrize(
+    "module", [*PROGRAMS, "secagg.cli", "fedavg.commands", "protocol_sim.commands"]
+)
+def test_a_version_is_told(module):
+    done = start(module, "--version")
+    program = module.partition(".")[0]
 
     assert (0, f"{program} {__version__}\n", "") == (done.returncode, done.stdout, done.stderr)
 

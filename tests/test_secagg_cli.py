@@ -53,6 +53,15 @@ def spoilt(path, tmp_path, old, new):
             100,
             ["committee m        93", "values in a share  32", "the opened sum is exact"],
         ),
+        ("auto", 100, ["scheme             lattice", "Lattice: "]),
+        (
+            "masks",
+            5,
+            [
+                "1.39e-05 rms, 7.7e-05 worst, if weights average 0.0625 (max-weight / 16)",
+                "8.71e-07 rms, 4.81e-06 worst, if all weigh 1",
+            ],
+        ),
     ],
 )
 def test_a_plan_prints_what_a_round_needs(scheme, gateways, lines):
@@ -60,7 +69,7 @@ def test_a_plan_prints_what_a_round_needs(scheme, gateways, lines):
 
     assert 0 == done.exit_code, done.output
     assert all(line in done.output for line in lines)
-    assert ("the opened sum is exact" in done.output) == (scheme == "lattice")
+    assert ("the opened sum is exact" in done.output) == (scheme in {"lattice", "auto"})
 
 
 @pytest.mark.parametrize("scheme", [Lattice(), Ckks()], ids=lambda each: each.name)
@@ -81,14 +90,15 @@ def test_a_record_of_an_additive_scheme_tells_its_own_story(scheme, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("gateways", "scheme", "said"),
+    ("gateways", "coordinates", "scheme", "said"),
     [
-        (9, "paillier", "scheme is 'paillier': use one of masks, lattice, ckks"),
-        (2, "masks", "2 gateways: it takes 3 or more"),
+        (9, 10, "paillier", "scheme is 'paillier': use one of masks, lattice, ckks"),
+        (2, 10, "masks", "2 gateways: it takes 3 or more"),
+        (9, 10**21, "masks", "Invalid value for '--coordinates': "),
     ],
 )
-def test_a_plan_that_cannot_be_is_one_line(gateways, scheme, said):
-    done = invoke("plan", "--gateways", gateways, "--coordinates", 10, "--scheme", scheme)
+def test_a_plan_that_cannot_be_is_one_line(gateways, coordinates, scheme, said):
+    done = invoke("plan", "--gateways", gateways, "--coordinates", coordinates, "--scheme", scheme)
 
     assert 2 == done.exit_code
     assert f"error: {said}" in done.output

@@ -144,6 +144,8 @@ def _hospital(path: Path) -> Samples:
             patients = list(islice(_patients(path.name, header, rows), MAX_PATIENTS + 1))
     except (csv.Error, UnicodeDecodeError) as unreadable:
         raise ConfigurationError(f"{path.name}: not CSV in UTF-8") from unreadable
+    except OSError as error:
+        raise ConfigurationError(f"{path.name}: {error.strerror}") from None
     if not patients:
         raise ConfigurationError(f"{path.name}: has columns but no patients")
     if len(patients) > MAX_PATIENTS:

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from fedavg.rules import ALPHA
 from fedavg.settings import Settings
 
 LEAST: Final = 5
@@ -28,7 +29,7 @@ def deal(labels: Tensor, gateways: int, settings: Settings) -> list[Tensor]:
     """
     if settings.split == "iid":
         return list(torch.arange(len(labels)).tensor_split(gateways))
-    return dirichlet(labels, gateways, alpha=settings.alpha, seed=settings.seed)
+    return dirichlet(labels, gateways, alpha=settings.alpha or ALPHA, seed=settings.seed)
 
 
 def largest(count: int, gateways: int, split: str) -> int:

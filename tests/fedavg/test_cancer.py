@@ -147,6 +147,13 @@ def test_a_faulty_file_is_named_with_its_fault(hospitals, fault):
     assert f"hospital-2.csv{said}" == str(refused.value)
 
 
+def test_a_directory_in_place_of_a_file_is_named(hospitals):
+    (hospitals / "hospital-2.csv").unlink()
+    (hospitals / "hospital-2.csv").mkdir()
+    with pytest.raises(ConfigurationError, match=r"^hospital-2\.csv: Is a directory$"):
+        _load(hospitals)
+
+
 @pytest.mark.parametrize("content", [b"\xff\xfe\x00\x01", b'"mean radius\n', b'"a"b,c\n1,2\n'])
 def test_what_is_not_csv_is_named(hospitals, content):
     (hospitals / "hospital-2.csv").write_bytes(content)

@@ -33,7 +33,7 @@ def _variant(name, *accuracy, target=0.9, reason=""):
 
 
 def _page(*variants):
-    return Page(compare_html(SideBySide("optimiser", 0.9, variants)))
+    return Page(compare_html(SideBySide("optimiser", 0.9, variants, {})))
 
 
 def test_table_files_and_page_agree(tmp_path):
@@ -49,6 +49,7 @@ def test_table_files_and_page_agree(tmp_path):
     )
     assert {"compare.html", "compare.json"} == {path.name for path in (tmp_path / "a").iterdir()}
     assert ("optimiser", 0.99) == (content["setting"], content["target"])
+    assert {"secagg", "python", "numpy", "torch", "scikit-learn"} == {*content["versions"]}
     for name, line, each in zip(("sgd", "adam"), lines[1:3], content["variants"], strict=True):
         final, best, reached, _, up, down = line.split()[1:]
 
@@ -95,6 +96,7 @@ def test_schemes_stand_side_by_side(tmp_path):
         (["--optimisers", "sgd,adam", "--target", "nan"], "above 0, at most 1"),
         (["--optimisers", "sgd,adam", "--target", "most"], "Invalid value for '--target'"),
         (["--optimisers", "sgd,adam", "--rounds", "0"], "1 to 10000"),
+        (["--schemes", "masks,plain", "--scheme", "ckks"], "scheme ckks: it is what varies"),
         (["--optimisers", "sgd,adam", "--output", "/dev/null"], "is a file: name a directory"),
     ],
 )
