@@ -36,6 +36,13 @@ def quoted(text: str) -> str:
     return printable(text[:200])[:200]
 
 
+def shown(value: object) -> str:
+    """A setting that is refused: of what may hold an update, the type alone."""
+    if value is None or isinstance(value, str | bool | int | float | type):
+        return quoted(repr(value))
+    return f"of type {type(value).__name__}"
+
+
 def install_hint(extra: str) -> str:
     """What brings an extra: from a clone, for no package index has this distribution."""
     return f"pip install '.[{extra}]' in a clone of the repository"

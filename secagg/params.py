@@ -6,14 +6,15 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Callable, Mapping
-from numbers import Real
+from numbers import Integral, Real
 from typing import Final, Literal, Self
 
 import msgspec
 
-from secagg.errors import ConfigurationError
+from secagg.errors import ConfigurationError, shown
 
 VERSION: Final = 2
 SUITES: Final = (1,)
@@ -253,8 +254,22 @@ def number_of(name: str, value: object) -> float:
     """
     # whatever counts as a number, numpy's among them; a bool is a mistake
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise ConfigurationError(f"{name} is {value!r}: it takes a number")
-    return float(value)
+        raise ConfigurationError(f"{name} is {shown(value)}: it takes a number")
+    try:
+        return float(value)
+    except OverflowError:
+        raise ConfigurationError(f"{name} is beyond every float: it takes a number") from None
+
+
+def whole_of(name: str, value: object) -> int:
+    """A setting that is a whole number, as `int`.
+
+    Raises:
+        ConfigurationError: it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise ConfigurationError(f"{name} is {shown(value)}: it takes a whole number")
+    return operator.index(value)
 
 
 def numbers_of(name: str, values: object) -> dict[str, float]:
@@ -264,7 +279,10 @@ def numbers_of(name: str, values: object) -> dict[str, float]:
         ConfigurationError: it is no mapping, or gives something else.
     """
     if not isinstance(values, Mapping):
-        raise ConfigurationError(f"{name} is {values!r}: it takes a mapping")
+        raise ConfigurationError(f"{name} is {shown(values)}: it takes a mapping")
+    for key in values:
+        if not isinstance(key, str):
+            raise ConfigurationError(f"{name} has a key that is {shown(key)}: use text")
     return {key: number_of(f"{name} of {key!r}", value) for key, value in values.items()}
 
 

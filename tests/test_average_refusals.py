@@ -13,6 +13,7 @@ from secagg.errors import ConfigurationError, EncodingError
 from secagg.thresholds import MAX_GATEWAYS
 
 NAN, INF = float("nan"), float("inf")
+SECRET = 0.7182818
 
 
 def tree(value: float = 0.5, dtype: Any = np.float32) -> dict[str, Any]:
@@ -95,6 +96,19 @@ ENCODED: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "missing metrics": ({"metrics": {"a": {"loss": 1.0}}}, "metrics lack gateways"),
     "other metrics": (one_metric({"acc": 1.0}), "'c': metrics are .'acc'"),
+    "no table of metrics": (
+        {"metrics": dict.fromkeys(GOOD, SECRET)},
+        "metrics of a gateway are a float: use a mapping by name",
+    ),
+    "metrics of one that are no table": (one_metric(SECRET), "'c': metrics are a float: use a map"),
+    "other metrics of the first": (
+        {"metrics": {n: {"acc" if n == "a" else "loss": 1.0} for n in GOOD}},
+        "'a': metrics are .'acc'.: this round sums .'loss'.",
+    ),
+    "a first update that cannot be averaged": (
+        {"updates": GOOD | {"a": {"w": np.array(["x"])}}},
+        "'a': 'w': dtype",
+    ),
     "no number as metric": (one_metric({"loss": "low"}), "'loss' is a str: use a n"),
 }
 CONFIGURED: dict[str, tuple[dict[str, Any], str]] = {
@@ -115,6 +129,27 @@ CONFIGURED: dict[str, tuple[dict[str, Any], str]] = {
     "a bool as id": ({"updates": GOOD | {True: tree()}}, "a gateway id is a bool: use str or int"),
     "a half character as id": ({"updates": GOOD | {"\ud800": tree()}}, "printable text"),
     "a tuple as id": ({"updates": GOOD | {("a", 1): tree()}}, "use str or int"),
+    "a float as id": ({"updates": GOOD | {1.0: tree()}}, "a gateway id is a float: use str or int"),
+    "a list of updates": (
+        {"updates": [*GOOD.values()]},
+        r"updates is a list: pass a mapping by gateway, such as dict\(enumerate\(updates\)\)",
+    ),
+    "a generator of updates": ({"updates": iter(GOOD.values())}, "updates is a .*: pass a map"),
+    "no updates": ({"updates": None}, "updates is a NoneType: pass a mapping"),
+    "a tree as updates": ({"updates": np.full(3, SECRET)}, "updates is a ndarray: pass a mapping"),
+    "a list of weights": ({"weights": [1, 2, 3, SECRET]}, "weights is a list: pass a mapping"),
+    "a list of metrics": ({"metrics": [{"loss": SECRET}] * 4}, "metrics is a list: pass a map"),
+    "weights of a larger cohort": (
+        {"weights": dict.fromkeys("abcdef", 1.0)},
+        r"weights have gateways without an update: \['e', 'f'\]",
+    ),
+    "metrics of a larger cohort": (
+        {"metrics": {name: {"loss": SECRET} for name in "abcdz"}},
+        r"metrics have gateways without an update: \['z'\]",
+    ),
+    "a list that vanishes": ({"vanish": ["a"]}, "vanish is a list: pass the phase by gateway"),
+    "a number as seed": ({"rounding_seed": 42}, "rounding_seed is a int: pass bytes, such as"),
+    "a seed as text": ({"rounding_seed": "42"}, "rounding_seed is a str: pass bytes"),
     "an unknown phase": ({"vanish": {"a": "lunch"}}, "'a': 'lunch'.*one of .*'unmasking'"),
     "an unknown gateway vanishes": (
         {"vanish": {"z": "unmasking"}},
@@ -124,17 +159,8 @@ CONFIGURED: dict[str, tuple[dict[str, Any], str]] = {
 ENCODED |= {case: ({"updates": updates}, words) for case, (updates, words) in UPDATES.items()}
 
 AVERAGES: dict[str, tuple[dict[str, Any], str]] = {
-    "clip zero": ({"clip": 0.0}, "clip of update/0 is 0.0: use"),
-    "negative clip": ({"clip": -1.0}, "clip of update/0 is -1.0: use"),
-    "clip NaN": ({"clip": NAN}, "clip of update/0 is nan: use"),
-    "infinite clip": ({"clip": INF}, "clip of update/0 is inf: use"),
     "no clip": ({"clip": {}}, r"no clip for 'w': add its pattern, or '\*'"),
     "a clip for nothing": ({"clip": {"v": 1.0, "*": 1.0}}, "clip pattern 'v' decides no key"),
-    "max_weight zero": ({"max_weight": 0}, "max_weight is 0.0: use"),
-    "max_weight NaN": ({"max_weight": NAN}, "max_weight is nan: use"),
-    "max_weight too large": ({"max_weight": 2.0**33}, "max_weight is .*: use"),
-    "precision zero": ({"precision": 0}, "precision is 0.0: use a positive number"),
-    "precision NaN": ({"precision": NAN}, "precision is nan: use"),
     "precision out of reach": ({"precision": 1e-30}, "nearest possible is"),
     "nothing selected": ({"select": "v*"}, "select matches no key"),
     "a pattern that selects nothing": ({"select": ["w", "v*"]}, "'v.'.*matches no key"),
@@ -142,13 +168,7 @@ AVERAGES: dict[str, tuple[dict[str, Any], str]] = {
     "C too large": ({"max_colluding": 3}, "cannot work.*Nearest that do"),
     "D too large": ({"max_dropouts": 2}, "2 vanishing.*Nearest that do"),
     "negative D": ({"max_dropouts": -1}, "-1 vanishing"),
-    "half a gateway": ({"max_colluding": 1.5}, "max_colluding is 1.5: it takes a whole number"),
-    "metric bound zero": ({"metric_bounds": {"loss": 0}}, "metric bound is"),
-    "metric bound NaN": ({"metric_bounds": {"acc": NAN}}, "metric bound is"),
     "integer bound without room": ({"integer_bound": 2**60}, "or lower max_weight"),
-    "integer bound NaN": ({"integer_bound": NAN}, "or lower max_weight"),
-    "another purpose": ({"purpose": "Train!"}, "purpose is 'Train!': use a word"),
-    "negative metric bound": ({"metric_bounds": {"acc": -1.0}}, "metric bound is"),
 }
 
 
@@ -168,6 +188,7 @@ def test_a_bad_run_is_refused_and_the_next_is_good(case: str) -> None:
     result = object_under_test.run(GOOD)
 
     assert isinstance(caught.value, ValueError)
+    assert str(SECRET) not in str(caught.value)
     assert tuple(GOOD) == result.included
     assert np.abs(result.mean["w"] - 0.5).max() <= result.report.error_bound
     assert [3] == result.mean["n"].tolist()
@@ -214,26 +235,50 @@ def test_bad_rounds_cost_their_number_only() -> None:
         ({"clip": None}, "clip is None: it takes a number"),
         ({"clip": True}, "clip is True: it takes a number"),
         ({"clip": {"w": "x"}}, "clip of 'w' is 'x': it takes a number"),
+        ({"clip": 0}, "clip is 0.0: use"),
+        ({"clip": {"w": 1.0, "v": -1.0}}, "clip of 'v' is -1.0: use"),
+        ({"clip": NAN}, "clip is nan: use"),
+        ({"clip": INF}, "clip is inf: use"),
+        ({"clip": 10**400}, "clip is beyond every float"),
+        ({"clip": {3: 1.0}}, "clip has a key that is 3: use text"),
+        ({"clip": {"w": np.full(2, SECRET)}}, "clip of 'w' is of type ndarray: it takes a number"),
+        ({"max_weight": 0}, "max_weight is 0.0: use"),
+        ({"max_weight": NAN}, "max_weight is nan: use"),
+        ({"max_weight": 2.0**33}, "max_weight is 8589934592.0: use"),
+        ({"precision": 0}, "precision is 0.0: use a positive number"),
+        ({"precision": NAN}, "precision is nan: use"),
+        ({"max_colluding": 1.5}, "max_colluding is 1.5: it takes a whole number"),
+        ({"max_colluding": True}, "max_colluding is True: it takes a whole number"),
+        ({"max_dropouts": "1"}, "max_dropouts is '1': it takes a whole number"),
+        ({"integer_bound": NAN}, "integer_bound is nan: use 1 or more"),
+        ({"integer_bound": -1}, "integer_bound is -1.0: use 1 or more"),
+        ({"purpose": "Train!"}, "purpose is 'Train!': use a word"),
+        ({"invalid": "skip"}, "invalid is 'skip': use 'raise' or 'drop'"),
+        ({"on_event": 3}, "on_event is 3: pass a function"),
+        ({"clock": 3}, "clock is 3: pass a function"),
         ({"max_weight": "x"}, "max_weight is 'x': it takes a number"),
         ({"precision": None}, "precision is None: it takes a number"),
         ({"clipping": "ignore"}, "clipping is 'ignore': use 'error' or"),
         ({"threads": 0}, "threads is 0: use a whole number from 1"),
         ({"threads": 1.5}, "threads is 1.5: use a whole number"),
         ({"metric_bounds": {"loss": "x"}}, "metric bound of 'loss' is 'x': it takes a number"),
+        ({"metric_bounds": {"acc": -1.0}}, "metric bound is -1.0: use"),
+        ({"metric_bounds": {"loss": 0}}, "metric bound is 0.0: use"),
+        ({"metric_bounds": {"acc": NAN}}, "metric bound is nan: use"),
         ({"metric_bounds": 3}, "metric bound is 3: it takes a mapping"),
         ({"select": 3}, "select is 3: use patterns of keys"),
         ({"select": ["w", 3]}, "use patterns of keys"),
-        (
-            {"scheme": "masks"},
-            "use an object such as Masks(), Lattice(), Ckks(), or 'auto'",
-        ),
+        ({"select": [None]}, "use patterns of keys"),
+        ({"scheme": "paillier"}, "scheme is 'paillier': use one of masks, lattice, ckks"),
         ({"scheme": Ckks}, "use an object such as Masks"),
-        ({"scheme": 42}, "use an object such as Masks"),
+        ({"scheme": 42}, "use an object such as Masks(), Lattice(), Ckks(), its name, or 'auto'"),
     ],
 )
 def test_a_setting_that_never_works_is_refused_at_once(settings, said):
-    with pytest.raises(ConfigurationError, match=re.escape(said)):
+    with pytest.raises(ConfigurationError, match=re.escape(said)) as caught:
         SecureAverage(**{"clip": 1.0} | settings)
+
+    assert str(SECRET) not in str(caught.value)
 
 
 @pytest.mark.parametrize("option", ["packing", "neighbours"])
@@ -247,3 +292,47 @@ def test_numbers_of_numpy_are_numbers():
     average = SecureAverage(clip={"*": np.float32(1)}, max_weight=np.int64(2), select={"w"})
 
     assert 3 == average.plan({"w": np.zeros(3), "b": np.zeros(2)}, 5).vectors[0].length
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda a: a.plan(tree(), 10.0), "gateways is 10.0: it takes a whole number"),
+        (lambda a: a.plan(tree(), True), "gateways is True: it takes a whole number"),
+        (lambda a: a.policy(tree(), "4"), "gateways is '4': it takes a whole number"),
+        (lambda a: a.plan(tree(), 4, "loss"), "metrics are told by their names"),
+        (lambda a: a.plan(tree(), 4, [3]), "metrics are told by their names"),
+        (lambda a: a.enroll(20), "gateways are 20: pass their ids, such as range(10)"),
+        (lambda a: a.enroll("abc"), "gateways are 'abc': pass their ids"),
+        (lambda a: a.enroll([None]), "a gateway id is a NoneType: use str or int"),
+        (lambda a: a.params(7, tree(), round=1), "gateways are 7: pass their ids"),
+        (lambda a: a.params("abc", tree(), round=1), "gateways are 'abc': pass their ids"),
+    ],
+)
+def test_arguments_of_another_type_are_named(call, said):
+    with pytest.raises(ConfigurationError, match=re.escape(said)):
+        call(average())
+
+
+def test_ids_and_gateways_may_be_numbers_of_numpy():
+    ids = np.random.default_rng(1).choice(50, 5, replace=False)
+    given = {name: tree(0.25) for name in ids} | {np.str_("site"): tree(0.25)}
+    object_under_test = average()
+    object_under_test.enroll(iter([*ids, "site"]))
+    weights = dict.fromkeys([*map(int, ids), "site"], 2)
+    result = object_under_test.run(given, weights, vanish={ids[0]: "masked_input"})
+    settings = object_under_test.params(ids, tree(), round=np.int64(3))
+
+    assert [*map(int, ids[1:]), "site"] == list(result.included)
+    assert [int(ids[0])] == list(result.dropped)
+    for name in (*result.included, *result.dropped, *settings.cohort):
+        assert type(name) in {int, str}
+    assert 0.25 == pytest.approx(result.mean["w"][0, 0], abs=result.report.error_bound)
+    assert object_under_test.plan(tree(), np.int64(6)).thresholds == result.report.plan.thresholds
+
+
+@pytest.mark.parametrize("name", ["masks", "lattice", "ckks", "auto"])
+def test_a_scheme_has_a_name(name):
+    plan = average(scheme=name).plan(tree(), 5)
+
+    assert ("masks" if name == "auto" else name) == plan.scheme

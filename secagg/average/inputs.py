@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import operator
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from numbers import Integral
 from typing import Any
 
-from secagg.errors import ConfigurationError, EncodingError
+from secagg.errors import BelowThreshold, ConfigurationError, EncodingError, SecAggError, shown
 from secagg.params import GatewayId, LeafSpec
+from secagg.protocol.events import GatewayDropped
+from secagg.protocol.messages import DropReason
+from secagg.protocol.steps import upload_index
 from secagg.pytree import leaves_of
 from secagg.schemes.scheme import Scheme
 from secagg.session.loopback import Name
@@ -15,51 +21,163 @@ UpdateSource = Any
 """A tree of arrays, or a function without arguments that returns one."""
 
 
-class Provider:
-    """Updates when they are due: a function is called once, and its tree is not kept."""
+class Inputs:
+    """What each gateway brings into a round.
 
-    def __init__(self, updates: Mapping[Name, UpdateSource]) -> None:
-        self._updates = updates
-        self._peeked: dict[GatewayId, Any] = {}
+    Args:
+        updates: by id.
+        weights: by id, or None.
+        metrics: by id, or None.
+        drop: an exception of a gateway's own function becomes its `EncodingError`.
 
-    def peek(self, name: GatewayId) -> Any:
-        """The tree of a gateway ahead of its turn; it is kept until then."""
-        self._peeked[name] = self.take(name)
-        return self._peeked[name]
-
-    def take(self, name: GatewayId) -> Any:
-        """The tree of a gateway, for its upload."""
-        if name in self._peeked:
-            return self._peeked.pop(name)
-        update = self._updates[name]
-        return update() if callable(update) else update
-
-
-def check_updates(
-    updates: Mapping[Name, UpdateSource],
-    weights: Mapping[GatewayId, float] | None,
-    metrics: Mapping[GatewayId, Mapping[str, float]] | None,
-) -> None:
-    """Refuse a round that lacks something.
+    Attributes:
+        ids: of all gateways, each an int or a str.
 
     Raises:
-        ConfigurationError: no updates, no mapping, or an id that is neither str nor int.
+        ConfigurationError: no updates, no mapping, an id that is neither str nor int, or weights or
+            metrics of somebody without an update.
         EncodingError: a gateway without a weight or metrics.
     """
+
+    def __init__(
+        self,
+        updates: Mapping[Name, UpdateSource],
+        weights: Mapping[Name, float] | None,
+        metrics: Mapping[Name, Mapping[str, float]] | None,
+        *,
+        drop: bool = False,
+    ) -> None:
+        _check_tables(updates, weights, metrics)
+        self._updates, self._weights, self._metrics = updates, weights, metrics
+        self._drop = drop
+        # looked up as they were given: they may be numpy's integers
+        self._given = dict(zip(plain_ids(updates), updates, strict=True))
+        self.ids = tuple(self._given)
+        self._ahead: dict[GatewayId, Any] = {}
+
+    def take(self, name: GatewayId) -> Any:
+        """The tree of a gateway, for its upload: a function is called once, its tree not kept.
+
+        Raises:
+            EncodingError: its function raised an exception, and `drop` is set.
+        """
+        return _tree(self._ahead.pop(name) if name in self._ahead else self._make(name))
+
+    def _make(self, name: GatewayId) -> Any:
+        """Its tree, or why there is none."""
+        update = self._updates[self._given[name]]
+        # a module of torch can be called, and would train nothing
+        if not callable(update) or hasattr(update, "state_dict"):
+            return update
+        try:
+            return update()
+        except Exception as error:
+            if not self._drop:
+                raise
+            kind = type(error).__name__
+        # without the exception: its text may be private, and its frames hold what was trained
+        return EncodingError(f"its function raised {kind}: invalid='raise' lets it through")
+
+    def template(self, layout: Callable[[Any], Hashable], scheme: Scheme, needed: int) -> Any:
+        """The tree of the first gateway, ahead of its turn; it is kept until then.
+
+        With `drop` the first may be the bad one: it is the first tree that another one equals.
+
+        Args:
+            layout: keys, shapes and dtypes of a tree.
+            scheme: of the round.
+            needed: gateways.
+
+        Raises:
+            ConfigurationError: settings that serve no tree.
+            BelowThreshold: with `drop`, no tree can be averaged.
+        """
+        found: dict[Hashable, Any] = {}
+        refused: dict[GatewayId, SecAggError] = {}
+        for name in self.ids:
+            made = self._ahead[name] = self._make(name)
+            if not self._drop:
+                return made
+            try:
+                laid_out = layout(_tree(made))
+            except (ConfigurationError, EncodingError) as error:
+                refused[name] = error
+                continue
+            if laid_out in found:
+                return found[laid_out]
+            found[laid_out] = made
+        if found:
+            return next(iter(found.values()))
+        raise next(
+            (each for each in refused.values() if isinstance(each, ConfigurationError)),
+            _nobody(refused, scheme, needed),
+        )
+
+    def weight(self, name: GatewayId) -> float:
+        """Its weight, 1 where nobody has any."""
+        return 1.0 if self._weights is None else self._weights[self._given[name]]
+
+    def metrics(self, name: GatewayId) -> Mapping[str, float] | None:
+        """What it has summed beside its update."""
+        return None if self._metrics is None else self._metrics[self._given[name]]
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """What most gateways call their metrics; of these all others are told to be wrong.
+
+        Raises:
+            EncodingError: nobody's are a mapping.
+        """
+        if self._metrics is None:
+            return ()
+        tables: list[object] = [self._metrics[given] for given in self._given.values()]
+        named = [tuple(each) for each in tables if isinstance(each, Mapping)]
+        if not named:
+            raise EncodingError(
+                f"metrics of a gateway are a {type(tables[0]).__name__}: use a mapping by name,"
+                " such as {'loss': ...}"
+            )
+        usual, _ = Counter(map(frozenset, named)).most_common(1)[0]
+        return next(names for names in named if usual == frozenset(names))
+
+
+def _tree(made: Any) -> Any:
+    if isinstance(made, EncodingError):
+        raise made
+    return made
+
+
+def _nobody(
+    refused: Mapping[GatewayId, SecAggError], scheme: Scheme, needed: int
+) -> BelowThreshold:
+    phase = scheme.steps[upload_index(scheme.steps)].name
+    error = BelowThreshold(0, needed, phase, asked=len(refused))
+    error.dropped = {
+        name: GatewayDropped(name, phase, DropReason.INVALID, f"{type(each).__name__}: {each}")
+        for name, each in refused.items()
+    }
+    return error
+
+
+def _check_tables(updates: Any, weights: Any, metrics: Any) -> None:
     for what, table in (("updates", updates), ("weights", weights), ("metrics", metrics)):
         # a list of trees is the usual mistake, and its items must not be taken for ids
-        if not isinstance(table, Mapping | None):
+        if not isinstance(table, Mapping) and (what == "updates" or table is not None):
             kind = type(table).__name__
             raise ConfigurationError(
                 f"{what} is a {kind}: pass a mapping by gateway, such as dict(enumerate({what}))"
             )
     if not updates:
         raise ConfigurationError("no updates: secure aggregation takes 3 gateways or more")
-    check_ids(updates)
     for what, table in (("weights", weights), ("metrics", metrics)):
-        missing = [name for name in updates if table is not None and name not in table]
+        if table is None:
+            continue
+        missing = [name for name in plain_ids(updates) if name not in table]
         if missing:
             raise EncodingError(f"{what} lack gateways: {missing[:3]}")
+        strangers = [name for name in plain_ids(table) if name not in updates]
+        if strangers:
+            raise ConfigurationError(f"{what} have gateways without an update: {strangers[:3]}")
 
 
 def check_left_out(template: Any, base: Any, leaves: Sequence[LeafSpec]) -> None:
@@ -76,28 +194,39 @@ def check_left_out(template: Any, base: Any, leaves: Sequence[LeafSpec]) -> None
         )
 
 
-def check_vanish(
-    vanish: Mapping[GatewayId, str], updates: Mapping[Name, UpdateSource], scheme: Scheme
-) -> None:
-    """Refuse gateways and phases that the round does not have.
+def plain_ids(ids: Any) -> list[GatewayId]:
+    """Ids as `int` or `str`, whatever integers or text they were.
 
     Raises:
-        ConfigurationError: names them.
+        ConfigurationError: no ids, or one that is neither.
     """
+    if isinstance(ids, str) or not isinstance(ids, Iterable):
+        raise ConfigurationError(f"gateways are {shown(ids)}: pass their ids, such as range(10)")
+    return [_plain(name) for name in ids]
+
+
+def _plain(name: object) -> GatewayId:
+    if isinstance(name, str):
+        return str.__str__(name)
+    if isinstance(name, bool) or not isinstance(name, Integral):
+        raise ConfigurationError(f"a gateway id is a {type(name).__name__}: use str or int")
+    return operator.index(name)
+
+
+def vanishing(
+    vanish: Mapping[Name, str] | None, inputs: Inputs, scheme: Scheme
+) -> dict[GatewayId, list[str]]:
+    """The phases in which a gateway does not answer: the one it is said to vanish in and all after.
+
+    Raises:
+        ConfigurationError: ids or phases that the round does not have; names them.
+    """
+    if not isinstance(vanish, Mapping | None):
+        raise ConfigurationError(f"vanish is a {type(vanish).__name__}: pass the phase by gateway")
     phases = [step.name for step in scheme.steps]
-    for name, phase in vanish.items():
-        if name not in updates or phase not in phases:
+    for name, phase in (vanish or {}).items():
+        if name not in inputs.ids or phase not in phases:
             raise ConfigurationError(
                 f"vanish has {name!r}: {phase!r}: use an id of updates and one of {phases}"
             )
-
-
-def check_ids(ids: Iterable[object]) -> None:
-    """Refuse ids that are neither str nor int.
-
-    Raises:
-        ConfigurationError: names it.
-    """
-    for name in ids:
-        if isinstance(name, bool) or not isinstance(name, (str, int)):
-            raise ConfigurationError(f"a gateway id is a {type(name).__name__}: use str or int")
+    return {name: phases[phases.index(phase) :] for name, phase in (vanish or {}).items()}

@@ -10,7 +10,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg.errors import AbortedByPeer
+from secagg.errors import AbortedByPeer, EncodingError
 from secagg.fixed_point import Noise, integers_of, mean_error
 from secagg.fixed_point.layout import USUAL_WEIGHT
 from secagg.params import GatewayId, Ring, Thresholds, VectorSpec
@@ -205,6 +205,8 @@ def dropped_of(loop: Loopback) -> dict[GatewayId, GatewayDropped]:
             continue
         if known is None or known.reason in _TELLS_LITTLE:
             phase = loop.server.phase if known is None else known.phase
-            detail = f"{type(reason).__name__}: {reason}"
-            dropped[name] = GatewayDropped(name, phase, DropReason.ABORTED, detail)
+            unfit = isinstance(reason, EncodingError)
+            why = DropReason.INVALID if unfit else DropReason.ABORTED
+            text = str(reason).removeprefix(f"gateway {name!r}: ")  # whose it is stands before it
+            dropped[name] = GatewayDropped(name, phase, why, f"{type(reason).__name__}: {text}")
     return dropped

@@ -6,37 +6,26 @@ It proves numbers, cost and recovery. Privacy begins where gateways run `ClientS
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
 from secagg.average.costs import Clock, Costs
 from secagg.average.everybody import Everybody
-from secagg.average.inputs import (
-    Provider,
-    UpdateSource,
-    check_ids,
-    check_left_out,
-    check_updates,
-    check_vanish,
-)
+from secagg.average.inputs import Inputs, UpdateSource, plain_ids, vanishing
 from secagg.average.outcome import PhaseCost, Plan, Report, Result, dropped_of
-from secagg.errors import BelowThreshold, ConfigurationError
-from secagg.params import GatewayId, Thresholds
-from secagg.protocol.bounds import Bounds
+from secagg.average.planner import Planner
+from secagg.errors import BelowThreshold, ConfigurationError, shown
+from secagg.params import GatewayId, whole_of
 from secagg.protocol.events import Event
 from secagg.protocol.identity import Roster
 from secagg.protocol.policy import Policy
-from secagg.pytree import Select, tree_spec
-from secagg.schemes import BY_NAME
-from secagg.schemes.auto import Choice, choose
-from secagg.schemes.masks import Masks
+from secagg.pytree import Select
+from secagg.schemes.auto import Choice
 from secagg.schemes.scheme import Scheme
 from secagg.session.loopback import Loopback, MakeUpload, Name
-from secagg.session.server import ServerSession
-from secagg.session.settings import METRIC_BOUND, PURPOSE, SessionSettings, UpdateEncoding
-from secagg.session.update import Model
+from secagg.session.settings import PURPOSE, SessionSettings, UpdateEncoding
+from secagg.session.update import check_seed
 from secagg.workers import Workers
 
 
@@ -50,8 +39,8 @@ class SecureAverage:
         clip: bound of abs(coordinate) of what is encoded (update - base), for all keys or by
             name or fnmatch pattern of keys: a key's own name decides, else the first match.
         max_weight: largest weight, in the unit of your weights (samples, say).
-        scheme: how the sum is hidden; "auto" chooses in each round, by the rule of
-            `secagg.schemes.auto`, and says why in `Plan.reason`. Masks if not given.
+        scheme: how the sum is hidden, an object or its name; "auto" chooses in each round, by the
+            rule of `secagg.schemes.auto`, and says why in `Plan.reason`. Masks if not given.
         max_colluding: C, members of the roster that may side with the orchestrator.
         max_dropouts: D, gateways that may vanish.
         precision: rms error of the mean, by rounding and noise, relative to clip at an average
@@ -59,6 +48,9 @@ class SecureAverage:
         select: names or patterns of the keys to average, or a function of the key; None for all.
             The others keep the values of `base`, and may be anything.
         clipping: "error" refuses coordinates beyond clip, "saturate" counts them.
+        invalid: a gateway whose update, weight or metrics do not fit, or whose function raises an
+            `Exception`: "raise" lets the error end the round, "drop" goes on without the gateway,
+            if no more than D are gone: `Result.dropped` says why.
         metric_bounds: of abs(value) by metric name, else 2^32: beyond is clamped and counted.
         integer_bound: of integers, likewise; None: the largest that a sum has room for.
         purpose: a word for what the means are for: gateways keep bounds apart by it.
@@ -75,12 +67,13 @@ class SecureAverage:
         *,
         clip: float | Mapping[str, float],
         max_weight: float = 1.0,
-        scheme: Scheme | Literal["auto"] | None = None,
+        scheme: Scheme | str | None = None,
         max_colluding: int | None = None,
         max_dropouts: int | None = None,
         precision: float = 2.0**-12,
         select: Select = None,
         clipping: Literal["error", "saturate"] = "error",
+        invalid: Literal["raise", "drop"] = "raise",
         metric_bounds: Mapping[str, float] | None = None,
         integer_bound: float | None = None,
         purpose: str = PURPOSE,
@@ -90,29 +83,32 @@ class SecureAverage:
     ) -> None:
         self._workers = Workers(threads)
         self._everybody = Everybody(self._workers)
-        self._encoding = UpdateEncoding(
-            clip=clip,
-            max_weight=max_weight,
-            precision=precision,
-            select=select,
-            clipping=clipping,
-            metrics=metric_bounds or {},
-            integers=integer_bound,
-            purpose=purpose,
+        self._planner = Planner(
+            UpdateEncoding(
+                clip=clip,
+                max_weight=max_weight,
+                precision=precision,
+                select=select,
+                clipping=clipping,
+                metrics={} if metric_bounds is None else metric_bounds,
+                integers=integer_bound,
+                purpose=purpose,
+            ),
+            scheme,
+            max_colluding,
+            max_dropouts,
+            self._workers,
         )
-        chosen: object = Masks() if scheme is None else scheme
-        if chosen != "auto" and (isinstance(chosen, type) or not hasattr(chosen, "plan_update")):
-            named = ", ".join(f"{each.__name__}()" for each in BY_NAME.values())
-            raise ConfigurationError(
-                f"scheme is {scheme!r}: use an object such as {named}, or 'auto'"
-            )
-        self._scheme: Scheme | Literal["auto"] = Masks() if scheme is None else scheme
-        self._max_colluding = max_colluding
-        self._max_dropouts = max_dropouts
-        self._on_event = on_event or (lambda _event: None)
+        self._invalid = invalid
+        if invalid not in {"raise", "drop"}:
+            raise ConfigurationError(f"invalid is {shown(invalid)}: use 'raise' or 'drop'")
+        for name, call in (("on_event", on_event or _ignore), ("clock", clock)):
+            if not callable(call):
+                raise ConfigurationError(f"{name} is {shown(call)}: pass a function")
+        self._on_event = on_event or _ignore
         self._clock = clock
 
-    def enroll(self, gateways: Sequence[GatewayId]) -> Roster:
+    def enroll(self, gateways: Iterable[GatewayId]) -> Roster:
         """Give gateways identities before their first round.
 
         `run` does so for whoever is new. Where every round has other gateways, enrolling all of
@@ -121,8 +117,7 @@ class SecureAverage:
         Raises:
             ConfigurationError: an id that is neither str nor int.
         """
-        check_ids(gateways)
-        return self._everybody.enroll(gateways)
+        return self._everybody.enroll(plain_ids(gateways))
 
     def plan(self, template: Any, gateways: int, metrics: Sequence[str] = ()) -> Plan:
         """Predict thresholds, layout, bytes and errors without sending anything.
@@ -135,8 +130,9 @@ class SecureAverage:
         Raises:
             ConfigurationError: infeasible; says what would work.
         """
-        choice = self._choice(template, gateways)
-        settings = self._settings(choice.scheme, tuple(range(gateways)), template, None, metrics)
+        n = whole_of("gateways", gateways)
+        choice = self._planner.choice(template, n)
+        settings = self._planner.settings(choice.scheme, range(n), template, None, metrics)
         return Plan.of(settings, choice.reason)
 
     def params(
@@ -162,8 +158,9 @@ class SecureAverage:
         Raises:
             ConfigurationError, EncodingError: as for `run`.
         """
-        scheme = self._choice(template, len(cohort)).scheme
-        return self._settings(scheme, tuple(cohort), template, base, metrics, round, retry=retry)
+        ids = plain_ids(cohort)
+        scheme = self._planner.choice(template, len(ids)).scheme
+        return self._planner.settings(scheme, ids, template, base, metrics, round, retry=retry)
 
     def policy(self, template: Any, gateways: int, metrics: Sequence[str] = ()) -> Policy:
         """The policy of a gateway for rounds of these settings, to be kept beside its roster.
@@ -178,69 +175,7 @@ class SecureAverage:
         Raises:
             ConfigurationError: infeasible; says what would work.
         """
-        encoding = self._encoding
-        limits = self._limits(self._choice(template, gateways).scheme, gateways)
-        bounds = Bounds(
-            clip=dict(encoding.clip) if isinstance(encoding.clip, Mapping) else encoding.clip,
-            max_weight=encoding.max_weight,
-            metrics=self._metric_bounds(metrics),
-            integers=None if encoding.integers is None else int(encoding.integers),
-            clipping=encoding.clipping,
-        )
-        return Policy(
-            min_colluding=limits.max_colluding,
-            min_gateways=gateways,
-            min_included=limits.min_included,
-            bounds={encoding.purpose: bounds},
-        )
-
-    def _metric_bounds(self, names: Sequence[str]) -> dict[str, float]:
-        return {name: self._encoding.metrics.get(name, METRIC_BOUND) for name in names}
-
-    def _limits(self, scheme: Scheme, gateways: int) -> Thresholds:
-        return scheme.thresholds(
-            gateways, max_colluding=self._max_colluding, max_dropouts=self._max_dropouts
-        )
-
-    def _choice(self, template: Any, gateways: int) -> Choice:
-        if not isinstance(self._scheme, str):
-            return Choice(self._scheme)
-        encoding = self._encoding
-        _, groups = tree_spec(template, clips=encoding.clip, select=encoding.select)
-        return choose(
-            gateways,
-            sum(group.length for group in groups if group.clip is not None),
-            max_colluding=self._max_colluding,
-            max_dropouts=self._max_dropouts,
-            max_weight=encoding.max_weight,
-            precision=encoding.precision,
-        )
-
-    def _settings(
-        self,
-        scheme: Scheme,
-        cohort: tuple[GatewayId, ...],
-        template: Any,
-        base: Any,
-        metrics: Sequence[str],
-        number: int = 1,
-        *,
-        retry: bool = False,
-    ) -> SessionSettings:
-        encoding = replace(self._encoding, metrics=self._metric_bounds(metrics))
-        return SessionSettings.of(
-            scheme,
-            encoding,
-            template,
-            cohort,
-            thresholds=self._limits(scheme, len(cohort)),
-            model=self._model(base).hash,
-            number=number,
-            retry=retry,
-        )
-
-    def _model(self, base: Any) -> Model:
-        return Model.of(base, self._workers, select=self._encoding.select)
+        return self._planner.policy(template, whole_of("gateways", gateways), metrics)
 
     def run(
         self,
@@ -269,32 +204,34 @@ class SecureAverage:
             BelowThreshold: too few gateways were left; names them and says why.
             SessionAborted: an upload was garbage, or the dealing of a key.
         """
-        check_updates(updates, weights, metrics)
-        ids = tuple(updates)
-        names = tuple(metrics[ids[0]]) if metrics else ()
-        provider, model = Provider(updates), self._model(base)
-        template = provider.peek(ids[0]) if model.tree is None else model.tree
-        choice = self._choice(template, len(ids))
-        check_vanish(vanish or {}, updates, choice.scheme)
+        inputs = Inputs(updates, weights, metrics, drop=self._invalid == "drop")
+        check_seed(rounding_seed)
+        model = self._planner.model(base)
         number = self._everybody.federation.next_round
-        settings = self._settings(choice.scheme, ids, template, model, names, number)
-        check_left_out(template, model.tree, settings.leaves)
+        template, choice, settings = self._planner.round(inputs, model, number)
+        gone = vanishing(vanish, inputs, settings.scheme)
         server, clients = self._everybody.sessions(settings)
         costs = Costs(server, self._on_event, self._clock)
 
         def prepare(name: GatewayId) -> MakeUpload:
             return partial(
                 clients[name].upload,
-                provider.take(name),
-                1.0 if weights is None else weights[name],
+                inputs.take(name),
+                inputs.weight(name),
                 base=model,
-                metrics=metrics[name] if metrics else None,
+                metrics=inputs.metrics(name),
                 rounding_seed=rounding_seed,
-                select=self._encoding.select,
+                select=self._planner.encoding.select,
             )
 
-        silent = _vanishing(server, vanish or {})
-        loop = Loopback(server, clients, prepare, silent=silent, observer=costs)
+        loop = Loopback(
+            server,
+            clients,
+            prepare,
+            silent=lambda name: server.phase in gone.get(name, ()),
+            observer=costs,
+            invalid=self._invalid,
+        )
         try:
             loop.run()
         finally:
@@ -338,10 +275,5 @@ class SecureAverage:
         )
 
 
-def _vanishing(
-    server: ServerSession, vanish: Mapping[GatewayId, str]
-) -> Callable[[GatewayId], bool]:
-    """Whether a gateway is in the phase from which on it does not answer, or in a later one."""
-    phases = [step.name for step in server.settings.scheme.steps]
-    gone = {name: phases[phases.index(phase) :] for name, phase in vanish.items()}
-    return lambda name: server.phase in gone.get(name, ())
+def _ignore(_event: Event) -> None:
+    """The default `on_event`."""

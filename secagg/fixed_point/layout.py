@@ -93,6 +93,26 @@ def relative_rms(limit: int, gateways: int, added: Noise = NO_NOISE) -> float:
     return (rounding(gateways) + added).rms / (USUAL_WEIGHT * limit * gateways)
 
 
+def check_clip(name: str, clip: float) -> None:
+    """Accept a bound of coordinates.
+
+    Raises:
+        ConfigurationError: another; names the nearest.
+    """
+    if not MIN_CLIP <= clip <= MAX_CLIP:
+        raise ConfigurationError(f"{name} is {clip}: use {MIN_CLIP:.2g} to {MAX_CLIP:.2g}")
+
+
+def check_precision(precision: float) -> None:
+    """Accept a relative rms error.
+
+    Raises:
+        ConfigurationError: it is not above 0.
+    """
+    if not precision > 0:
+        raise ConfigurationError(f"precision is {precision}: use a positive number, as 2**-12")
+
+
 def choose_lanes(
     gateways: int, max_weight: float, precision: float, allowed: Sequence[int] = (3, 2, 1)
 ) -> int:
@@ -102,8 +122,7 @@ def choose_lanes(
         ConfigurationError: no allowed number of lanes is precise enough; names the nearest.
     """
     check_max_weight(gateways, max_weight)
-    if not precision > 0:
-        raise ConfigurationError(f"precision is {precision}: use a positive number, as 2**-12")
+    check_precision(precision)
     best = math.inf
     for lanes in sorted(allowed, reverse=True):
         if gateways > 2 ** (64 // lanes - 1 - _spare(lanes)) - 1:
@@ -143,8 +162,7 @@ def update_spec(
         ConfigurationError: something out of range.
     """
     check_max_weight(gateways, max_weight)
-    if not MIN_CLIP <= clip <= MAX_CLIP:
-        raise ConfigurationError(f"clip of {name} is {clip}: use {MIN_CLIP:.2g} to {MAX_CLIP:.2g}")
+    check_clip(f"clip of {name}", clip)
     limit = update_limit(lanes, gateways) if limit is None else limit
     scale = limit / (clip * (1 + CLIP_SLACK) * max_weight)
     return VectorSpec(name=name, length=length, lanes=lanes, limit=limit, scale=scale)

@@ -137,6 +137,7 @@ class DropReason(Enum):
     CONTRADICTED = "gave a sum of shares that lies on no polynomial with the others'"
     BAD_SEED = "released a seed that does not match its commitment"
     BAD_EDGE = "released an edge secret that its peer's own key contradicts"
+    INVALID = "has no update, weight or metrics that fit: known to its own side alone"
 
 
 def sign_session(key: SigningKey, params: SessionParams) -> Announce:

@@ -252,8 +252,11 @@ class ClientSession:
             self._over = True
             raise
 
-    def abort(self, reason: str) -> Iterator[Event]:
+    def abort(self, reason: str | SecAggError) -> Iterator[Event]:
         """Leave the session: erase the secrets and tell the orchestrator.
+
+        Args:
+            reason: in words that it may hear; of an error it hears the class.
 
         Raises:
             LocalProtocolError: there is no session to leave.
@@ -261,9 +264,12 @@ class ClientSession:
         self._process.check()
         if self._session is None or self._over:
             raise LocalProtocolError("there is no session to leave")
-        error = LocalProtocolError(reason)
-        farewell = self._farewell(f"{type(error).__name__}: {reason}", self._session)
-        return iter([farewell, self._fail(error)])
+        if isinstance(reason, str):
+            error: SecAggError = LocalProtocolError(reason)
+            told = f"{type(error).__name__}: {reason}"
+        else:
+            error, told = reason, type(reason).__name__
+        return iter([self._farewell(told, self._session), self._fail(error)])
 
     def _fail(self, error: SecAggError) -> Aborted:
         self._over = True

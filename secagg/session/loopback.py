@@ -7,9 +7,9 @@ more. The driver of a network does the same with a transport in the place of `Lo
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
-from secagg.errors import SecAggError
+from secagg.errors import EncodingError, SecAggError
 from secagg.params import GatewayId
 from secagg.protocol.events import Aborted, Event, Send, UpdateDue
 from secagg.session.client import ClientSession
@@ -87,6 +87,7 @@ class Loopback:
             `headers_missing` names somebody. One passes in any case when nothing moves.
         observer: is told of calls, frames and events.
         vouched: the link knows whose frames it carries; in one process it does.
+        invalid: "drop" has a gateway leave whose update cannot be encoded, "raise" ends the round.
 
     Attributes:
         pending: frames under way.
@@ -106,10 +107,12 @@ class Loopback:
         times_out: Callable[[ServerSession], bool] = headers_missing,
         observer: Observer | None = None,
         vouched: bool = True,
+        invalid: Literal["raise", "drop"] = "raise",
     ) -> None:
         self.server, self.clients, self.prepare = server, clients, prepare
         self.passes = passes
         self.vouched = vouched
+        self._invalid = invalid
         self._silent, self._times_out = silent, times_out
         self._observer = observer or Observer()
         self.pending: list[Frame] = []
@@ -207,13 +210,13 @@ class Loopback:
 
     def arrive(self, name: Name, data: bytes) -> list[Frame]:
         """Bytes reach a gateway; what it answers."""
-        step = self.server.phase
         receive = self.clients[name].receive
-        events = self._observer.call(step, name, lambda: list(receive(data)))
-        self.client_events[name] += [event for event in events if not isinstance(event, Send)]
-        if any(isinstance(event, UpdateDue) for event in events):
-            self.uploads[name] = self.upload(name)
-        return [Frame(name, True, step, _data(e)) for e in events if isinstance(e, Send)]
+        return self._from_gateway(name, lambda: receive(data))
+
+    def leave(self, name: Name, error: EncodingError) -> list[Frame]:
+        """A gateway leaves, for it has no update that can be encoded; what it says."""
+        abort = self.clients[name].abort
+        return self._from_gateway(name, lambda: abort(error))
 
     def upload(self, name: Name) -> Iterator[Send]:
         """The frames of a gateway's upload; its update lives as long as they are made."""
@@ -224,11 +227,25 @@ class Loopback:
 
     def next_frame(self, name: Name) -> Frame | None:
         """Make the next frame of an upload; None at its end."""
-        send = next(self.uploads[name], None)
+        try:
+            send = next(self.uploads[name], None)
+        except EncodingError as error:
+            if self._invalid == "raise":
+                raise
+            send = None
+            self.send(self.leave(name, error))
         if send is None:
             del self.uploads[name]
             return None
         return Frame(name, True, self.server.phase, _data(send))
+
+    def _from_gateway(self, name: Name, work: Callable[[], Iterator[Event]]) -> list[Frame]:
+        step = self.server.phase
+        events = self._observer.call(step, name, lambda: list(work()))
+        self.client_events[name] += [event for event in events if not isinstance(event, Send)]
+        if any(isinstance(event, UpdateDue) for event in events):
+            self.uploads[name] = self.upload(name)
+        return [Frame(name, True, step, _data(e)) for e in events if isinstance(e, Send)]
 
     def _from_server(self, work: Callable[[], Iterator[Event]]) -> list[Frame]:
         phase, frames = self.server.phase, []

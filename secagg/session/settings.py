@@ -7,15 +7,16 @@ from dataclasses import dataclass, field, replace
 from math import floor
 from typing import Any, Literal, Self
 
-from secagg.errors import ConfigurationError
+from secagg.errors import ConfigurationError, shown
 from secagg.fixed_point import (
     cap_units,
     integer_bound,
     metric_limit,
+    metric_scale,
     update_spec,
     weight_unit,
 )
-from secagg.fixed_point.layout import NO_NOISE
+from secagg.fixed_point.layout import NO_NOISE, check_clip, check_precision
 from secagg.fixed_point.units import check_max_weight
 from secagg.params import (
     HASH_BYTES,
@@ -40,6 +41,7 @@ from secagg.protocol.vectors import check_length
 from secagg.pytree import Select, tree_spec
 from secagg.schemes.base import UpdatePlan
 from secagg.schemes.scheme import Scheme
+from secagg.thresholds import MIN_GATEWAYS
 
 METRIC_BOUND = 2.0**32
 """Largest absolute metric of one gateway where nothing else is said."""
@@ -210,12 +212,26 @@ class UpdateEncoding:
         }
         for name, value in normal.items():
             object.__setattr__(self, name, value)  # frozen, and not yet handed out
+        self._check_ranges()
         chosen: object = self.select
         patterns = chosen if isinstance(chosen, Collection) else (chosen,)
-        if not (callable(chosen) or all(isinstance(each, str | None) for each in patterns)):
-            raise ConfigurationError(
-                f"select is {chosen!r}: use patterns of keys or a function of the key"
-            )
+        if chosen is None or callable(chosen) or all(isinstance(each, str) for each in patterns):
+            return
+        raise ConfigurationError(
+            f"select is {shown(chosen)}: use patterns of keys or a function of the key"
+        )
+
+    def _check_ranges(self) -> None:
+        """Refuse what works with no tree and no cohort."""
+        clips = self.clip if isinstance(self.clip, Mapping) else {"": self.clip}
+        for pattern, clip in clips.items():
+            check_clip(f"clip of {pattern!r}" if pattern else "clip", clip)
+        check_max_weight(MIN_GATEWAYS, self.max_weight)
+        check_precision(self.precision)
+        for bound in self.metrics.values():
+            metric_scale(bound, MIN_GATEWAYS)
+        if self.integers is not None and not self.integers >= 1:
+            raise ConfigurationError(f"integer_bound is {self.integers}: use 1 or more")
 
 
 def _layout(

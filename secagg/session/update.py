@@ -14,7 +14,7 @@ from secagg import canonical
 from secagg.crypto.kdf import derive_key
 from secagg.crypto.labels import Label
 from secagg.crypto.prg import STREAM_KEY_BYTES
-from secagg.errors import EncodingError
+from secagg.errors import ConfigurationError, EncodingError
 from secagg.fixed_point import (
     Encoder,
     cap_units,
@@ -170,6 +170,17 @@ def _metric_units(
     return units, clamped
 
 
+def check_seed(seed: object) -> None:
+    """Accept a seed of the rounding, or none.
+
+    Raises:
+        ConfigurationError: it is not bytes.
+    """
+    if not isinstance(seed, bytes | None):
+        kind = type(seed).__name__
+        raise ConfigurationError(f"rounding_seed is a {kind}: pass bytes, such as b'round 1'")
+
+
 def rounding_key(seed: bytes | None, name: str | int, fresh: bytes) -> bytes:
     """32 bytes that decide one gateway's stochastic rounding.
 
@@ -178,6 +189,7 @@ def rounding_key(seed: bytes | None, name: str | int, fresh: bytes) -> bytes:
         name: gateway id; str and int ids that look alike differ.
         fresh: 32 random bytes.
     """
+    check_seed(seed)
     if seed is None:
         return fresh
     return derive_key(seed, salt=b"", label=Label.KDF_ROUNDING, context=(repr(name).encode(),))
