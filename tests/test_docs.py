@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import re
 import shlex
 import subprocess
@@ -16,7 +17,9 @@ import numpy as np
 import pytest
 from typer.main import get_command
 
+import secagg
 from secagg import SecureAverage
+from secagg.schemes import shared_key
 from tests.command_lines import start
 from tests.reading import LOOP, README
 
@@ -24,6 +27,8 @@ ROOT = Path(__file__).parents[1]
 SOURCES = ("secagg", "fedavg", "protocol_sim", "benchmarks", "examples", "tests", "docs")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 PROTOCOL = ROOT / "docs" / "protocol.md"
+
+PROSE = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
 
 
 def texts() -> dict[str, str]:
@@ -136,6 +141,22 @@ def test_the_table_of_errors_is_what_the_plan_says():
     ]
 
 
+def test_the_names_in_the_readme_are_those_of_the_package():
+    modules = [secagg, secagg.errors, secagg.schemes, shared_key]
+    public = {name: value for each in modules for name, value in vars(each).items()}
+    calls = [value for value in public.values() if inspect.isclass(value)]
+    calls += [method for each in calls for method in vars(each).values() if callable(method)]
+    taken = {name for each in calls for name in getattr(each, "__annotations__", {})}
+    code = " ".join(re.findall(r"`([^`]+)`", PROSE))
+    classes = set(re.findall(r"\b[A-Z][a-z]+\w*\b", code)) - {"None", "False", "True"}
+    arguments = set(re.findall(r"\b(\w+)=(?!=)", code))
+
+    assert len(classes) > 15
+    assert set() == classes - public.keys()
+    assert len(arguments) > 5
+    assert set() == arguments - taken
+
+
 EVERYDAY = {
     "counts",
     "dropouts",
@@ -162,8 +183,7 @@ def test_the_readme_links_each_word_of_the_glossary_where_it_first_stands():
     glossary = (ROOT / "GLOSSARY.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (?:\w+ \| )?([a-zA-Z][a-zA-Z ,-]{2,}) \| ", glossary, re.MULTILINE)
     words = {word for row in rows for word in row.split(", ") if len(word) > 2} - EVERYDAY
-    prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
-    prose = re.sub(r"(\[?)`[^`\n]+`", lambda code: code[0] if code[1] else "", prose)
+    prose = re.sub(r"(\[?)`[^`\n]+`", lambda code: code[0] if code[1] else "", PROSE)
     late = set()
     for word in words:
         linked = re.search(rf"\[`?{word}s?`?\]\(GLOSSARY", prose, re.IGNORECASE)

@@ -188,7 +188,7 @@ class Identity:
 
     @classmethod
     def generate(cls, id: GatewayId, rng: Entropy) -> Self:  # noqa: A002 - the field's word
-        """A fresh identity."""
+        """A fresh identity, gone with this process: one that lasts is made of a seed of yours."""
         return cls(id, Secret(rng(32)))
 
     def __repr__(self) -> str:
