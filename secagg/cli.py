@@ -9,10 +9,9 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from secagg.average import Plan, SecureAverage
+from secagg.average import SecureAverage
 from secagg.console import application
 from secagg.errors import ConfigurationError, WireError, printable
-from secagg.fixed_point.layout import USUAL_WEIGHT
 from secagg.params import MAX_LENGTH, GatewayId, Thresholds
 from secagg.protocol.audit import AuditRecord, Inspection, inspect_record
 from secagg.protocol.audit_file import MAX_FILE_BYTES, load_record, load_roster
@@ -57,61 +56,7 @@ def plan(
     # a broadcast array has the shape, not the memory
     template = {"update": np.broadcast_to(np.float32(0), (coordinates,))}
     planned = average.plan(template, gateways)
-    limits, vector = planned.thresholds, planned.vectors[0]
-    floats = planned.upload_bytes / (4 * coordinates)
-    rows = [
-        ("scheme", planned.scheme),
-        ("gateways n", limits.gateways),
-        ("colluding C", limits.max_colluding),
-        ("dropouts D", limits.max_dropouts),
-        *_sharing(planned),
-        ("quorum q", limits.quorum),
-        ("included n_min", limits.min_included),
-        ("layout", planned.layout),
-        ("|value|", f"up to {vector.limit} of one gateway"),
-        *_integers(planned),
-        ("upload", f"{planned.upload_bytes:,} bytes ({floats:.2f} x float32)"),
-        ("error of the mean", f"{_error(planned, 1)} if weights average {_usual(planned)}"),
-        ("", f"{_error(planned, USUAL_WEIGHT)} if all weigh {max_weight:g}"),
-    ]
-    for name, value in rows:
-        typer.echo(f"{name:18} {value}")
-    if planned.reason:
-        typer.echo(planned.reason)
-    typer.echo(planned.guarantees.hides)
-    typer.echo(planned.guarantees.survives)
-
-
-def _error(planned: Plan, share: float) -> str:
-    """It shrinks as weights grow: they divide the sum."""
-    return f"{share * planned.rms_error:.3g} rms, {share * planned.error_bound:.3g} worst,"
-
-
-def _usual(planned: Plan) -> str:
-    return f"{planned.average_weight:g} (max-weight / {1 / USUAL_WEIGHT:g})"
-
-
-def _integers(planned: Plan) -> list[tuple[str, object]]:
-    """Their bound, and how to raise it."""
-    if planned.integers is None:
-        return []
-    return [
-        ("integers", f"up to {planned.integers:,}, beyond is clamped; lower max_weight for more")
-    ]
-
-
-def _sharing(planned: Plan) -> list[tuple[str, object]]:
-    """Who holds shares of whom, and what they take."""
-    limits = planned.thresholds
-    m, least, packed = limits.committee, limits.share_threshold, limits.packed
-    if not m:
-        return [("neighbours k", limits.degree), ("shares that open t", least)]
-    return [
-        ("committee m", m),
-        ("shares that open R", least),
-        ("values in a share", packed),
-        ("key shares", f"{planned.key_bytes:,} bytes"),
-    ]
+    typer.echo(str(planned))
 
 
 @app.command()

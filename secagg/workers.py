@@ -33,6 +33,9 @@ class Workers:
         self.threads: Final = threads
         self._pool: ThreadPoolExecutor | None = None
 
+    def __repr__(self) -> str:
+        return f"Workers({self.threads})"
+
     def run(self, work: Callable[[int, int], None], count: int) -> None:
         """Calls `work(first, last)` for contiguous parts that together cover range(count).
 

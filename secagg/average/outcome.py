@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from secagg.average.texts import coordinates, plan_text, report_text, result_text, sentence
 from secagg.errors import AbortedByPeer, EncodingError
 from secagg.fixed_point import Noise, integers_of, mean_error
 from secagg.fixed_point.layout import USUAL_WEIGHT
@@ -70,6 +71,13 @@ class Plan:
     def exact(self) -> bool:
         """Whether the opened sum is the exact fixed-point sum."""
         return self.noise.exact
+
+    def __str__(self) -> str:
+        return plan_text(self)
+
+    def __repr__(self) -> str:
+        gateways = self.thresholds.gateways
+        return f"Plan({self.scheme}, {gateways} gateways, {coordinates(self)} coordinates)"
 
     @classmethod
     def of(cls, settings: SessionSettings, reason: str) -> Self:
@@ -153,8 +161,14 @@ class Report:
     bytes_up: int
     bytes_down: int
     phases: tuple[PhaseCost, ...]
-    audit: AuditRecord = field(repr=False)
-    roster: Roster = field(repr=False)
+    audit: AuditRecord
+    roster: Roster
+
+    def __str__(self) -> str:
+        return report_text(self)
+
+    def __repr__(self) -> str:
+        return f"Report(round {self.audit.announce.params.round}, {self.plan.scheme})"
 
     @property
     def exact(self) -> bool:
@@ -187,7 +201,13 @@ class Result:
     dropped: dict[GatewayId, GatewayDropped]
     metrics: dict[str, float]
     report: Report
-    _aggregate: Aggregate = field(repr=False)
+    _aggregate: Aggregate
+
+    def __str__(self) -> str:
+        return result_text(self)
+
+    def __repr__(self) -> str:
+        return f"Result({sentence(self)})"
 
     @cached_property
     def sum(self) -> dict[str, NDArray[np.float64]]:

@@ -44,7 +44,7 @@ class Planner:
         workers: Workers,
     ) -> None:
         self.encoding = encoding
-        self._scheme = _scheme(scheme)
+        self.scheme = _scheme(scheme)
         self._max_colluding = _whole("max_colluding", max_colluding)
         self._max_dropouts = _whole("max_dropouts", max_dropouts)
         self._workers = workers
@@ -79,8 +79,8 @@ class Planner:
 
     def choice(self, template: Any, gateways: int) -> Choice:
         """The scheme of a round, and why."""
-        if not isinstance(self._scheme, str):
-            return Choice(self._scheme)
+        if not isinstance(self.scheme, str):
+            return Choice(self.scheme)
         encoding = self.encoding
         _, groups = tree_spec(template, clips=encoding.clip, select=encoding.select)
         return choose(
@@ -126,7 +126,7 @@ class Planner:
         """The template of a round, why it has its scheme, and its settings."""
         n, template, names = len(inputs.ids), model.tree, inputs.metric_names
         if template is None:
-            scheme = Masks() if isinstance(self._scheme, str) else self._scheme
+            scheme = Masks() if isinstance(self.scheme, str) else self.scheme
             needed = self._thresholds(scheme, n).min_included
             template = inputs.template(self._layout, scheme, needed)
         try:

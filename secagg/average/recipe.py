@@ -108,6 +108,9 @@ class SecureAverage:
         self._on_event = on_event or _ignore
         self._clock = clock
 
+    def __repr__(self) -> str:
+        return f"SecureAverage(clip={self._planner.encoding.clip}, scheme={self._planner.scheme!r})"
+
     def enroll(self, gateways: Iterable[GatewayId]) -> Roster:
         """Give gateways identities before their first round.
 

@@ -89,6 +89,9 @@ class AuditRecord(Struct, frozen=True):
     certificate: Certificate
     dropped: tuple[DropRecord, ...]
 
+    def __repr__(self) -> str:
+        return f"AuditRecord(round {self.announce.params.round})"
+
 
 def drop_records(cohort: Cohort, dropped: Iterable[GatewayDropped]) -> tuple[DropRecord, ...]:
     """What the server did without, in the form of the record."""

@@ -53,6 +53,9 @@ class Roster(Struct, frozen=True, dict=True):
         members = tuple(Member(id=gateway.id, key=gateway.key.public) for gateway in gateways)
         return cls(epoch=epoch, orchestrator=orchestrator.key.public, members=members)
 
+    def __repr__(self) -> str:
+        return f"Roster(epoch {self.epoch}, {len(self.members)} gateways)"
+
     def hash(self) -> bytes:
         """32-byte name of this roster in every transcript."""
         return self._hash

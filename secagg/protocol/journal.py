@@ -184,6 +184,9 @@ class MemoryJournal:
         self._begun: dict[bytes, tuple[bytes, int]] = {}
         self._over: set[bytes] = set()
 
+    def __repr__(self) -> str:
+        return "MemoryJournal()"
+
     def last_round(self, roster: bytes) -> int:
         """See `Journal`."""
         with self._turn:

@@ -102,6 +102,10 @@ class ClientSession:
         self._asked = False
         self._completed = False
 
+    def __repr__(self) -> str:
+        state = "over" if self._over else "open" if self._session else "new"
+        return f"ClientSession({self._context.identity.id!r}, {state})"
+
     def receive(self, frame: bytes | bytearray | memoryview) -> Iterator[Event]:
         """Take one frame of the orchestrator.
 

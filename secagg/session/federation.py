@@ -59,6 +59,9 @@ class Federation(Struct, frozen=True):
         if members != [each.gateway for each in self.ahead]:
             raise ConfigurationError("ahead names members of the roster, each once, in its order")
 
+    def __repr__(self) -> str:
+        return f"Federation({self.roster!r}, round {self.round})"
+
     @property
     def next_round(self) -> int:
         """Number of the next round, for its `SessionSettings`."""

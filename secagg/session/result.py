@@ -53,6 +53,9 @@ class Aggregate:
         self.included: tuple[GatewayId, ...] = tuple(ids[i] for i in sorted(opened.included))
         self.total_weight = opened.total_units * unit_of(params)
 
+    def __repr__(self) -> str:
+        return f"Aggregate({len(self.included)} of {self._gateways} gateways)"
+
     def mean(self, template: Any, base: Any = None) -> Any:
         """The weighted mean as a tree: base + sum of weight * (update - base) / total weight.
 

@@ -108,6 +108,10 @@ class ServerSession:
         self._strangers: set[GatewayId] = set()
         self._asked: set[int] = set()
 
+    def __repr__(self) -> str:
+        gateways = len(self._cohort)
+        return f"ServerSession(round {self.settings.round}, {self.phase}, {gateways} gateways)"
+
     def use_model(self, base: Any, *, retry: bool = False) -> None:
         """Name the model that the updates are made on, if it was not known before.
 

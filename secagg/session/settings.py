@@ -135,6 +135,11 @@ class SessionSettings:
             carried=carried,
         )
 
+    def __repr__(self) -> str:
+        return (
+            f"SessionSettings(round {self.round}, {self.scheme.name}, {len(self.cohort)} gateways)"
+        )
+
     def session_params(self, roster: Roster, session: bytes, key: bytes) -> SessionParams:
         """K."""
         return SessionParams(

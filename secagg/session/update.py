@@ -51,6 +51,9 @@ class Model:
         self.keys = frozenset(leaves)
         self.hash = model_hash(leaves, workers) if leaves else NO_MODEL
 
+    def __repr__(self) -> str:
+        return f"Model({self.hash.hex()[:16]})"
+
     @classmethod
     def of(cls, base: Any, workers: Workers = SERIAL, *, select: Select = None) -> Self:
         """`base` itself if it is a Model already, of these keys."""
