@@ -58,7 +58,7 @@ def spoilt(path, tmp_path, old, new):
             "masks",
             5,
             [
-                "1.39e-05 rms, 7.7e-05 worst, if weights average 0.0625 (max-weight / 16)",
+                "1.39e-05 rms, 7.7e-05 worst, if weights average 0.0625 (max_weight / 16)",
                 "8.71e-07 rms, 4.81e-06 worst, if all weigh 1",
             ],
         ),
