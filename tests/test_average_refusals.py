@@ -65,7 +65,7 @@ UPDATES: dict[str, tuple[dict[Any, Any], str]] = {
     "a function that gives nothing": (GOOD | {"c": lambda: None}, "'c'.*NoneType"),
     "a number": (
         GOOD | {"c": {"w": 1.0, "n": 3}},
-        "'c': 'w' is a float, no array: wrap it with numpy.asarray",
+        r"'c': 'w' of the update is float64\[\], the model has",
     ),
     "objects": (changed(w=np.array([[None] * 3] * 2)), "'c': 'w': dtype object is not averaged"),
     "complex numbers": (

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.nn.parameter import is_lazy
 
 from secagg.errors import EncodingError
 from secagg.pytree.leaves import FLOATS, INTEGERS, Flat
@@ -33,11 +34,12 @@ class TorchAdapter:
         """One of the dtypes that are averaged.
 
         Raises:
-            EncodingError: another dtype, or a tensor that is not dense with data.
+            EncodingError: another dtype, or a tensor that is not a dense one with memory of its
+                own. A tensor on "meta" has dtype and shape, enough to plan.
         """
+        if (cure := _cure(leaf)) is not None:
+            raise EncodingError(cure)
         name = str(leaf.dtype).removeprefix("torch.")
-        if leaf.layout is not torch.strided or leaf.is_quantized or leaf.is_meta:
-            raise EncodingError("the tensor is sparse, quantized or without data: use a dense one")
         if name not in FLOATS and name not in INTEGERS:
             raise EncodingError(
                 f"dtype {leaf.dtype} is not averaged: use floats of 16 to 64 bits, integers, bool"
@@ -52,7 +54,12 @@ class TorchAdapter:
         """Views where numpy can have them; tensors on other devices come over by slice.
 
         Only a strided tensor that is bfloat16 or not on the CPU is copied whole, where it lives.
+
+        Raises:
+            EncodingError: a tensor on "meta".
         """
+        if leaf.is_meta:
+            raise EncodingError("the tensor is on 'meta', it has no values: load them first")
         tensor = leaf.detach().resolve_neg()
         if tensor.device.type != "cpu" or tensor.dtype is torch.bfloat16:
             return _Flat(tensor)
@@ -61,13 +68,41 @@ class TorchAdapter:
         return flat
 
     def storage_id(self, leaf: torch.Tensor) -> Hashable:
-        """Device, address and layout."""
-        return str(leaf.device), leaf.data_ptr(), tuple(leaf.shape), leaf.stride(), str(leaf.dtype)
+        """Device, address and layout; on "meta", which has no addresses, storage and offset."""
+        place: Hashable
+        if leaf.is_meta:
+            storage = leaf.untyped_storage()._cdata  # noqa: SLF001 - nothing else tells ties
+            place = storage, leaf.storage_offset()
+        else:  # else all tensors that hide their address would be one
+            place = leaf.data_ptr() or ("hidden", id(leaf))
+        return str(leaf.device), place, tuple(leaf.shape), leaf.stride(), str(leaf.dtype)
 
     def like(self, leaf: torch.Tensor, values: NDArray[Any]) -> torch.Tensor:
-        """A contiguous tensor without gradient; a plain tensor for a Parameter."""
+        """A contiguous tensor without gradient; plain for a Parameter, on the CPU for "meta"."""
         tensor = torch.from_numpy(np.ascontiguousarray(values).reshape(values.shape))
-        return tensor.to(device=leaf.device, dtype=leaf.dtype)
+        return tensor.to(device="cpu" if leaf.is_meta else leaf.device, dtype=leaf.dtype)
 
 
+def _cure(leaf: torch.Tensor) -> str | None:
+    """Why a tensor is not a dense one with memory of its own, and what to pass instead."""
+    if is_lazy(leaf):
+        return "the layer is lazy and has no shape yet: run one batch through the model first"
+    if type(leaf).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
+        return (
+            f"a {type(leaf).__name__} hides its memory: pass a plain tensor, by its full_tensor()"
+            " or dequantize(), or get_model_state_dict with full_state_dict=True"
+        )
+    if leaf.is_nested:
+        return "the tensor is nested: pass the list of its parts, by its unbind()"
+    if leaf.layout is not torch.strided:
+        return "the tensor is sparse: pass its to_dense()"
+    if leaf.is_quantized:
+        return "the tensor is quantised: pass its dequantize()"
+    if torch._is_zerotensor(leaf):  # noqa: SLF001 - it looks like any other from outside
+        return "the tensor has no memory, it stands for zeros: pass its clone()"
+    return None
+
+
+KIND: Final = torch.Tensor
+"""A class of torch that is not this one is no array: a Module, a dtype, a device."""
 ADAPTER: Final = TorchAdapter()

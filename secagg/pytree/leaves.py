@@ -1,4 +1,4 @@
-"""Defines what a leaf of a tree is: numpy arrays here, other frameworks by plug-ins."""
+"""Defines what a leaf of a tree is: arrays and numbers here, other frameworks by plug-ins."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ INTEGERS: Final = (
 )  # fmt: skip
 
 PLUGINS: Final = {"torch": "secagg.adapters.torch"}
-"""Module of the `ADAPTER` for leaves whose class lives in the top-level package of that name."""
+"""Module of `ADAPTER` and `KIND`, by the top-level package that the class of a leaf lives in."""
 
 
 class Flat(Protocol):
@@ -39,7 +39,11 @@ class LeafAdapter(Protocol):
         ...
 
     def flat(self, leaf: Any) -> Flat:
-        """Its coordinates, without a copy of the whole; bfloat16 is upcast to float32 by slice."""
+        """Its coordinates, without a copy of the whole; bfloat16 is upcast to float32 by slice.
+
+        Raises:
+            EncodingError: it shows its shape, but not its values.
+        """
         ...
 
     def storage_id(self, leaf: Any) -> Hashable:
@@ -51,12 +55,22 @@ class LeafAdapter(Protocol):
         ...
 
 
+class _Wide:
+    """Coordinates of bfloat16, which buffers do not know: upcast by slice."""
+
+    def __init__(self, flat: Flat) -> None:
+        self._flat = flat
+
+    def __getitem__(self, part: slice, /) -> NDArray[Any]:
+        return self._flat[part].astype(np.float32)
+
+
 class NumpyAdapter:
     """Leaves of numpy itself."""
 
     def dtype_name(self, leaf: Any) -> str:
         """One of `FLOATS` or `INTEGERS`."""
-        name = str(leaf.dtype.newbyteorder("=").name)
+        name = str(leaf.dtype.name)
         if name not in FLOATS and name not in INTEGERS:
             raise EncodingError(
                 f"dtype {leaf.dtype} is not averaged: use float16, float32, float64, integers, bool"
@@ -69,8 +83,9 @@ class NumpyAdapter:
 
     def flat(self, leaf: Any) -> Flat:
         """A 1-d view, or for strided arrays an iterator that copies the slice asked for."""
-        flat: Flat = leaf.reshape(-1) if leaf.flags.c_contiguous else leaf.flat
-        return flat
+        plain = np.asarray(leaf)  # a memmap, say, as the array that it is
+        flat: Flat = plain.reshape(-1) if plain.flags.c_contiguous else plain.flat
+        return _Wide(flat) if plain.dtype.name == "bfloat16" else flat
 
     def storage_id(self, leaf: Any) -> Hashable:
         """Address and layout."""
@@ -81,23 +96,121 @@ class NumpyAdapter:
         return values.astype(leaf.dtype, copy=False).reshape(leaf.shape)
 
 
+class ScalarAdapter(NumpyAdapter):
+    """Numbers of Python and of numpy: leaves without dimensions, whose mean is such a number."""
+
+    def dtype_name(self, leaf: Any) -> str:
+        """As numpy has it; integers of Python are int64."""
+        if isinstance(leaf, np.generic):
+            return super().dtype_name(leaf)
+        if isinstance(leaf, float):
+            return "float64"
+        if not -(2**63) <= leaf < 2**63:
+            raise EncodingError("an integer of more than 64 bits is not averaged: use a float")
+        return "bool" if isinstance(leaf, bool) else "int64"
+
+    def shape(self, _leaf: Any) -> tuple[int, ...]:
+        """No dimensions."""
+        return ()
+
+    def flat(self, leaf: Any) -> Flat:
+        """One coordinate."""
+        dtype = leaf.dtype if isinstance(leaf, np.generic) else self.dtype_name(leaf)
+        return super().flat(np.asarray(leaf, dtype))
+
+    def storage_id(self, _leaf: Any) -> Hashable:
+        """Equal to none: small integers of Python are one object wherever they stand."""
+        return object()
+
+    def like(self, leaf: Any, values: NDArray[Any]) -> Any:
+        """A number: of Python, or of numpy with the dtype of `leaf`."""
+        if isinstance(leaf, np.generic):
+            return values.reshape(()).astype(leaf.dtype)[()]
+        return values.reshape(()).item()
+
+
+class ForeignAdapter(NumpyAdapter):
+    """Arrays of other packages that numpy can read (jax, say); their mean is an array of numpy."""
+
+    def dtype_name(self, leaf: Any) -> str:
+        """One of `FLOATS` or `INTEGERS`."""
+        try:
+            dtype = np.dtype(leaf.dtype)
+        except TypeError:
+            raise EncodingError(
+                f"numpy has no dtype {leaf.dtype}: pass a numpy array of it"
+            ) from None
+        return super().dtype_name(np.empty(0, dtype))
+
+    def flat(self, leaf: Any) -> Flat:
+        """Read by `numpy.asarray`, without a copy where the package can."""
+        array = np.asarray(leaf)
+        if (array.shape, array.dtype) != (self.shape(leaf), np.dtype(leaf.dtype)):
+            raise EncodingError("numpy reads it as another shape or dtype: pass a numpy array")
+        return super().flat(array)
+
+    def storage_id(self, leaf: Any) -> Hashable:
+        """The object: where its memory is, it does not tell."""
+        return id(leaf)
+
+    def like(self, leaf: Any, values: NDArray[Any]) -> Any:
+        """A C-ordered array of numpy."""
+        return values.astype(np.dtype(leaf.dtype), copy=False).reshape(self.shape(leaf))
+
+
 _NUMPY: Final = NumpyAdapter()
+_SCALAR: Final = ScalarAdapter()
+_FOREIGN: Final = ForeignAdapter()
 
 
 def adapter_of(leaf: Any) -> LeafAdapter | None:
-    """The adapter for the class of a leaf, None for anything that is no array."""
-    if isinstance(leaf, np.ma.MaskedArray):
-        return None  # its mask would silently get lost
+    """The adapter for the class of a leaf, None for anything that is no array or number.
+
+    None too for arrays with an arithmetic of their own (units, masks, finite fields, labelled
+    rows, `numpy.matrix`): the mean of their bare numbers would be something else.
+    """
+    kind = type(leaf)
     if isinstance(leaf, np.ndarray):
-        return _NUMPY
-    for kind in type(leaf).__mro__:
-        name = PLUGINS.get(kind.__module__.partition(".")[0])
+        own = kind.__array_ufunc__ is not np.ndarray.__array_ufunc__
+        return None if own or isinstance(leaf, (np.ma.MaskedArray, np.matrix)) else _NUMPY
+    if isinstance(leaf, (bool, int, float, np.generic)):
+        return _SCALAR
+    for each in kind.__mro__:
+        name = PLUGINS.get(each.__module__.partition(".")[0])
         if name is not None:
-            plugin: LeafAdapter = importlib.import_module(name).ADAPTER
-            return plugin
-    return None
+            plugin = importlib.import_module(name)
+            if isinstance(leaf, plugin.KIND):
+                adapter: LeafAdapter = plugin.ADAPTER
+                return adapter
+    plain = hasattr(kind, "__array__") and not hasattr(kind, "__array_ufunc__")
+    return _FOREIGN if plain and hasattr(leaf, "dtype") and hasattr(leaf, "shape") else None
 
 
 def size_of(shape: tuple[int, ...]) -> int:
     """Coordinates of an array of that shape."""
     return math.prod(shape)
+
+
+_CURES: Final = (
+    ("state_dict", "pass its state_dict()"),
+    ("get_weights", "pass its get_weights()"),
+    ("filled", "its mask would get lost: pass its filled(value)"),
+    ("toarray", "it is sparse: pass its toarray()"),
+    ("to_numpy", "its labels would get lost: pass its to_numpy()"),
+    ("to_value", "its unit would get lost: pass its to_value() in one unit for all"),
+    ("__dataclass_fields__", "pass dataclasses.asdict() of it"),
+    ("__next__", "pass a list or a mapping"),
+    (
+        "__array_ufunc__",
+        "it has an arithmetic of its own: pass a plain numpy array of what is to be averaged",
+    ),
+    ("__array__", "pass numpy.asarray() of it"),
+)
+"""What to do with an object whose class has such an attribute; the first decides."""
+
+
+def cure_of(leaf: Any) -> str:
+    """What to pass instead of something that is no leaf; "" where nothing is known."""
+    if leaf is None:
+        return "leave its key out"
+    return next((cure for name, cure in _CURES if hasattr(type(leaf), name)), "")

@@ -8,7 +8,7 @@ from typing import Any
 from secagg.errors import EncodingError
 from secagg.params import LeafSpec
 from secagg.pytree.selection import Select
-from secagg.pytree.trees import adapter_for, chosen, leaves_of
+from secagg.pytree.trees import adapter_for, called, chosen, leaves_of
 
 _NAMED = 3
 """Keys that a text names."""
@@ -42,7 +42,7 @@ def matching(
         found = adapter.shape(table[leaf.key]), adapter.dtype_name(table[leaf.key])
         if found != (leaf.shape, leaf.dtype):
             raise EncodingError(
-                f"{leaf.key!r} of the {what} is {found[1]}{list(found[0])}, the model has"
+                f"{called(leaf.key)} of the {what} is {found[1]}{list(found[0])}, the model has"
                 f" {leaf.dtype}{list(leaf.shape)}"
             )
     return table

@@ -14,7 +14,7 @@ from secagg.params import LeafSpec
 from secagg.pytree.leaves import Flat, size_of
 from secagg.pytree.matching import matching
 from secagg.pytree.selection import Select
-from secagg.pytree.trees import STEP, adapter_for
+from secagg.pytree.trees import STEP, flat_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def _whole_numbers(values: NDArray[Any]) -> NDArray[Any]:
 
 def _flats(leaves: Sequence[LeafSpec], tree: Any, what: str, select: Select) -> dict[str, Flat]:
     table = matching(leaves, tree, what, select)
-    return {key: adapter_for(key, leaf).flat(leaf) for key, leaf in table.items()}
+    return {key: flat_of(key, leaf) for key, leaf in table.items()}
 
 
 def _untied(leaves: Sequence[LeafSpec], *trees: Mapping[str, Flat]) -> int:

@@ -12,7 +12,7 @@ from secagg.errors import AggregateOutOfRange
 from secagg.params import LeafSpec
 from secagg.pytree.leaves import INTEGERS, size_of
 from secagg.pytree.matching import matching
-from secagg.pytree.trees import adapter_for, map_leaves
+from secagg.pytree.trees import adapter_for, flat_of, map_leaves
 
 
 def rebuild(
@@ -63,7 +63,7 @@ def rebuild(
 
 def _sum(spec: LeafSpec, mean: NDArray[Any], base: Any) -> NDArray[Any]:
     """The mean, added to the base in the wider of their dtypes: in place where it has that one."""
-    known = None if base is None else adapter_for(spec.key, base).flat(base)[: len(mean)]
+    known = None if base is None else flat_of(spec.key, base)[: len(mean)]
     if not len(mean) or spec.dtype not in INTEGERS:
         if known is None:
             return mean

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections import ChainMap, OrderedDict, UserDict, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -12,7 +13,7 @@ import numpy as np
 from secagg.crypto.kdf import digest, digest_of
 from secagg.crypto.labels import Label
 from secagg.errors import EncodingError
-from secagg.pytree.leaves import LeafAdapter, adapter_of, size_of
+from secagg.pytree.leaves import Flat, LeafAdapter, adapter_of, cure_of, size_of
 from secagg.pytree.selection import Select, selection
 from secagg.workers import SERIAL, Workers
 
@@ -20,6 +21,8 @@ HASHED: Final = 2**18
 """Coordinates hashed at a time: a megabyte of float32. Part of what is hashed."""
 STEP: Final = 2**16
 """Coordinates handled at a time where a pass needs a buffer of its own."""
+DEPTH: Final = 100
+"""Containers in containers: far above any model, far below Python's limit of calls."""
 _METHODS: Final = ("__copy__", "__reduce__", "__reduce_ex__", "__setitem__", "update")
 """What copies a dict and writes to it."""
 
@@ -27,7 +30,8 @@ _METHODS: Final = ("__copy__", "__reduce__", "__reduce_ex__", "__setitem__", "up
 def flatten(tree: Any, select: Select = None) -> dict[str, Any]:
     """The leaves of nested mappings, lists and tuples under their dotted paths, in order.
 
-    Leaves are numpy arrays or arrays of a framework with a plug-in (torch). They are not copied.
+    Leaves are numpy arrays, numbers, arrays of a framework with a plug-in (torch), and others that
+    numpy reads as they are (jax). They are not copied.
 
     Args:
         tree: nested arrays.
@@ -36,7 +40,8 @@ def flatten(tree: Any, select: Select = None) -> dict[str, Any]:
     Raises:
         ConfigurationError: a `select` of another type.
         EncodingError: no leaf at all, something that is neither container nor array, a dtype that
-            cannot be averaged (object, complex, ...), or two leaves with one path.
+            cannot be averaged (object, complex, ...), two leaves with one path, a key that is no
+            text, or a tree that contains itself.
     """
     return chosen(leaves_of(tree), select)
 
@@ -45,7 +50,7 @@ def leaves_of(tree: Any) -> list[tuple[str, Any]]:
     """Every leaf of a tree under its dotted path, in order, whatever it is.
 
     Raises:
-        EncodingError: there is none.
+        EncodingError: there is none, or the tree contains itself.
     """
     leaves = list(_walk(tree, ()))
     if not leaves:
@@ -67,6 +72,8 @@ def chosen(leaves: Sequence[tuple[str, Any]], select: Select) -> dict[str, Any]:
         adapter_for(key, leaf)
         if key in table:
             raise EncodingError(f"two leaves are called {key!r}: rename one")
+        if not key.isascii() and re.search("[\ud800-\udfff]", key):
+            raise EncodingError(f"the key {key!r} has a lone surrogate, no character: rename it")
         table[key] = leaf
     return table
 
@@ -79,15 +86,35 @@ def adapter_for(key: str, leaf: Any) -> LeafAdapter:
     """
     adapter = adapter_of(leaf)
     if adapter is None:
-        hint = ""
-        if isinstance(leaf, (bool, int, float, np.generic)):
-            hint = ": wrap it with numpy.asarray"
-        raise EncodingError(f"{key!r} is a {type(leaf).__name__}, no array{hint}")
+        cure = cure_of(leaf)
+        what = f"{called(key)} is a {type(leaf).__name__}, no array"
+        raise EncodingError(f"{what}: {cure}" if cure else what)
     try:
         adapter.dtype_name(leaf)
     except EncodingError as error:
-        raise EncodingError(f"{key!r}: {error}") from None
+        raise EncodingError(f"{called(key)}: {error}") from None
     return adapter
+
+
+def flat_of(key: str, leaf: Any) -> Flat:
+    """The coordinates of a leaf that can be averaged.
+
+    Raises:
+        EncodingError: it cannot, or it does not show its values; names the key.
+    """
+    adapter = adapter_for(key, leaf)
+    try:
+        return adapter.flat(leaf)
+    except EncodingError as error:
+        raise EncodingError(f"{called(key)}: {error}") from None
+    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+        kind = f"{type(leaf).__name__} that cannot be read ({type(error).__name__})"
+        raise EncodingError(f"{called(key)} is a {kind}: pass a plain array") from None
+
+
+def called(key: str) -> str:
+    """A leaf in an error's sentence: its key, or "the tree" where the tree is one leaf."""
+    return repr(key) if key else "the tree"
 
 
 def map_leaves(tree: Any, change: Callable[[str, Any], Any]) -> Any:
@@ -115,7 +142,7 @@ def model_hash(tree: Any, workers: Workers = SERIAL) -> bytes:
     """
     leaves = {key: (adapter_for(key, leaf), leaf) for key, leaf in flatten(tree).items()}
     shapes = {key: adapter.shape(leaf) for key, (adapter, leaf) in leaves.items()}
-    flat = {key: adapter.flat(leaf) for key, (adapter, leaf) in leaves.items()}
+    flat = {key: flat_of(key, leaf) for key, (_, leaf) in leaves.items()}
     chunks = [
         (key, start, min(start + HASHED, size_of(shape)))
         for key, shape in shapes.items()
@@ -142,12 +169,13 @@ def model_hash(tree: Any, workers: Workers = SERIAL) -> bytes:
     return digest(Label.HASH_MODEL, *parts)
 
 
-def _children(node: Any) -> Iterator[tuple[str, Any]] | None:
+def _children(node: Any) -> list[tuple[Any, Any]] | None:
+    """Keys and children of a container. Iterating over a mapping may give something else."""
+    if hasattr(type(node), "toarray"):
+        return None  # a sparse matrix, even if its class is a dict of its entries
     if isinstance(node, Mapping):
-        return ((str(key), child) for key, child in node.items())
-    if isinstance(node, (list, tuple)):
-        return ((str(index), child) for index, child in enumerate(node))
-    return None
+        return list(node.items())
+    return list(enumerate(node)) if isinstance(node, (list, tuple)) else None
 
 
 def _walk(node: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
@@ -155,22 +183,25 @@ def _walk(node: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
     if children is None:
         yield ".".join(path), node
         return
-    for name, child in children:
-        yield from _walk(child, (*path, name))
+    if len(path) == DEPTH:
+        start = ".".join(path[:3])
+        raise EncodingError(f"{start!r} goes on for {DEPTH} levels: does the tree contain itself?")
+    for key, child in children:
+        yield from _walk(child, (*path, str(key)))
 
 
 def _map(node: Any, path: tuple[str, ...], change: Callable[[str, Any], Any]) -> Any:
-    if isinstance(node, Mapping):
-        items = {key: _map(child, (*path, str(key)), change) for key, child in node.items()}
-        if not _copies(node):
-            return items
-        container: Any = copy.copy(node)
-        container.update(items)
-        return container
     children = _children(node)
     if children is None:
         return change(".".join(path), node)
-    values = [_map(child, (*path, name), change) for name, child in children]
+    items = [(key, _map(child, (*path, str(key)), change)) for key, child in children]
+    if isinstance(node, Mapping):
+        if not _copies(node):
+            return dict(items)
+        container: Any = copy.copy(node)
+        container.update(items)
+        return container
+    values = [value for _, value in items]
     return values if isinstance(node, list) else getattr(type(node), "_make", tuple)(values)
 
 

@@ -9,6 +9,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
+from secagg import SecureAverage
 from secagg.errors import EncodingError
 from secagg.pytree import Reader, flatten, model_hash, rebuild, tree_spec
 
@@ -119,19 +120,79 @@ def test_integers_and_masks_come_back_exactly(dtype):
     assert dtype is result.dtype
 
 
+class Hidden(torch.Tensor):
+    """As DTensor, the weights of torchao, MaskedTensor, FakeTensor: it has no address."""
+
+    @staticmethod
+    def __new__(cls, like):
+        return torch.Tensor._make_wrapper_subclass(cls, like.shape, dtype=like.dtype)
+
+    @classmethod
+    def __torch_dispatch__(cls, function, types, args=(), options=None):
+        return NotImplemented
+
+
+REFUSED = {
+    "complex": (torch.zeros(2, dtype=torch.complex64), "dtype torch.complex64 is not averaged"),
+    "float8": (torch.zeros(2, dtype=torch.float8_e4m3fn), "dtype torch.float8_e4m3fn is not"),
+    "sparse": (torch.zeros(2, 2).to_sparse(), r"sparse: pass its to_dense\(\)"),
+    "hidden": (Hidden(torch.zeros(2)), r"a Hidden hides its memory: .*full_tensor\(\)"),
+    "zeros": (torch._efficientzerotensor((2,)), r"stands for zeros: pass its clone\(\)"),
+    "lazy": (torch.nn.LazyLinear(2).weight, "lazy and has no shape yet: run one batch"),
+    "jagged": (
+        torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)], layout=torch.jagged),
+        "hides its memory",
+    ),
+    "module": (torch.nn.Linear(2, 2), r"is a Linear, no array: pass its state_dict\(\)"),
+    "ParameterDict": (torch.nn.ParameterDict(), "is a ParameterDict, no array: pass its state"),
+    "dtype": (torch.float32, "is a dtype, no array$"),
+    "device": (torch.device("cpu"), "is a device, no array$"),
+}
+
+
+@pytest.mark.parametrize(("leaf", "sentence"), REFUSED.values(), ids=REFUSED)
+def test_other_tensors_are_refused_by_key_with_the_way_out(leaf, sentence):
+    for work in (flatten, model_hash, lambda tree: tree_spec(tree, clips=1.0)):
+        with pytest.raises(EncodingError, match=f"'layer'.*{sentence}"):
+            work({"layer": leaf})
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # torch calls both of them old
 @pytest.mark.parametrize(
-    "leaf",
+    ("make", "sentence"),
     [
-        torch.zeros(2, dtype=torch.complex64),
-        torch.zeros(2, dtype=torch.float8_e4m3fn),
-        torch.zeros(2, 2).to_sparse(),
-        torch.zeros(2, device="meta"),
+        (lambda: torch.nested.nested_tensor([torch.zeros(2), torch.zeros(3)]), r"its unbind\(\)"),
+        (lambda: torch.quantize_per_tensor(torch.zeros(2), 0.1, 0, torch.qint8), r"dequantize\(\)"),
     ],
-    ids=["complex", "float8", "sparse", "meta"],
 )
-def test_other_tensors_are_refused_by_key(leaf):
-    with pytest.raises(EncodingError, match="'layer': "):
-        flatten({"layer": leaf})
+def test_old_kinds_of_tensors_are_refused_too(make, sentence):
+    with pytest.raises(EncodingError, match=f"'x': the tensor is .*: pass .*{sentence}"):
+        flatten({"x": make()})
+
+
+def test_a_model_without_values_is_planned_like_the_real_one_and_not_read():
+    average, real = SecureAverage(clip=1.0), model()
+    with torch.device("meta"):
+        tree = model().state_dict()
+
+    assert average.plan(real.state_dict(), 10) == average.plan(tree, 10)
+    for work in (model_hash, lambda each: Reader(tree_spec(tree, clips=1.0)[0], each)):
+        with pytest.raises(EncodingError, match=r"'0\.weight': the tensor is on 'meta'"):
+            work(tree)
+    mean = average.run({i: {"w": torch.ones(2)} for i in range(4)})._aggregate.mean(
+        {"w": torch.ones(2, device="meta")}
+    )
+    assert ("cpu", [1.0, 1.0]) == (
+        mean["w"].device.type,
+        pytest.approx(mean["w"].tolist(), abs=1e-4),
+    )
+
+
+def test_tensors_without_an_address_are_no_tie(monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "data_ptr", lambda self: 0)
+    _, groups = tree_spec({"a": torch.zeros(2), "b": torch.zeros(2)}, clips=1.0)
+
+    assert 4 == groups[0].length
 
 
 def test_the_hash_is_that_of_numpy():

@@ -87,7 +87,8 @@ def test_a_selection_of_another_type_is_named(select: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "extra", [None, "v1", 3, 1j * np.ones(2), io.BytesIO(), {"a": [1, {}]}, object(), np.array("x")]
+    "extra",
+    [None, "v1", 3j, 1j * np.ones(2), io.BytesIO(), {"a": ["v", {}]}, object(), np.array("x")],
 )
 def test_what_is_left_out_may_be_anything(extra: Any) -> None:
     def tree(value: float) -> dict[str, Any]:

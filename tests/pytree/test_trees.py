@@ -11,7 +11,6 @@ import pytest
 
 from secagg.crypto.kdf import digest
 from secagg.crypto.labels import Label
-from secagg.errors import EncodingError
 from secagg.pytree import flatten, map_leaves, model_hash
 from secagg.workers import Workers
 
@@ -40,30 +39,6 @@ def test_flatten_joins_paths_in_order(tree, keys):
 
 def test_flatten_copies_nothing():
     assert flatten({"a": [ONE]})["a.0"] is ONE
-
-
-@pytest.mark.parametrize(
-    ("tree", "sentence"),
-    [
-        ({}, "no arrays"),
-        ({"a": []}, "no arrays"),
-        ({"a": 1.0}, r"'a' is a float, no array: wrap it with numpy\.asarray"),
-        ({"a": np.float32(1)}, r"'a' is a float32, no array: wrap it"),
-        ({"a": {"b": None}}, r"'a\.b' is a NoneType, no array$"),
-        ({"a": "text"}, "'a' is a str"),
-        ({"a": np.array([1j])}, "'a': dtype complex128 is not averaged"),
-        ({"a": np.array([None])}, "dtype object"),
-        ({"a": np.array(["x"])}, "dtype <U1"),
-        ({"a": np.zeros(2, np.longdouble)}, "is not averaged"),
-        ({"a": np.zeros(2, "datetime64[s]")}, "is not averaged"),
-        ({"a": np.ma.masked_array([1.0], [True])}, "'a' is a MaskedArray"),
-        ({"a.b": ONE, "a": {"b": ONE}}, r"two leaves are called 'a\.b'"),
-        ({1: ONE, "1": ONE}, "two leaves are called '1'"),
-    ],
-)
-def test_flatten_refuses(tree, sentence):
-    with pytest.raises(EncodingError, match=sentence):
-        flatten(tree)
 
 
 def test_map_leaves_keeps_containers_and_what_their_types_add():
