@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
+from warnings import catch_warnings, simplefilter
 
 import typer
 from rich.console import Console
@@ -14,8 +15,9 @@ from rich.console import Console
 from fedavg.options import with_settings
 from fedavg.settings import Settings
 from secagg.console import application, say
-from secagg.errors import SecAggError
+from secagg.errors import PrecisionWarning, SecAggError
 from secagg.files import check_directory
+from secagg.protocol.events import Event, Imprecise
 
 if TYPE_CHECKING:
     from fedavg.orchestrator import Round
@@ -93,7 +95,14 @@ def _train(prepared: Prepared, directory: Path | None) -> None:
     console = Console()
     output, rows = _output(directory), Rows(console)
     bar = Bar(console, prepared.settings.rounds, phases=_phases(prepared))
-    with _kept(output, directory), bar:
+    noise: list[Imprecise] = []
+    with _kept(output, directory), bar, catch_warnings():
+        simplefilter("ignore", PrecisionWarning)  # said as a line of its own, below
+
+        def event(each: Event) -> None:
+            if isinstance(each, Imprecise):
+                noise.append(each)
+            bar.event(each)
 
         def ended(each: Round) -> None:
             if output is not None:
@@ -105,11 +114,13 @@ def _train(prepared: Prepared, directory: Path | None) -> None:
             prepared,
             clock=time.perf_counter,
             on_round=ended,
-            on_event=bar.event,
+            on_event=event,
             on_record=(lambda *_: None) if output is None else output.record,
         )
     for line in words.summary(done):
         say(console, line)
+    for each in noise:
+        typer.echo(f"warning: {each}", err=True)
     if output is not None:
         say(console, f"written to {directory}: {', '.join(output.finish(done))}")
 

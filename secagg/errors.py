@@ -8,6 +8,8 @@ A caller catches five:
 - `RemoteProtocolError`: the other side broke the protocol; the subclass names the check.
 - `WireError`: bytes that are not a frame of this protocol, or a file that is not a record.
 
+`PrecisionWarning` is no error: the mean is right within its bound, and mostly noise.
+
 `LocalProtocolError` is a mistake in the caller's own code. Anything else that leaves the core is a
 bug of this library. No message contains a secret or a private value: messages name parties, keys,
 fields and counts, because applications log them and send them as the reason of an abort.
@@ -46,6 +48,10 @@ def shown(value: object) -> str:
 def install_hint(extra: str) -> str:
     """What brings an extra: from a clone, for no package index has this distribution."""
     return f"pip install '.[{extra}]' in a clone of the repository"
+
+
+class PrecisionWarning(UserWarning):
+    """A mean whose error is large beside what the round changed; says which setting cures it."""
 
 
 class SecAggError(Exception):

@@ -21,7 +21,9 @@ from secagg.protocol.identity import Roster
 from secagg.protocol.messages import DropReason
 from secagg.schemes.base import Guarantees
 from secagg.session.loopback import Loopback
-from secagg.session.result import Aggregate
+from secagg.session.precision import WARN_ABOVE
+from secagg.session.result import Aggregate, bound_in
+from secagg.session.server import ServerSession
 from secagg.session.settings import SessionSettings
 from secagg.thresholds import share_bytes
 from secagg.wire import frame_bytes
@@ -78,6 +80,11 @@ class Plan:
     def __repr__(self) -> str:
         gateways = self.thresholds.gateways
         return f"Plan({self.scheme}, {gateways} gateways, {coordinates(self)} coordinates)"
+
+    @property
+    def least_step(self) -> float:
+        """Rms of a mean step below which its error is more than 2% of it, and you are warned."""
+        return self.rms_error / WARN_ABOVE
 
     @classmethod
     def of(cls, settings: SessionSettings, reason: str) -> Self:
@@ -143,8 +150,14 @@ class Report:
     Attributes:
         plan: what was known before: scheme, thresholds, guarantees, layout.
         error_bound: largest absolute error of a coordinate of the mean, from the real total weight:
-            rounding, and noise where the sum is not exact; the dtype of a leaf may round once more.
-        rms_error: root mean square of that error.
+            rounding, and noise where the sum is not exact; `bound_of` adds what the dtype of a leaf
+            rounds. Infinite where coordinates saturated or tied leaves differed.
+        rms_error: root mean square of the error by rounding and noise.
+        bounds: by key, what `bound_of` gives.
+        relative_error: by real key: that over the rms of its step (of the mean itself without
+            base), over the coordinates that moved; 0 where none did, infinite where none could.
+        warnings: what was found imprecise in this round, and the setting that cures it; each
+            setting is warned of once.
         clamped: by what was beyond its bound, how often, over all gateways: "coordinates" that
             saturated, "integers", "metric NAME", and "tied leaves" that differed. None is 0.
         bytes_up: largest number of bytes one gateway sent.
@@ -157,6 +170,9 @@ class Report:
     plan: Plan
     error_bound: float
     rms_error: float
+    bounds: Mapping[str, float]
+    relative_error: Mapping[str, float]
+    warnings: tuple[str, ...]
     clamped: Mapping[str, int]
     bytes_up: int
     bytes_down: int
@@ -169,6 +185,47 @@ class Report:
 
     def __repr__(self) -> str:
         return f"Report(round {self.audit.announce.params.round}, {self.plan.scheme})"
+
+    @classmethod
+    def of(
+        cls,
+        server: ServerSession,
+        plan: Plan,
+        *,
+        bytes_up: int,
+        bytes_down: int,
+        phases: tuple[PhaseCost, ...],
+    ) -> Self:
+        """The report of a session that has a result, after its mean."""
+        aggregate = server.result
+        return cls(
+            plan=plan,
+            error_bound=aggregate.error.bound,
+            rms_error=aggregate.error.rms,
+            bounds=aggregate.bounds,
+            relative_error=aggregate.relative_error,
+            warnings=tuple(map(str, aggregate.imprecise)),
+            clamped=aggregate.clamped,
+            bytes_up=bytes_up,
+            bytes_down=bytes_down,
+            phases=phases,
+            audit=server.audit,
+            roster=server.roster,
+        )
+
+    def bound_of(self, key: str) -> float:
+        """Largest absolute error of a coordinate of one leaf of the mean, as its dtype holds it.
+
+        Of integers it holds half for rounding, and what weights that are no multiples of their unit
+        may move. Infinite where something in it may have been clamped.
+
+        Args:
+            key: dotted path of an averaged leaf.
+
+        Raises:
+            ConfigurationError: no such key is averaged.
+        """
+        return bound_in(self.bounds, key)
 
     @property
     def exact(self) -> bool:
@@ -208,6 +265,25 @@ class Result:
 
     def __repr__(self) -> str:
         return f"Result({sentence(self)})"
+
+    @classmethod
+    def of(
+        cls,
+        aggregate: Aggregate,
+        mean: Any,
+        dropped: dict[GatewayId, GatewayDropped],
+        report: Report,
+    ) -> Self:
+        """What came out, once there is a mean."""
+        return cls(
+            mean=mean,
+            total_weight=aggregate.total_weight,
+            included=aggregate.included,
+            dropped=dropped,
+            metrics=aggregate.metrics,
+            report=report,
+            _aggregate=aggregate,
+        )
 
     @cached_property
     def sum(self) -> dict[str, NDArray[np.float64]]:

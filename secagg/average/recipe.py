@@ -24,6 +24,7 @@ from secagg.pytree import Select
 from secagg.schemes.auto import Choice
 from secagg.schemes.scheme import Scheme
 from secagg.session.loopback import Loopback, MakeUpload, Name
+from secagg.session.precision import WARN_ABOVE, tell
 from secagg.session.settings import PURPOSE, SessionSettings, UpdateEncoding
 from secagg.session.update import check_seed
 from secagg.workers import Workers
@@ -54,6 +55,8 @@ class SecureAverage:
         metric_bounds: of abs(value) by metric name, else 2^32: beyond is clamped and counted.
         integer_bound: of integers, likewise; None: the largest that a sum has room for.
         purpose: a word for what the means are for: gateways keep bounds apart by it.
+        warn_above: relative error of a key's step above which you are warned, once for each
+            setting that cures it; `math.inf` where noise is intended.
         threads: for encoding, masking, unmasking and decoding.
         on_event: called with every event of the orchestrator's session.
         clock: seconds, for `Report.phases`.
@@ -77,6 +80,7 @@ class SecureAverage:
         metric_bounds: Mapping[str, float] | None = None,
         integer_bound: float | None = None,
         purpose: str = PURPOSE,
+        warn_above: float = WARN_ABOVE,
         threads: int = 1,
         on_event: Callable[[Event], None] | None = None,
         clock: Clock = time.perf_counter,
@@ -93,12 +97,14 @@ class SecureAverage:
                 metrics={} if metric_bounds is None else metric_bounds,
                 integers=integer_bound,
                 purpose=purpose,
+                warn_above=warn_above,
             ),
             scheme,
             max_colluding,
             max_dropouts,
             self._workers,
         )
+        self._told: set[str] = set()
         self._invalid = invalid
         if invalid not in {"raise", "drop"}:
             raise ConfigurationError(f"invalid is {shown(invalid)}: use 'raise' or 'drop'")
@@ -251,31 +257,23 @@ class SecureAverage:
             raise loop.aborted
         server, aggregate = loop.server, loop.server.result
         start = self._clock()
-        mean = aggregate.mean(template, base)
+        mean = aggregate.rebuilt(template, base)
         decoding = PhaseCost(
             phase="mean",
             answered=len(aggregate.included),
             server_seconds=self._clock() - start,
         )
-        return Result(
-            mean=mean,
-            total_weight=aggregate.total_weight,
-            included=aggregate.included,
-            dropped=dropped,
-            metrics=aggregate.metrics,
-            report=Report(
-                plan=Plan.of(server.settings, choice.reason),
-                error_bound=aggregate.error.bound,
-                rms_error=aggregate.error.rms,
-                clamped=aggregate.clamped,
-                bytes_up=max(costs.bytes_up.values()),
-                bytes_down=max(costs.bytes_down.values()),
-                phases=(*costs.phases, decoding),
-                audit=server.audit,
-                roster=server.roster,
-            ),
-            _aggregate=aggregate,
+        # seen from the line that called `run`
+        for event in tell(aggregate.imprecise, self._told, stacklevel=3):
+            self._on_event(event)
+        report = Report.of(
+            server,
+            Plan.of(server.settings, choice.reason),
+            bytes_up=max(costs.bytes_up.values()),
+            bytes_down=max(costs.bytes_down.values()),
+            phases=(*costs.phases, decoding),
         )
+        return Result.of(aggregate, mean, dropped, report)
 
 
 def _ignore(_event: Event) -> None:

@@ -54,6 +54,7 @@ def _plan_rows(plan: Plan) -> Iterator[_Row]:
     usual = f"{plan.average_weight:g} (max_weight / {1 / USUAL_WEIGHT:g})"
     yield "error of the mean", f"{_error(plan, 1)} if weights average {usual}"
     yield "", f"{_error(plan, USUAL_WEIGHT)} if all weigh {full:g}"
+    yield "least step", f"{plan.least_step:.3g} rms: of less, the first error is above 2%"
 
 
 def _error(plan: Plan, share: float) -> str:
@@ -84,6 +85,7 @@ def _report_rows(report: Report) -> Iterator[_Row]:
     yield "round", f"{session.round}, {report.plan.scheme}"
     sums = "the sum is exact" if report.plan.exact else "rounding and noise"
     yield "error of the mean", f"{report.rms_error:.3g} rms, {report.error_bound:.3g} worst; {sums}"
+    yield from (("warning", each) for each in report.warnings)
     if report.clamped:
         beyond = [f"{count:,} {what}" for what, count in report.clamped.items()]
         yield "beyond a bound", ", ".join(beyond)

@@ -14,6 +14,7 @@ from secagg.fixed_point.layout import (
     clip_of,
     error_of,
     mean_error,
+    mean_errors,
     relative_rms,
     update_spec,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "integers_of",
     "lane_limit",
     "mean_error",
+    "mean_errors",
     "mean_integers",
     "metric_limit",
     "metric_scale",

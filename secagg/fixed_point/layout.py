@@ -228,8 +228,28 @@ def mean_error(
         total_weight: sum of their weights.
         added: by the scheme to the sum, in lane units.
     """
-    errors = [
-        error_of(
+    errors = mean_errors(params, included, total_weight, added).values()
+    return Noise(
+        max((error.bound for error in errors), default=0.0),
+        max((error.rms for error in errors), default=0.0),
+    )
+
+
+def mean_errors(
+    params: RoundParams, included: int, total_weight: float, added: Noise = NO_NOISE
+) -> dict[int, Noise]:
+    """Error of a coordinate of the mean, by index of its vector of reals.
+
+    Args:
+        params: P.
+        included: gateways in the sum.
+        total_weight: sum of their weights.
+        added: by the scheme to the sum, in lane units.
+    """
+    # of rounding weights: the mean moves by sum (w' - w)(x - mean) / W', abs(x - mean) <= 2 clip
+    weights = included * unit_of(params) / total_weight
+    return {
+        index: error_of(
             spec,
             included,
             total_weight,
@@ -237,12 +257,6 @@ def mean_error(
             added,
             float64=spec.lanes < FLOAT32_LANES,  # these carry more than the 24 bits of a float32
         )
-        for _, spec in params.of_kind("update")
-    ]
-    clips = [clip_of(spec, params.max_weight) for _, spec in params.of_kind("update")]
-    # of rounding weights: the mean moves by sum (w' - w)(x - mean) / W', abs(x - mean) <= 2 clip
-    weights = max(clips, default=0.0) * included * unit_of(params) / total_weight
-    return Noise(
-        max((error.bound for error in errors), default=0.0) + weights,
-        max((error.rms for error in errors), default=0.0),
-    )
+        + Noise(clip_of(spec, params.max_weight) * weights)
+        for index, spec in params.of_kind("update")
+    }

@@ -83,6 +83,27 @@ class SharesDisputed:
 
 
 @dataclass(frozen=True, slots=True)
+class Imprecise:
+    """The error of some keys' means is large beside what the round changed in them.
+
+    Attributes:
+        keys: of the tree, the worst first.
+        relative_error: the largest of theirs: rms error over rms of the step; infinite where
+            a step of any size would be lost.
+        cure: a setting of the orchestrator that makes it small, as Python; "" if none is known.
+        detail: all of it in one line.
+    """
+
+    keys: tuple[str, ...]
+    relative_error: float
+    cure: str
+    detail: str
+
+    def __str__(self) -> str:
+        return self.detail
+
+
+@dataclass(frozen=True, slots=True)
 class Completed:
     """The session reached its end."""
 
@@ -95,5 +116,13 @@ class Aborted:
 
 
 Event = (
-    Send | UpdateDue | PhaseClosed | GatewayDropped | Ignored | SharesDisputed | Completed | Aborted
+    Send
+    | UpdateDue
+    | PhaseClosed
+    | GatewayDropped
+    | Ignored
+    | SharesDisputed
+    | Imprecise
+    | Completed
+    | Aborted
 )

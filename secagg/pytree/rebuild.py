@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ def rebuild(
     base: Any = None,
     *,
     reuse: bool = False,
+    look: Callable[[LeafSpec, NDArray[Any]], None] | None = None,
 ) -> Any:
     """The averaged tree: base + mean for averaged keys, and the template's own leaves elsewhere.
 
@@ -31,6 +32,7 @@ def rebuild(
         means: by vector: float32 or float64 for reals, int64 (already rounded) for integers.
         base: tree the means are relative to; None takes them as they are.
         reuse: the leaves may live in the memory of `means`, each in a part of its own.
+        look: is shown the averaged values of each place before they get their dtype.
 
     Returns:
         A new tree; tied keys share a leaf, and what is not averaged is the template's leaf itself.
@@ -52,6 +54,8 @@ def rebuild(
             if not reuse:
                 mean = mean.copy()
             values = _sum(spec, mean, None if bases is None else bases[spec.key])
+            if look is not None and size:
+                look(spec, values)
             new = adapter_for(spec.key, leaf).like(leaf, values.reshape(spec.shape))
             result[spec.key] = new
             if size:

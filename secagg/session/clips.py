@@ -80,7 +80,7 @@ def _refusal(params: RoundParams, reader: Reader, clips: Mapping[str, float]) ->
         f"{count} coordinates are beyond their clip: in {_names(beyond)}; the error's table() has"
         " the values and a clip that fits, and clipping='saturate' clamps them",
         beyond=beyond,
-        cure=_cure(params, beyond, clips),
+        cure=clip_table(params, clips, {key: _above(each.largest) for key, each in beyond.items()}),
     )
 
 
@@ -89,15 +89,22 @@ def _names(keys: Mapping[str, object]) -> str:
     return shown + (f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else "")
 
 
-def _cure(params: RoundParams, beyond: Mapping[str, Beyond], clips: Mapping[str, float]) -> str:
-    """A clip for every key: as it was, or the next power of two; the usual one comes last."""
+def clip_table(
+    params: RoundParams, clips: Mapping[str, float], changed: Mapping[str, float]
+) -> str:
+    """A clip for every key, as a line of Python; the usual one of those that stay comes last.
+
+    Args:
+        params: P.
+        clips: by key, as they are.
+        changed: by key, those that shall be others.
+    """
     wanted: dict[str, float] = {}
     places: dict[tuple[int, int], str] = {}
     for leaf in sorted(params.leaves, key=lambda leaf: leaf.key):
         if leaf.key in clips and size_of(leaf.shape):
             first = places.setdefault((leaf.vector, leaf.start), leaf.key)  # tied: one clip
-            new = first in beyond
-            wanted[leaf.key] = _above(beyond[first].largest) if new else clips[leaf.key]
+            wanted[leaf.key] = changed.get(first, clips[leaf.key])
     kept = Counter(clip for key, clip in wanted.items() if clip == clips[key])
     usual = kept.most_common(1)[0][0] if kept else None
     # a key is a pattern here: what patterns read as more than itself is put in brackets

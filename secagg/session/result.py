@@ -1,29 +1,47 @@
-"""Reads an opened sum as numbers: means, sums, metrics, error bounds."""
+"""Reads an opened sum as numbers: means, sums, metrics, and how wrong they may be."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from math import inf
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from secagg.errors import ConfigurationError, LocalProtocolError
 from secagg.fixed_point import (
     Decoder,
     Noise,
     clip_of,
     decode_integers,
+    integers_of,
     mean_error,
+    mean_errors,
     mean_integers,
     metric_scale,
     unit_of,
 )
 from secagg.fixed_point.layout import FLOAT32_LANES
-from secagg.params import GatewayId, RoundParams
+from secagg.params import GatewayId, LeafSpec, RoundParams
 from secagg.protocol.counts import counts_of
+from secagg.protocol.events import Imprecise
 from secagg.pytree import rebuild
+from secagg.pytree.leaves import size_of
 from secagg.schemes.base import Opened
+from secagg.session.precision import WARN_ABOVE, advise, movements, rounding_to, tell
 from secagg.workers import Workers
+
+
+def bound_in(bounds: Mapping[str, float], key: str) -> float:
+    """The bound of one leaf.
+
+    Raises:
+        ConfigurationError: no such key is averaged.
+    """
+    if key not in bounds:
+        raise ConfigurationError(f"{key!r} is no key that is averaged")
+    return bounds[key]
 
 
 class Aggregate:
@@ -35,6 +53,16 @@ class Aggregate:
         opened: the sum over the included set.
         noise: by which its updates may differ from their exact fixed-point sum.
         workers: threads for decoding.
+        warn_above: relative error of a key's step above which `mean` warns; infinite where noise is
+            intended.
+
+    Attributes:
+        included: ids in the sum, in the order of the cohort.
+        total_weight: sum of their weights, each rounded to its unit.
+        relative_error: by real key: rms error over rms of the mean step (of the mean itself without
+            base), over the coordinates that moved; 0 where none did, infinite where none could.
+            Empty before `mean`.
+        imprecise: what `mean` warns of.
     """
 
     def __init__(
@@ -44,6 +72,7 @@ class Aggregate:
         opened: Opened,
         noise: Noise,
         workers: Workers,
+        warn_above: float = WARN_ABOVE,
     ) -> None:
         self._params = params
         self._opened = opened
@@ -52,11 +81,31 @@ class Aggregate:
         self._gateways = len(ids)
         self.included: tuple[GatewayId, ...] = tuple(ids[i] for i in sorted(opened.included))
         self.total_weight = opened.total_units * unit_of(params)
+        self._warn_above = warn_above
+        self._errors = mean_errors(params, len(self.included), self.total_weight, noise)
+        self._places: dict[tuple[int, int], float] = {}
+        self._told: set[str] = set()
+        self.relative_error: dict[str, float] = {}
+        self.imprecise: tuple[Imprecise, ...] = ()
 
     def __repr__(self) -> str:
         return f"Aggregate({len(self.included)} of {self._gateways} gateways)"
 
     def mean(self, template: Any, base: Any = None) -> Any:
+        """`rebuilt`, and a `PrecisionWarning` for each setting that would cure `imprecise`, once.
+
+        Args:
+            template: as of `rebuilt`.
+            base: likewise.
+
+        Raises:
+            AggregateOutOfRange: likewise.
+        """
+        tree = self.rebuilt(template, base)
+        tell(self.imprecise, self._told, stacklevel=2)
+        return tree
+
+    def rebuilt(self, template: Any, base: Any = None) -> Any:
         """The weighted mean as a tree: base + sum of weight * (update - base) / total weight.
 
         Args:
@@ -71,7 +120,57 @@ class Aggregate:
             means[index] = self._decode(index, self.total_weight, np.float32)
         for index, _ in self._params.of_kind("integers"):
             means[index] = mean_integers(self._integers(index), self._opened.total_units)
-        return rebuild(template, self._params.leaves, means, base, reuse=True)
+        self._look_at(means)
+        self._places = {}
+
+        def look(leaf: LeafSpec, values: NDArray[Any]) -> None:
+            place = leaf.vector, leaf.start
+            self._places[place] = self._bound(leaf, values, based=base is not None)
+
+        return rebuild(template, self._params.leaves, means, base, reuse=True, look=look)
+
+    def bound_of(self, key: str) -> float:
+        """Largest absolute error of a coordinate of one leaf of the mean, as its dtype holds it.
+
+        Infinite where something in it may have been clamped.
+
+        Args:
+            key: dotted path of an averaged leaf.
+
+        Raises:
+            LocalProtocolError: there is no mean yet.
+            ConfigurationError: no such key is averaged.
+        """
+        if not self._places:
+            raise LocalProtocolError("the bound depends on the mean: call mean first")
+        return bound_in(self.bounds, key)
+
+    @property
+    def bounds(self) -> dict[str, float]:
+        """`bound_of` every averaged leaf, once there is a mean."""
+        return {
+            leaf.key: self._places[leaf.vector, leaf.start] if size_of(leaf.shape) else 0.0
+            for leaf in self._params.leaves
+        }
+
+    def _bound(self, leaf: LeafSpec, values: NDArray[Any], *, based: bool) -> float:
+        clamped, spec = self.clamped, self._params.vectors[leaf.vector]
+        place = [(each.vector, each.start) for each in self._params.leaves if size_of(each.shape)]
+        if "tied leaves" in clamped and place.count((leaf.vector, leaf.start)) > 1:
+            return inf
+        if spec.kind == "integers":
+            return inf if "integers" in clamped else 0.5 + self._drift
+        if "coordinates" in clamped:
+            return inf
+        return self._errors[leaf.vector].bound + rounding_to(leaf.dtype, values, based=based)
+
+    def _look_at(self, means: Mapping[int, NDArray[Any]]) -> None:
+        steps = movements(self._params, means, self._errors)
+        average = self.total_weight / len(self.included)
+        self.relative_error = {key: step.relative for key, step in steps.items()}
+        self.imprecise = advise(
+            self._params, steps, self._gateways, average, self._noise, self._warn_above
+        )
 
     def sum(self) -> dict[str, NDArray[np.float64]]:
         """Weighted sums of what was encoded (update - base), float64 by key."""
@@ -122,5 +221,17 @@ class Aggregate:
 
     @property
     def error(self) -> Noise:
-        """Error of a real coordinate of the mean, from the real total weight."""
-        return mean_error(self._params, len(self.included), self.total_weight, self._noise)
+        """Error of a real coordinate of the mean, from the real total weight.
+
+        The dtype of a leaf may round once more. The bound is infinite where something was clamped
+        or tied leaves differed: nobody knows how far that was.
+        """
+        error = mean_error(self._params, len(self.included), self.total_weight, self._noise)
+        lost = {"coordinates", "tied leaves"} & self.clamped.keys()
+        return Noise(inf, error.rms) if lost else error
+
+    @property
+    def _drift(self) -> float:
+        """By which rounding the weights to their unit may move the mean of integers."""
+        bound, unit = integers_of(self._params) or 0, unit_of(self._params)
+        return bound * len(self.included) * unit / self.total_weight

@@ -287,6 +287,7 @@ class ServerSession:
                 opened,
                 self.settings.carried.noise,
                 self._workers,
+                self.settings.warn_above,
             )
             events.append(Completed())
         if aborted is not None:

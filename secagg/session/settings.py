@@ -41,6 +41,7 @@ from secagg.protocol.vectors import check_length
 from secagg.pytree import Select, tree_spec
 from secagg.schemes.base import UpdatePlan
 from secagg.schemes.scheme import Scheme
+from secagg.session.precision import WARN_ABOVE
 from secagg.thresholds import MIN_GATEWAYS
 
 METRIC_BOUND = 2.0**32
@@ -68,6 +69,7 @@ class SessionSettings:
         retry: a round on this model has failed after uploads had begun. Gateways that refuse to use
             a model twice then take part, up to three times; `model` stays the model's own hash.
         carried: how the scheme carries updates.
+        warn_above: relative error of a key's step above which the orchestrator is warned; not in P.
     """
 
     scheme: Scheme
@@ -83,6 +85,7 @@ class SessionSettings:
     purpose: str = PURPOSE
     retry: bool = False
     carried: UpdatePlan
+    warn_above: float = WARN_ABOVE
 
     @classmethod
     def of(
@@ -133,6 +136,7 @@ class SessionSettings:
             purpose=encoding.purpose,
             retry=retry,
             carried=carried,
+            warn_above=encoding.warn_above,
         )
 
     def __repr__(self) -> str:
@@ -188,6 +192,7 @@ class UpdateEncoding:
         integers: bound of abs(value) of integer coordinates, likewise; None takes the largest that
             the sum over all gateways has room for.
         purpose: what the mean is for, as in P.
+        warn_above: relative error of a key's step above which the orchestrator is warned.
 
     Raises:
         ConfigurationError: a setting of another type.
@@ -201,6 +206,7 @@ class UpdateEncoding:
     metrics: Mapping[str, float] = field(default_factory=dict)
     integers: float | None = None
     purpose: str = PURPOSE
+    warn_above: float = WARN_ABOVE
 
     def __post_init__(self) -> None:
         if self.clipping not in {"error", "saturate"}:
@@ -212,6 +218,7 @@ class UpdateEncoding:
             "clip": clip,
             "max_weight": number_of("max_weight", self.max_weight),
             "precision": number_of("precision", self.precision),
+            "warn_above": number_of("warn_above", self.warn_above),
             "metrics": numbers_of("metric bound", self.metrics),
             "integers": None if self.integers is None else number_of("integers", self.integers),
         }
@@ -233,6 +240,8 @@ class UpdateEncoding:
             check_clip(f"clip of {pattern!r}" if pattern else "clip", clip)
         check_max_weight(MIN_GATEWAYS, self.max_weight)
         check_precision(self.precision)
+        if not self.warn_above > 0:
+            raise ConfigurationError(f"warn_above is {self.warn_above}: use a positive number")
         for bound in self.metrics.values():
             metric_scale(bound, MIN_GATEWAYS)
         if self.integers is not None and not self.integers >= 1:
