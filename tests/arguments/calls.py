@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -51,12 +51,14 @@ class Call:
         given: good ones.
         private: names of those whose values no error may show.
         check: of (arguments, answer): asserts that the answer is right.
+        errors: what it says it raises.
     """
 
     work: Callable[..., Any]
     given: dict[str, Any]
     private: tuple[str, ...] = ()
     check: Callable[[dict[str, Any], Any], None] = field(default=lambda _given, _answer: None)
+    errors: tuple[type[Exception], ...] = (SecAggError,)
 
 
 def tree(value: float = UPDATE) -> dict[str, Any]:
@@ -360,17 +362,25 @@ def _shown(kind: Callable[..., Any]) -> Callable[..., Any]:
     return work
 
 
-def _journal(**given: Any) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        given["path"] = Path(folder, "j") if given["path"] == "j" else given["path"]
-        if isinstance(given["path"], str | Path) and not Path(given["path"]).is_absolute():
-            given["path"] = Path(folder, given["path"])
-        SQLiteJournal(**given).close()
+def _journal(_rng: Random) -> Call:
+    folder = tempfile.TemporaryDirectory()
+
+    def work(**given: Any) -> None:
+        with folder, contextlib.chdir(folder.name):
+            SQLiteJournal(**given).close()
+
+    return Call(work, {"path": "j", "create": True})
 
 
-def _page(report: Any, path: Any) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        round_page(report, Path(folder, "p.html") if path == "p" else path)
+def _page(_rng: Random) -> Call:
+    folder = tempfile.TemporaryDirectory()
+
+    def work(**given: Any) -> None:
+        with folder, contextlib.chdir(folder.name):
+            round_page(**given)
+
+    given = {"report": finished()[1].report, "path": "p"}
+    return Call(work, given, errors=(SecAggError, OSError))
 
 
 def _settings_of(**given: Any) -> Any:
@@ -450,7 +460,7 @@ CALLS: dict[str, Callable[[Random], Call]] = {
     "Member": _of(_shown(Member), lambda: {"id": "g1", "key": ROSTER.members[0].key}),
     "Identity": _of(_shown(Identity), lambda: {"id": "g1", "seed": bytes(32)}, "seed"),
     "Identity.generate": _of(Identity.generate, lambda: {"id": "g1", "rng": bytes}),
-    "SQLiteJournal": _of(_journal, lambda: {"path": "j", "create": True}),
+    "SQLiteJournal": _journal,
     "Masks": _of(_shown(secagg.Masks), lambda: dict(MASKS)),
     "Lattice": _of(_shown(secagg.Lattice), lambda: {"committee": None}),
     "Ckks": _of(_shown(secagg.Ckks), lambda: {"committee": None}),
@@ -466,7 +476,7 @@ CALLS: dict[str, Callable[[Random], Call]] = {
     ),
     "model_hash": _of(model_hash, lambda: {"tree": tree()}, "tree"),
     "tree_spec": _of(tree_spec, lambda: {"tree": tree(), "clips": 1.0, "select": ["*"]}, "tree"),
-    "round_page": _of(_page, lambda: {"report": finished()[1].report, "path": "p"}),
+    "round_page": _page,
     "load_record": _of(load_record, lambda: {"data": dump_record(finished()[1].report.audit)}),
     "dump_roster": _of(dump_roster, lambda: {"roster": ROSTER}),
     "load_roster": _of(load_roster, lambda: {"data": dump_roster(ROSTER)}),
