@@ -34,7 +34,7 @@ from secagg.pytree import flatten, map_leaves, model_hash, tree_spec
 from secagg.schemes import scheme_of
 from secagg.session import SessionSettings, UpdateEncoding
 from secagg.session.loopback import Loopback
-from tests.arguments.values import BASE, METRIC, UPDATE, WEIGHT
+from tests.arguments.values import BASE, MARKS, METRIC, UPDATE, WEIGHT
 
 IDS = ("g1", 2, "g3")
 METRICS = {name: {"loss": METRIC, "n": 3} for name in IDS}
@@ -81,7 +81,8 @@ def updates() -> dict[Any, Any]:
 
 def run(rng: Random) -> Call:
     scheme = rng.choice(SCHEMES) if rng.random() < 0.1 else SCHEMES[0]
-    average = SecureAverage(clip=1.0, max_weight=4, scheme=scheme)
+    invalid = "drop" if rng.random() < 0.2 else "raise"
+    average = SecureAverage(clip=1.0, max_weight=4, scheme=scheme, invalid=invalid)
 
     def work(**given: Any) -> Any:
         try:
@@ -91,13 +92,13 @@ def run(rng: Random) -> Call:
             assert_plain({"updates": updates(), "weights": WEIGHTS, "base": base()}, again)
             raise
 
-    given = {"updates": updates(), "weights": dict(WEIGHTS), "base": base()}
-    given |= {"metrics": METRICS} if rng.random() < 0.3 else {}
+    given = {"updates": updates(), "weights": dict(WEIGHTS), "base": base(), "metrics": METRICS}
+    if rng.random() < 0.1:
+        given = {name: [*table.values()] for name, table in given.items() if name != "base"}
     given |= {"vanish": {}, "rounding_seed": b"x"} if rng.random() < 0.1 else {}
-    if rng.random() < 0.3:
-        del given["base"]
-    if rng.random() < 0.3:
-        del given["weights"]
+    for name, often in (("base", 0.3), ("weights", 0.3), ("metrics", 0.7)):
+        if rng.random() < often:
+            given.pop(name, None)
     return Call(work, given, ("updates", "weights", "base", "metrics"), assert_plain)
 
 
@@ -108,7 +109,7 @@ def leaves(node: Any, path: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
     elif isinstance(node, list | tuple):
         items = [(str(index), child) for index, child in enumerate(node)]
     else:
-        return {".".join(path): np.asarray(node)}
+        return {".".join(path): np.asarray(node.detach() if hasattr(node, "detach") else node)}
     found: dict[str, np.ndarray] = {}
     for name, child in items:
         found |= leaves(child, (*path, name))
@@ -117,35 +118,32 @@ def leaves(node: Any, path: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
 
 def assert_plain(given: dict[str, Any], result: Any) -> None:
     """FedAvg of plain numpy, from the same arguments."""
-    given_updates = given["updates"]
-    if not isinstance(given_updates, Mapping):
-        given_updates = dict(enumerate(given_updates))
-    weights = given.get("weights")
-    if not isinstance(weights, Mapping | None):
-        weights = dict(enumerate(weights))
-    shares = {name: 1.0 if weights is None else float(weights[name]) for name in result.included}
-    trees = {name: leaves(given_updates[name]) for name in result.included}
+    updates, weights, metrics = (_by_id(given.get(n)) for n in ("updates", "weights", "metrics"))
+    shares = {name: float((weights or dict.fromkeys(updates, 1))[name]) for name in result.included}
+    trees = {name: leaves(updates[name]) for name in result.included}
     start = None if given.get("base") is None else leaves(given["base"])
-    found = leaves(result.mean)
-    assert list(found) == list(start or next(iter(trees.values())))
-    if result.report.clamped:
-        return
-    total = sum(shares.values())
+    like = next(iter(trees.values())) if start is None else start
+    found, total = leaves(result.mean), sum(shares.values())
+
+    assert not [mark for mark in MARKS if mark in str(result.dropped)]
+    assert [*found] == [*like]
+    assert abs(result.total_weight - total) <= 1e-6 * total
     for key, mean in found.items():
         origin = np.zeros(()) if start is None else start[key].astype(np.float64)
-        expected = origin + sum(
-            share * (trees[name][key].astype(np.float64) - origin) / total
-            for name, share in shares.items()
-        )
-        assert mean.shape == trees[next(iter(trees))][key].shape
-        assert mean.dtype == trees[next(iter(trees))][key].dtype, (mean.dtype, key)
-        eps = float(np.finfo(mean.dtype).eps) if mean.dtype.kind == "f" else 0.0
-        slack = 0.500001 if mean.dtype.kind in "iub" else 0.0
-        most = result.report.error_bound + slack + 2 * eps * float(np.abs(expected).max(initial=0))
-        assert np.abs(mean.astype(np.float64) - expected).max(initial=0) <= most, key
-    assert abs(result.total_weight - total) <= 1e-6 * total
+        steps = (share * (trees[name][key] - origin) for name, share in shares.items())
+        expected = origin + sum(steps) / total
+        eps = 0.5 if mean.dtype.kind in "iub" else 2 * float(np.finfo(mean.dtype).eps)
+        most = result.report.error_bound + eps * max(1, float(np.abs(expected).max(initial=0)))
+        assert mean.shape == like[key].shape
+        assert mean.dtype == like[key].dtype.newbyteorder("=")
+        assert result.report.clamped or np.abs(mean - expected).max(initial=0) <= most, key
     for name, value in result.metrics.items():
-        assert abs(value - sum(given["metrics"][i][name] for i in result.included)) < 1e-6
+        expected = sum(float(metrics[each][name]) for each in result.included)
+        assert result.report.clamped or abs(value - expected) < 1e-6
+
+
+def _by_id(table: Any) -> Any:
+    return table if isinstance(table, Mapping | None) else dict(enumerate(table))
 
 
 def average(rng: Random) -> Call:
@@ -158,6 +156,7 @@ def average(rng: Random) -> Call:
         "precision": 2.0**-12,
         "select": rng.choice([None, "*", ["layer.*"]]),
         "clipping": "error",
+        "invalid": "drop",
         "metric_bounds": {"loss": 2.0},
         "integer_bound": None,
         "purpose": "train",

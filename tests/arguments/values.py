@@ -15,6 +15,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 import numpy as np
+import pytest
 
 MARKS = ("718281", "141592", "577215", "302585", "s3cr3t")
 """Digits of every private value: no error shows them."""
@@ -137,6 +138,18 @@ LOOKS: tuple[Callable[[Any], Any], ...] = (
     lambda array: _with(array, np.nan), lambda array: _with(array, -np.inf),
 )  # fmt: skip
 """The same array, seen otherwise or changed."""
+TENSORS: tuple[Callable[[Any], Any], ...] = (
+    lambda tensor: tensor, lambda tensor: tensor.double().requires_grad_(),
+    lambda tensor: tensor.to("meta"), lambda tensor: tensor.to_sparse(),
+    lambda tensor: tensor.bfloat16(), lambda tensor: tensor.t() if tensor.ndim == 2 else tensor,
+    lambda tensor: tensor.expand(2, *tensor.shape), lambda tensor: tensor.bool(),
+)  # fmt: skip
+
+
+def tensor(array: Any, rng: Random) -> Any:
+    """The array in torch."""
+    torch = pytest.importorskip("torch")
+    return rng.choice(TENSORS)(torch.from_numpy(np.ascontiguousarray(array.astype(np.float32))))
 
 
 def _with(array: Any, value: float) -> Any:
@@ -166,7 +179,7 @@ def spoilt(value: Any, rng: Random) -> Any:
     if inside and not hasattr(value, "_fields") and rng.random() < 0.8:
         return _inside(value, rng)
     if isinstance(value, np.ndarray) and value.dtype.kind != "O" and rng.random() < 0.6:
-        return rng.choice(LOOKS)(value)
+        return tensor(value, rng) if rng.random() < 0.1 else rng.choice(LOOKS)(value)
     return anything(rng)
 
 
