@@ -52,7 +52,7 @@ class Planner:
     def policy(self, template: Any, gateways: int, metrics: Sequence[str]) -> Policy:
         """As `SecureAverage.policy`."""
         encoding = self.encoding
-        limits = self._thresholds(self.choice(template, gateways).scheme, gateways)
+        limits = self.thresholds(self.choice(template, gateways).scheme, gateways)
         bounds = Bounds(
             clip=dict(encoding.clip) if isinstance(encoding.clip, Mapping) else encoding.clip,
             max_weight=encoding.max_weight,
@@ -72,7 +72,8 @@ class Planner:
             raise ConfigurationError("metrics are told by their names, such as ('loss', 'seen')")
         return {name: self.encoding.metrics.get(name, METRIC_BOUND) for name in names}
 
-    def _thresholds(self, scheme: Scheme, gateways: int) -> Thresholds:
+    def thresholds(self, scheme: Scheme, gateways: int) -> Thresholds:
+        """Of a cohort of that size."""
         return scheme.thresholds(
             gateways, max_colluding=self._max_colluding, max_dropouts=self._max_dropouts
         )
@@ -110,7 +111,7 @@ class Planner:
             encoding,
             template,
             cohort,
-            thresholds=self._thresholds(scheme, len(cohort)),
+            thresholds=self.thresholds(scheme, len(cohort)),
             model=self.model(base).hash,
             number=number,
             retry=retry,
@@ -127,7 +128,7 @@ class Planner:
         n, template, names = len(inputs.ids), model.tree, inputs.metric_names
         if template is None:
             scheme = Masks() if isinstance(self.scheme, str) else self.scheme
-            needed = self._thresholds(scheme, n).min_included
+            needed = self.thresholds(scheme, n).min_included
             template = inputs.template(self._layout, scheme, needed)
         try:
             choice = self.choice(template, n)

@@ -141,6 +141,7 @@ class SecureAverage:
         """
         n = whole_of("gateways", gateways)
         choice = self._planner.choice(template, n)
+        self._planner.thresholds(choice.scheme, n)  # before a range, which has no huge ones
         settings = self._planner.settings(choice.scheme, range(n), template, None, metrics)
         return Plan.of(settings, choice.reason)
 

@@ -95,7 +95,7 @@ def load(name: str, kind: type[T], data: Buffer) -> T:
     """
     try:
         data = memoryview(data).tobytes()  # of any view
-    except TypeError:
+    except (TypeError, ValueError):  # some arrays of numpy show no bytes
         raise WireError(f"a {name} is bytes, not {type(data).__name__}") from None
     if len(data) > MAX_FILE_BYTES:
         raise WireError(f"more than {MAX_FILE_BYTES} bytes: no {name} is as long")

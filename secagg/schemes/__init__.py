@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from secagg.errors import ConfigurationError
+from secagg.errors import ConfigurationError, shown
 from secagg.schemes.additive import Ckks, Lattice
 from secagg.schemes.masks import Masks
 from secagg.schemes.scheme import Scheme
@@ -22,8 +22,9 @@ def scheme_of(name: str) -> Scheme:
     Raises:
         ConfigurationError: there is none.
     """
-    if name not in BY_NAME:
-        raise ConfigurationError(f"scheme is {name!r}: use one of {', '.join(BY_NAME)}")
+    given: object = name
+    if not isinstance(given, str) or given not in BY_NAME:
+        raise ConfigurationError(f"scheme is {shown(name)}: use one of {', '.join(BY_NAME)}")
     return BY_NAME[name]()
 
 
