@@ -167,13 +167,16 @@ def test_sum_is_the_weighted_sum_for_an_aggregation_of_ones_own() -> None:
     assert [2.0 + 6.0 + 12.0] == sums["n"].tolist()
     assert np.abs(sums["w"] - 5.0).max() <= result.report.error_bound * result.total_weight
     assert {np.dtype(np.float64)} == {each.dtype for each in sums.values()}
+    assert {"n": 2} == result.report.integers
 
 
-def test_trees_without_reals_work_too() -> None:
+def test_trees_without_reals_work_too_and_say_that_codes_are_averaged_as_counters() -> None:
     result = SecureAverage(clip=1.0).run({name: {"n": np.array([3, 5])} for name in IDS})
 
     assert [3, 5] == result.mean["n"].tolist()
     assert 0.0 == result.report.error_bound
+    assert {"n": 5} == result.report.integers
+    assert "1 averaged as counters, up to 5 in 'n'" in str(result)
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])

@@ -156,6 +156,8 @@ class Report:
         bounds: by key, what `bound_of` gives.
         relative_error: by real key: that over the rms of its step (of the mean itself without
             base), over the coordinates that moved; 0 where none did, infinite where none could.
+        integers: by key that was averaged as counters, the largest absolute change of the mean (of
+            the mean itself without base): codes of quantised weights are none.
         warnings: what was found imprecise in this round, and the setting that cures it; each
             setting is warned of once.
         clamped: by what was beyond its bound, how often, over all gateways: "coordinates" that
@@ -172,6 +174,7 @@ class Report:
     rms_error: float
     bounds: Mapping[str, float]
     relative_error: Mapping[str, float]
+    integers: Mapping[str, int]
     warnings: tuple[str, ...]
     clamped: Mapping[str, int]
     bytes_up: int
@@ -204,6 +207,7 @@ class Report:
             rms_error=aggregate.error.rms,
             bounds=aggregate.bounds,
             relative_error=aggregate.relative_error,
+            integers=aggregate.integers,
             warnings=tuple(map(str, aggregate.imprecise)),
             clamped=aggregate.clamped,
             bytes_up=bytes_up,

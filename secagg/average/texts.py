@@ -86,6 +86,12 @@ def _report_rows(report: Report) -> Iterator[_Row]:
     sums = "the sum is exact" if report.plan.exact else "rounding and noise"
     yield "error of the mean", f"{report.rms_error:.3g} rms, {report.error_bound:.3g} worst; {sums}"
     yield from (("warning", each) for each in report.warnings)
+    if report.integers:
+        key, change = max(report.integers.items(), key=lambda each: each[1])
+        yield (
+            "integers",
+            f"{len(report.integers)} averaged as counters, up to {change:,} in {key!r}",
+        )
     if report.clamped:
         beyond = [f"{count:,} {what}" for what, count in report.clamped.items()]
         yield "beyond a bound", ", ".join(beyond)

@@ -62,6 +62,8 @@ class Aggregate:
         relative_error: by real key: rms error over rms of the mean step (of the mean itself without
             base), over the coordinates that moved; 0 where none did, infinite where none could.
             Empty before `mean`.
+        integers: by key that is averaged as counters: the largest absolute change of the mean (of
+            the mean itself without base). Likewise.
         imprecise: what `mean` warns of.
     """
 
@@ -86,6 +88,7 @@ class Aggregate:
         self._places: dict[tuple[int, int], float] = {}
         self._told: set[str] = set()
         self.relative_error: dict[str, float] = {}
+        self.integers: dict[str, int] = {}
         self.imprecise: tuple[Imprecise, ...] = ()
 
     def __repr__(self) -> str:
@@ -168,6 +171,10 @@ class Aggregate:
         steps = movements(self._params, means, self._errors)
         average = self.total_weight / len(self.included)
         self.relative_error = {key: step.relative for key, step in steps.items()}
+        for leaf in self._params.leaves:
+            if self._params.vectors[leaf.vector].kind == "integers":
+                change = means[leaf.vector][leaf.start : leaf.start + size_of(leaf.shape)]
+                self.integers[leaf.key] = int(abs(change).max(initial=0))
         self.imprecise = advise(
             self._params, steps, self._gateways, average, self._noise, self._warn_above
         )
