@@ -14,12 +14,13 @@ from rich.console import Console
 
 from fedavg.options import with_settings
 from fedavg.settings import Settings
-from secagg.console import application, say
+from secagg.console import Json, Quiet, application, say
 from secagg.errors import PrecisionWarning, SecAggError
 from secagg.files import check_directory
 from secagg.protocol.events import Event, Imprecise
 
 if TYPE_CHECKING:
+    from fedavg.experiment import Report
     from fedavg.orchestrator import Round
     from fedavg.prepared import Prepared
     from fedavg.report.output import Output
@@ -63,11 +64,20 @@ def tasks() -> None:
 
 @app.command()
 @with_settings
-def run(settings: Settings, *, output: RunOutput = None) -> None:
-    """Train round by round, gateways vanishing, and compare with the same run in the clear."""
+def run(
+    settings: Settings, *, output: RunOutput = None, quiet: Quiet = False, as_json: Json = False
+) -> None:
+    """Train round by round, gateways vanishing, and compare with the same run in the clear.
+
+    It demonstrates, with models of its own: yours trains in your own loop, by SecureAverage.
+    """
     from fedavg.prepared import prepare
 
-    _train(prepare(settings), output)
+    done = _train(prepare(settings), output, Console(quiet=quiet or as_json))
+    if as_json:
+        from fedavg.report.files import report_json
+
+        typer.echo(report_json(done), nl=False)
 
 
 def _one_thread() -> None:
@@ -83,7 +93,7 @@ def _phases(prepared: Prepared) -> tuple[str, ...]:
     return PHASES if prepared.plan is None else prepared.plan.phases
 
 
-def _train(prepared: Prepared, directory: Path | None) -> None:
+def _train(prepared: Prepared, directory: Path | None, console: Console) -> Report:
     from fedavg import experiment
     from fedavg.live import Bar, Rows
     from fedavg.report import words
@@ -92,7 +102,6 @@ def _train(prepared: Prepared, directory: Path | None) -> None:
     for note in (prepared.warning, prepared.plan.reason if prepared.plan else ""):
         if note:
             typer.echo(f"note: {note}", err=True)
-    console = Console()
     output, rows = _output(directory), Rows(console)
     bar = Bar(console, prepared.settings.rounds, phases=_phases(prepared))
     noise: list[Imprecise] = []
@@ -123,6 +132,7 @@ def _train(prepared: Prepared, directory: Path | None) -> None:
         typer.echo(f"warning: {each}", err=True)
     if output is not None:
         say(console, f"written to {directory}: {', '.join(output.finish(done))}")
+    return done
 
 
 def _output(directory: Path | None) -> Output | None:
@@ -156,28 +166,34 @@ def compare(
         ),
     ] = 0.9,
     output: CompareOutput = None,
+    quiet: Quiet = False,
+    as_json: Json = False,
     **axes: str | None,
 ) -> None:
     """Train once for each value of one setting, all else equal, and print them side by side."""
     from fedavg.variants import planned
 
     setting, runs = planned(settings, axes, target)
-    side_by_side = _vary(setting, runs, target)
+    console = Console(quiet=quiet or as_json)
+    side_by_side = _vary(setting, runs, target, console)
+    if as_json:
+        from fedavg.report.files import document
+
+        typer.echo(document(side_by_side), nl=False)
     if output is not None:
         from fedavg.report.side_by_side import write_files
 
         names = write_files(side_by_side, output)
-        say(Console(), f"written to {output}: {', '.join(names)}")
+        say(console, f"written to {output}: {', '.join(names)}")
 
 
-def _vary(setting: str, runs: dict[str, Prepared], target: float) -> SideBySide:
+def _vary(setting: str, runs: dict[str, Prepared], target: float, console: Console) -> SideBySide:
     """Run them one after another; a row each as they end."""
     from fedavg import experiment
     from fedavg.live import Bar, VariantRows
     from fedavg.variants import SideBySide, Variant
 
     _one_thread()
-    console = Console()
     rows, variants = VariantRows(console, setting, list(runs), target), []
     for name, each in runs.items():
         with Bar(console, each.settings.rounds, f"{name}, ", _phases(each)) as bar:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.metadata import version
 from platform import python_version
@@ -11,6 +11,7 @@ from platform import python_version
 import secagg
 from fedavg.aggregation import server_optimiser
 from fedavg.comparison import Comparison, Deviation, compare, deviation
+from fedavg.learning import State
 from fedavg.orchestrator import Orchestrator, Round
 from fedavg.phases import steps_of
 from fedavg.plain import PlainAverage, weighted_mean
@@ -33,6 +34,7 @@ class Report:
         comparison: with plaintext.
         seconds: of each part, over all rounds.
         plan: what protected every round; None in the clear.
+        state: state_dict of the model after the last round.
     """
 
     settings: Settings
@@ -42,6 +44,7 @@ class Report:
     comparison: Comparison
     seconds: dict[str, float]
     plan: Plan | None
+    state: State = field(repr=False)
 
     @property
     def scheme(self) -> str:
@@ -99,6 +102,7 @@ def run(
         comparison=compare(rounds, deviations, beside),
         seconds=_added([each.seconds for each in rounds]),
         plan=plan,
+        state=orchestrator.state,
     )
 
 

@@ -53,7 +53,11 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 
 def _of_settings() -> list[Parameter]:
     # What is written on a command line is simpler than what a program may give.
-    kinds = get_type_hints(Settings) | {"overrides": list[str], "clip": float | None}
+    kinds = get_type_hints(Settings) | {
+        "overrides": list[str],
+        "clip": float | None,
+        "clipping": str,
+    }
     options, panel = [], ""
     for each in fields(Settings):
         said, unset = HELP[each.name]

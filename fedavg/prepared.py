@@ -18,7 +18,7 @@ from secagg.errors import ConfigurationError
 from secagg.schemes import scheme_of
 from secagg.thresholds import usual_colluding
 
-IN_SECRET: Final = ("clip", "max_colluding", "max_dropouts")
+IN_SECRET: Final = ("clip", "clipping", "max_colluding", "max_dropouts")
 """Settings that mean nothing in the clear."""
 _METRICS: Final = ("loss", "correct", "samples")
 
@@ -52,6 +52,7 @@ class Prepared:
             return PlainAverage()
         average = SecureAverage(
             clip=self.task.clip,
+            clipping=self.settings.clipping,
             max_weight=self.task.max_weight,
             scheme=scheme_of(self.plan.scheme),
             max_colluding=self.plan.thresholds.max_colluding,
@@ -69,7 +70,8 @@ def prepare(settings: Settings) -> Prepared:
     Raises:
         ConfigurationError: the message names what would work.
     """
-    unused = [name for name in IN_SECRET if getattr(settings, name) is not None]
+    own = Settings()
+    unused = [name for name in IN_SECRET if getattr(settings, name) != getattr(own, name)]
     if settings.scheme == "plain" and unused:
         raise ConfigurationError(f"scheme plain hides nothing and has no {', '.join(unused)}")
     server = server_optimiser(settings.server, rate=settings.server_rate)
@@ -112,6 +114,7 @@ def _plan(settings: Settings, task: Task, asked: int) -> Plan:
         colluding = usual_colluding(total)
     average = SecureAverage(
         clip=task.clip,
+        clipping=settings.clipping,
         max_weight=task.max_weight,
         # By itself, "auto" knows the model, and gives its reason with sizes.
         scheme="auto" if settings.scheme == "auto" else scheme_of(settings.scheme),

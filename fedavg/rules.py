@@ -20,6 +20,8 @@ ALPHA: Final = 0.5
 """Evenness of skewed labels where none is given."""
 SERVER_OPTIMISERS: Final = ("fedavg", "fedavgm", "fedadam", "fedyogi")
 SCHEMES: Final = (*BY_NAME, "auto", "plain")
+CLIPPING: Final = ("error", "saturate")
+"""What becomes of a coordinate beyond its clip."""
 OVERRIDABLE: Final = ("rate", "steps", "batch", "momentum", "optimiser")
 """What may differ between gateways; a common loss is what makes their models comparable."""
 
@@ -68,6 +70,7 @@ RULES: Final = {
     "alpha": _Rule(lambda value: 0 < _number(value) < math.inf, "a finite number above 0"),
     "seed": _Rule(lambda value: 0 <= _number(value) <= MAX_SEED, f"0 to {MAX_SEED}"),
     "server": _one_of(SERVER_OPTIMISERS),
+    "clipping": _one_of(CLIPPING),
     "server_rate": _RATE,
 }
 

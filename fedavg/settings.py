@@ -6,7 +6,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Annotated, Final, get_type_hints
+from typing import Annotated, Final, Literal, get_type_hints
 
 from fedavg.phases import PHASES, absent_from
 from fedavg.rules import (
@@ -123,10 +123,14 @@ class Settings:
     ] = None
     clip: Annotated[
         float | Mapping[str, float] | None,
-        "Largest absolute coordinate of an update, above 0; a larger one ends the run and is "
-        "named.",
+        "Largest absolute coordinate of an update, above 0.",
         _OWN,
     ] = None
+    clipping: Annotated[
+        Literal["error", "saturate"],
+        "What becomes of a larger one: error (it ends the run, and is named) or saturate (it is "
+        "cut off, and counted).",
+    ] = "error"
 
     def __post_init__(self) -> None:
         for each in fields(self):

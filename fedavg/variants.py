@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from fedavg.experiment import Report
 from fedavg.prepared import IN_SECRET, Prepared, prepare
 from fedavg.settings import AXES, Settings
 from secagg.errors import ConfigurationError
+
+_OWN: Final = Settings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def planned(
         raise ConfigurationError(
             f"{setting} {values!r}: name two or more different ones, as in a,b"
         )
-    if (one := getattr(settings, setting)) != getattr(Settings(), setting):
+    if (one := getattr(settings, setting)) != getattr(_OWN, setting):
         raise ConfigurationError(f"{setting} {one}: it is what varies, so leave it out")
     return setting, {name: prepare(_with(settings, setting, name)) for name in names}
 
@@ -115,5 +117,5 @@ def planned(
 def _with(settings: Settings, setting: str, name: str) -> Settings:
     changes: dict[str, Any] = {setting: name}
     if name == "plain":  # what is set for the other runs
-        changes |= dict.fromkeys(IN_SECRET)
+        changes |= {unused: getattr(_OWN, unused) for unused in IN_SECRET}
     return replace(settings, **changes)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import numpy as np
 import typer
 
 from secagg.average import SecureAverage
-from secagg.console import application
+from secagg.console import Json, application
 from secagg.errors import ConfigurationError, WireError, printable
 from secagg.params import MAX_LENGTH, GatewayId, Thresholds
 from secagg.protocol.audit import AuditRecord, Inspection, inspect_record
@@ -43,6 +44,8 @@ def plan(
     max_colluding: Annotated[int | None, typer.Option(help="C; default by n")] = None,
     max_dropouts: Annotated[int | None, typer.Option(help="D; default by n")] = None,
     scheme: Annotated[str, typer.Option(help=f"{choices()} or auto (says why)")] = "masks",
+    *,
+    as_json: Json = False,
 ) -> None:
     """Print thresholds, layout, bytes and errors of a round; nothing is sent."""
     average = SecureAverage(
@@ -56,7 +59,7 @@ def plan(
     # a broadcast array has the shape, not the memory
     template = {"update": np.broadcast_to(np.float32(0), (coordinates,))}
     planned = average.plan(template, gateways)
-    typer.echo(str(planned))
+    typer.echo(_document(planned.by_name()) if as_json else str(planned))
 
 
 @app.command()
@@ -69,6 +72,8 @@ def audit(
         Path | None,
         typer.Option(help="the pinned roster", show_default="roster.json beside the first record"),
     ] = None,
+    *,
+    as_json: Json = False,
 ) -> None:
     """Verify records of rounds offline, with the roster alone.
 
@@ -78,10 +83,10 @@ def audit(
     paths = _records(file)
     place = roster or paths[0].parent / ROSTER_FILE
     pinned = _pinned(place)
-    before, good = 0, True
+    before, told = 0, list[dict[str, object]]()
     for path in paths:
         record = _loaded(path)
-        if not before:  # all that can end in one line with exit code 2 has been read
+        if not (before or as_json):  # all that can end in one line with exit code 2 has been read
             _tell_roster(place, pinned, found=roster is None)
         number = record.announce.params.round
         inspection = inspect_record(record, pinned)
@@ -89,11 +94,44 @@ def audit(
         if number <= before:
             faults.append(f"round {number} does not come after round {before}")
         before = number
-        good &= not faults
-        _tell(path, record, inspection, faults, brief=len(paths) > 1)
-    _say(NOT_PROVED)
-    if not good:
+        told.append(_by_name(path, record, inspection, faults))
+        if not as_json:
+            _tell(path, record, inspection, faults, brief=len(paths) > 1)
+    if as_json:
+        fingerprint = pinned.hash().hex()
+        told_of = {"file": str(place), "epoch": pinned.epoch, "fingerprint": fingerprint}
+        typer.echo(_document({"roster": told_of, "records": told, "not_proved": NOT_PROVED}))
+    else:
+        _say(NOT_PROVED)
+    if not all(each["verifies"] for each in told):
         raise typer.Exit(1)
+
+
+def _document(content: object) -> str:
+    return msgspec.json.format(msgspec.json.encode(content), indent=2).decode()
+
+
+def _by_name(
+    path: Path, record: AuditRecord, inspection: Inspection, faults: Sequence[str]
+) -> dict[str, object]:
+    """What a record shows, for a program; a position stands where a bad record has no id for it."""
+    ids = {} if inspection.cohort is None else dict(enumerate(inspection.cohort.ids))
+    return {
+        "file": str(path),
+        "round": record.announce.params.round,
+        "verifies": not faults,
+        "faults": faults,
+        "gateways": list(ids.values()),
+        "included": [ids.get(place, place) for place in sorted(inspection.included)],
+        "dropped": [
+            {
+                "gateway": ids.get(each.position, each.position),
+                "phase": each.phase,
+                "reason": str(each.reason),
+            }
+            for each in record.dropped
+        ],
+    }
 
 
 def _records(given: Sequence[Path]) -> list[Path]:

@@ -15,6 +15,13 @@ from secagg.errors import ConfigurationError, EncodingError, SecAggError, printa
 INTERRUPTED: Final = 130
 """What a shell expects of a program that Ctrl-C ended: 128 and the number of the signal."""
 
+Quiet = Annotated[
+    bool, typer.Option("--quiet", help="Print nothing but what needs attention, on stderr.")
+]
+Json = Annotated[
+    bool, typer.Option("--json", help="Print one JSON document, for programs, and no lines.")
+]
+
 # Of click, or of the copy that newer versions of typer bring.
 _UsageError: Any = typer.BadParameter.__base__
 

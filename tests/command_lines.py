@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+
+
+class Terminal(io.StringIO):
+    """What a program takes for a terminal."""
+
+    def isatty(self):
+        return True
 
 
 def start(program, *arguments, without=(), folder=None, **environment):

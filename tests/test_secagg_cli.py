@@ -137,6 +137,30 @@ def test_a_directory_is_all_its_rounds(folder):
     )
 
 
+def test_programs_read_json(folder, tmp_path):
+    path = spoilt(
+        folder / "round-0001.json", tmp_path, r'"clipping": "error"', '"clipping": "saturate"'
+    )
+    files = (folder / "round-0002.json", path, "--roster", folder / "roster.json")
+    plan = invoke("plan", "--gateways", 9, "--coordinates", 10, "--json")
+    done = invoke("audit", *files, "--json")
+    planned, audited = (json.loads(each.stdout) for each in (plan, done))
+    good, bad = audited["records"]
+
+    assert (0, 1) == (plan.exit_code, done.exit_code)
+    assert ("masks", 9, 10) == (
+        planned["scheme"],
+        planned["thresholds"]["gateways"],
+        planned["vectors"][0]["length"],
+    )
+    assert [{"gateway": "g4", "phase": "masked_input", "reason": "SILENT"}] == good["dropped"]
+    assert (2, True, ["g0", "g1", "g2", "g3"], ["g0", "g1", "g2", "g3", "g4"]) == tuple(
+        good[key] for key in ("round", "verifies", "included", "gateways")
+    )
+    assert (1, False) == (bad["round"], bad["verifies"])
+    assert any(fault.startswith("round parameters: ") for fault in bad["faults"])
+
+
 def test_rounds_must_rise(folder):
     done = invoke("audit", folder / "round-0002.json", folder / "round-0001.json")
 

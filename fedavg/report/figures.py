@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from math import floor
+from math import floor, isfinite
 from typing import Any, Final
 
 from matplotlib.axes import Axes
@@ -93,14 +93,15 @@ def deviation(report: Report) -> Plot:
     found = [each.largest for each in report.comparison.deviations]
     bounds = [each.bound for each in report.comparison.deviations]
     # A logarithmic axis has no place for zero; a hundredth of the bound is off the scale already.
-    floor = min(bounds) / 1e6
+    finite = [bound for bound in bounds if isfinite(bound)]
+    floor = min(finite, default=1.0) / 1e6
 
     def draw(axes: Axes) -> None:
         axes.set_yscale("log")
         shown = [max(each, floor) for each in found]
         axes.plot(numbers, bounds, color=SERIES[1], linestyle=(0, (4, 2)), **markers(len(numbers)))
         axes.plot(numbers, shown, color=SERIES[0], **markers(len(numbers)))
-        low, high = min(shown + bounds) / 2, max(shown + bounds) * 2
+        low, high = min(shown + finite) / 2, max(shown + finite) * 2
         axes.set_ylim(low, high)
         axes.set_title("of the model's coordinates, logarithmic")
         axes.yaxis.set_major_locator(
@@ -109,9 +110,8 @@ def deviation(report: Report) -> Plot:
         axes.yaxis.set_major_formatter(StrMethodFormatter("{x:.0e}"))
         axes.yaxis.set_minor_locator(NullLocator())
         over_rounds(axes, len(numbers))
-        name_lines(
-            axes, len(numbers), [(bounds[-1], "stated", SERIES[1]), (shown[-1], "found", SERIES[0])]
-        )
+        ends = [(bounds[-1], "stated", SERIES[1]), (shown[-1], "found", SERIES[0])]
+        name_lines(axes, len(numbers), [each for each in ends if isfinite(each[0])])
 
     return plot(
         "deviation",
@@ -120,7 +120,8 @@ def deviation(report: Report) -> Plot:
         alt=f"Line plot, logarithmic: the largest error found, at most {max(found):.1e}, beside "
         f"the bound stated for each round, at least {min(bounds):.1e}.",
         caption="Each secure mean against the exact mean of the same updates; the solid line has "
-        "to stay below the broken one.",
+        "to stay below the broken one"
+        + (", which ends where coordinates were cut off." if len(finite) < len(bounds) else "."),
     )
 
 

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import re
-from dataclasses import fields
 from pathlib import Path
 from typing import Final
 
-import msgspec
+import torch
 
 from fedavg.experiment import Report
 from fedavg.orchestrator import Round
-from fedavg.report.files import append, document, line
+from fedavg.report.files import append, line, report_json
 from fedavg.report.history import history_csv
 from fedavg.report.page import report_html
-from secagg.average import Plan
 from secagg.files import write
 from secagg.protocol.audit import AuditRecord
 from secagg.protocol.audit_file import dump_record, dump_roster
 from secagg.protocol.identity import Roster
 
-_FILES: Final = ("report.html", "report.json", "history.csv", "history.jsonl")
+_FILES: Final = ("report.html", "report.json", "history.csv", "history.jsonl", "model.pt")
 _AUDIT: Final = re.compile(r"round-\d{4,}\.json|roster\.json")
 
 
@@ -73,6 +72,7 @@ class Output:
         self._begin()
         write(self._directory / "report.json", report_json(report))
         write(self._directory / "history.csv", history_csv(report))
+        write(self._directory / "model.pt", model_pt(report))
         write(self._directory / "report.html", report_html(report))
         audit = ("audit/",) if (self._directory / "audit").exists() else ()
         return (*_FILES, *audit)
@@ -90,16 +90,8 @@ class Output:
         self.begun = True
 
 
-def report_json(report: Report) -> bytes:
-    """Everything, thresholds and vectors by name: on the wire they are arrays."""
-    whole, plan = _by_name(report), report.plan
-    if plan is not None:
-        whole["plan"] = _by_name(plan) | {
-            "thresholds": msgspec.structs.asdict(plan.thresholds),
-            "vectors": [msgspec.structs.asdict(vector) for vector in plan.vectors],
-        }
-    return document(whole)
-
-
-def _by_name(value: Report | Plan) -> dict[str, object]:
-    return {each.name: getattr(value, each.name) for each in fields(value)}
+def model_pt(report: Report) -> bytes:
+    """The model after the last round; `torch.load(path, weights_only=True)` gives a state_dict."""
+    file = io.BytesIO()
+    torch.save(report.state, file)
+    return file.getvalue()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from math import isinf
 
 from fedavg.experiment import Report
 from fedavg.report import words
@@ -12,7 +13,7 @@ from fedavg.report.totals import Totals, amount, dropped
 from fedavg.settings import HELP, Settings
 from secagg.pages.kit import Tile, render, unset, verdict
 from secagg.pages.round import thresholds_table
-from secagg.pages.tables import Table, quantity
+from secagg.pages.tables import Cell, Table, quantity
 
 
 def report_html(report: Report) -> bytes:
@@ -47,9 +48,12 @@ def _tiles(report: Report) -> Iterator[Tile]:
             "Accuracy", f"{compared.accuracy:.1%}", f"{compared.plain_accuracy:.1%} in the clear"
         )
         off, kept = words.worst(report), compared.within_bounds
-        shown = verdict(f"{off.largest:.1e}", good=kept)
-        beside = "as it must be: within" if kept else "BEYOND"
-        yield Tile("Largest error of a mean", shown, f"{beside} the stated {off.bound:.1e}")
+        shown: Cell = f"{off.largest:.1e}"
+        stated = "no bound: coordinates were cut off"
+        if not isinf(off.bound):
+            shown = verdict(shown, good=kept)
+            stated = f"{'as it must be: within' if kept else 'BEYOND'} the stated {off.bound:.1e}"
+        yield Tile("Largest error of a mean", shown, stated)
     busiest = max(each.bytes_up for each in rounds)
     down = max(each.bytes_down for each in rounds)
     yield Tile(
@@ -78,7 +82,7 @@ def _rounds(report: Report) -> Table:
                 f"{plain:.3f}",
                 f"{each.loss:.3f}",
                 f"{off.largest:.1e}",
-                f"{off.bound:.1e}",
+                "-" if isinf(off.bound) else f"{off.bound:.1e}",
                 amount(totals.up / 1e6),
                 amount(totals.down / 1e6),
                 amount(totals.server_ms),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isinf
 from typing import Final
 
 from fedavg.comparison import Deviation
@@ -29,7 +30,10 @@ def plural(count: int, one: str) -> str:
 
 def worst(report: Report) -> Deviation:
     """The mean, of all rounds, that came closest to its bound or went furthest beyond it."""
-    return max(report.comparison.deviations, key=lambda each: each.largest / (each.bound or 1.0))
+    return max(
+        report.comparison.deviations,
+        key=lambda each: (each.largest / (each.bound or 1.0), each.largest),
+    )
 
 
 def accuracy(report: Report) -> str:
@@ -66,6 +70,13 @@ def deviations(report: Report) -> str:
     """Whether the means kept what was stated."""
     off = worst(report)
     numbers = f"off by {off.largest:.1e} at worst, where {off.bound:.1e} was stated"
+    unbounded = sum(isinf(each.bound) for each in report.comparison.deviations)
+    if isinf(off.bound):
+        return (
+            f"No mean had a bound, for coordinates were cut off: off by {off.largest:.1e} at worst."
+        )
+    if unbounded:
+        numbers += f"; none was in {plural(unbounded, 'round')}, where coordinates were cut off"
     if report.comparison.within_bounds:
         return f"Every mean lay within its stated bound: {numbers}."
     beyond = sum(not each.within for each in report.comparison.deviations)

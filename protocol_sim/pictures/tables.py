@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from rich import box
@@ -10,45 +10,46 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from protocol_sim.pictures.matrix import Ending, ending_of, folded, matrices
+from protocol_sim.pictures.matrix import Ending, Matrix, ending_of, folded, matrices
+from secagg.console import in_terminal
 
 if TYPE_CHECKING:
     from protocol_sim.attacks import Cell
 
 _STYLES: Final = {Ending.NAMED: "", Ending.SUM: "green", Ending.BROKEN: "bold white on red"}
-_WIDE: Final = 150
-"""Columns in which almost every name stands on one line."""
 _PIPE: Final = 250
-"""Columns in which all of them do: what comes after a pipe reads lines."""
+"""Columns in which every name stands on one line: what comes after a pipe reads lines."""
 
 
 def show(console: Console, cells: Sequence[Cell]) -> None:
     """Print a table for each scheme.
 
     Args:
-        console: where; in a narrow terminal names are folded where their words meet.
+        console: where; if a table has no room in a terminal, its names are folded where their
+            words meet.
         cells: that were played.
     """
-    if not console.is_terminal:
+    if not in_terminal(console):
         console = Console(file=console.file, width=_PIPE)
-    for table in _tables(cells, narrow=console.width < _WIDE):
-        console.print(table)
-
-
-def _tables(cells: Sequence[Cell], *, narrow: bool) -> Iterator[Table]:
     for matrix in matrices(cells):
-        table = Table(
-            box=box.SIMPLE_HEAD,
-            padding=(0, 1, 0, 0),
-            title=matrix.scheme,
-            title_justify="left",
-            title_style="bold",
-        )
-        for name in ("attack", *matrix.phases):
-            table.add_column(folded(name) if narrow else name)
-        for name, found in matrix.rows:
-            table.add_row(name, *(_shown(each, narrow=narrow) for each in found))
-        yield table
+        whole = _table(matrix, narrow=False)
+        fits = console.measure(whole, options=console.options.update(width=_PIPE)).maximum
+        console.print(whole if fits <= console.width else _table(matrix, narrow=True))
+
+
+def _table(matrix: Matrix, *, narrow: bool) -> Table:
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        title=matrix.scheme,
+        title_justify="left",
+        title_style="bold",
+    )
+    for name in ("attack", *matrix.phases):
+        table.add_column(folded(name) if narrow else name)
+    for name, found in matrix.rows:
+        table.add_row(name, *(_shown(each, narrow=narrow) for each in found))
+    return table
 
 
 def _shown(cell: Cell | None, *, narrow: bool) -> Text:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any, Final, Self
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -85,6 +86,13 @@ class Plan:
     def least_step(self) -> float:
         """Rms of a mean step below which its error is more than 2% of it, and you are warned."""
         return self.rms_error / WARN_ABOVE
+
+    def by_name(self) -> dict[str, object]:
+        """All of it for JSON, thresholds and vectors by name: on the wire they are arrays."""
+        return {each.name: getattr(self, each.name) for each in fields(self)} | {
+            "thresholds": msgspec.structs.asdict(self.thresholds),
+            "vectors": [msgspec.structs.asdict(vector) for vector in self.vectors],
+        }
 
     @classmethod
     def of(cls, settings: SessionSettings, reason: str) -> Self:

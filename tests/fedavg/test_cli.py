@@ -14,6 +14,7 @@ from fedavg.gateway import Gateway
 from fedavg.options import read_overrides, with_settings
 from fedavg.phases import PHASES
 from fedavg.rules import (
+    CLIPPING,
     LOSSES,
     MAX_BATCH,
     MAX_RATE,
@@ -64,6 +65,26 @@ def test_a_scheme_its_exactness_and_its_bound_are_named(scheme, said, exact):
     assert re.search(said, done.output)
     assert exact == ("the opened sum is exact" in done.output)
     assert (scheme != "plain") == bool(re.search(bound, done.output))
+
+
+@pytest.mark.parametrize("command", [QUICK, ("compare", *QUICK[1:], "--optimisers", "sgd,adam")])
+def test_a_program_reads_json_and_quiet_is_quiet(command, tmp_path):
+    loud = invoke(*command, "--json", "--output", tmp_path)
+    quiet = invoke(*command, "--quiet")
+    written = tmp_path / ("report.json" if command is QUICK else "compare.json")
+
+    assert written.read_text() == loud.stdout
+    assert (0, "", "") == (quiet.exit_code, quiet.stdout, quiet.stderr)
+
+
+def test_what_is_cut_off_is_counted():
+    clip = ("--clip", 0.02, "--clipping", "saturate")
+    done = invoke(*QUICK, *clip)
+    either = invoke("compare", *QUICK[1:], *clip, "--schemes", "masks,plain")
+
+    assert (0, 0) == (done.exit_code, either.exit_code), done.output + either.output
+    assert all(int(line.split()[8]) > 100 for line in done.stdout.splitlines()[1:3])
+    assert "No mean had a bound, for coordinates were cut off" in done.stdout
 
 
 def test_auto_says_what_it_chose_and_why():
@@ -216,6 +237,7 @@ def test_defaults_of_the_options_are_those_of_the_settings():
         ("split", SPLITS),
         ("server", SERVER_OPTIMISERS),
         ("scheme", SCHEMES),
+        ("clipping", CLIPPING),
         ("overrides", OVERRIDABLE),
         ("rounds", [str(MAX_ROUNDS)]),
         ("seed", [str(MAX_SEED)]),

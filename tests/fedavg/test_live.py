@@ -16,12 +16,8 @@ from secagg import GatewayDropped, PhaseClosed
 from secagg.protocol.messages import DropReason
 from secagg.schemes import scheme_of
 from secagg.thresholds import derive_committee
+from tests.command_lines import Terminal
 from tests.fedavg.runs import ADDITIVE, report_of
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
 
 
 def console(width, *, terminal=True, **settings):

@@ -5,16 +5,20 @@ from __future__ import annotations
 import csv
 import json
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 
 import pytest
+import torch
 
 from fedavg.comparison import Deviation
 from fedavg.experiment import Report
+from fedavg.report.files import report_json
 from fedavg.report.history import history_csv
-from fedavg.report.output import Output, report_json
+from fedavg.report.output import Output
 from fedavg.report.page import report_html
 from fedavg.settings import Settings
+from fedavg.tasks import load
 from fedavg.tasks.hospitals import write_hospitals
 from secagg.protocol.audit import verify_record
 from secagg.protocol.audit_file import load_record, load_roster
@@ -39,11 +43,13 @@ def written(tmp_path_factory) -> tuple[Report, Path]:
 
 
 def test_the_directory_holds_what_it_should(written):
-    _, place = written
+    report, place = written
+    model = load(report.settings).build()
+    model.load_state_dict(torch.load(place / "model.pt", weights_only=True))
 
-    assert {"report.json", "report.html", "history.csv", "history.jsonl", "audit"} == {
-        path.name for path in place.iterdir()
-    }
+    assert all(map(torch.equal, model.state_dict().values(), report.state.values()))
+    files = {"report.json", "report.html", "history.csv", "history.jsonl", "model.pt"}
+    assert files | {"audit"} == {path.name for path in place.iterdir()}
     assert {"roster.json", "round-0001.json", "round-0002.json"} == {
         path.name for path in (place / "audit").iterdir()
     }
@@ -194,6 +200,26 @@ def test_a_bound_that_does_not_hold_is_the_headline(written):
 
     assert "BOUND EXCEEDED in 1 round: off by 1.0e+00" in page.text
     assert "BEYOND the stated 1.0e-06" in page.text
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        (
+            1e-6,
+            "5.0e-07 at worst, where 1.0e-06 was stated; none was in 1 round, where coordinates",
+        ),
+        (inf, "No mean had a bound, for coordinates were cut off: off by 5.0e-07 at worst."),
+    ],
+)
+def test_a_mean_of_what_was_cut_off_has_no_bound(written, second, said):
+    report, _ = written
+    deviations = (Deviation(largest=1e-9, bound=inf), Deviation(largest=5e-7, bound=second))
+    compared = replace(report.comparison, deviations=deviations)
+    page = Page(report_html(replace(report, comparison=compared)))
+
+    assert said in page.text
+    assert ("no bound: coordinates were cut off" in page.text) == (second == inf)
 
 
 def test_crowds_are_counted_instead_of_drawn(written):

@@ -23,6 +23,7 @@ from protocol_sim.pictures.messages import Clock, messages, phases, sessions
 from protocol_sim.pictures.timeline import timeline
 from protocol_sim.scenario import Plan, Restart, Scenario
 from protocol_sim.world import run
+from tests.command_lines import Terminal
 from tests.protocol_sim.test_report import cell
 
 EVENTFUL = Scenario(
@@ -234,14 +235,18 @@ def test_lanes_tell_what_went_wrong(eventful):
     assert "VIOLATION" not in said
 
 
-@pytest.mark.parametrize(("width", "shown"), [(90, "Header"), (200, "HeaderMismatch, Below")])
-def test_the_matrix_of_a_terminal_is_as_wide_as_it(width, shown):
-    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
-    tables.show(console, [cell(phase=phase) for phase in STEPS["masks"]])
+@pytest.mark.parametrize(
+    ("width", "phases", "shown"),
+    [(90, 5, "Header"), (200, 5, "HeaderMismatch, Below"), (60, 1, "HeaderMismatch, Below")],
+)
+def test_the_matrix_of_a_terminal_folds_where_it_has_no_room(width, phases, shown):
+    console = Console(file=Terminal(), width=width, color_system=None)
+    tables.show(console, [cell(phase=phase) for phase in STEPS["masks"][:phases]])
     said = console.file.getvalue()
 
     assert all(len(line) <= width for line in said.splitlines())
     assert shown in said
+    assert ("Header\n" in re.sub(" +\n", "\n", said)) == (width == 90)
     assert "lattice" not in said
 
 
