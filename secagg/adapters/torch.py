@@ -77,6 +77,12 @@ class TorchAdapter:
             place = leaf.data_ptr() or ("hidden", id(leaf))
         return str(leaf.device), place, tuple(leaf.shape), leaf.stride(), str(leaf.dtype)
 
+    def memory(self, leaf: torch.Tensor) -> tuple[str, int, int] | None:
+        """From the lowest to the highest coordinate, strides in between included."""
+        first, sides = leaf.data_ptr(), zip(leaf.shape, leaf.stride(), strict=True)
+        last = sum((side - 1) * stride for side, stride in sides) if leaf.numel() else -1
+        return str(leaf.device), first, first + (last + 1) * leaf.element_size()
+
     def like(self, leaf: torch.Tensor, values: NDArray[Any]) -> torch.Tensor:
         """A contiguous tensor without gradient; plain for a Parameter, on the CPU for "meta"."""
         tensor = torch.from_numpy(np.ascontiguousarray(values).reshape(values.shape))

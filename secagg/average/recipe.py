@@ -26,7 +26,7 @@ from secagg.schemes.scheme import Scheme
 from secagg.session.loopback import Loopback, MakeUpload, Name
 from secagg.session.precision import WARN_ABOVE, tell
 from secagg.session.settings import PURPOSE, SessionSettings, UpdateEncoding
-from secagg.session.update import check_seed
+from secagg.session.update import Model, check_seed
 from secagg.workers import Workers
 
 
@@ -212,11 +212,11 @@ class SecureAverage:
             ConfigurationError: too few gateways, infeasible thresholds, unknown ids or phases.
             EncodingError: an update, weight or metric that cannot be encoded; names the gateway.
             BelowThreshold: too few gateways were left; names them and says why.
-            SessionAborted: an upload was garbage, or the dealing of a key.
+            ModelMismatch, SessionAborted: `base` changed meanwhile; an upload was garbage, say.
         """
         inputs = Inputs(updates, weights, metrics, drop=self._invalid == "drop")
         check_seed(rounding_seed)
-        model = self._planner.model(base)
+        model = self._planner.model(base).for_many()
         number = self._everybody.federation.next_round
         template, choice, settings = self._planner.round(inputs, model, number)
         gone = vanishing(vanish, inputs, settings.scheme)
@@ -246,19 +246,20 @@ class SecureAverage:
             loop.run()
         finally:
             self._everybody.after(server)
-        return self._result(loop, costs, choice, template, model.tree)
+        return self._result(loop, costs, choice, template, model)
 
     def _result(
-        self, loop: Loopback, costs: Costs, choice: Choice, template: Any, base: Any
+        self, loop: Loopback, costs: Costs, choice: Choice, template: Any, model: Model
     ) -> Result:
         dropped = dropped_of(loop)
         if isinstance(loop.aborted, BelowThreshold):
             loop.aborted.dropped = dropped
         if loop.aborted is not None:
             raise loop.aborted
+        model.check()
         server, aggregate = loop.server, loop.server.result
         start = self._clock()
-        mean = aggregate.rebuilt(template, base)
+        mean = aggregate.rebuilt(template, model.tree)
         decoding = PhaseCost(
             phase="mean",
             answered=len(aggregate.included),

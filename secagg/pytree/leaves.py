@@ -50,6 +50,10 @@ class LeafAdapter(Protocol):
         """Equal for leaves that are the same memory seen the same way: tied weights."""
         ...
 
+    def memory(self, leaf: Any) -> tuple[str, int, int] | None:
+        """Where its bytes lie: device, first, one past the last. None where nobody may write."""
+        ...
+
     def like(self, leaf: Any, values: NDArray[Any]) -> Any:
         """A new leaf of the dtype, shape and device of `leaf`; may keep `values` as its memory."""
         ...
@@ -90,6 +94,12 @@ class NumpyAdapter:
     def storage_id(self, leaf: Any) -> Hashable:
         """Address and layout."""
         return leaf.__array_interface__["data"][0], leaf.shape, leaf.strides, leaf.dtype.str
+
+    def memory(self, leaf: Any) -> tuple[str, int, int] | None:
+        """From the lowest to the highest coordinate, strides in between included."""
+        if not isinstance(leaf, np.ndarray) or not leaf.flags.writeable:
+            return None
+        return "cpu", *np.lib.array_utils.byte_bounds(leaf)
 
     def like(self, leaf: Any, values: NDArray[Any]) -> Any:
         """A C-ordered array."""

@@ -34,9 +34,9 @@ def matching(
     missing, extra = expected - table.keys(), table.keys() - expected
     if missing:
         cure = _prefix(missing, {key for key, _ in everything}, what)
-        raise EncodingError(f"the {what} lacks keys: {_shown(missing)}{cure}")
+        raise EncodingError(f"the {what} lacks keys: {first_keys(missing)}{cure}")
     if extra:
-        raise EncodingError(f"the {what} has extra keys: {_shown(extra)}")
+        raise EncodingError(f"the {what} has extra keys: {first_keys(extra)}")
     for leaf in leaves:
         adapter = adapter_for(leaf.key, table[leaf.key])
         found = adapter.shape(table[leaf.key]), adapter.dtype_name(table[leaf.key])
@@ -48,7 +48,8 @@ def matching(
     return table
 
 
-def _shown(keys: Collection[str]) -> str:
+def first_keys(keys: Collection[str]) -> str:
+    """The first of some keys, for a text."""
     return ", ".join(sorted(keys)[:_NAMED]) + (", ..." if len(keys) > _NAMED else "")
 
 

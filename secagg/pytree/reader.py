@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from secagg.errors import EncodingError
 from secagg.params import LeafSpec
 from secagg.pytree.leaves import Flat, size_of
-from secagg.pytree.matching import matching
+from secagg.pytree.matching import first_keys, matching
 from secagg.pytree.selection import Select
-from secagg.pytree.trees import STEP, flat_of
+from secagg.pytree.trees import STEP, adapter_for, flat_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,8 @@ class Reader:
         select: as given to `tree_spec`; the keys it leaves out may differ.
 
     Raises:
-        EncodingError: missing or unexpected keys, another shape or dtype.
+        EncodingError: missing or unexpected keys, another shape or dtype, or a leaf in memory that
+            it shares with the base.
 
     Attributes:
         untied: leaves that the layout ties to one before them and that differ from it, here or in
@@ -49,8 +51,11 @@ class Reader:
     def __init__(
         self, leaves: Sequence[LeafSpec], tree: Any, base: Any = None, *, select: Select = None
     ) -> None:
-        flats = _flats(leaves, tree, "update", select)
-        bases = None if base is None else _flats(leaves, base, "base", select)
+        table = matching(leaves, tree, "update", select)
+        known = None if base is None else matching(leaves, base, "base", select)
+        flats, bases = _flats(table), None if known is None else _flats(known)
+        if known is not None:
+            _check_apart(table, known)
         self.untied = _untied(leaves, flats, *([] if bases is None else [bases]))
         self._vectors: dict[int, list[_Segment]] = {}
         # of tied leaves the first by its key, not in P: the server must not choose which is read
@@ -132,8 +137,24 @@ def _whole_numbers(values: NDArray[Any]) -> NDArray[Any]:
     return values.astype(np.int64)
 
 
-def _flats(leaves: Sequence[LeafSpec], tree: Any, what: str, select: Select) -> dict[str, Flat]:
-    table = matching(leaves, tree, what, select)
+def _check_apart(table: Mapping[str, Any], bases: Mapping[str, Any]) -> None:
+    """Refuse what may have been trained in place: its difference from the base would be zero."""
+    shared = [key for key, leaf in table.items() if _overlap(key, leaf, bases[key])]
+    if shared:
+        raise EncodingError(
+            f"the update and its base share memory in {first_keys(shared)}: pass a copy of the"
+            " base, made before the training (copy.deepcopy)"
+        )
+
+
+def _overlap(key: str, *leaves: Any) -> bool:
+    one, other = (adapter_for(key, leaf).memory(leaf) for leaf in leaves)
+    if one is None or other is None or one[0] != other[0]:
+        return False
+    return max(one[1], other[1]) < min(one[2], other[2])
+
+
+def _flats(table: Mapping[str, Any]) -> dict[str, Flat]:
     return {key: flat_of(key, leaf) for key, leaf in table.items()}
 
 

@@ -93,6 +93,11 @@ class Client(ABC):
         return self.round is not None and not (self._begun or self.done)
 
     @property
+    def handed_over(self) -> bool:
+        """The last frame of the upload is made."""
+        return self._handed_over
+
+    @property
     def done(self) -> bool:
         """Everything is answered, or the session has failed; either way the secrets are gone."""
         return self._machine.done or self._machine.failure is not None
@@ -120,13 +125,27 @@ class Client(ABC):
         params = self.round
         if params is None or not self.upload_due:
             raise LocalProtocolError("no upload is due: wait for UpdateDue, upload once")
-        retry = any(model) and params.model == retry_hash(model, self.params.round)
-        if params.model != model and not retry:
-            error = ModelMismatch("the announced model is not the `base` of this update")
-            self._machine.fail(error)
-            raise error
+        retry = self.check_model(params, model)
         self._begun = True
         return self._frames(source, params, model, self._context.policy.uses(retry=retry))
+
+    def check_model(self, params: RoundParams, model: bytes) -> bool:
+        """Hold the hash of the caller's model against P's; whether P announces a retry on it.
+
+        Raises:
+            ModelMismatch: they differ; the session has failed.
+        """
+        retry = any(model) and params.model == retry_hash(model, self.params.round)
+        if params.model != model and not retry:
+            cure = "pass the model as it came, copied before it was trained"
+            if not any(model):
+                cure = "pass the model of this round"
+            elif not any(params.model):
+                cure = "this round names none, and takes updates without `base`"
+            error = ModelMismatch(f"the announced model is not the `base` of this update: {cure}")
+            self._machine.fail(error)
+            raise error
+        return retry
 
     def _spend(self, model: bytes, uses: int | None = None) -> None:
         """Store durably that this round is uploaded in, or never will be.

@@ -217,7 +217,7 @@ class ClientSession:
                 `table` has the values: for this machine's own screen, not for a log.
             LocalProtocolError: no upload is due.
             ModelMismatch, StaleRound: the session is over on this side; the second, and a model
-                used too often, by the first frame.
+                used too often, by the first frame; a base that changed meanwhile, by the last.
         """
         self._process.check()
         client = self._client
@@ -227,8 +227,9 @@ class ClientSession:
         identity = self._context.identity
         try:
             model = Model.of(base, self._context.workers, select=shared.__contains__)
+            announced = client.round
             prepared = Update(
-                client.round,
+                announced,
                 client.params.thresholds.gateways,
                 update,
                 weight=weight,
@@ -237,23 +238,26 @@ class ClientSession:
                 rounding=rounding_key(rounding_seed, identity.id, self._context.rng(32)),
                 select=select,
                 clips=client.clips,
+                admit=lambda: self._ending(lambda: client.check_model(announced, model.hash)),
             )
         except EncodingError as error:
             error.gateway = identity.id
             raise
         frames = self._ending(lambda: client.upload(prepared.source, model.hash))
-        return self._sends(frames)
+        return self._sends(client, frames, model)
 
-    def _sends(self, frames: Iterator[bytearray]) -> Iterator[Send]:
+    def _sends(self, client: Client, frames: Iterator[bytearray], model: Model) -> Iterator[Send]:
         while (frame := self._ending(lambda: next(frames, None))) is not None:
+            if client.handed_over:  # the last one: without it nothing that was sent counts
+                self._ending(model.end_upload)
             yield Send(ORCHESTRATOR, frame)
 
     def _ending(self, work: Callable[[], T]) -> T:
         """What raises here ends the session."""
         try:
             return work()
-        except SecAggError:
-            self._over = True
+        except SecAggError as error:
+            self._fail(error)
             raise
 
     def abort(self, reason: str | SecAggError) -> Iterator[Event]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import isnan
 from typing import Any, Self
@@ -14,7 +15,7 @@ from secagg import canonical
 from secagg.crypto.kdf import derive_key
 from secagg.crypto.labels import Label
 from secagg.crypto.prg import STREAM_KEY_BYTES
-from secagg.errors import ConfigurationError, EncodingError
+from secagg.errors import ConfigurationError, EncodingError, ModelMismatch
 from secagg.fixed_point import (
     Encoder,
     cap_units,
@@ -36,10 +37,16 @@ class Model:
     """A global model and its hash, computed once for many uploads.
 
     Args:
-        tree: state_dict or nested arrays; must not change while it is used.
+        tree: state_dict or nested arrays; must not change while it is used, and is hashed again at
+            the end of every upload.
         workers: threads for the hash.
         select: keys that are averaged, as the orchestrator's: all others stay out of the hash, and
             may differ from gateway to gateway.
+
+    Attributes:
+        keys: those in the hash.
+        hash: 32 bytes, `NO_MODEL` without a tree.
+        once: uploads do not hash it again; their caller does.
 
     Raises:
         EncodingError: a tree that cannot be averaged.
@@ -47,6 +54,8 @@ class Model:
 
     def __init__(self, tree: Any, workers: Workers = SERIAL, *, select: Select = None) -> None:
         self.tree = tree
+        self._workers = workers
+        self.once = False
         leaves = {} if tree is None else flatten(tree, select)
         self.keys = frozenset(leaves)
         self.hash = model_hash(leaves, workers) if leaves else NO_MODEL
@@ -62,6 +71,36 @@ class Model:
         same = base.tree is None or flatten(base.tree, select).keys() == base.keys
         return base if same else cls(base.tree, workers, select=select)
 
+    def for_many(self) -> Self:
+        """Itself for many uploads in one process, after which the caller calls `check` once."""
+        model = copy.copy(self)
+        model.once = True
+        return model
+
+    def end_upload(self) -> None:
+        """Check, unless it is done once for many.
+
+        Raises:
+            ModelMismatch: as for `check`.
+        """
+        if not self.once:
+            self.check()
+
+    def check(self) -> None:
+        """Hash the tree again.
+
+        Raises:
+            ModelMismatch: it has changed.
+        """
+        if not self.keys:
+            return
+        try:
+            now = Model(self.tree, self._workers, select=self.keys.__contains__).hash
+        except EncodingError:
+            now = NO_MODEL
+        if now != self.hash:
+            raise ModelMismatch("`base` has changed since it was hashed: train on a copy of it")
+
 
 class Update:
     """A checked update.
@@ -76,11 +115,12 @@ class Update:
         rounding: 32 bytes that decide the stochastic rounding.
         select: as the orchestrator's; keys it leaves out may be anything.
         clips: the gateway's own clip by key; None takes those of P.
+        admit: called once both trees have the announced leaves, before any value is looked at.
 
     Raises:
         EncodingError: NaN, infinity, beyond clip, wrong keys, shapes or dtypes, wrong weight, other
-            metrics; names what is wrong. Metrics and integers beyond their bound are clamped and
-            counted, tied leaves that differ are counted.
+            metrics, an update in the memory of its base; names what is wrong. Metrics and integers
+            beyond their bound are clamped and counted, tied leaves that differ are counted.
     """
 
     def __init__(
@@ -95,12 +135,15 @@ class Update:
         rounding: bytes,
         select: Select = None,
         clips: Mapping[str, float] | None = None,
+        admit: Callable[[], object] | None = None,
     ) -> None:
         self._params = params
         self._rounding = rounding
         integers = params.of_kind("integers")
         self._units = weight_units(weight, params.max_weight, integers=bool(integers))
         self._reader = Reader(params.leaves, tree, base, select=select)
+        if admit is not None:
+            admit()
         clipped = check_clips(params, self._reader, clips or announced_clips(params))
         metric_units, clamped = _metric_units(params, metrics or {}, gateways)
         counts = {"coordinates": clipped, "tied leaves": self._reader.untied} | clamped

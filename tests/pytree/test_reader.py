@@ -154,7 +154,8 @@ def test_trees_that_differ_from_the_template_are_refused(tree, sentence, role):
 
 def test_keys_left_out_may_differ():
     leaves, _ = tree_spec(MODEL, clips=1.0, select="w")
-    reader = Reader(leaves, {**MODEL, "other": np.zeros(9)}, MODEL, select="w")
+    base = {**MODEL, "w": MODEL["w"].copy()}
+    reader = Reader(leaves, {**MODEL, "other": np.zeros(9)}, base, select="w")
 
     assert [0.0] * 6 == read_all(reader, 6).tolist()
     with pytest.raises(EncodingError, match="has extra keys: n"):
@@ -166,11 +167,12 @@ def test_tied_leaves_that_differ_are_counted_and_the_first_is_read(index):
     w = np.zeros(70_000)
     leaves, _ = tree_spec({"a": w, "b": w}, clips=1.0)
     other = w.copy()
-    equal = Reader(leaves, {"a": w, "b": other}, {"a": other, "b": w})
+    zero = w.copy()
+    equal = Reader(leaves, {"a": w, "b": w.copy()}, {"a": other, "b": zero})
     other[index] = 1.0
     update, base = (
         Reader(leaves, {"a": w, "b": other}),
-        Reader(leaves, {"a": w, "b": w}, {"a": w, "b": other}),
+        Reader(leaves, {"a": w, "b": w}, {"a": zero, "b": other}),
     )
 
     assert [0, 1, 1] == [equal.untied, update.untied, base.untied]
@@ -216,7 +218,7 @@ def test_a_leaf_without_ties_is_compared_with_none():
     tree = {"w": np.array([np.nan, 1.0])}
     leaves, _ = tree_spec(tree, clips=1.0)
 
-    assert 0 == Reader(leaves, tree, tree).untied
+    assert 0 == Reader(leaves, tree, {"w": tree["w"].copy()}).untied
 
 
 def test_rebuild_adds_the_base_in_the_wider_dtype():

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
-from secagg import SecureAverage
+from secagg import Ckks, Lattice, Masks, SecureAverage
 from secagg.average.everybody import Everybody
+from secagg.errors import EncodingError, LocalProtocolError, ModelMismatch
+from secagg.session import update
 from secagg.session.loopback import Loopback
 from secagg.session.update import Model
 from secagg.workers import SERIAL
 
+torch = pytest.importorskip("torch")
 IDS = range(4)
 Tree = dict[str, Any]
 
@@ -40,3 +44,149 @@ def test_every_gateway_may_keep_a_head_of_its_own(kind: Any) -> None:
 
     assert mean["body"] == pytest.approx(0.15, abs=1e-3)
     assert mean["head"] is base["head"]
+
+
+# -- training in place -----------------------------------------------------------------------------
+
+FLAT = np.zeros(6, np.float32)
+FROZEN = np.zeros(3, np.float32)
+FROZEN.flags.writeable = False
+
+
+@pytest.mark.parametrize(
+    ("base", "update"),
+    [
+        (FLAT[:3], FLAT[:3]),
+        (FLAT[:3], FLAT[2:5]),
+        (FLAT[::2], FLAT[2:5]),
+        (FLAT[:3], FLAT[2::-1]),
+        (FLAT[:3], torch.from_numpy(FLAT)[:3]),
+        (torch.from_numpy(FLAT)[1:4], torch.from_numpy(FLAT).view(2, 3)[0]),
+    ],
+)
+def test_an_update_in_the_memory_of_its_base_is_refused(base: Any, update: Any) -> None:
+    own = np.zeros(3, np.float32)
+    for one, other in ((base, update), (update, base)):
+        with pytest.raises(EncodingError, match=r"gateway 3: .*share memory in w: .*copy of the"):
+            SecureAverage(clip=1.0).run(
+                {i: {"w": other if i == 3 else own} for i in IDS}, base={"w": one}
+            )
+
+
+@pytest.mark.parametrize(
+    ("base", "update"),
+    [
+        (FLAT[:3], FLAT[3:]),
+        (FROZEN, FROZEN),
+        (torch.from_numpy(FLAT)[:3], torch.from_numpy(FLAT)[3:]),
+        (np.zeros(0), np.zeros(0)),
+    ],
+)
+def test_neighbours_in_memory_and_what_nobody_writes_to_are_apart(base: Any, update: Any) -> None:
+    more = {"v": np.ones(1)}
+    result = SecureAverage(clip=1.0).run(
+        dict.fromkeys(IDS, {"w": update} | more), base={"w": base, "v": np.zeros(1)}
+    )
+
+    assert not result.mean["w"].any()
+
+
+def test_training_in_place_on_the_base_is_no_mean() -> None:
+    """FederatedScope#664: state_dict() gives references, and every difference was 0."""
+    model = torch.nn.Linear(3, 1)
+    start = {key: leaf.clone() for key, leaf in model.state_dict().items()}
+
+    def site(step: float, result: Callable[[Tree], Any]) -> Callable[[], Any]:
+        def train() -> Any:
+            model.load_state_dict(start)
+            with torch.no_grad():
+                model.weight += step
+            return result(model.state_dict())
+
+        return train
+
+    average = SecureAverage(clip=1.0)
+    for copied, error in ((dict, EncodingError), (copy.deepcopy, ModelMismatch)):
+        model.load_state_dict(start)
+        updates = {i: site(0.1 * (i + 1), copied) for i in IDS}
+        with pytest.raises(error, match=r"copy of (the|it)"):
+            average.run(updates, base=model.state_dict())
+        mean = average.run(updates, base=start).mean
+
+        assert float((mean["weight"] - start["weight"]).mean()) == pytest.approx(0.25, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "change", "kind"),
+    [
+        (Masks(), "nothing", dict),
+        (Masks(), "value", Model),
+        (Masks(), "leaf", dict),
+        (Lattice(), "value", dict),
+        (Ckks(), "value", dict),
+    ],
+)
+def test_a_base_that_changes_during_an_upload_completes_nothing(
+    scheme: Any, change: str, kind: Any
+) -> None:
+    def prepare(client: Any, name: int) -> Any:
+        own = {"w": np.zeros(2)}
+        base = own if kind is dict else Model(own)
+        frames = client.upload({"w": np.full(2, 0.1 * name)}, base=base)
+        for index, frame in enumerate(frames):
+            if name == 2 and index == 0:
+                own["w"][-1] += change == "value"
+                own |= {"leaf": {"w": None}}.get(change, {})
+            yield frame
+
+    def guarded(client: Any, name: int) -> Any:
+        try:
+            yield from prepare(client, name)
+        except ModelMismatch as error:
+            told.append((name, str(error)))
+            with pytest.raises(LocalProtocolError):
+                client.upload({"w": np.zeros(2)})
+
+    told: list[tuple[int, str]] = []
+    base = {"w": np.zeros(2)}
+    mean = play(SecureAverage(clip=1.0, scheme=scheme), base, guarded)
+    included = [i for i in IDS if change == "nothing" or i != 2]
+
+    assert mean["w"] == pytest.approx(0.1 * np.mean(included), abs=2e-3)
+    assert [name for name, _ in told] == [i for i in IDS if i not in included]
+    assert all("`base` has changed" in text for _, text in told)
+
+
+def test_one_round_hashes_its_base_twice_and_an_upload_its_own_twice(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    hashed: list[int] = []
+    real = update.model_hash
+    monkeypatch.setattr(update, "model_hash", lambda *args: hashed.append(1) or real(*args))
+    trees = {i: {"w": np.full(2, 0.1 * i)} for i in IDS}
+    base = {"w": np.zeros(2)}
+    SecureAverage(clip=1.0).run(trees, base=base)
+    SecureAverage(clip=1.0).run(trees, base=Model(base))
+    in_process = len(hashed)
+    play(SecureAverage(clip=1.0), base, lambda c, i: c.upload(trees[i], base=Model(base)))
+
+    assert 2 + 2 == in_process
+    assert in_process + 1 + 2 * len(IDS) == len(hashed)
+
+
+def test_another_model_is_named_before_what_follows_from_it() -> None:
+    """A wrong base is beyond every clip; keys come first, as they tell of a wrapped module."""
+
+    def prepare(client: Any, name: int) -> Any:
+        if name == 1:
+            trees = {"w": np.full(2, 9.0)}, {"v": np.zeros(2)}
+            with pytest.raises(EncodingError, match="the base lacks keys: w"):
+                client.upload(trees[0], base=trees[1])
+            with pytest.raises(ModelMismatch, match="copied before it was trained"):
+                client.upload(trees[0], base={"w": np.ones(2)})
+            return iter(())
+        return client.upload({"w": np.full(2, 0.1)}, base={"w": np.zeros(2)})
+
+    mean = play(SecureAverage(clip=1.0), {"w": np.zeros(2)}, prepare)
+
+    assert mean["w"] == pytest.approx(0.1, abs=1e-3)
