@@ -6,15 +6,13 @@
 
 from __future__ import annotations
 
-import operator
 import re
-from collections.abc import Callable, Mapping
-from numbers import Integral, Real
+from collections.abc import Callable
 from typing import Final, Literal, Self
 
 import msgspec
 
-from secagg.errors import ConfigurationError, shown
+from secagg.errors import ConfigurationError
 
 VERSION: Final = 2
 SUITES: Final = (1,)
@@ -24,6 +22,8 @@ HASH_BYTES: Final = 32
 MAX_LANES: Final = 5
 MAX_LENGTH: Final = 2**40
 """Coordinates of a vector."""
+MAX_ROUND: Final = 2**63 - 2
+"""There are keys for the round after it, in 63 bits."""
 NO_MODEL: Final = bytes(HASH_BYTES)
 """Model hash of a round that averages the trees themselves."""
 
@@ -110,7 +110,7 @@ class SessionParams(Struct, frozen=True):
         _sized("session", self.session, SESSION_BYTES)
         _sized("roster", self.roster, HASH_BYTES)
         _sized("orchestrator_key", self.orchestrator_key, 32)
-        _within("round", self.round, 1, 2**63 - 2)  # there are keys for the round after it
+        _within("round", self.round, 1, MAX_ROUND)
 
 
 class VectorSpec(Struct, frozen=True):
@@ -244,46 +244,6 @@ def check_purpose(purpose: str) -> None:
         raise ConfigurationError(
             f"purpose is {purpose!r}: use a word of a-z, 0-9, _ and -, at most 32 long"
         )
-
-
-def number_of(name: str, value: object) -> float:
-    """A setting that is a number.
-
-    Raises:
-        ConfigurationError: it is none.
-    """
-    # whatever counts as a number, numpy's among them; a bool is a mistake
-    if isinstance(value, bool) or not isinstance(value, Real):
-        raise ConfigurationError(f"{name} is {shown(value)}: it takes a number")
-    try:
-        return float(value)
-    except OverflowError:
-        raise ConfigurationError(f"{name} is beyond every float: it takes a number") from None
-
-
-def whole_of(name: str, value: object) -> int:
-    """A setting that is a whole number, as `int`.
-
-    Raises:
-        ConfigurationError: it is none.
-    """
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise ConfigurationError(f"{name} is {shown(value)}: it takes a whole number")
-    return operator.index(value)
-
-
-def numbers_of(name: str, values: object) -> dict[str, float]:
-    """A setting that gives numbers by name.
-
-    Raises:
-        ConfigurationError: it is no mapping, or gives something else.
-    """
-    if not isinstance(values, Mapping):
-        raise ConfigurationError(f"{name} is {shown(values)}: it takes a mapping")
-    for key in values:
-        if not isinstance(key, str):
-            raise ConfigurationError(f"{name} has a key that is {shown(key)}: use text")
-    return {key: number_of(f"{name} of {key!r}", value) for key, value in values.items()}
 
 
 def _sized(name: str, value: bytes, size: int) -> None:

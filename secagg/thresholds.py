@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import Final
 
+from secagg.arguments import checked
 from secagg.errors import ConfigurationError, LocalProtocolError, ThresholdMismatch
 from secagg.params import MAX_COMPLETE, Thresholds
 
@@ -41,6 +42,7 @@ def quorum(gateways: int, max_colluding: int) -> int:
     return (gateways + max_colluding) // 2 + 1
 
 
+@checked()
 def derive(
     gateways: int,
     *,
@@ -70,14 +72,7 @@ def derive(
 
     Source: docs/protocol.md#sharing-graph; Harary, The maximum connectivity of a graph (1962).
     """
-    _check_numbers(
-        gateways,
-        max_colluding=max_colluding,
-        max_dropouts=max_dropouts,
-        share_threshold=share_threshold,
-        min_included=min_included,
-        degree=degree,
-    )
+    _check_gateways(gateways)
     n = gateways
     c = usual_colluding(n) if max_colluding is None else max_colluding
     d = _usual_dropouts(n, c) if max_dropouts is None else max_dropouts
@@ -101,6 +96,7 @@ def derive(
     )
 
 
+@checked()
 def derive_committee(
     gateways: int,
     *,
@@ -131,13 +127,7 @@ def derive_committee(
     Source: docs/protocol.md#committee; Franklin and Yung, Communication complexity of secure
     computation (1992), for packed shares.
     """
-    _check_numbers(
-        gateways,
-        max_colluding=max_colluding,
-        max_dropouts=max_dropouts,
-        committee=committee,
-        min_included=min_included,
-    )
+    _check_gateways(gateways)
     if gateways > MAX_KEYS:
         raise ConfigurationError(f"{gateways} gateways: additive schemes take {MAX_KEYS} at most")
     n = gateways
@@ -177,6 +167,7 @@ def share_bytes(
     return committee * (2 * (columns + PROOF_COLUMNS) + SEAL_BYTES) + 2 * PROOF_COLUMNS * threshold
 
 
+@checked()
 def verify_thresholds(thresholds: Thresholds) -> None:
     """Compute announced thresholds anew and refuse what differs.
 
@@ -331,10 +322,7 @@ def _check_feasible(n: int, c: int, d: int) -> None:
     )
 
 
-def _check_numbers(gateways: int, **others: int | None) -> None:
-    for name, value in {"gateways": gateways, **others}.items():
-        if value is not None and not isinstance(value, int):
-            raise ConfigurationError(f"{name} is {value!r}: it takes a whole number")
+def _check_gateways(gateways: int) -> None:
     if not MIN_GATEWAYS <= gateways <= MAX_GATEWAYS:
         raise ConfigurationError(
             f"{gateways} gateways: it takes {MIN_GATEWAYS} or more, and at most {MAX_GATEWAYS}"

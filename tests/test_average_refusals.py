@@ -239,8 +239,8 @@ def test_bad_rounds_cost_their_number_only() -> None:
         ({"clip": {"w": 1.0, "v": -1.0}}, "clip of 'v' is -1.0: use"),
         ({"clip": NAN}, "clip is nan: use"),
         ({"clip": INF}, "clip is inf: use"),
-        ({"clip": 10**400}, "clip is beyond every float"),
-        ({"clip": {3: 1.0}}, "clip has a key that is 3: use text"),
+        ({"clip": 10**400}, "clip is inf: use"),
+        ({"clip": {3: 1.0}}, "a key of clip is 3: it takes a text"),
         ({"clip": {"w": np.full(2, SECRET)}}, "clip of 'w' is of type ndarray: it takes a number"),
         ({"max_weight": 0}, "max_weight is 0.0: use"),
         ({"max_weight": NAN}, "max_weight is nan: use"),
@@ -253,19 +253,19 @@ def test_bad_rounds_cost_their_number_only() -> None:
         ({"integer_bound": NAN}, "integer_bound is nan: use 1 or more"),
         ({"integer_bound": -1}, "integer_bound is -1.0: use 1 or more"),
         ({"purpose": "Train!"}, "purpose is 'Train!': use a word"),
-        ({"invalid": "skip"}, "invalid is 'skip': use 'raise' or 'drop'"),
-        ({"on_event": 3}, "on_event is 3: pass a function"),
-        ({"clock": 3}, "clock is 3: pass a function"),
+        ({"invalid": "skip"}, "invalid is 'skip': it takes 'raise' or 'drop'"),
+        ({"on_event": 3}, "on_event is 3: it takes a function"),
+        ({"clock": 3}, "clock is 3: it takes a function"),
         ({"max_weight": "x"}, "max_weight is 'x': it takes a number"),
         ({"precision": None}, "precision is None: it takes a number"),
-        ({"clipping": "ignore"}, "clipping is 'ignore': use 'error' or"),
-        ({"threads": 0}, "threads is 0: use a whole number from 1"),
-        ({"threads": 1.5}, "threads is 1.5: use a whole number"),
-        ({"metric_bounds": {"loss": "x"}}, "metric bound of 'loss' is 'x': it takes a number"),
+        ({"clipping": "ignore"}, "clipping is 'ignore': it takes 'error' or"),
+        ({"threads": 0}, "threads is 0: use 1 to"),
+        ({"threads": 1.5}, "threads is 1.5: it takes a whole number"),
+        ({"metric_bounds": {"loss": "x"}}, "metric_bounds of 'loss' is 'x': it takes a number"),
         ({"metric_bounds": {"acc": -1.0}}, "metric bound is -1.0: use"),
         ({"metric_bounds": {"loss": 0}}, "metric bound is 0.0: use"),
         ({"metric_bounds": {"acc": NAN}}, "metric bound is nan: use"),
-        ({"metric_bounds": 3}, "metric bound is 3: it takes a mapping"),
+        ({"metric_bounds": 3}, "metric_bounds is 3: it takes a mapping"),
         ({"select": 3}, "select is 3: use patterns of keys"),
         ({"select": ["w", 3]}, "use patterns of keys"),
         ({"select": [None]}, "use patterns of keys"),
@@ -284,7 +284,7 @@ def test_a_setting_that_never_works_is_refused_at_once(settings, said):
 @pytest.mark.parametrize("option", ["packing", "neighbours"])
 @pytest.mark.parametrize("value", ["x", 2.5])
 def test_an_option_of_masks_that_never_works_is_refused_at_once(option, value):
-    with pytest.raises(ConfigurationError, match=f"{option} is {value!r}: use"):
+    with pytest.raises(ConfigurationError, match=f"{option} is {value!r}: it takes"):
         Masks(**{option: value})
 
 
@@ -300,13 +300,16 @@ def test_numbers_of_numpy_are_numbers():
         (lambda a: a.plan(tree(), 10.0), "gateways is 10.0: it takes a whole number"),
         (lambda a: a.plan(tree(), True), "gateways is True: it takes a whole number"),
         (lambda a: a.policy(tree(), "4"), "gateways is '4': it takes a whole number"),
-        (lambda a: a.plan(tree(), 4, "loss"), "metrics are told by their names"),
-        (lambda a: a.plan(tree(), 4, [3]), "metrics are told by their names"),
+        (lambda a: a.plan(tree(), 4, "loss"), "metrics is 'loss': it takes a sequence of texts"),
+        (lambda a: a.plan(tree(), 4, [3]), "metrics[0] is 3: it takes a text"),
         (lambda a: a.enroll(20), "gateways are 20: pass their ids, such as range(10)"),
         (lambda a: a.enroll("abc"), "gateways are 'abc': pass their ids"),
         (lambda a: a.enroll([None]), "a gateway id is a NoneType: use str or int"),
-        (lambda a: a.params(7, tree(), round=1), "gateways are 7: pass their ids"),
-        (lambda a: a.params("abc", tree(), round=1), "gateways are 'abc': pass their ids"),
+        (lambda a: a.params(7, tree(), round=1), "cohort is 7: pass their ids"),
+        (lambda a: a.params("abc", tree(), round=1), "cohort is 'abc': pass their ids"),
+        (lambda a: a.params([0, None], tree(), round=1), "cohort[1] is None: pass their ids"),
+        (lambda a: a.params(range(4), tree(), round=1.5), "round is 1.5: it takes a whole number"),
+        (lambda a: a.params(range(4), tree(), round=1, retry=True), "pass base"),
     ],
 )
 def test_arguments_of_another_type_are_named(call, said):

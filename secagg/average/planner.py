@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 from secagg.average.inputs import Inputs, check_left_out
-from secagg.errors import ConfigurationError, EncodingError, shown
-from secagg.params import GatewayId, Thresholds, whole_of
+from secagg.errors import EncodingError
+from secagg.params import GatewayId, Thresholds
 from secagg.protocol.bounds import Bounds
 from secagg.protocol.policy import Policy
 from secagg.pytree import tree_spec
-from secagg.schemes import BY_NAME, scheme_of
+from secagg.schemes import scheme_of
 from secagg.schemes.auto import Choice, choose
 from secagg.schemes.masks import Masks
 from secagg.schemes.scheme import Scheme
@@ -32,7 +32,7 @@ class Planner:
         workers: threads for the hash of a model.
 
     Raises:
-        ConfigurationError: no scheme, or no whole number.
+        ConfigurationError: no scheme.
     """
 
     def __init__(
@@ -45,8 +45,8 @@ class Planner:
     ) -> None:
         self.encoding = encoding
         self.scheme = _scheme(scheme)
-        self._max_colluding = _whole("max_colluding", max_colluding)
-        self._max_dropouts = _whole("max_dropouts", max_dropouts)
+        self._max_colluding = max_colluding
+        self._max_dropouts = max_dropouts
         self._workers = workers
 
     def policy(self, template: Any, gateways: int, metrics: Sequence[str]) -> Policy:
@@ -68,8 +68,6 @@ class Planner:
         )
 
     def _metric_bounds(self, names: Sequence[str]) -> dict[str, float]:
-        if isinstance(names, str) or not all(isinstance(name, str) for name in names):
-            raise ConfigurationError("metrics are told by their names, such as ('loss', 'seen')")
         return {name: self.encoding.metrics.get(name, METRIC_BOUND) for name in names}
 
     def thresholds(self, scheme: Scheme, gateways: int) -> Thresholds:
@@ -145,18 +143,9 @@ class Planner:
         return tuple((leaf.key, leaf.shape, leaf.dtype) for leaf in leaves)
 
 
-def _scheme(given: object) -> Scheme | Literal["auto"]:
+def _scheme(given: Scheme | str | None) -> Scheme | Literal["auto"]:
     if given is None:
         return Masks()
     if isinstance(given, str):
         return "auto" if given == "auto" else scheme_of(given)
-    if isinstance(given, type) or not hasattr(given, "plan_update"):
-        named = ", ".join(f"{each.__name__}()" for each in BY_NAME.values())
-        raise ConfigurationError(
-            f"scheme is {shown(given)}: use an object such as {named}, its name, or 'auto'"
-        )
-    return cast("Scheme", given)
-
-
-def _whole(name: str, value: object) -> int | None:
-    return None if value is None else whole_of(name, value)
+    return given

@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal
 
+from secagg.arguments import checked
 from secagg.average.costs import Clock, Costs
 from secagg.average.everybody import Everybody
 from secagg.average.inputs import Inputs, UpdateSource, plain_ids, vanishing
 from secagg.average.outcome import PhaseCost, Plan, Report, Result, dropped_of
 from secagg.average.planner import Planner
-from secagg.errors import BelowThreshold, ConfigurationError, shown
-from secagg.params import GatewayId, whole_of
+from secagg.errors import BelowThreshold
+from secagg.params import GatewayId
 from secagg.protocol.events import Event
 from secagg.protocol.identity import Roster
 from secagg.protocol.policy import Policy
@@ -65,6 +66,10 @@ class SecureAverage:
         ConfigurationError: settings that cannot work.
     """
 
+    @checked(
+        scheme="use an object such as Masks(), Lattice(), Ckks(), its name, or 'auto'",
+        select="use patterns of keys or a function of the key",
+    )
     def __init__(
         self,
         *,
@@ -106,11 +111,6 @@ class SecureAverage:
         )
         self._told: set[str] = set()
         self._invalid = invalid
-        if invalid not in {"raise", "drop"}:
-            raise ConfigurationError(f"invalid is {shown(invalid)}: use 'raise' or 'drop'")
-        for name, call in (("on_event", on_event or _ignore), ("clock", clock)):
-            if not callable(call):
-                raise ConfigurationError(f"{name} is {shown(call)}: pass a function")
         self._on_event = on_event or _ignore
         self._clock = clock
 
@@ -128,6 +128,7 @@ class SecureAverage:
         """
         return self._everybody.enroll(plain_ids(gateways))
 
+    @checked()
     def plan(self, template: Any, gateways: int, metrics: Sequence[str] = ()) -> Plan:
         """Predict thresholds, layout, bytes and errors without sending anything.
 
@@ -139,12 +140,13 @@ class SecureAverage:
         Raises:
             ConfigurationError: infeasible; says what would work.
         """
-        n = whole_of("gateways", gateways)
-        choice = self._planner.choice(template, n)
-        self._planner.thresholds(choice.scheme, n)  # before a range, which has no huge ones
-        settings = self._planner.settings(choice.scheme, range(n), template, None, metrics)
+        choice = self._planner.choice(template, gateways)
+        # before a range, which has no huge ones
+        self._planner.thresholds(choice.scheme, gateways)
+        settings = self._planner.settings(choice.scheme, range(gateways), template, None, metrics)
         return Plan.of(settings, choice.reason)
 
+    @checked(cohort="pass their ids, such as range(10)")
     def params(
         self,
         cohort: Sequence[GatewayId],
@@ -168,10 +170,10 @@ class SecureAverage:
         Raises:
             ConfigurationError, EncodingError: as for `run`.
         """
-        ids = plain_ids(cohort)
-        scheme = self._planner.choice(template, len(ids)).scheme
-        return self._planner.settings(scheme, ids, template, base, metrics, round, retry=retry)
+        scheme = self._planner.choice(template, len(cohort)).scheme
+        return self._planner.settings(scheme, cohort, template, base, metrics, round, retry=retry)
 
+    @checked()
     def policy(self, template: Any, gateways: int, metrics: Sequence[str] = ()) -> Policy:
         """The policy of a gateway for rounds of these settings, to be kept beside its roster.
 
@@ -185,7 +187,7 @@ class SecureAverage:
         Raises:
             ConfigurationError: infeasible; says what would work.
         """
-        return self._planner.policy(template, whole_of("gateways", gateways), metrics)
+        return self._planner.policy(template, gateways, metrics)
 
     def run(
         self,

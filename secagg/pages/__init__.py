@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from secagg.arguments import checked
 from secagg.average.outcome import Report
 from secagg.files import write
 
 __all__ = ["round_page"]
 
 
+@checked(report="pass the `report` of a result")
 def round_page(report: Report, path: str | Path) -> None:
     """Write one page of a round: who is in the mean, what is promised, what it cost.
 
@@ -22,7 +24,7 @@ def round_page(report: Report, path: str | Path) -> None:
         path: the file; an older one is replaced.
 
     Raises:
-        ConfigurationError: the extra `pages` is not installed.
+        ConfigurationError: the extra `pages` is not installed, or arguments of other types.
         OSError: it cannot be written; an older file is still whole.
     """
     from secagg.pages.round import page_of

@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Final, NamedTuple, TypeVar
 
 from secagg import canonical, thresholds
+from secagg.arguments import checked
 from secagg.crypto.agreement import check_public_key
 from secagg.crypto.labels import Label
 from secagg.crypto.signing import verify as verify_signature
@@ -120,6 +121,7 @@ class Inspection:
     faults: tuple[str, ...]
 
 
+@checked()
 def verify_record(
     record: AuditRecord, roster: Roster, verify: Verify = verify_signature
 ) -> frozenset[int]:
@@ -137,6 +139,7 @@ def verify_record(
     return inspection.included
 
 
+@checked()
 def inspect_record(
     record: AuditRecord, roster: Roster, verify: Verify = verify_signature
 ) -> Inspection:

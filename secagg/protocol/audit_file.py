@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar, cast
 import msgspec
 import msgspec.inspect as kinds
 
+from secagg.arguments import checked
 from secagg.canonical import Buffer
 from secagg.errors import ConfigurationError, WireError
 from secagg.protocol.audit import AuditRecord
@@ -33,6 +34,7 @@ _ALIKE: Final[dict[type[kinds.Type], type]] = {
 T = TypeVar("T", bound=msgspec.Struct)
 
 
+@checked()
 def dump_record(record: AuditRecord) -> bytes:
     """The file of one round's record."""
     return dump(RECORD, record)
@@ -47,6 +49,7 @@ def load_record(data: Buffer) -> AuditRecord:
     return load(RECORD, AuditRecord, data)
 
 
+@checked()
 def dump_roster(roster: Roster) -> bytes:
     """The file of a roster."""
     return dump(ROSTER, roster)

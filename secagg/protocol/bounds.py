@@ -12,12 +12,11 @@ from collections.abc import Callable, Mapping
 from math import inf, prod
 from typing import Final, Literal
 
-import msgspec
-
+from secagg.arguments import check_fields
 from secagg.errors import ConfigurationError, PolicyViolation
 from secagg.fixed_point import cap_units, clip_of
 from secagg.fixed_point.layout import CLIP_SLACK
-from secagg.params import RoundParams, Struct, number_of, numbers_of
+from secagg.params import RoundParams, Struct
 from secagg.pytree import deciding
 
 SLACK: Final = 1e-9
@@ -53,23 +52,14 @@ class Bounds(Struct, frozen=True):
     clipping: Literal["error", "saturate"] | None = None
 
     def __post_init__(self) -> None:
-        if self.clipping not in {None, "error", "saturate"}:
-            raise ConfigurationError(f"clipping is {self.clipping!r}: use 'error' or 'saturate'")
-        self._number("integers")
-        normal = {
-            "clip": _by_name("clip", self.clip)
-            if isinstance(self.clip, Mapping)
-            else self._number("clip"),
-            "max_weight": self._number("max_weight"),
-            "metrics": _by_name("metric bound", self.metrics),
-            "integers": None if self.integers is None else int(self.integers),
-        }
-        for name, value in normal.items():
-            msgspec.structs.force_setattr(self, name, value)  # frozen, and not yet handed out
-
-    def _number(self, name: str) -> float | None:
-        value = getattr(self, name)
-        return None if value is None else _positive(name, value)
+        check_fields(self)
+        clips = self.clip if isinstance(self.clip, dict) else {"": self.clip}
+        named = {(f"clip of {name!r}" if name else "clip"): bound for name, bound in clips.items()}
+        named |= {"max_weight": self.max_weight, "integers": self.integers}
+        named |= {f"metric bound of {name!r}": bound for name, bound in self.metrics.items()}
+        for name, bound in named.items():
+            if bound is not None and not 0 < bound < inf:
+                raise ConfigurationError(f"{name} is {bound}: use a positive number")
 
     def fixed(self, announced: Quantities) -> Quantities:
         """Of these quantities, those that have a bound here, and it."""
@@ -166,14 +156,3 @@ def _bytes(value: float | str) -> bytes:
 
 def _value(like: float | str, stored: bytes) -> float | str:
     return stored.decode() if isinstance(like, str) else float(struct.unpack(">d", stored)[0])
-
-
-def _by_name(what: str, bounds: object) -> dict[str, float]:
-    numbers = numbers_of(what, bounds)
-    return {name: _positive(f"{what} of {name!r}", bound) for name, bound in numbers.items()}
-
-
-def _positive(name: str, value: object) -> float:
-    if not 0 < (number := number_of(name, value)) < inf:
-        raise ConfigurationError(f"{name} is {value!r}: use a positive number")
-    return number

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Final, Self
 
 from secagg import canonical
+from secagg.arguments import check_fields, checked
 from secagg.crypto.kdf import digest
 from secagg.crypto.labels import Label
 from secagg.crypto.secret import Secret
@@ -21,10 +22,17 @@ MAX_ID_BYTES: Final = 128
 
 
 class Member(Struct, frozen=True):
-    """A gateway as the others know it: its id and its 32-byte Ed25519 public key."""
+    """A gateway as the others know it: its id and its 32-byte Ed25519 public key.
+
+    Raises:
+        ConfigurationError: values of other types.
+    """
 
     id: GatewayId
     key: bytes
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 class Roster(Struct, frozen=True, dict=True):
@@ -37,7 +45,7 @@ class Roster(Struct, frozen=True, dict=True):
 
     Raises:
         ConfigurationError: ids that are not plain or that look alike, keys that are shared or that
-            `check_verifying_key` refuses.
+            `check_verifying_key` refuses, a negative epoch, values of other types.
     """
 
     epoch: int
@@ -45,11 +53,19 @@ class Roster(Struct, frozen=True, dict=True):
     members: tuple[Member, ...]
 
     def __post_init__(self) -> None:
+        check_fields(self)
+        if not 0 <= self.epoch < 2**63:
+            raise ConfigurationError(f"epoch is {self.epoch}: rosters are counted from 0")
         check_parties(self.orchestrator, self.members)
 
     @classmethod
+    @checked()
     def of(cls, epoch: int, orchestrator: Identity, gateways: Iterable[Identity]) -> Self:
-        """The roster of these identities (their public halves only)."""
+        """The roster of these identities (their public halves only).
+
+        Raises:
+            ConfigurationError: as of the roster.
+        """
         members = tuple(Member(id=gateway.id, key=gateway.key.public) for gateway in gateways)
         return cls(epoch=epoch, orchestrator=orchestrator.key.public, members=members)
 
@@ -112,6 +128,7 @@ class Cohort:
         WireError: the bitmap does not fit the roster.
     """
 
+    @checked()
     def __init__(self, roster: Roster, bitmap: bytes) -> None:
         chosen = sorted(canonical.members(bitmap, len(roster.members)))
         self.roster = roster
@@ -119,11 +136,12 @@ class Cohort:
         self.members = tuple(roster.members[place] for place in chosen)
 
     @classmethod
+    @checked()
     def of(cls, roster: Roster, ids: Iterable[GatewayId]) -> Self:
         """The cohort of these gateways.
 
         Raises:
-            ConfigurationError: an id occurs twice or is not in the roster.
+            ConfigurationError: an id occurs twice, is not in the roster, or is neither str nor int.
         """
         places = {member.id: place for place, member in enumerate(roster.members)}
         wanted = list(ids)
@@ -183,13 +201,19 @@ class Identity:
     Args:
         id: gateway id; anything for an orchestrator.
         seed: 32 secret bytes. Keep them: they are the identity.
+
+    Raises:
+        ConfigurationError: an id that is neither str nor int, or no bytes for a seed.
+        LocalProtocolError: a seed of another size.
     """
 
+    @checked()
     def __init__(self, id: GatewayId, seed: Secret | bytes) -> None:  # noqa: A002 - the field's word
         self.id = id
         self.key = SigningKey(seed)
 
     @classmethod
+    @checked()
     def generate(cls, id: GatewayId, rng: Entropy) -> Self:  # noqa: A002 - the field's word
         """A fresh identity, gone with this process: one that lasts is made of a seed of yours."""
         return cls(id, Secret(rng(32)))

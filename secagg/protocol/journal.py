@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from secagg.arguments import checked_methods
 from secagg.crypto.secret import Secret
 from secagg.errors import (
     ModelMismatch,
@@ -164,6 +165,7 @@ class Journal(Protocol):
         ...
 
 
+@checked_methods
 class MemoryJournal:
     """A journal that lasts as long as the process: for simulations, and where a restart is absence.
 

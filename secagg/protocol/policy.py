@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, Literal, Self
 
 from secagg import thresholds
+from secagg.arguments import check_fields, checked
 from secagg.crypto.agreement import check_public_key
 from secagg.crypto.labels import Label
 from secagg.errors import (
@@ -70,7 +71,7 @@ class Policy(Struct, frozen=True):
             largest number would be the last one of its roster.
 
     Raises:
-        ConfigurationError: floors that no session could meet.
+        ConfigurationError: floors that no session could meet, or values of other types.
     """
 
     min_colluding: int | None = None
@@ -85,6 +86,7 @@ class Policy(Struct, frozen=True):
     max_round_step: int | None = 2**20
 
     def __post_init__(self) -> None:
+        check_fields(self)
         self._check_floors()
         for purpose in self.bounds:
             check_purpose(purpose)
@@ -95,6 +97,8 @@ class Policy(Struct, frozen=True):
             raise ConfigurationError("fewer than 3 gateways, 3 included or C = 1 hide nothing")
         if 1 not in self.lanes:
             raise ConfigurationError("layout 1 carries the weights: leave it among the lanes")
+        if self.max_words < 0 or (self.max_round_step or 0) < 0:
+            raise ConfigurationError("max_words and max_round_step are 0 at the least")
 
     def dump(self) -> bytes:
         """Its file, in JSON: `bounds` in the order given, since the first pattern decides."""
@@ -109,6 +113,7 @@ class Policy(Struct, frozen=True):
         """
         return load(POLICY, cls, data)
 
+    @checked()
     def save(self, path: str | Path) -> None:
         """Write its file; an older one is whole until the new one is.
 

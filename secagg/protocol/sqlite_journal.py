@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, Final, Self
 
+from secagg.arguments import checked_methods
 from secagg.canonical import framed, u64
 from secagg.errors import ConfigurationError, LocalProtocolError
 from secagg.guards import OneAtATime
@@ -70,6 +71,7 @@ _SETTINGS: Final = (
 )
 
 
+@checked_methods
 class SQLiteJournal:
     """A journal on a disk that survives kill -9 and power cuts; milliseconds per write.
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from secagg.arguments import checked
 from secagg.errors import ConfigurationError
 from secagg.params import Thresholds
 from secagg.schemes.additive import Lattice
@@ -61,6 +62,7 @@ def keystreams(thresholds: Thresholds) -> int:
     return (1 + thresholds.degree) + (n - count) + shared
 
 
+@checked()
 def choose(
     gateways: int,
     coordinates: int,

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from secagg import wire
+from secagg.arguments import checked
 from secagg.crypto.labels import Label
 from secagg.crypto.signing import verify as verify_signature
 from secagg.errors import (
@@ -58,6 +59,9 @@ class ClientSession:
         schemes: what this gateway speaks.
         verify: signature check; only a simulator that plays everybody passes a memoising one.
 
+    Raises:
+        ConfigurationError: arguments of other types.
+
     Raises (by `receive`):
         WireError, ForeignSession: bytes that are no frame of this session; nothing is changed.
 
@@ -65,6 +69,7 @@ class ClientSession:
         LocalProtocolError: in a forked process, which has a copy of the session's secrets.
     """
 
+    @checked(journal="open SQLiteJournal(path), or MemoryJournal()")
     def __init__(
         self,
         identity: Identity,
@@ -77,11 +82,8 @@ class ClientSession:
         schemes: Sequence[Scheme] = SCHEMES,
         verify: Verify = verify_signature,
     ) -> None:
-        given: object = journal
-        if not hasattr(given, "claim"):
-            raise ConfigurationError(
-                f"journal is a {type(given).__name__}: open SQLiteJournal(path), or MemoryJournal()"
-            )
+        if not schemes:
+            raise ConfigurationError("schemes are empty: this gateway would speak none")
         self._context = ClientContext(
             identity=identity,
             roster=roster,

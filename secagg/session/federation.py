@@ -6,10 +6,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, Self
 
+from secagg.arguments import check_fields, checked
 from secagg.crypto.signing import verify
 from secagg.errors import ConfigurationError
 from secagg.files import write
-from secagg.params import GatewayId, Struct
+from secagg.params import MAX_ROUND, GatewayId, Struct
 from secagg.protocol.audit_file import dump, load
 from secagg.protocol.identity import Cohort, Roster
 from secagg.protocol.messages import Signed
@@ -24,6 +25,9 @@ class Ahead(Struct, frozen=True):
 
     gateway: GatewayId
     prekey: Signed
+
+    def __post_init__(self) -> None:
+        check_fields(self)
 
 
 class Federation(Struct, frozen=True):
@@ -44,7 +48,8 @@ class Federation(Struct, frozen=True):
         ahead: one-time keys for the next round, in the order of the roster.
 
     Raises:
-        ConfigurationError: a negative round, or keys of strangers, twice, or in another order.
+        ConfigurationError: a negative round, keys of strangers, twice, or in another order, values
+            of other types.
     """
 
     roster: Roster
@@ -52,7 +57,8 @@ class Federation(Struct, frozen=True):
     ahead: tuple[Ahead, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.round < 0:
+        check_fields(self)
+        if not 0 <= self.round <= MAX_ROUND:
             raise ConfigurationError(f"round is {self.round}: rounds are counted from 1")
         names = {each.gateway for each in self.ahead}
         members = [member.id for member in self.roster.members if member.id in names]
@@ -72,6 +78,7 @@ class Federation(Struct, frozen=True):
         """What the `ServerSession` of the next round takes: who is in it is not asked for a key."""
         return MappingProxyType({each.gateway: each.prekey for each in self.ahead})
 
+    @checked()
     def after(self, session: ServerSession) -> Self:
         """The federation once a round has ended, with a sum or without. Store it before the next.
 
@@ -87,6 +94,7 @@ class Federation(Struct, frozen=True):
         ahead = tuple(Ahead(gateway=name, prekey=setup[name]) for name in members if name in setup)
         return type(self)(roster=self.roster, round=number, ahead=ahead)
 
+    @checked()
     def under(self, roster: Roster) -> Self:
         """The federation under a new roster: rounds go on, keys for the old one serve no longer.
 
@@ -127,6 +135,7 @@ class Federation(Struct, frozen=True):
             )
         return federation
 
+    @checked()
     def save(self, path: str | Path) -> None:
         """Write its file; an older one is whole until the new one is.
 

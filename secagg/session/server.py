@@ -10,8 +10,9 @@ from types import MappingProxyType
 from typing import Any, BinaryIO, Final, cast
 
 from secagg import wire
+from secagg.arguments import checked
 from secagg.crypto.signing import verify as verify_signature
-from secagg.errors import LocalProtocolError, SessionAborted, WireError
+from secagg.errors import ConfigurationError, LocalProtocolError, SessionAborted, WireError
 from secagg.params import (
     SESSION_BYTES,
     Entropy,
@@ -61,10 +62,11 @@ class ServerSession:
         verify: signature check; only a simulator that plays everybody passes a memoising one.
 
     Raises:
-        ConfigurationError: the cohort is not in the roster.
+        ConfigurationError: the cohort is not in the roster, or arguments of other types.
         LocalProtocolError: the identity is not the roster's orchestrator.
     """
 
+    @checked()
     def __init__(
         self,
         settings: SessionSettings,
@@ -79,6 +81,10 @@ class ServerSession:
         setup: Setup = MappingProxyType({}),
         verify: Verify = verify_signature,
     ) -> None:
+        if max_in_flight < 0 or spool_bytes < 0:
+            raise ConfigurationError(
+                f"max_in_flight is {max_in_flight} and spool_bytes {spool_bytes}: 0 is the least"
+            )
         if identity.key.public != roster.orchestrator:
             raise LocalProtocolError("this identity is not the orchestrator of the roster")
         self.settings = settings

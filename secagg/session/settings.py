@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import floor
 from typing import Any, Literal, Self
 
-from secagg.errors import ConfigurationError, shown
+from secagg.arguments import check_fields, checked
+from secagg.errors import ConfigurationError
 from secagg.fixed_point import (
     cap_units,
     integer_bound,
@@ -20,6 +21,7 @@ from secagg.fixed_point.layout import NO_NOISE, check_clip, check_precision
 from secagg.fixed_point.units import check_max_weight
 from secagg.params import (
     HASH_BYTES,
+    MAX_ROUND,
     NO_MODEL,
     SUITES,
     VERSION,
@@ -31,8 +33,6 @@ from secagg.params import (
     Thresholds,
     VectorSpec,
     check_purpose,
-    number_of,
-    numbers_of,
 )
 from secagg.protocol.counts import count_entries
 from secagg.protocol.identity import Cohort, Roster
@@ -70,6 +70,9 @@ class SessionSettings:
             a model twice then take part, up to three times; `model` stays the model's own hash.
         carried: how the scheme carries updates.
         warn_above: relative error of a key's step above which the orchestrator is warned; not in P.
+
+    Raises:
+        ConfigurationError: a retry that names no model, values of other types.
     """
 
     scheme: Scheme
@@ -87,7 +90,19 @@ class SessionSettings:
     carried: UpdatePlan
     warn_above: float = WARN_ABOVE
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if not 1 <= self.round <= MAX_ROUND:
+            raise ConfigurationError(f"round is {self.round}: rounds are counted from 1")
+        if len(self.model) != HASH_BYTES:
+            raise ConfigurationError(f"model has {len(self.model)} bytes: use `Model(base).hash`")
+        if self.retry and not any(self.model):
+            raise ConfigurationError(
+                "a retry is of uploads on one model: pass base, the global one"
+            )
+
     @classmethod
+    @checked()
     def of(
         cls,
         scheme: Scheme,
@@ -158,15 +173,11 @@ class SessionSettings:
             orchestrator_key=key,
         )
 
-    @property
-    def _again(self) -> bool:
-        return self.retry and any(self.model)
-
     def round_params(self, params: SessionParams | None) -> RoundParams:
         """P; without a K, for what depends on its layout alone."""
         return RoundParams(
             session_params=bytes(HASH_BYTES) if params is None else session_hash(params),
-            model=retry_hash(self.model, self.round) if self._again else self.model,
+            model=retry_hash(self.model, self.round) if self.retry else self.model,
             purpose=self.purpose,
             leaves=self.leaves,
             vectors=self.vectors,
@@ -209,29 +220,9 @@ class UpdateEncoding:
     warn_above: float = WARN_ABOVE
 
     def __post_init__(self) -> None:
-        if self.clipping not in {"error", "saturate"}:
-            raise ConfigurationError(f"clipping is {self.clipping!r}: use 'error' or 'saturate'")
+        check_fields(self, select="use patterns of keys or a function of the key")
         check_purpose(self.purpose)
-        several = isinstance(self.clip, Mapping)
-        clip = numbers_of("clip", self.clip) if several else number_of("clip", self.clip)
-        normal = {
-            "clip": clip,
-            "max_weight": number_of("max_weight", self.max_weight),
-            "precision": number_of("precision", self.precision),
-            "warn_above": number_of("warn_above", self.warn_above),
-            "metrics": numbers_of("metric bound", self.metrics),
-            "integers": None if self.integers is None else number_of("integers", self.integers),
-        }
-        for name, value in normal.items():
-            object.__setattr__(self, name, value)  # frozen, and not yet handed out
         self._check_ranges()
-        chosen: object = self.select
-        patterns = chosen if isinstance(chosen, Collection) else (chosen,)
-        if chosen is None or callable(chosen) or all(isinstance(each, str) for each in patterns):
-            return
-        raise ConfigurationError(
-            f"select is {shown(chosen)}: use patterns of keys or a function of the key"
-        )
 
     def _check_ranges(self) -> None:
         """Refuse what works with no tree and no cohort."""

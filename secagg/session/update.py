@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secagg import canonical
+from secagg.arguments import checked
 from secagg.crypto.kdf import derive_key
 from secagg.crypto.labels import Label
 from secagg.crypto.prg import STREAM_KEY_BYTES
@@ -52,6 +53,7 @@ class Model:
         EncodingError: a tree that cannot be averaged.
     """
 
+    @checked()
     def __init__(self, tree: Any, workers: Workers = SERIAL, *, select: Select = None) -> None:
         self.tree = tree
         self._workers = workers

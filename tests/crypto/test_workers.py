@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import copy
+import pickle
 import threading
 
 import pytest
@@ -85,7 +87,15 @@ def test_closed_workers_start_again():
         assert workers._pool is None
 
 
-@pytest.mark.parametrize("threads", [0, -1])
-def test_threads_are_at_least_one(threads):
-    with pytest.raises(ConfigurationError):
+@pytest.mark.parametrize("threads", [0, -1, 10**6, True, 1.5, "2", None])
+def test_threads_are_a_whole_number(threads):
+    with pytest.raises(ConfigurationError, match="threads is"):
         Workers(threads)
+
+
+def test_a_copy_makes_threads_of_its_own():
+    """A result holds them, and is pickled."""
+    with Workers(2) as workers:
+        workers.run(lambda first, last: None, 2)
+        for copied in (pickle.loads(pickle.dumps(workers)), copy.deepcopy(workers)):
+            assert (2, None) == (copied.threads, copied._pool)

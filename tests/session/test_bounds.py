@@ -192,10 +192,3 @@ def test_a_model_stays_used_under_another_roster() -> None:
     training.round()
 
     assert ModelMismatch is training.round(epoch=2)
-
-
-def test_a_retry_names_no_model_where_there_is_none() -> None:
-    average = SecureAverage(clip=1.0)
-    settings = average.params(range(4), TREE, round=1, retry=True)
-
-    assert not any(settings.round_params(None).model)

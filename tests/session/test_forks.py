@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from secagg.protocol.journal import Journal, MemoryJournal
 from secagg.protocol.sqlite_journal import SQLiteJournal
 from secagg.schemes.additive import Lattice
 from secagg.schemes.masks import Masks
+from secagg.workers import Workers
 
 REFUSED = "LocalProtocolError: this {} belongs to the process that made it"
 ROSTER, SESSION, MODEL = bytes(32), bytes(16), b"m" * 32
@@ -123,8 +125,17 @@ def test_a_fork_of_a_recipe_plays_no_round_of_its_parents_gateways() -> None:
     assert in_a_fork(lambda: average.run(updates)).startswith(REFUSED.format("SecureAverage"))
 
 
+def test_a_fork_makes_threads_of_its_own() -> None:
+    """CrypTen#37, fedlearner#229: an inherited pool believes that its threads live."""
+    with Workers(2) as workers:
+        workers.run(lambda first, last: time.sleep(0.05), 2)
+
+        assert in_a_fork(lambda: workers.run(lambda first, last: None, 4)) == "done: None"
+        assert in_a_fork(workers.close) == "done: None"
+
+
 @pytest.mark.parametrize("journal", ["gateway.db", Path("gateway.db"), None])
 def test_what_is_no_journal_is_named(journal: Any) -> None:
     parties = Parties(4)
-    with pytest.raises(ConfigurationError, match=r"journal is a \w+: open SQLiteJournal"):
+    with pytest.raises(ConfigurationError, match=r"journal is .+: open SQLiteJournal"):
         parties.client("g1", journal=journal)

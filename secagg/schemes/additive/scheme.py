@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from secagg.arguments import check_fields
 from secagg.errors import ConfigurationError
 from secagg.params import RoundParams, SessionParams, Struct, Thresholds
 from secagg.protocol.steps import Step
@@ -49,6 +50,11 @@ class Additive(Scheme):
 
     committee: int | None = field(default=None, kw_only=True)
     keep_uploads: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        check_fields(self)
+        if self.committee is not None and self.committee < 1:
+            raise ConfigurationError(f"committee is {self.committee}: use one or more, or None")
 
     def steps_for(self, thresholds: Thresholds) -> tuple[Step, ...]:
         """All but the second question, and but certificates where answers certify the set."""
@@ -134,6 +140,7 @@ class Lattice(Additive):
     modulus: int | None = None
 
     def __post_init__(self) -> None:
+        Additive.__post_init__(self)
         if self.modulus is not None and self.modulus not in lattice.MODULI:
             raise ConfigurationError(f"modulus is {self.modulus!r}: use 2**32, 2**40 or None")
 
@@ -176,6 +183,7 @@ class Ckks(Additive):
     ring_degree: int | None = None
 
     def __post_init__(self) -> None:
+        Additive.__post_init__(self)
         ckks.check_degree(self.ring_degree)
 
     def plan_update(self, gateways: int, max_weight: float, precision: float) -> UpdatePlan:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
+from secagg.arguments import check_fields
 from secagg.errors import ConfigurationError
 from secagg.fixed_point import choose_lanes
 from secagg.fixed_point.layout import update_limit
@@ -38,7 +39,7 @@ class Masks(Scheme):
             dropouts by themselves, but leave room for a larger opening threshold. None: the least.
 
     Raises:
-        ConfigurationError: another packing, or neighbours that are no whole number.
+        ConfigurationError: another packing, or neighbours that are no whole number above 0.
     """
 
     name: ClassVar[str] = "masks"
@@ -51,12 +52,11 @@ class Masks(Scheme):
     neighbours: int | None = None
 
     def __post_init__(self) -> None:
+        check_fields(self)
         if self.packing not in (None, *range(1, MAX_LANES + 1)):
-            raise ConfigurationError(f"packing is {self.packing!r}: use 1 to {MAX_LANES} or None")
-        if self.neighbours is not None and type(self.neighbours) is not int:
-            raise ConfigurationError(
-                f"neighbours is {self.neighbours!r}: use a whole number or None"
-            )
+            raise ConfigurationError(f"packing is {self.packing}: use 1 to {MAX_LANES} or None")
+        if self.neighbours is not None and self.neighbours < 1:
+            raise ConfigurationError(f"neighbours is {self.neighbours}: use one or more, or None")
 
     def plan_update(self, gateways: int, max_weight: float, precision: float) -> UpdatePlan:
         """As many lanes in a word as reach the precision.
