@@ -12,7 +12,7 @@ from secagg.errors import ConfigurationError, EncodingError
 from secagg.params import LeafSpec
 from secagg.pytree.leaves import INTEGERS, size_of
 from secagg.pytree.selection import Select, deciding, patterns_of, selection
-from secagg.pytree.trees import adapter_for, chosen, leaves_of, map_leaves
+from secagg.pytree.trees import adapter_for, chosen, held, leaves_of
 
 _TIED: Final = "; the template holds one array under both: if they are two, pass copies"
 
@@ -51,10 +51,9 @@ def tree_spec(
         ConfigurationError: a pattern that decides nothing, a real key without a clip, or no key.
         EncodingError: as for `flatten`, or containers that cannot be built again.
     """
-    everything = leaves_of(tree)
+    everything = leaves_of(held(tree))
     table = chosen(everything, select)
     _check_select(everything, table, select)
-    _check_containers(tree)
     clip_of_key = _clips_by_key(table, clips)
     kinds: list[float | None] = list(dict.fromkeys(clip_of_key.values()))
     if any(key not in clip_of_key and _size(key, leaf) for key, leaf in table.items()):
@@ -109,17 +108,6 @@ def _check_select(
             raise ConfigurationError(
                 f"{other!r} and {key!r} are tied: select both or neither{_TIED}"
             )
-
-
-def _check_containers(tree: Any) -> None:
-    """Build the tree once: the mean of a whole round must not be lost in a container."""
-    try:
-        map_leaves(tree, lambda _key, leaf: leaf)
-    except Exception as error:  # noqa: BLE001 - whatever a foreign container raises
-        kind = type(error).__name__
-        raise EncodingError(
-            f"a container of the tree cannot be built again ({kind}): pass dicts"
-        ) from None
 
 
 def _storage(key: str, leaf: Any) -> Hashable:

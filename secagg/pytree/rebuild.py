@@ -12,7 +12,7 @@ from secagg.errors import AggregateOutOfRange
 from secagg.params import LeafSpec
 from secagg.pytree.leaves import INTEGERS, size_of
 from secagg.pytree.matching import matching
-from secagg.pytree.trees import adapter_for, flat_of, map_leaves
+from secagg.pytree.trees import adapter_for, flat_of, held, map_leaves
 
 
 def rebuild(
@@ -41,6 +41,7 @@ def rebuild(
         EncodingError: a template or base without these leaves.
         AggregateOutOfRange: an integer that does not fit its dtype: some upload was garbage.
     """
+    template = held(template)
     known = {spec.key for spec in leaves}.__contains__
     table = matching(leaves, template, "template", known)
     bases = None if base is None else matching(leaves, base, "base", known)

@@ -126,6 +126,26 @@ def map_leaves(tree: Any, change: Callable[[str, Any], Any]) -> Any:
     return _map(tree, (), change)
 
 
+def held(tree: Any) -> Any:
+    """A tree of the same leaves whose containers nobody else holds.
+
+    What a mapping makes when it is asked (a file of `numpy.load`) is read once, and what cannot be
+    built again is known before a round, which must not be lost in a container.
+
+    Raises:
+        EncodingError: containers that cannot be built again, or a tree that contains itself.
+    """
+    try:
+        return map_leaves(tree, lambda _key, leaf: leaf)
+    except EncodingError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever a foreign container raises
+        kind = type(error).__name__
+        raise EncodingError(
+            f"a container of the tree cannot be built again ({kind}): pass dicts"
+        ) from None
+
+
 def model_hash(tree: Any, workers: Workers = SERIAL) -> bytes:
     """32-byte hash of keys, dtypes, shapes and values of every leaf; containers do not enter.
 
@@ -169,29 +189,27 @@ def model_hash(tree: Any, workers: Workers = SERIAL) -> bytes:
     return digest(Label.HASH_MODEL, *parts)
 
 
-def _children(node: Any) -> list[tuple[Any, Any]] | None:
+def _children(node: Any, path: tuple[str, ...]) -> list[tuple[Any, Any]] | None:
     """Keys and children of a container. Iterating over a mapping may give something else."""
-    if hasattr(type(node), "toarray"):
-        return None  # a sparse matrix, even if its class is a dict of its entries
-    if isinstance(node, Mapping):
-        return list(node.items())
-    return list(enumerate(node)) if isinstance(node, (list, tuple)) else None
-
-
-def _walk(node: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    children = _children(node)
-    if children is None:
-        yield ".".join(path), node
-        return
+    if hasattr(type(node), "toarray") or not isinstance(node, (Mapping, list, tuple)):
+        return None  # a sparse matrix is no container, even if its class is a dict of its entries
     if len(path) == DEPTH:
         start = ".".join(path[:3])
         raise EncodingError(f"{start!r} goes on for {DEPTH} levels: does the tree contain itself?")
+    return list(node.items() if isinstance(node, Mapping) else enumerate(node))
+
+
+def _walk(node: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+    children = _children(node, path)
+    if children is None:
+        yield ".".join(path), node
+        return
     for key, child in children:
         yield from _walk(child, (*path, str(key)))
 
 
 def _map(node: Any, path: tuple[str, ...], change: Callable[[str, Any], Any]) -> Any:
-    children = _children(node)
+    children = _children(node, path)
     if children is None:
         return change(".".join(path), node)
     items = [(key, _map(child, (*path, str(key)), change)) for key, child in children]

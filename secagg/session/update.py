@@ -28,7 +28,7 @@ from secagg.fixed_point import (
 from secagg.params import NO_MODEL, Kind, RoundParams
 from secagg.protocol.bounds import announced_clips
 from secagg.protocol.counts import counts_of
-from secagg.pytree import Reader, Select, flatten, model_hash
+from secagg.pytree import Reader, Select, flatten, held, model_hash
 from secagg.schemes.base import Fill, Words
 from secagg.session.clips import check_clips
 from secagg.workers import SERIAL, Workers
@@ -55,10 +55,10 @@ class Model:
 
     @checked()
     def __init__(self, tree: Any, workers: Workers = SERIAL, *, select: Select = None) -> None:
-        self.tree = tree
+        self.tree = held(tree)
         self._workers = workers
         self.once = False
-        leaves = {} if tree is None else flatten(tree, select)
+        leaves = {} if tree is None else flatten(self.tree, select)
         self.keys = frozenset(leaves)
         self.hash = model_hash(leaves, workers) if leaves else NO_MODEL
 

@@ -245,3 +245,37 @@ def test_a_named_tuple_is_not_made_by_a_constructor_that_may_be_another():
     mapped = map_leaves(Pair((ONE, [ONE])), lambda key, leaf: key)
 
     assert (Pair, ("0", ["1.0"])) == (type(mapped), mapped)
+
+
+def test_a_file_of_arrays_is_read_once(tmp_path, monkeypatch):
+    np.savez(tmp_path / "base.npz", **{f"layer{i}": np.full(3, i) for i in range(5)})
+    with np.load(tmp_path / "base.npz") as base:
+        reads = []
+        read = type(base).__getitem__
+        monkeypatch.setattr(
+            type(base), "__getitem__", lambda file, key: reads.append(key) or read(file, key)
+        )
+        updates = {i: {f"layer{k}": np.full(3, k + i) for k in range(5)} for i in range(4)}
+        mean = SecureAverage(clip=1.0).run(updates, base=base).mean
+
+    assert sorted(mean) == sorted(reads)
+    assert [[k + 2] * 3 for k in range(5)] == [mean[f"layer{k}"].tolist() for k in range(5)]
+
+
+def test_the_hash_of_bfloat16_is_that_of_torch_and_the_mean_keeps_it():
+    """As ml_dtypes 0.6.0 and torch 2.13.0: of the first, buffers know nothing."""
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    torch = pytest.importorskip("torch")
+    w = np.random.default_rng(0).uniform(-1, 1, (3, 400)).astype(np.float32)
+
+    twin = torch.from_numpy(w).bfloat16()
+    for view in (slice(None), slice(None, None, 2)):
+        assert model_hash([twin[:, view]]) == model_hash([w.astype(bfloat16)[:, view]])
+    base = {"w": w.astype(bfloat16)}
+    updates = {i: {"w": (w + i / 4).astype(bfloat16)} for i in range(4)}
+    for mean in (
+        SecureAverage(clip=2.0).run(updates, base=base).mean["w"],
+        SecureAverage(clip=2.0).run(updates).mean["w"],
+    ):
+        assert bfloat16 == mean.dtype
+        assert np.abs(mean.astype(np.float32) - w - 0.375).max() < 0.02
