@@ -90,9 +90,14 @@ class EncodingError(SecAggError, ValueError):
         text: names keys and counts, never a value.
         beyond: what is too large, by key of the tree, or "weight".
         cure: settings under which it would encode, as a line of Python.
+        key: what it is about, if not the worst of `beyond`.
+        count: of values, likewise.
 
     Attributes:
         gateway: id of the gateway, once a session has told it.
+        key: of the tree, "weight", or "metric NAME"; None where no key is to blame.
+        count: values at that key that do not fit; 0 where it is not about values.
+        largest: the largest absolute one of them; None where it is not beyond a bound.
     """
 
     def __init__(
@@ -101,11 +106,19 @@ class EncodingError(SecAggError, ValueError):
         *,
         beyond: Mapping[str, Beyond] = MappingProxyType({}),
         cure: str = "",
+        key: str | None = None,
+        count: int = 0,
     ) -> None:
         super().__init__(text)
-        self.beyond = dict(beyond)
+        self.beyond = dict(
+            sorted(beyond.items(), key=lambda item: -item[1].largest / item[1].bound)
+        )
         self.cure = cure
         self.gateway: str | int | None = None
+        self.key = next(iter(self.beyond), None) if key is None else key
+        worst = self.beyond.get(str(self.key))
+        self.count = worst.count if worst and not count else count
+        self.largest = worst.largest if worst else None
 
     def _text(self) -> str:
         text = super()._text()
@@ -113,12 +126,11 @@ class EncodingError(SecAggError, ValueError):
 
     def table(self) -> str:
         """The text, the largest values by key, and a ready cure: for the gateway's own screen."""
-        order = sorted(self.beyond.items(), key=lambda item: -item[1].largest / item[1].bound)
         rows = [
             f"{key!r}: {each.count} beyond {each.bound:.6g}, the largest {each.largest:.6g}"
-            for key, each in order[:_TABLED]
+            for key, each in [*self.beyond.items()][:_TABLED]
         ]
-        more = [f"{len(order) - _TABLED} more"] if len(order) > _TABLED else []
+        more = [f"{len(self.beyond) - _TABLED} more"] if len(self.beyond) > _TABLED else []
         return "\n".join([str(self), *map(printable, rows + more + [self.cure])]).rstrip()
 
 

@@ -110,7 +110,8 @@ def weight_units(weight: float, max_weight: float, *, integers: bool) -> int:
     try:
         weight = float(weight)  # numpy and torch have numbers that are no floats
     except (TypeError, ValueError, OverflowError):
-        raise EncodingError(f"the weight is a {type(weight).__name__}, no number") from None
+        kind = type(weight).__name__
+        raise EncodingError(f"the weight is a {kind}, no number", key="weight") from None
     if weight > max_weight:
         raise EncodingError(
             "the weight is above max_weight: pass max_weight=..., the largest of any gateway",
@@ -118,7 +119,8 @@ def weight_units(weight: float, max_weight: float, *, integers: bool) -> int:
             cure=f"max_weight={weight!r}" if math.isfinite(weight) else "",
         )
     if not weight >= weight_unit(max_weight, integers=True) / 2:
-        raise EncodingError("the weight is no number above 0, or rounds to 0: lower max_weight")
+        text = "the weight is no number above 0, or rounds to 0: lower max_weight"
+        raise EncodingError(text, key="weight", count=1)
     unit = Fraction(weight_unit(max_weight, integers=integers))
     return min(max(round(Fraction(weight) / unit), 1), math.floor(Fraction(max_weight) / unit))
 

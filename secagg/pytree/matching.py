@@ -34,16 +34,17 @@ def matching(
     missing, extra = expected - table.keys(), table.keys() - expected
     if missing:
         cure = _prefix(missing, {key for key, _ in everything}, what)
-        raise EncodingError(f"the {what} lacks keys: {first_keys(missing)}{cure}")
+        raise EncodingError(f"the {what} lacks keys: {first_keys(missing)}{cure}", key=min(missing))
     if extra:
-        raise EncodingError(f"the {what} has extra keys: {first_keys(extra)}")
+        raise EncodingError(f"the {what} has extra keys: {first_keys(extra)}", key=min(extra))
     for leaf in leaves:
         adapter = adapter_for(leaf.key, table[leaf.key])
         found = adapter.shape(table[leaf.key]), adapter.dtype_name(table[leaf.key])
         if found != (leaf.shape, leaf.dtype):
             raise EncodingError(
                 f"{called(leaf.key)} of the {what} is {found[1]}{list(found[0])}, the model has"
-                f" {leaf.dtype}{list(leaf.shape)}"
+                f" {leaf.dtype}{list(leaf.shape)}",
+                key=leaf.key,
             )
     return table
 

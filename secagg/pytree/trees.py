@@ -71,7 +71,7 @@ def chosen(leaves: Sequence[tuple[str, Any]], select: Select) -> dict[str, Any]:
             continue
         adapter_for(key, leaf)
         if key in table:
-            raise EncodingError(f"two leaves are called {key!r}: rename one")
+            raise EncodingError(f"two leaves are called {key!r}: rename one", key=key)
         if not key.isascii() and re.search("[\ud800-\udfff]", key):
             raise EncodingError(f"the key {key!r} has a lone surrogate, no character: rename it")
         table[key] = leaf
@@ -88,11 +88,11 @@ def adapter_for(key: str, leaf: Any) -> LeafAdapter:
     if adapter is None:
         cure = cure_of(leaf)
         what = f"{called(key)} is a {type(leaf).__name__}, no array"
-        raise EncodingError(f"{what}: {cure}" if cure else what)
+        raise EncodingError(f"{what}: {cure}" if cure else what, key=key)
     try:
         adapter.dtype_name(leaf)
     except EncodingError as error:
-        raise EncodingError(f"{called(key)}: {error}") from None
+        raise EncodingError(f"{called(key)}: {error}", key=key) from None
     return adapter
 
 

@@ -74,7 +74,8 @@ def _refusal(params: RoundParams, reader: Reader, clips: Mapping[str, float]) ->
     if not_finite:
         count = sum(not_finite.values())
         text = f"{count} coordinates are NaN or infinite in float32: in {_names(not_finite)}"
-        return EncodingError(text, beyond=beyond)
+        key, count = next(iter(not_finite.items()))
+        return EncodingError(text, beyond=beyond, key=key, count=count)
     count = sum(each.count for each in beyond.values())
     return EncodingError(
         f"{count} coordinates are beyond their clip: in {_names(beyond)}; the error's table() has"

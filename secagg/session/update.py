@@ -211,7 +211,8 @@ def _metric_units(
             value = float(metrics[metric.name])
         except (TypeError, ValueError, OverflowError):
             kind = type(metrics[metric.name]).__name__
-            raise EncodingError(f"metric {metric.name!r} is a {kind}: use a number") from None
+            text, key = f"metric {metric.name!r} is a {kind}: use a number", f"metric {metric.name}"
+            raise EncodingError(text, key=key) from None
         inside = 0.0 if isnan(value) else min(max(value, -metric.bound), metric.bound)
         clamped[f"metric {metric.name}"] = int(inside != value)
         units.append(round(inside * metric_scale(metric.bound, gateways)))

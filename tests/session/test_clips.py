@@ -85,6 +85,33 @@ def test_what_is_not_finite_is_named_with_all_its_keys(value: float) -> None:
     assert "'a.b': 1 beyond 1, the largest 3.71717" in error.table()
 
 
+@pytest.mark.parametrize(
+    ("changed", "given", "blamed"),
+    [
+        ({"a.w": np.array([0, 3, -4, 1.0])}, {}, ("a.w", 2, 4.0)),
+        ({"a.w": np.full(4, 3.0), "a.b": np.array([0, 9.0])}, {}, ("a.b", 1, 9.0)),
+        ({"a.w": np.array([0, np.nan, np.inf, 7])}, {}, ("a.w", 2, 7.0)),
+        ({"a.w": np.zeros((2, 2))}, {}, ("a.w", 0, None)),
+        ({"a.w": "text"}, {}, ("a.w", 0, None)),
+        ({"a.w": np.array([None] * 4)}, {}, ("a.w", 0, None)),
+        ({"more": np.zeros(1)}, {}, ("more", 0, None)),
+        ({}, {"weights": {"x": 1, "y": 3.5, "z": 1}}, ("weight", 1, 3.5)),
+        ({}, {"weights": {"x": 1, "y": -1, "z": 1}}, ("weight", 1, None)),
+        ({}, {"weights": {"x": 1, "y": [2], "z": 1}}, ("weight", 0, None)),
+        ({}, {"metrics": {n: {"loss": [2]} for n in "xyz"}}, ("metric loss", 0, None)),
+    ],
+)
+def test_a_caller_need_not_read_the_text(
+    changed: dict[str, Any], given: dict[str, Any], blamed: tuple[Any, ...]
+) -> None:
+    error = refused(2.0, GOOD["y"] | changed, **given)
+    kept = pickle.loads(pickle.dumps(error))
+
+    assert error.gateway == ("x" if "metrics" in given else "y")
+    assert blamed == (error.key, error.count, error.largest)
+    assert vars(kept) == vars(error)
+
+
 def test_a_weight_above_the_cap_names_the_cure() -> None:
     error = refused(1.0, GOOD["y"], weights={"x": 1.0, "y": 120.7, "z": 1.0})
 
