@@ -34,6 +34,7 @@ CLIP = 0.1
 LARGEST = CLIP / 2
 """Largest coordinate of updates and of the base, so that differences stay within clip."""
 LAYERS = 8
+POLICY = Policy(min_colluding=1, require_model=False, repeat_model="allow")
 TIMED = 10
 """Gateways that verify every signature themselves, and whose time is measured. The others, who in
 one process would verify the same ones again for minutes, look the result up."""
@@ -204,14 +205,19 @@ class Round:
             "",
             None,
             lambda: ServerSession(
-                settings, world.roster, world.orchestrator, workers=workers, setup=world.setup
+                settings,
+                world.roster,
+                world.orchestrator,
+                workers=workers,
+                setup=world.setup,
+                policy=POLICY,
             ),
         )
         clients = {
             name: ClientSession(
                 world.identities[name],
                 world.roster,
-                Policy(min_colluding=1, require_model=False, repeat_model="allow"),
+                POLICY,
                 world.journals[name],
                 workers=workers,
                 schemes=(world.scheme,),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from protocol_sim.memory import Exchange
-from protocol_sim.parties import MAX_WEIGHT, VERIFY, Parties
+from protocol_sim.parties import MAX_WEIGHT, POLICY, VERIFY, Parties
 from protocol_sim.phase_costs import PhaseCosts
 from protocol_sim.randomness import dice, entropy
 from secagg.crypto.signing import verify
@@ -20,7 +20,6 @@ from secagg.fixed_point import metric_scale, unit_of
 from secagg.fixed_point.layout import fraction_bits
 from secagg.params import GatewayId, RoundParams, Thresholds, VectorSpec
 from secagg.protocol.events import Send
-from secagg.protocol.policy import Policy
 from secagg.schemes.scheme import Scheme
 from secagg.session import ClientSession, SessionSettings
 from secagg.session.loopback import Frame, Loopback, Observer, headers_missing
@@ -148,7 +147,7 @@ class MeasuredExchange(Exchange, Observer):
         return ClientSession(
             parties.identities[name],
             parties.roster,
-            Policy(min_colluding=1, require_model=False),
+            POLICY,
             parties.journals[name],
             rng=entropy(parties.seed, name, self.number, self.name),
             schemes=(parties.scheme,),

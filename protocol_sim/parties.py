@@ -25,6 +25,7 @@ from secagg.session.update import Update, rounding_key
 ROUNDING: Final = b"the same numbers again"
 MAX_WEIGHT: Final = 8.0
 VERIFY: Final = lru_cache(1 << 16)(verify)
+POLICY: Final = Policy(min_colluding=1, require_model=False)
 """Everybody checks the same signatures, and so do many worlds; what does not verify is not kept."""
 
 
@@ -120,7 +121,7 @@ class Parties:
         return ClientSession(
             self.identities[name],
             options.pop("roster", self.roster),
-            options.pop("policy", Policy(min_colluding=1, require_model=False)),
+            options.pop("policy", POLICY),
             options.pop("journal", self.journals[name]),
             rng=entropy(self.seed, name, *salt),
             schemes=options.pop("schemes", (self.scheme,)),

@@ -10,14 +10,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from protocol_sim.parties import ROUNDING, VERIFY, Parties
+from protocol_sim.parties import POLICY, ROUNDING, VERIFY, Parties
 from protocol_sim.randomness import entropy
 from secagg.errors import BadSignature, ForeignSession, LocalProtocolError, SecAggError, WireError
 from secagg.fixed_point.reference import unpack
 from secagg.params import GatewayId
+from secagg.protocol.bounds import Bounds
 from secagg.protocol.events import Aborted, GatewayDropped, Send
 from secagg.protocol.messages import Signed, Signer
 from secagg.protocol.spool import Spool
@@ -83,6 +85,7 @@ class Play(Loopback):
             spool_bytes=spool_bytes,
             setup=setup or {},
             workers=workers,
+            policy=msgspec.structs.replace(POLICY, bounds={self.settings.purpose: Bounds()}),
             verify=VERIFY,
         )
         make = client or (lambda each: parties.client(each, number, name))

@@ -66,15 +66,6 @@ class Everybody:
     ) -> tuple[ServerSession, dict[GatewayId, ClientSession]]:
         """Everybody's session of one round."""
         roster = self.enroll(settings.cohort)
-        verify = lru_cache(maxsize=None)(verify_signature)
-        server = ServerSession(
-            settings,
-            roster,
-            self._orchestrator,
-            workers=self._workers,
-            setup=self.federation.setup,
-            verify=verify,
-        )
         # this process plays the orchestrator too: there is nothing to hide from it
         policy = Policy(
             min_colluding=1,
@@ -82,6 +73,16 @@ class Everybody:
             keep_bounds=False,
             require_model=False,
             repeat_model="allow",
+        )
+        verify = lru_cache(maxsize=None)(verify_signature)
+        server = ServerSession(
+            settings,
+            roster,
+            self._orchestrator,
+            workers=self._workers,
+            setup=self.federation.setup,
+            policy=policy,
+            verify=verify,
         )
         clients = {
             name: ClientSession(

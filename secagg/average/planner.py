@@ -10,13 +10,19 @@ from secagg.average.inputs import Inputs, check_left_out
 from secagg.errors import EncodingError
 from secagg.params import GatewayId, Thresholds
 from secagg.protocol.bounds import Bounds
+from secagg.protocol.identity import Roster
 from secagg.protocol.policy import Policy
 from secagg.pytree import tree_spec
 from secagg.schemes import scheme_of
 from secagg.schemes.auto import Choice, choose
 from secagg.schemes.masks import Masks
 from secagg.schemes.scheme import Scheme
-from secagg.session.settings import METRIC_BOUND, SessionSettings, UpdateEncoding
+from secagg.session.settings import (
+    METRIC_BOUND,
+    SessionSettings,
+    UpdateEncoding,
+    check_colluding,
+)
 from secagg.session.update import Model
 from secagg.workers import Workers
 
@@ -114,6 +120,16 @@ class Planner:
             number=number,
             retry=retry,
         )
+
+    def check_roster(self, scheme: Scheme, ids: Sequence[GatewayId], roster: Roster) -> None:
+        """Refuse a C that nobody has chosen and gateways of the roster refuse by default.
+
+        Raises:
+            ConfigurationError: says what to pass.
+        """
+        if self._max_colluding is None:
+            limits = self.thresholds(scheme, len(ids))
+            check_colluding(limits.max_colluding, len({*ids, *(m.id for m in roster.members)}))
 
     def model(self, base: Any) -> Model:
         """The global model, of the keys that are averaged."""

@@ -168,9 +168,11 @@ class SecureAverage:
             retry: a round on `base` has failed after uploads had begun (`SessionSettings`).
 
         Raises:
-            ConfigurationError, EncodingError: as for `run`.
+            ConfigurationError, EncodingError: as for `run`; where more are enrolled than take part,
+                their own default would refuse the C of a smaller cohort: names `max_colluding`.
         """
         scheme = self._planner.choice(template, len(cohort)).scheme
+        self._planner.check_roster(scheme, cohort, self._everybody.federation.roster)
         return self._planner.settings(scheme, cohort, template, base, metrics, round, retry=retry)
 
     @checked()

@@ -25,6 +25,7 @@ from secagg.protocol.audit import AuditRecord
 from secagg.protocol.events import Aborted, Completed, Event, GatewayDropped, Ignored, Send
 from secagg.protocol.identity import Cohort, Identity, Roster
 from secagg.protocol.messages import COMMON, Answer, DropReason, Signed, Verify, sign_farewell
+from secagg.protocol.policy import Policy
 from secagg.protocol.spool import Spool
 from secagg.schemes.base import SPOOL_BYTES, ServerContext
 from secagg.session.result import Aggregate
@@ -59,10 +60,12 @@ class ServerSession:
         spool_bytes: that this file may have. Whoever finds no place in it is dropped (`STAGING`).
         setup: `setup` of the session of the round before, if there was one: gateways that have sent
             a key ahead are not asked for one.
+        policy: that of the gateways, if they have been given one: what it refuses is refused here.
         verify: signature check; only a simulator that plays everybody passes a memoising one.
 
     Raises:
-        ConfigurationError: the cohort is not in the roster, or arguments of other types.
+        ConfigurationError: the cohort is not in the roster, its gateways would refuse the round, or
+            arguments of other types.
         LocalProtocolError: the identity is not the roster's orchestrator.
     """
 
@@ -79,6 +82,7 @@ class ServerSession:
         spool: Spool = temporary_file,
         spool_bytes: int = SPOOL_BYTES,
         setup: Setup = MappingProxyType({}),
+        policy: Policy | None = None,
         verify: Verify = verify_signature,
     ) -> None:
         if max_in_flight < 0 or spool_bytes < 0:
@@ -87,6 +91,7 @@ class ServerSession:
             )
         if identity.key.public != roster.orchestrator:
             raise LocalProtocolError("this identity is not the orchestrator of the roster")
+        settings.check_policy(roster, policy)
         self.settings = settings
         self.roster = roster
         self._identity = identity

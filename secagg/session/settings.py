@@ -7,8 +7,10 @@ from dataclasses import dataclass, field, replace
 from math import floor
 from typing import Any, Literal, Self
 
+import msgspec
+
 from secagg.arguments import check_fields, checked
-from secagg.errors import ConfigurationError
+from secagg.errors import ConfigurationError, PolicyViolation
 from secagg.fixed_point import (
     cap_units,
     integer_bound,
@@ -23,6 +25,7 @@ from secagg.params import (
     HASH_BYTES,
     MAX_ROUND,
     NO_MODEL,
+    SESSION_BYTES,
     SUITES,
     VERSION,
     GatewayId,
@@ -36,13 +39,14 @@ from secagg.params import (
 )
 from secagg.protocol.counts import count_entries
 from secagg.protocol.identity import Cohort, Roster
+from secagg.protocol.policy import Policy
 from secagg.protocol.transcript import retry_hash, session_hash
 from secagg.protocol.vectors import check_length
 from secagg.pytree import Select, tree_spec
 from secagg.schemes.base import UpdatePlan
 from secagg.schemes.scheme import Scheme
 from secagg.session.precision import WARN_ABOVE
-from secagg.thresholds import MIN_GATEWAYS
+from secagg.thresholds import MIN_GATEWAYS, usual_colluding
 
 METRIC_BOUND = 2.0**32
 """Largest absolute metric of one gateway where nothing else is said."""
@@ -173,6 +177,36 @@ class SessionSettings:
             orchestrator_key=key,
         )
 
+    def check_policy(self, roster: Roster, policy: Policy | None) -> None:
+        """Refuse before the round what its gateways would refuse in it.
+
+        A model is not asked for: it may be named later.
+
+        Args:
+            roster: theirs.
+            policy: theirs; None for the floors of one that nobody has set.
+
+        Raises:
+            ConfigurationError: names the setting.
+        """
+        params = self.session_params(roster, bytes(SESSION_BYTES), bytes(HASH_BYTES))
+        members, asked = len(roster.members), policy or Policy()
+        if asked.min_colluding is None:
+            check_colluding(self.thresholds.max_colluding, members)
+        try:
+            asked.check_session(params, members)
+            if policy is not None:
+                later = msgspec.structs.replace(policy, require_model=False)
+                later.check_round(self.round_params(params))
+        except PolicyViolation as error:
+            compared = (
+                f": {error.announced} is announced, {error.accepted} is what it asks for"
+                if error.announced is not None
+                else ""
+            )
+            text = f"the gateways' policy refuses {error.name}{compared}"
+            raise ConfigurationError(text) from None
+
     def round_params(self, params: SessionParams | None) -> RoundParams:
         """P; without a K, for what depends on its layout alone."""
         return RoundParams(
@@ -237,6 +271,21 @@ class UpdateEncoding:
             metric_scale(bound, MIN_GATEWAYS)
         if self.integers is not None and not self.integers >= 1:
             raise ConfigurationError(f"integer_bound is {self.integers}: use 1 or more")
+
+
+def check_colluding(colluding: int, members: int) -> None:
+    """Refuse a C below what gateways of a roster ask for by default.
+
+    Raises:
+        ConfigurationError: says what to pass.
+    """
+    least = usual_colluding(members)
+    if colluding < least:
+        raise ConfigurationError(
+            f"C is {colluding}, and gateways of a roster of {members} ask for {least} by default:"
+            f" pass max_colluding={least}; or max_colluding={colluding}, with"
+            f" Policy(min_colluding={colluding}) at the gateways and as ServerSession(policy=)"
+        )
 
 
 def _layout(

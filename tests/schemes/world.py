@@ -34,6 +34,7 @@ from secagg.workers import Workers
 ROUNDING = b"the same numbers again"
 MAX_WEIGHT = 8.0
 VERIFY = lru_cache(1 << 14)(verify)
+POLICY = Policy(min_colluding=1, require_model=False)
 """Many worlds say the same; what does not verify is not kept."""
 
 
@@ -89,6 +90,7 @@ class World(Loopback):
             max_in_flight=self.max_in_flight,
             spool=self.spool,
             setup=self.setup,
+            policy=POLICY,
             verify=VERIFY,
         )
         clients = {i: self.client(i) for i in self.ids}
@@ -110,7 +112,7 @@ class World(Loopback):
         return ClientSession(
             self.identities[i],
             self.roster,
-            Policy(min_colluding=1, require_model=False),
+            POLICY,
             MemoryJournal() if self.journals is None else self.journals[i],
             rng=self.entropy("client", i),
             workers=self.workers,

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
+import numpy as np
 import pytest
 
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
-from secagg.errors import WireError
+from secagg import SecureAverage, ServerSession
+from secagg.errors import ConfigurationError, WireError
+from secagg.protocol.bounds import Bounds
 from secagg.protocol.events import GatewayDropped
 from secagg.protocol.messages import DropReason
 from secagg.protocol.policy import Policy
@@ -45,3 +51,64 @@ def test_a_policy_speaks_before_a_key_leaves() -> None:
     (drop,) = [event for event in exchange.events if isinstance(event, GatewayDropped)]
     assert ("g2", DropReason.ABORTED) == (drop.id, drop.reason)
     assert "PolicyViolation" in drop.detail
+
+
+# -- what the orchestrator can foresee -------------------------------------------------------------
+
+TREE = {"w": np.full(3, 0.5)}
+FEW = "C is 3, and gateways of a roster of 20 ask for 6 by default: pass max_colluding=6"
+
+
+def served(policy: Policy | None = None, **options: Any) -> ServerSession:
+    """A server for ten gateways out of twenty."""
+    parties = Parties(20)
+    average = SecureAverage(**{"clip": 1.0} | options)
+    settings = average.params(parties.ids[:10], TREE, round=1)
+    return ServerSession(settings, parties.roster, parties.orchestrator, policy=policy)
+
+
+@pytest.mark.parametrize("scheme", ["masks", "lattice", "ckks", "auto"])
+def test_a_small_cohort_of_a_large_roster_is_refused_before_the_round(scheme: Any) -> None:
+    parties = Parties(20)
+    average = SecureAverage(clip=1.0, scheme=scheme)
+    average.enroll(parties.ids)
+    with pytest.raises(ConfigurationError, match=FEW):
+        average.params(parties.ids[:10], TREE, round=1)
+    with pytest.raises(ConfigurationError, match=FEW):
+        served(scheme=scheme)
+
+    assert 10 == len(average.run(dict.fromkeys(parties.ids[:10], TREE)).included)
+    assert 20 == average.params(parties.ids, TREE, round=2).thresholds.gateways
+
+
+@pytest.mark.parametrize(
+    ("policy", "options"),
+    [
+        (None, {"max_colluding": 6}),
+        (Policy(), {"max_colluding": 6}),
+        (Policy(min_colluding=3), {}),
+        (SecureAverage(clip=1.0, purpose="sum").policy(TREE, 10), {"purpose": "sum"}),
+        (None, {"purpose": "sum", "max_colluding": 6}),
+    ],
+)
+def test_what_gateways_take_is_served(policy: Policy | None, options: dict[str, Any]) -> None:
+    assert "ready" == served(policy, **options).phase
+
+
+@pytest.mark.parametrize(
+    ("policy", "options", "said"),
+    [
+        (Policy(), {}, FEW),
+        (None, {"max_colluding": 3}, FEW),
+        (Policy(min_colluding=4), {}, "refuses colluding gateways C: 3 is announced, 4 is what"),
+        (Policy(min_colluding=1, min_gateways=12), {}, "refuses gateways n: 10 is announced, 12"),
+        (Policy(min_colluding=1), {"purpose": "sum"}, "refuses purpose 'sum', for which it has no"),
+        (Policy(min_colluding=1, max_words=2), {}, "refuses the words of an upload"),
+        (Policy(min_colluding=1, bounds={"train": Bounds(clip=0.5)}), {}, "the bound of 'clip w'"),
+    ],
+)
+def test_what_gateways_refuse_is_refused_here(
+    policy: Policy | None, options: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(said)):
+        served(policy, **options)
