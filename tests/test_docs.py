@@ -118,15 +118,19 @@ class Learner:
         self.state = state
 
 
-def test_the_loop_of_the_readme_runs_as_it_is_written():
+def test_the_loop_of_the_readme_runs_as_it_is_written(tmp_path, monkeypatch):
     model, gateways = Learner("model"), [Learner(i, i / 10) for i in range(4)]
     names = {"model": model, "gateways": gateways, "counts": dict.fromkeys(range(4), 100)}
     names["rounds"] = 2
     exec(LOOP, names)
-    for expression in re.findall(r"`(result\.[\w.]+)`", README):
-        eval(expression, names)
+    exec("import secagg.pages", names)
+    monkeypatch.chdir(tmp_path)
+    for expression in re.findall(r"`((?:result|average|secagg)\.[^`.]+[^`]*)`", PROSE):
+        if "..." not in expression:
+            eval(expression, names)
 
     assert model.state["w"] == pytest.approx(np.full(3, 0.3), abs=1e-3)
+    assert ["round.html"] == [path.name for path in tmp_path.iterdir()]
 
 
 def test_the_table_of_errors_is_what_the_plan_says():
