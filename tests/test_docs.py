@@ -138,8 +138,11 @@ def test_the_table_of_errors_is_what_the_plan_says():
     model = {"w": np.zeros(10**6, np.float32)}
     plans = [SecureAverage(clip=1.0).plan(model, int(gateways)) for gateways, *_ in rows]
     found = [(p.rms_error, p.error_bound, p.upload_bytes / 1e6) for p in plans]
+    finer = SecureAverage(clip=1.0, precision=2**-20).plan(model, 10)
 
     assert 3 == len(rows)
+    assert "2^-20 takes 4." in README.replace("\n", " ")
+    assert 4.0 == round(finer.upload_bytes / 1e6, 2)
     assert [tuple(map(float, row[1:])) for row in rows] == [
         (float(f"{rms:.1e}"), float(f"{most:.1e}"), round(size, 2)) for rms, most, size in found
     ]
