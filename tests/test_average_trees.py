@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from secagg import SecureAverage
+from secagg.errors import EncodingError, PrecisionWarning
 
 IDS = ("a", "b", "c", "d")
 
@@ -86,7 +87,10 @@ def test_tied_leaves_that_differ_are_counted() -> None:
     assert {} == average.run(updates, base=base)._aggregate.clamped
     updates[IDS[1]]["b"] = w + 7
 
-    assert {"tied leaves": 1} == average.run(updates, base=base)._aggregate.clamped
+    alias = r"1 leaves of updates differ .*\('a' = 'b'\).* pass copies of them in the template"
+    with pytest.warns(PrecisionWarning, match=alias):
+        result = average.run(updates, base=base)
+    assert {"tied leaves": 1} == result._aggregate.clamped
 
 
 def test_a_small_metric_keeps_its_digits_beside_a_large_one() -> None:
@@ -186,3 +190,25 @@ def test_dtypes_survive(dtype: Any) -> None:
 
     assert (dtype, (2, 3)) == (mean.dtype, mean.shape)
     assert np.abs(mean.astype(float) - 0.375).max() < 1e-3
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_infinities_that_update_and_base_share_are_no_change(dtype: Any) -> None:
+    """The causal mask of an attention layer, which a checkpoint holds as a buffer."""
+    mask = np.triu(np.full((70, 70), -np.inf, dtype), 1)
+    mask[0, 0] = np.inf
+    base = {"mask": mask, "w": np.zeros(3, dtype), "n": np.array([1])}
+    updates = {
+        name: {"mask": mask.copy(), "w": np.full(3, 0.1 * place, dtype), "n": np.array([2])}
+        for place, name in enumerate(IDS)
+    }
+    result = SecureAverage(clip=1.0).run(updates, base=base)
+
+    assert np.array_equal(mask, result.mean["mask"])
+    assert result.mean["w"] == pytest.approx(0.15, abs=1e-2)
+    for bad in (0.0, -mask[0, 1], np.nan):
+        updates["c"]["mask"][0, 1] = bad
+        with pytest.raises(EncodingError, match=r"gateway 'c': 1 .* NaN or infinite .* in 'mask'$"):
+            SecureAverage(clip=1.0).run(updates, base=base)
+    with pytest.raises(EncodingError, match="infinite buffers take a `base` that has them too"):
+        SecureAverage(clip=1.0).run(dict.fromkeys(IDS, base))

@@ -86,6 +86,8 @@ class SharesDisputed:
 class Imprecise:
     """The error of some keys' means is large beside what the round changed in them.
 
+    Of leaves that share one array in the template and differ in an update nothing is known.
+
     Attributes:
         keys: of the tree, the worst first.
         relative_error: the largest of theirs: rms error over rms of the step; infinite where

@@ -44,6 +44,7 @@ class Reader:
             it shares with the base.
 
     Attributes:
+        based: there is a base.
         untied: leaves that the layout ties to one before them and that differ from it, here or in
             the base. The first is read: to refuse would tell the server whether they are equal.
     """
@@ -57,6 +58,8 @@ class Reader:
         if known is not None:
             _check_apart(table, known)
         self.untied = _untied(leaves, flats, *([] if bases is None else [bases]))
+        self.based = bases is not None
+        self._infinite: set[str] = set()
         self._vectors: dict[int, list[_Segment]] = {}
         # of tied leaves the first by its key, not in P: the server must not choose which is read
         for leaf in sorted(leaves, key=lambda leaf: (leaf.vector, leaf.start, leaf.key)):
@@ -94,7 +97,8 @@ class Reader:
             if segment.base is None:
                 np.copyto(target, segment.flat[part], casting="same_kind")
             else:
-                _subtract(segment.flat[part], segment.base[part], target)
+                pair = segment.flat[part], segment.base[part]
+                (_change if segment.key in self._infinite else _subtract)(*pair, target)
             position = last
             index += 1
 
@@ -118,6 +122,18 @@ class Reader:
             out[segment.start : segment.stop] = inside
         return out, beyond
 
+    def take_infinities(self) -> bool:
+        """From now on read an infinity that tree and base share as no change; whether any may be.
+
+        Asked for once something is not finite: nobody else pays for looking.
+        """
+        for segment in (each for parts in self._vectors.values() for each in parts):
+            if segment.base is not None and _has_infinities(
+                segment.base, segment.stop - segment.start
+            ):
+                self._infinite.add(segment.key)
+        return bool(self._infinite)
+
     def places(self, vector: int) -> list[tuple[str, int, int]]:
         """(key, start, stop) of what lies in a vector, in order; of tied keys the first."""
         return [(each.key, each.start, each.stop) for each in self._vectors[vector]]
@@ -126,6 +142,18 @@ class Reader:
 def _subtract(tree: NDArray[Any], base: NDArray[Any], out: NDArray[np.floating[Any]]) -> None:
     # Without dtype numpy would subtract two float32 in float32 even where out has room for more.
     np.subtract(tree, base, out=out, dtype=np.result_type(tree, base, out), casting="same_kind")
+
+
+def _change(tree: NDArray[Any], base: NDArray[Any], out: NDArray[np.floating[Any]]) -> None:
+    """The difference, 0 where both are the same infinity."""
+    with np.errstate(invalid="ignore"):
+        _subtract(tree, base, out)
+    out[tree == base] = 0
+
+
+def _has_infinities(flat: Flat, size: int) -> bool:
+    parts = (flat[start : start + STEP] for start in range(0, size, STEP))
+    return any(part.dtype.kind == "f" and bool(np.isinf(part).any()) for part in parts)
 
 
 def _whole_numbers(values: NDArray[Any]) -> NDArray[Any]:

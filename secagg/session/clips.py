@@ -35,15 +35,23 @@ def check_clips(params: RoundParams, reader: Reader, clips: Mapping[str, float])
     Raises:
         EncodingError: NaN or infinity, or beyond clip: names keys and counts, its table has values.
     """
-    beyond, refused = 0, False
+    beyond, not_finite = _look(params, reader, clips)
+    if not_finite and reader.take_infinities():
+        beyond, not_finite = _look(params, reader, clips)
+    if not_finite or (beyond and params.clipping == "error"):
+        raise _refusal(params, reader, clips)
+    return beyond
+
+
+def _look(params: RoundParams, reader: Reader, clips: Mapping[str, float]) -> tuple[int, int]:
+    """Coordinates beyond their clip, and those that are not finite."""
+    beyond = not_finite = 0
     for index, _ in params.of_kind("update"):
         for clip, start, stop in _runs(reader.places(index), clips):
             found = check_range(partial(reader.read, index), start, stop, _bound(clip))
             beyond += found.beyond
-            refused |= bool(found.not_finite) or (params.clipping == "error" and found.beyond > 0)
-    if refused:
-        raise _refusal(params, reader, clips)
-    return beyond
+            not_finite += found.not_finite
+    return beyond, not_finite
 
 
 def _bound(clip: float) -> float:
@@ -74,6 +82,8 @@ def _refusal(params: RoundParams, reader: Reader, clips: Mapping[str, float]) ->
     if not_finite:
         count = sum(not_finite.values())
         text = f"{count} coordinates are NaN or infinite in float32: in {_names(not_finite)}"
+        if not reader.based:
+            text += "; infinite buffers take a `base` that has them too"
         key, count = next(iter(not_finite.items()))
         return EncodingError(text, beyond=beyond, key=key, count=count)
     count = sum(each.count for each in beyond.values())

@@ -202,6 +202,29 @@ def _other_cures(
     return found
 
 
+def torn_ties(params: RoundParams, count: int) -> tuple[Imprecise, ...]:
+    """What to tell of leaves that the layout ties and that differ: one mean is given to all.
+
+    Args:
+        params: P.
+        count: leaves that differ from the first of their place, over all updates.
+    """
+    places: dict[tuple[int, int], list[str]] = {}
+    for leaf in params.leaves:
+        if size_of(leaf.shape):
+            places.setdefault((leaf.vector, leaf.start), []).append(leaf.key)
+    ties = [keys for keys in places.values() if len(keys) > 1]
+    if not count or not ties:
+        return ()
+    shown = ", ".join(" = ".join(map(repr, keys[:_NAMED])) for keys in ties[:_NAMED])
+    text = (
+        f"{count} leaves of updates differ where the template holds one array under several keys"
+        f" ({shown}), which all get one mean: if they are different parameters, pass copies of them"
+        " in the template"
+    )
+    return (Imprecise(tuple(key for keys in ties for key in keys), inf, "", text),)
+
+
 def _told(
     params: RoundParams, weak: Mapping[str, Movement], cause: str, cure: str, more: str = ""
 ) -> Imprecise:

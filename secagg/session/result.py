@@ -29,7 +29,7 @@ from secagg.protocol.events import Imprecise
 from secagg.pytree import rebuild
 from secagg.pytree.leaves import size_of
 from secagg.schemes.base import Opened
-from secagg.session.precision import WARN_ABOVE, advise, movements, rounding_to, tell
+from secagg.session.precision import WARN_ABOVE, advise, movements, rounding_to, tell, torn_ties
 from secagg.workers import Workers
 
 
@@ -175,7 +175,8 @@ class Aggregate:
             if self._params.vectors[leaf.vector].kind == "integers":
                 change = means[leaf.vector][leaf.start : leaf.start + size_of(leaf.shape)]
                 self.integers[leaf.key] = int(abs(change).max(initial=0))
-        self.imprecise = advise(
+        torn = torn_ties(self._params, self.clamped.get("tied leaves", 0))
+        self.imprecise = torn + advise(
             self._params, steps, self._gateways, average, self._noise, self._warn_above
         )
 

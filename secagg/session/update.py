@@ -94,13 +94,8 @@ class Model:
         Raises:
             ModelMismatch: it has changed.
         """
-        if not self.keys:
-            return
-        try:
-            now = Model(self.tree, self._workers, select=self.keys.__contains__).hash
-        except EncodingError:
-            now = NO_MODEL
-        if now != self.hash:
+        select = self.keys.__contains__
+        if self.keys and model_hash(flatten(self.tree, select), self._workers) != self.hash:
             raise ModelMismatch("`base` has changed since it was hashed: train on a copy of it")
 
 
