@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
+from secagg.arguments import checked
 from secagg.errors import ConfigurationError
-from secagg.params import GatewayId
 from secagg.schemes import BY_NAME
 
 OPTIMISERS: Final = ("sgd", "adam", "adagrad")
@@ -86,12 +86,18 @@ def check_setting(name: str, value: object) -> None:
         raise ConfigurationError(f"{name.replace('_', ' ')} {value!r}: use {allowed}")
 
 
-def check_override(gateway: GatewayId, changes: Mapping[str, object]) -> None:
+@checked()
+def check_overrides(overrides: Mapping[str, Mapping[str, object]]) -> None:
     """Refuse what a gateway may not do otherwise than the rest.
 
     Raises:
         ConfigurationError: the message names the gateway, and what is allowed.
     """
+    for gateway, changes in overrides.items():
+        _check_override(gateway, changes)
+
+
+def _check_override(gateway: str, changes: Mapping[str, object]) -> None:
     for name, value in changes.items():
         if name not in OVERRIDABLE:
             raise ConfigurationError(

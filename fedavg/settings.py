@@ -21,7 +21,7 @@ from fedavg.rules import (
     OVERRIDABLE,
     RULES,
     SERVER_OPTIMISERS,
-    check_override,
+    check_overrides,
     check_setting,
 )
 from fedavg.tasks import TASKS
@@ -141,8 +141,7 @@ class Settings:
                 raise ConfigurationError(f"{each.name} is {value!r}: use a whole number")
             if each.name in RULES:
                 check_setting(each.name, value)
-        for gateway, changes in self.overrides.items():
-            check_override(gateway, changes)
+        check_overrides(self.overrides)
         if self.split != "dirichlet" and self.alpha is not None:
             raise ConfigurationError(
                 f"alpha {self.alpha:g}: split {self.split} has none: use split dirichlet"

@@ -185,16 +185,26 @@ class PolicyViolation(RemoteProtocolError):
         name: of the parameter, as much as the peer is told: not what this party would accept.
         announced: what the peer announced.
         accepted: what this party accepts; in no text.
+        cure: what would be accepted, in no text either.
     """
 
-    def __init__(self, name: str, announced: object = None, accepted: object = None) -> None:
+    def __init__(
+        self, name: str, announced: object = None, accepted: object = None, *, cure: str = ""
+    ) -> None:
         super().__init__(name)
         self.name = name
         self.announced = announced
         self.accepted = accepted
+        self.cure = cure
 
     def _text(self) -> str:
         return f"the policy of this gateway refuses {self.name}"
+
+    def table(self) -> str:
+        """The text, both numbers and the cure: for the gateway's own screen."""
+        numbers = f"announced: {self.announced}; accepted: {self.accepted}"
+        rows = [str(self), "" if self.announced is None else numbers, self.cure]
+        return "\n".join(printable(row) for row in rows if row)
 
 
 class StaleRound(RemoteProtocolError):

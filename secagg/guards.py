@@ -8,12 +8,28 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 
 from secagg.errors import LocalProtocolError
 
 
-class OneProcess:
+class NeverCopied:
+    """Base of what is neither pickled nor copied, since a copy would speak in its name.
+
+    Attributes:
+        instead: what to do.
+    """
+
+    __slots__ = ()
+    instead: ClassVar[str] = "make another"
+
+    def __reduce_ex__(self, _: object) -> NoReturn:
+        raise LocalProtocolError(
+            f"{type(self).__name__} is neither pickled nor copied: {self.instead}"
+        )
+
+
+class OneProcess(NeverCopied):
     """Stands in what only the process that made it may use.
 
     Args:
@@ -36,9 +52,6 @@ class OneProcess:
             raise LocalProtocolError(
                 f"{self._what} belongs to the process that made it: make another after a fork"
             )
-
-    def __reduce_ex__(self, _: object) -> NoReturn:
-        raise LocalProtocolError(f"{self._what} is neither pickled nor copied")
 
 
 class OneAtATime(OneProcess):

@@ -31,7 +31,6 @@ class Everybody:
     """
 
     def __init__(self, workers: Workers) -> None:
-        # first, so that a pickle ends in its error: keys and journals do not travel
         self._process = OneProcess("this SecureAverage")
         self._workers = workers
         self._orchestrator = Identity.generate("orchestrator", os.urandom)

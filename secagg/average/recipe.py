@@ -17,6 +17,7 @@ from secagg.average.inputs import Inputs, UpdateSource, plain_ids, vanishing
 from secagg.average.outcome import PhaseCost, Plan, Report, Result, dropped_of
 from secagg.average.planner import Planner
 from secagg.errors import BelowThreshold
+from secagg.guards import NeverCopied
 from secagg.params import GatewayId
 from secagg.protocol.events import Event
 from secagg.protocol.identity import Roster
@@ -31,7 +32,7 @@ from secagg.session.update import Model, check_seed
 from secagg.workers import Workers
 
 
-class SecureAverage:
+class SecureAverage(NeverCopied):
     """Wraps a FedAvg loop.
 
     One object serves many rounds: identities are made once for each id, every call of `run` is a
@@ -65,6 +66,8 @@ class SecureAverage:
     Raises:
         ConfigurationError: settings that cannot work.
     """
+
+    instead = "make another with the same settings"
 
     @checked(
         scheme="use an object such as Masks(), Lattice(), Ckks(), its name, or 'auto'",

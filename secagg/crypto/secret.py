@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hmac
-from typing import NoReturn
 
 from secagg.errors import LocalProtocolError
-from secagg.guards import OneProcess
+from secagg.guards import NeverCopied, OneProcess
 
 
-class Secret:
+class Secret(NeverCopied):
     """Secret bytes: redacted when printed, compared in constant time, erasable.
 
     Erasure is best effort: Python may have copied the bytes before, and `reveal` copies them again.
@@ -20,6 +19,7 @@ class Secret:
     """
 
     __slots__ = ("_process", "_value")
+    instead = "reveal() it knowingly"
 
     # Hash tables leak equality through timing and keep references: a secret is no key.
     __hash__ = None  # type: ignore[assignment]
@@ -52,6 +52,3 @@ class Secret:
 
     def __repr__(self) -> str:
         return "Secret(erased)" if self._value is None else f"Secret({len(self._value)} bytes)"
-
-    def __reduce_ex__(self, _: object) -> NoReturn:
-        raise LocalProtocolError("a secret is neither pickled nor copied: reveal() it knowingly")

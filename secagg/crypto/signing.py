@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Final, NoReturn
+from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -12,6 +12,7 @@ from secagg.crypto.kdf import labelled
 from secagg.crypto.labels import Label
 from secagg.crypto.secret import Secret
 from secagg.errors import BadSignature, KeyAgreementError, LocalProtocolError
+from secagg.guards import NeverCopied
 
 SEED_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
@@ -22,7 +23,7 @@ _D: Final = -121665 * pow(121666, -1, _PRIME) % _PRIME
 """The constant of the curve -x^2 + y^2 = 1 + d x^2 y^2 (RFC 8032 section 5.1)."""
 
 
-class SigningKey:
+class SigningKey(NeverCopied):
     """A long-term signing identity.
 
     Args:
@@ -36,6 +37,7 @@ class SigningKey:
     """
 
     __slots__ = ("_key", "public")
+    instead = "keep its seed"
 
     def __init__(self, seed: Secret | bytes) -> None:
         private = seed.reveal() if isinstance(seed, Secret) else seed
@@ -47,9 +49,6 @@ class SigningKey:
     def sign(self, label: Label, message: bytes) -> bytes:
         """The 64-byte signature of `message` for one use."""
         return self._key.sign(labelled(label, message))
-
-    def __reduce_ex__(self, _: object) -> NoReturn:
-        raise LocalProtocolError("a signing key is neither pickled nor copied: keep its seed")
 
     def __repr__(self) -> str:
         return f"SigningKey(public={self.public.hex()})"

@@ -15,6 +15,7 @@ from secagg.crypto.labels import Label
 from secagg.crypto.secret import Secret
 from secagg.crypto.signing import SigningKey, check_verifying_key
 from secagg.errors import ConfigurationError, KeyAgreementError, LocalProtocolError
+from secagg.guards import NeverCopied
 from secagg.params import Entropy, GatewayId, Struct
 
 MAX_ID_BYTES: Final = 128
@@ -195,7 +196,7 @@ class Cohort:
         return canonical.members(bitmap, len(self))
 
 
-class Identity:
+class Identity(NeverCopied):
     """A party's own id and long-term Ed25519 key.
 
     Args:
@@ -206,6 +207,8 @@ class Identity:
         ConfigurationError: an id that is neither str nor int, or no bytes for a seed.
         LocalProtocolError: a seed of another size.
     """
+
+    instead = "keep its seed"
 
     @checked()
     def __init__(self, id: GatewayId, seed: Secret | bytes) -> None:  # noqa: A002 - the field's word

@@ -27,7 +27,7 @@ from secagg.errors import (
     SecondQuestion,
     StaleRound,
 )
-from secagg.guards import OneAtATime
+from secagg.guards import NeverCopied, OneAtATime
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -166,7 +166,7 @@ class Journal(Protocol):
 
 
 @checked_methods
-class MemoryJournal:
+class MemoryJournal(NeverCopied):
     """A journal that lasts as long as the process: for simulations, and where a restart is absence.
 
     A gateway that restarts with an empty one may upload a second time in a round: give it a new

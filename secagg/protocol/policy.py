@@ -136,7 +136,13 @@ class Policy(Struct, frozen=True):
         announced = params.thresholds
         usual = thresholds.usual_colluding(members)
         least = usual if self.min_colluding is None else self.min_colluding
-        _at_least("colluding gateways C", announced.max_colluding, least)
+        _at_least(
+            "colluding gateways C",
+            announced.max_colluding,
+            least,
+            f"max_colluding={least} at the orchestrator, the default of {members} members, or"
+            f" Policy(min_colluding={announced.max_colluding}) here",
+        )
         _at_least("gateways n", announced.gateways, self.min_gateways)
         _at_least("included gateways n_min", announced.min_included, self.min_included)
 
@@ -193,9 +199,9 @@ class Policy(Struct, frozen=True):
         return 1 + RETRIES if retry else 1
 
 
-def _at_least(name: str, value: int, floor: int) -> None:
+def _at_least(name: str, value: int, floor: int, cure: str = "") -> None:
     if value < floor:
-        raise PolicyViolation(name, value, floor)
+        raise PolicyViolation(name, value, floor, cure=cure)
 
 
 def check_announce(

@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 from secagg.arguments import checked_methods
 from secagg.canonical import framed, u64
 from secagg.errors import ConfigurationError, LocalProtocolError
-from secagg.guards import OneAtATime
+from secagg.guards import NeverCopied, OneAtATime
 from secagg.params import Entropy
 from secagg.protocol.journal import Entry, second_answer, stale, unclaimed, used_up
 from secagg.protocol.key_file import KeyFile
@@ -58,8 +58,7 @@ _TABLES: Final = (
     f"PRAGMA user_version = {SCHEMA}",
 )
 _CHECKED: Final = ("rounds", "pins", "answers", "prekeys")
-"""Read through when a file is opened. Models are not: they alone grow, with every round, and a page
-that is damaged is noticed when it is asked for."""
+"""Read through on opening. Models are not: they grow with every round, and damage shows on use."""
 # EXTRA is FULL plus a sync of the directory once the rollback journal is gone: without it a power
 # cut just after a commit may undo it. Secure deletion clears the file; the rollback journal has
 # held the page before and is unlinked as it is, so no key lies in the database.
@@ -72,7 +71,7 @@ _SETTINGS: Final = (
 
 
 @checked_methods
-class SQLiteJournal:
+class SQLiteJournal(NeverCopied):
     """A journal on a disk that survives kill -9 and power cuts; milliseconds per write.
 
     Several processes may open one file, and threads may share one object; make it after a fork,
@@ -93,6 +92,8 @@ class SQLiteJournal:
             corrupt, or is not such a journal. Every method raises it too when the disk fails, and
             LocalProtocolError once closed and in a forked process.
     """
+
+    instead = "open its file again"
 
     def __init__(
         self, path: str | os.PathLike[str], *, create: bool = False, rng: Entropy = os.urandom

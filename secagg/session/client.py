@@ -23,7 +23,7 @@ from secagg.errors import (
     WireError,
     quoted,
 )
-from secagg.guards import OneProcess
+from secagg.guards import NeverCopied, OneProcess
 from secagg.params import Entropy, Struct
 from secagg.protocol.events import ORCHESTRATOR, Aborted, Completed, Event, Send, UpdateDue
 from secagg.protocol.identity import Identity, Roster
@@ -36,6 +36,7 @@ from secagg.schemes import BY_NAME
 from secagg.schemes.base import ClientContext
 from secagg.schemes.client import Client
 from secagg.schemes.scheme import Scheme
+from secagg.session.outbox import Outbox
 from secagg.session.update import Model, Update, rounding_key
 from secagg.wire import Codec, MessageTable
 from secagg.workers import SERIAL, Workers
@@ -45,7 +46,7 @@ SCHEMES: tuple[Scheme, ...] = tuple(scheme() for scheme in BY_NAME.values())
 """What a gateway speaks when its caller does not say."""
 
 
-class ClientSession:
+class ClientSession(NeverCopied):
     """One gateway in one session; feed it the orchestrator's frames, send what it yields.
 
     Args:
@@ -103,6 +104,7 @@ class ClientSession:
         self._over = False
         self._asked = False
         self._completed = False
+        self._outbox = Outbox()
 
     def __repr__(self) -> str:
         state = "over" if self._over else "open" if self._session else "new"
@@ -113,7 +115,8 @@ class ClientSession:
 
         Returns:
             `Send` with an answer, `UpdateDue` when `upload` is to be called, `Completed`, or
-            `Aborted` with the named check that failed. Exhaust it before the next call.
+            `Aborted` with the named check that failed. What is left of them comes first
+            in what the next call returns.
 
         Raises:
             WireError: not a frame of this protocol; the session is as it was.
@@ -130,8 +133,11 @@ class ClientSession:
         if self._over:
             raise LocalProtocolError("this session is over: make a new one for the next round")
         if isinstance(message, Farewell):
-            return iter(self._told_off(message, session))
-        return iter(self._answer(message, session))
+            return self._said(self._told_off(message, session))
+        return self._said(self._answer(message, session))
+
+    def _said(self, events: Sequence[Event]) -> Iterator[Event]:
+        return self._outbox.put(events, sum(isinstance(event, Send) for event in events))
 
     def _told_off(self, farewell: Farewell, session: bytes) -> list[Event]:
         if self._session is None:  # a replayed one must not end what has not begun
@@ -262,6 +268,7 @@ class ClientSession:
             self._fail(error)
             raise
 
+    @checked()
     def abort(self, reason: str | SecAggError) -> Iterator[Event]:
         """Leave the session: erase the secrets and tell the orchestrator.
 
@@ -279,7 +286,7 @@ class ClientSession:
             told = f"{type(error).__name__}: {reason}"
         else:
             error, told = reason, type(reason).__name__
-        return iter([self._farewell(told, self._session), self._fail(error)])
+        return self._said([self._farewell(told, self._session), self._fail(error)])
 
     def _fail(self, error: SecAggError) -> Aborted:
         self._over = True

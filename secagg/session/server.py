@@ -6,13 +6,15 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from numbers import Integral
 from types import MappingProxyType
 from typing import Any, BinaryIO, Final, cast
 
 from secagg import wire
 from secagg.arguments import checked
 from secagg.crypto.signing import verify as verify_signature
-from secagg.errors import ConfigurationError, LocalProtocolError, SessionAborted, WireError
+from secagg.errors import ConfigurationError, LocalProtocolError, SessionAborted, WireError, shown
+from secagg.guards import NeverCopied
 from secagg.params import (
     SESSION_BYTES,
     Entropy,
@@ -28,6 +30,7 @@ from secagg.protocol.messages import COMMON, Answer, DropReason, Signed, Verify,
 from secagg.protocol.policy import Policy
 from secagg.protocol.spool import Spool
 from secagg.schemes.base import SPOOL_BYTES, ServerContext
+from secagg.session.outbox import Outbox
 from secagg.session.result import Aggregate
 from secagg.session.settings import SessionSettings
 from secagg.session.update import Model
@@ -46,7 +49,7 @@ def temporary_file() -> BinaryIO:
     return cast("BinaryIO", tempfile.TemporaryFile(buffering=0))
 
 
-class ServerSession:
+class ServerSession(NeverCopied):
     """The orchestrator in one session; feed it the gateways' frames, send what it yields.
 
     Args:
@@ -118,6 +121,7 @@ class ServerSession:
         self._result: Aggregate | None = None
         self._strangers: set[GatewayId] = set()
         self._asked: set[int] = set()
+        self._outbox = Outbox()
 
     def __repr__(self) -> str:
         gateways = len(self._cohort)
@@ -225,11 +229,12 @@ class ServerSession:
                 wrong key file is seen. A frame of another session is ignored all the same.
 
         Returns:
-            Events; the frames to send are made as they are asked for. Exhaust it before the next
-            call.
+            Events; the frames to send are made as they are asked for. What is left of them comes
+            first in what the next call returns.
         """
-        if sender not in self._cohort:
-            self._ignore_stranger(sender)
+        given: object = sender  # of whatever the driver reads it from
+        if not isinstance(given, str | Integral) or sender not in self._cohort:
+            self._ignore_stranger(sender if isinstance(given, str | int) else shown(given))
             return self._events(None)
         position = self._cohort.position(sender)
         try:
@@ -277,8 +282,14 @@ class ServerSession:
         While `headers_missing` names somebody, only they are dropped and the uploads go on.
 
         Raises:
-            LocalProtocolError: no phase is open.
+            LocalProtocolError: no phase is open, or frames wait to be sent: who was asked nothing
+                owes no answer.
         """
+        if self._outbox.frames:
+            raise LocalProtocolError(
+                f"{self._outbox.frames} frames wait to be sent: iterate over what start(),"
+                " receive() and advance() return"
+            )
         try:
             self._server.advance()
         except SessionAborted as error:
@@ -310,7 +321,7 @@ class ServerSession:
             requests = dict.fromkeys(sorted(live), farewell)
             events.append(Aborted(aborted))
         self._asked.update(requests)
-        return self._lazily(events, requests)
+        return self._outbox.put(self._lazily(events, requests), len(requests))
 
     def _lazily(self, events: Sequence[Event], requests: Mapping[int, Struct]) -> Iterator[Event]:
         yield from events

@@ -72,6 +72,8 @@ REFUSED = [
     ),
     ({"overrides": {"g02": {"rate": -1}}}, "gateway g02: rate -1: use a number above 0"),
     ({"overrides": {"g02": {"optimiser": "x"}}}, "gateway g02: optimiser 'x': use one of sgd"),
+    ({"overrides": []}, "overrides is of type list: it takes a mapping of mappings by name"),
+    ({"overrides": {"g02": 3}}, "overrides of 'g02' is 3: it takes a mapping"),
     ({"data": Path()}, "data: task digits reads no files; cancer does"),
     ({"clip": -1.0}, "clip"),
     ({"clip": math.nan}, "clip"),

@@ -107,14 +107,21 @@ def test_a_fork_reveals_no_secret() -> None:
     assert secret.reveal() == b"private"
 
 
-def test_what_belongs_to_a_process_is_not_copied() -> None:
-    average = SecureAverage(clip=1.0, on_event=lambda event: None)
-    identity = Identity("g1", bytes(32))
-    session = Exchange(Parties(4)).clients["g1"]
-    for copied in (copy.deepcopy, pickle.dumps):
-        for each in (MemoryJournal(), average, identity, session):
-            with pytest.raises(LocalProtocolError, match="neither pickled nor copied"):
-                copied(each)
+def test_what_belongs_to_a_process_is_not_copied(tmp_path: Path) -> None:
+    exchange = Exchange(Parties(4))
+    with SQLiteJournal(tmp_path / "journal.db", create=True) as journal:
+        for each, cure in (
+            (MemoryJournal(), "make another"),
+            (journal, "open its file again"),
+            (SecureAverage(clip=1.0, threads=2), "make another with the same settings"),
+            (Identity("g1", bytes(32)), "keep its seed"),
+            (exchange.clients["g1"], "make another"),
+            (exchange.server, "make another"),
+        ):
+            said = f"{type(each).__name__} is neither pickled nor copied: {cure}"
+            for copied in (copy.copy, copy.deepcopy, pickle.dumps):
+                with pytest.raises(LocalProtocolError, match=said):
+                    copied(each)
 
 
 def test_a_fork_of_a_recipe_plays_no_round_of_its_parents_gateways() -> None:

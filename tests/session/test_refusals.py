@@ -11,7 +11,7 @@ import pytest
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from secagg import SecureAverage, ServerSession
-from secagg.errors import ConfigurationError, WireError
+from secagg.errors import ConfigurationError, PolicyViolation, WireError
 from secagg.protocol.bounds import Bounds
 from secagg.protocol.events import GatewayDropped
 from secagg.protocol.messages import DropReason
@@ -51,6 +51,26 @@ def test_a_policy_speaks_before_a_key_leaves() -> None:
     (drop,) = [event for event in exchange.events if isinstance(event, GatewayDropped)]
     assert ("g2", DropReason.ABORTED) == (drop.id, drop.reason)
     assert "PolicyViolation" in drop.detail
+
+
+def test_a_cohort_of_a_larger_roster_is_told_here_what_to_ask_for() -> None:
+    """The numbers are this gateway's own: the orchestrator is told none of them."""
+    parties = Parties(20)
+    params = parties.settings(cohort=parties.ids[:10]).session_params(
+        parties.roster, bytes(16), bytes(32)
+    )
+    with pytest.raises(PolicyViolation) as caught:
+        Policy().check_session(params, 20)
+
+    said = "the policy of this gateway refuses colluding gateways C"
+    assert (said, said) == (str(caught.value), str(PolicyViolation("colluding gateways C")))
+    assert said == PolicyViolation("colluding gateways C").table()
+    assert caught.value.table().splitlines() == [
+        said,
+        "announced: 3; accepted: 6",
+        "max_colluding=6 at the orchestrator, the default of 20 members, or"
+         " Policy(min_colluding=3) here",
+    ]
 
 
 # -- what the orchestrator can foresee -------------------------------------------------------------

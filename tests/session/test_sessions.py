@@ -21,6 +21,7 @@ from secagg.protocol.events import (
     Completed,
     Event,
     GatewayDropped,
+    Ignored,
     PhaseClosed,
     Send,
     UpdateDue,
@@ -60,6 +61,25 @@ def test_events_of_an_honest_session() -> None:
         kinds = [type(event) for event in events]
         assert [Send, Send, Send, UpdateDue, Send, Send, Completed] == kinds
         assert {None} == {event.to for event in events if isinstance(event, Send)}
+
+
+def test_events_that_no_loop_has_taken_come_with_the_next_call() -> None:
+    """start() and receive() without a loop lost their frames, and advance() dropped everybody."""
+    parties = Parties(3)
+    server = ServerSession(parties.settings(), parties.roster, parties.orchestrator)
+    clients = {name: parties.client(name) for name in parties.ids}
+    server.start()
+    with pytest.raises(LocalProtocolError, match="3 frames wait to be sent: iterate over"):
+        server.advance()
+    first, *others = server.receive("nobody", b"junk")
+    left = server.receive(["no", "id"], b"junk")
+    announced = [first, *others, *left]
+
+    assert [Send] * 3 + [Ignored] * 2 == [type(event) for event in announced]
+    clients["g0"].receive(announced[0].frame)
+    said = list(clients["g0"].abort("left"))
+    assert [Send, Send, Aborted] == [type(event) for event in said]
+    assert [GatewayDropped] * 3 == [type(event) for event in server.advance()][:3]
 
 
 def test_phase_and_waiting_for_follow_the_session() -> None:
