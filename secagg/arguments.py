@@ -228,7 +228,8 @@ def _in_words(kind: Any, *, several: bool = False) -> str:
     if named is Callable:
         return "a function"
     if origin is not None and issubclass(origin, Mapping):
-        return f"a mapping of {_in_words(parts[1], several=True)} by name"
+        whole = f"a mapping of {_in_words(parts[1], several=True)} by name"
+        return "mappings" if several else whole
     if origin is not None and issubclass(origin, Iterable):
         return f"a sequence of {_in_words(parts[0], several=True)}"
     name: str = named.__name__

@@ -9,7 +9,6 @@ A caller catches five:
 - `WireError`: bytes that are not a frame of this protocol, or a file that is not a record.
 
 `PrecisionWarning` is no error: the mean is right within its bound, and mostly noise.
-
 `LocalProtocolError` is a mistake in the caller's own code. Anything else that leaves the core is a
 bug of this library. No message contains a secret or a private value: messages name parties, keys,
 fields and counts, because applications log them and send them as the reason of an abort.
@@ -110,9 +109,8 @@ class EncodingError(SecAggError, ValueError):
         count: int = 0,
     ) -> None:
         super().__init__(text)
-        self.beyond = dict(
-            sorted(beyond.items(), key=lambda item: -item[1].largest / item[1].bound)
-        )
+        order = sorted(beyond.items(), key=lambda item: -item[1].largest / item[1].bound)
+        self.beyond = dict(order)
         self.cure = cure
         self.gateway: str | int | None = None
         self.key = next(iter(self.beyond), None) if key is None else key
@@ -184,27 +182,26 @@ class PolicyViolation(RemoteProtocolError):
     Args:
         name: of the parameter, as much as the peer is told: not what this party would accept.
         announced: what the peer announced.
-        accepted: what this party accepts; in no text.
-        cure: what would be accepted, in no text either.
+        accepted, cure: what this party accepts, and how to get there; in no text.
     """
 
     def __init__(
-        self, name: str, announced: object = None, accepted: object = None, *, cure: str = ""
+        self, name: str, announced: object = None, accepted: object = None, cure: str = ""
     ) -> None:
         super().__init__(name)
-        self.name = name
-        self.announced = announced
-        self.accepted = accepted
-        self.cure = cure
+        self.name, self.announced, self.accepted, self.cure = name, announced, accepted, cure
 
     def _text(self) -> str:
         return f"the policy of this gateway refuses {self.name}"
 
     def table(self) -> str:
         """The text, both numbers and the cure: for the gateway's own screen."""
-        numbers = f"announced: {self.announced}; accepted: {self.accepted}"
-        rows = [str(self), "" if self.announced is None else numbers, self.cure]
-        return "\n".join(printable(row) for row in rows if row)
+        said = (
+            ""
+            if self.announced is None
+            else f"announced {self.announced}, accepted {self.accepted}"
+        )
+        return "\n".join(filter(None, (str(self), printable(said), self.cure)))
 
 
 class StaleRound(RemoteProtocolError):

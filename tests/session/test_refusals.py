@@ -67,9 +67,11 @@ def test_a_cohort_of_a_larger_roster_is_told_here_what_to_ask_for() -> None:
     assert said == PolicyViolation("colluding gateways C").table()
     assert caught.value.table().splitlines() == [
         said,
-        "announced: 3; accepted: 6",
-        "max_colluding=6 at the orchestrator, the default of 20 members, or"
-         " Policy(min_colluding=3) here",
+        "announced 3, accepted 6",
+        (
+            "max_colluding=6 at the orchestrator, the default of 20 members, or"
+            " Policy(min_colluding=3) here"
+        ),
     ]
 
 
