@@ -196,12 +196,9 @@ class PolicyViolation(RemoteProtocolError):
 
     def table(self) -> str:
         """The text, both numbers and the cure: for the gateway's own screen."""
-        said = (
-            ""
-            if self.announced is None
-            else f"announced {self.announced}, accepted {self.accepted}"
-        )
-        return "\n".join(filter(None, (str(self), printable(said), self.cure)))
+        both = f"announced {self.announced}, accepted {self.accepted}"
+        rows = (str(self), "" if self.announced is None else printable(both), self.cure)
+        return "\n".join(filter(None, rows))
 
 
 class StaleRound(RemoteProtocolError):
@@ -318,9 +315,7 @@ class BadDealing(SessionAborted):
     """
 
     def __init__(
-        self,
-        dealers: tuple[str | int, ...],
-        disputes: tuple[tuple[str | int, str | int], ...],
+        self, dealers: tuple[str | int, ...], disputes: tuple[tuple[str | int, str | int], ...]
     ) -> None:
         super().__init__(dealers, disputes)
         self.dealers = dealers
