@@ -12,7 +12,7 @@ from secagg.errors import ConfigurationError, EncodingError
 from secagg.params import LeafSpec
 from secagg.pytree.leaves import INTEGERS, size_of
 from secagg.pytree.selection import Select, deciding, patterns_of, selection
-from secagg.pytree.trees import adapter_for, chosen, held, leaves_of
+from secagg.pytree.trees import adapter_for, called, chosen, held, leaves_of
 
 _TIED: Final = "; the template holds one array under both: if they are two, pass copies"
 
@@ -129,7 +129,9 @@ def _clips_by_key(table: Mapping[str, Any], clips: float | Mapping[str, float]) 
         if adapter_for(key, leaf).dtype_name(leaf) in INTEGERS or not _size(key, leaf):
             continue
         if pattern is None:
-            raise ConfigurationError(f"no clip for {key!r}: add its pattern, or '*' as the last")
+            raise ConfigurationError(
+                f"no clip for {called(key)}: add its pattern, or '*' as the last"
+            )
         decided[key] = float(by_pattern[pattern])
     if unused:
         raise ConfigurationError(

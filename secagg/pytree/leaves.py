@@ -163,6 +163,12 @@ class ForeignAdapter(NumpyAdapter):
         """The object: where its memory is, it does not tell."""
         return id(leaf)
 
+    def memory(self, leaf: Any) -> tuple[str, int, int] | None:
+        """The object, unless its values cannot be written to: an unchanged array is one then."""
+        # not by the address: what numpy reads may be a copy
+        written = np.asarray(leaf).flags.writeable
+        return ("object", id(leaf), id(leaf) + 1) if written else None
+
     def like(self, leaf: Any, values: NDArray[Any]) -> Any:
         """A C-ordered array of numpy."""
         return values.astype(np.dtype(leaf.dtype), copy=False).reshape(self.shape(leaf))
@@ -222,5 +228,5 @@ _CURES: Final = (
 def cure_of(leaf: Any) -> str:
     """What to pass instead of something that is no leaf; "" where nothing is known."""
     if leaf is None:
-        return "leave its key out"
+        return "leave its key out, here or by select="
     return next((cure for name, cure in _CURES if hasattr(type(leaf), name)), "")

@@ -51,7 +51,9 @@ def matching(
 
 def first_keys(keys: Collection[str]) -> str:
     """The first of some keys, for a text."""
-    return ", ".join(sorted(keys)[:_NAMED]) + (", ..." if len(keys) > _NAMED else "")
+    return ", ".join(key or called(key) for key in sorted(keys)[:_NAMED]) + (
+        ", ..." if len(keys) > _NAMED else ""
+    )
 
 
 def _prefix(missing: Collection[str], keys: Collection[str], what: str) -> str:

@@ -14,7 +14,7 @@ from secagg.errors import Beyond, EncodingError
 from secagg.fixed_point import check_range
 from secagg.fixed_point.layout import CLIP_SLACK
 from secagg.params import RoundParams
-from secagg.pytree import Reader
+from secagg.pytree import Reader, called
 from secagg.pytree.leaves import size_of
 
 _NAMED: Final = 3
@@ -96,7 +96,7 @@ def _refusal(params: RoundParams, reader: Reader, clips: Mapping[str, float]) ->
 
 
 def _names(keys: Mapping[str, object]) -> str:
-    shown = ", ".join(map(repr, list(keys)[:_NAMED]))
+    shown = ", ".join(map(called, list(keys)[:_NAMED]))
     return shown + (f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else "")
 
 

@@ -207,6 +207,35 @@ def test_arrays_of_others_are_read_by_numpy_and_come_back_as_arrays_of_numpy():
     assert [8] == result["n"].tolist()
 
 
+def test_an_array_of_others_may_stay_what_it_was_where_nobody_can_write_to_it():
+    frozen = np.zeros(2)
+    frozen.flags.writeable = False
+    updates = {i: {"w": np.full(2, i / 4), "frozen": None} for i in range(4)}
+
+    def run(leaf):
+        given = {i: each | {"frozen": leaf} for i, each in updates.items()}
+        base = {"w": np.zeros(2), "frozen": leaf}
+        return SecureAverage(clip=1.0).run(given, base=base).mean
+
+    assert not run(Foreign(frozen))["frozen"].any()
+    with pytest.raises(EncodingError, match="share memory in frozen"):
+        run(Foreign(np.zeros(2)))
+
+
+BARE = {
+    "beyond": (np.full(2, 2.0), {}, "2 coordinates are beyond their clip: in the tree;"),
+    "infinite": (np.array([np.inf]), {}, "infinite in float32: in the tree"),
+    "shape": (np.zeros(2), {"base": np.zeros(3)}, r"the tree of the update is float64\[2\]"),
+    "keys": ({"w": np.zeros(2)}, {"base": np.zeros(2)}, "lacks keys: the tree"),
+}
+
+
+@pytest.mark.parametrize(("update", "options", "words"), BARE.values(), ids=BARE)
+def test_a_tree_that_is_one_leaf_is_called_the_tree(update, options, words):
+    with pytest.raises(EncodingError, match=words):
+        SecureAverage(clip=1.0).run(dict.fromkeys(range(4), update), **options)
+
+
 def test_a_mapping_is_read_by_its_items_not_by_its_iteration():
     base = Table(w=np.zeros(2), deep=Table(b=np.zeros(1)))
     updates = {i: Table(w=np.full(2, 0.25 * i), deep=Table(b=np.array([0.5]))) for i in range(4)}
