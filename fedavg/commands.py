@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
-from warnings import catch_warnings, simplefilter
 
 import typer
 from rich.console import Console
@@ -15,9 +14,8 @@ from rich.console import Console
 from fedavg.options import with_settings
 from fedavg.settings import Settings
 from secagg.console import Json, Quiet, application, say
-from secagg.errors import PrecisionWarning, SecAggError
+from secagg.errors import SecAggError
 from secagg.files import check_directory
-from secagg.protocol.events import Event, Imprecise
 
 if TYPE_CHECKING:
     from fedavg.experiment import Report
@@ -104,14 +102,7 @@ def _train(prepared: Prepared, directory: Path | None, console: Console) -> Repo
             typer.echo(f"note: {note}", err=True)
     output, rows = _output(directory), Rows(console)
     bar = Bar(console, prepared.settings.rounds, phases=_phases(prepared))
-    noise: list[Imprecise] = []
-    with _kept(output, directory), bar, catch_warnings():
-        simplefilter("ignore", PrecisionWarning)  # said as a line of its own, below
-
-        def event(each: Event) -> None:
-            if isinstance(each, Imprecise):
-                noise.append(each)
-            bar.event(each)
+    with _kept(output, directory), bar:
 
         def ended(each: Round) -> None:
             if output is not None:
@@ -123,13 +114,13 @@ def _train(prepared: Prepared, directory: Path | None, console: Console) -> Repo
             prepared,
             clock=time.perf_counter,
             on_round=ended,
-            on_event=event,
+            on_event=bar.event,
             on_record=(lambda *_: None) if output is None else output.record,
         )
     for line in words.summary(done):
         say(console, line)
-    for each in noise:
-        typer.echo(f"warning: {each}", err=True)
+    for text in done.warnings:
+        typer.echo(f"warning: {text}", err=True)
     if output is not None:
         say(console, f"written to {directory}: {', '.join(output.finish(done))}")
     return done
@@ -195,13 +186,16 @@ def _vary(setting: str, runs: dict[str, Prepared], target: float, console: Conso
 
     _one_thread()
     rows, variants = VariantRows(console, setting, list(runs), target), []
-    for name, each in runs.items():
-        with Bar(console, each.settings.rounds, f"{name}, ", _phases(each)) as bar:
+    for name, prepared in runs.items():
+        with Bar(console, prepared.settings.rounds, f"{name}, ", _phases(prepared)) as bar:
             done = experiment.run(
-                each, clock=time.perf_counter, on_round=bar.round, on_event=bar.event
+                prepared, clock=time.perf_counter, on_round=bar.round, on_event=bar.event
             )
         variants.append(Variant.of(name, done, target))
         rows.show(variants[-1])
+    for each in variants:
+        for text in each.warnings:
+            typer.echo(f"warning: {each.name}: {text}", err=True)
     return SideBySide(
         setting=setting,
         target=target,

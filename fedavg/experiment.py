@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.metadata import version
 from platform import python_version
+from warnings import catch_warnings, simplefilter
 
 import secagg
 from fedavg.aggregation import server_optimiser
@@ -19,6 +20,7 @@ from fedavg.prepared import Prepared
 from fedavg.settings import Settings, absences, cohort
 from fedavg.stopwatch import Clock
 from secagg import Event, Plan, Roster, SecureAverage
+from secagg.errors import PrecisionWarning
 from secagg.protocol.audit import AuditRecord
 
 
@@ -51,6 +53,13 @@ class Report:
         """That of the settings, or the one that "auto" chose; "plain" in the clear."""
         return "plain" if self.plan is None else self.plan.scheme
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the first round with too coarse a mean was told: later ones name the same cure."""
+        first, *later = [each.warnings for each in self.rounds if each.warnings] or [()]
+        beside = f" (and so {len(later)} of the rounds after it)" if later else ""
+        return tuple(f"{text}{beside}" for text in first)
+
 
 def run(
     prepared: Prepared,
@@ -80,11 +89,13 @@ def run(
     for number in range(1, settings.rounds + 1):
         asked = cohort(settings, tuple(orchestrator.gateways), number)
         before, updates = orchestrator.state, orchestrator.updates(asked)
-        done = orchestrator.round(
-            asked=asked,
-            vanish=absences(settings, asked, number, steps),
-            rounding_seed=sha256(f"{settings.seed}/{number}".encode()).digest(),
-        )
+        with catch_warnings():
+            simplefilter("ignore", PrecisionWarning)  # the history has them
+            done = orchestrator.round(
+                asked=asked,
+                vanish=absences(settings, asked, number, steps),
+                rounding_seed=sha256(f"{settings.seed}/{number}".encode()).digest(),
+            )
         # The same promises train again, in the clear: what should this mean have been?
         kept = {name: updates[name] for name in done.included}
         exact = weighted_mean(kept, orchestrator.counts, before)

@@ -37,6 +37,7 @@ class Round:
         bytes_down: largest number of bytes a gateway received, the global state among them.
         error_bound: largest possible |error| of a coordinate of the mean.
         clipped: coordinates that saturated, summed over gateways.
+        warnings: of a mean that is too coarse, and the setting that cures it.
         phases: of the protocol, what each cost all gateways together; none in the clear.
         seconds: of "training" (all gateways, one after another), "aggregation", "evaluation".
     """
@@ -52,6 +53,7 @@ class Round:
     bytes_down: int
     error_bound: float
     clipped: int
+    warnings: tuple[str, ...]
     phases: tuple[PhaseCost, ...]
     seconds: dict[str, float]
 
@@ -132,9 +134,9 @@ class Orchestrator:
         with watch.part("aggregation"):
             result = self._average.run(
                 updates,
-                self.counts,
+                {name: self.counts[name] for name in updates},
                 base=self.state,
-                metrics=self._measurements(watch),
+                metrics=self._measurements(updates, watch),
                 vanish=vanish,
                 rounding_seed=rounding_seed,
             )
@@ -159,6 +161,7 @@ class Orchestrator:
                 bytes_down=result.report.bytes_down + size,
                 error_bound=result.report.error_bound,
                 clipped=result.report.clipped,
+                warnings=result.report.warnings,
                 phases=result.report.phases,
                 seconds=watch.seconds,
             )
@@ -213,12 +216,12 @@ class Orchestrator:
         copy = {key: value.clone() for key, value in self.state.items()}
         return checked(self._aggregate(result.sum, result.total_weight, copy), self.state)
 
-    def _measurements(self, watch: Stopwatch) -> _OnDemand:
+    def _measurements(self, names: Mapping[GatewayId, object], watch: Stopwatch) -> _OnDemand:
         def measured(name: GatewayId) -> Metrics:
             with watch.part("training"):
                 return self.gateways[name].measure(self.state)
 
-        return _OnDemand(self.gateways, measured)
+        return _OnDemand(names, measured)
 
 
 class _OnDemand(Mapping[GatewayId, Metrics]):

@@ -33,6 +33,7 @@ class PlainReport:
     bytes_down: int = 0
     error_bound: float = 0.0
     clipped: int = 0
+    warnings: tuple[str, ...] = ()
     phases: tuple[PhaseCost, ...] = ()
 
 

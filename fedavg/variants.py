@@ -23,6 +23,7 @@ class Variant:
         settings: all of them.
         scheme: what protected the rounds.
         reason: why "auto" chose that; "" where it was given.
+        warnings: of means that are too coarse.
         accuracy: on the holdout set after each round.
         final_accuracy: after the last.
         best_accuracy: after the best.
@@ -36,6 +37,7 @@ class Variant:
     settings: Settings
     scheme: str
     reason: str
+    warnings: tuple[str, ...]
     accuracy: tuple[float, ...]
     final_accuracy: float
     best_accuracy: float
@@ -54,6 +56,7 @@ class Variant:
             settings=report.settings,
             scheme=report.scheme,
             reason="" if report.plan is None else report.plan.reason,
+            warnings=report.warnings,
             accuracy=accuracy,
             final_accuracy=accuracy[-1],
             best_accuracy=max(accuracy),

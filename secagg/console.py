@@ -38,7 +38,10 @@ class OneLine(TyperGroup):
         try:
             left = super().main(*args, **{**kwargs, "standalone_mode": False})
         except _UsageError as error:
-            complain(" ".join(error.format_message().split()))
+            said = " ".join(error.format_message().split())
+            if getattr(error, "option_name", "") == "--version":  # click would guess --override
+                said = f"--version stands alone: {error.ctx.find_root().info_name} --version"
+            complain(said)
             left = 2
         if alone:
             raise SystemExit(left if isinstance(left, int) else 0)

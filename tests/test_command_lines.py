@@ -52,6 +52,15 @@ def test_no_command_is_a_question_for_help(module):
     assert (2, "error: No such command 'walk'.\n") == (wrong.exit_code, wrong.stderr)
 
 
+def test_a_command_has_no_version_of_its_own():
+    done = start("fedavg", "run", "--version")
+
+    assert (2, "error: --version stands alone: fedavg --version\n") == (
+        done.returncode,
+        done.stderr,
+    )
+
+
 @pytest.mark.parametrize(
     ("program", "extra", "missing", "arguments"),
     [

@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import pytest
+from markupsafe import escape
 
 from fedavg import experiment
 from fedavg.gateway import Gateway
@@ -261,6 +262,22 @@ def test_overrides_add_up():
     )
     with pytest.raises(ConfigurationError, match="g01 has another rate already"):
         read_overrides(["g01:rate=0.05", "g01:rate=0.1"])
+
+
+def test_a_mean_that_is_too_coarse_is_told_once_with_its_cure(tmp_path):
+    coarse = ("--clip", 10_000, "--output", tmp_path)
+    said = r"the rms error is 1\d\.\d% of the mean step in '0\.weight', .*: pass clip=\d+ or "
+    done = invoke(*QUICK, *coarse)
+    page = (tmp_path / "report.html").read_text()
+    [warned] = json.loads((tmp_path / "report.json").read_text())["rounds"][0]["warnings"]
+    compared = invoke("compare", *QUICK[1:], *coarse, "--schemes", "masks,plain")
+
+    assert (0, 0) == (done.exit_code, compared.exit_code), done.output + compared.output
+    assert re.fullmatch(f"warning: {said}.*\n", done.stderr)
+    assert f"warning: {warned} (and so 1 of the rounds after it)\n" == done.stderr
+    assert f"Warning: {escape(warned)}" in page
+    assert re.fullmatch(f"warning: masks: {said}.*\n", compared.stderr)
+    assert f"masks: {escape(warned)}" in (tmp_path / "compare.html").read_text()
 
 
 def test_three_gateways_are_warned():

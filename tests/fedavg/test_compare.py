@@ -15,13 +15,14 @@ from tests.reading import HOSTILE, Page
 QUICK = ("compare", "--task", "threshold", "--gateways", "4", "--rounds", "2")
 
 
-def _variant(name, *accuracy, target=0.9, reason=""):
+def _variant(name, *accuracy, target=0.9, reason="", warnings=()):
     reached = [number for number, each in enumerate(accuracy, start=1) if each >= target]
     return Variant(
         name=name,
         settings=Settings(task="threshold"),
         scheme="masks",
         reason=reason,
+        warnings=warnings,
         accuracy=accuracy,
         final_accuracy=accuracy[-1],
         best_accuracy=max(accuracy),
