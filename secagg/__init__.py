@@ -5,7 +5,7 @@ of them. `SecureAverage` wraps a loop that exists; `ClientSession` and `ServerSe
 network of your own; `secagg.protocol` and `secagg.schemes` are the machines underneath.
 """
 
-from secagg.average import Plan, Report, Result, SecureAverage
+from secagg.average import Plan, Report, Result, SecureAverage, Suggestion, suggest
 from secagg.protocol.audit_file import dump_roster, load_roster
 from secagg.protocol.bounds import Bounds
 from secagg.protocol.events import (
@@ -67,9 +67,11 @@ __all__ = [
     "ServerSession",
     "SessionSettings",
     "SharesDisputed",
+    "Suggestion",
     "UpdateDue",
     "Workers",
     "dump_roster",
     "load_roster",
     "session_of",
+    "suggest",
 ]

@@ -50,7 +50,7 @@ class Planner:
         workers: Workers,
     ) -> None:
         self.encoding = encoding
-        self.scheme = _scheme(scheme)
+        self.scheme = scheme_or_auto(scheme)
         self._max_colluding = max_colluding
         self._max_dropouts = max_dropouts
         self._workers = workers
@@ -159,7 +159,12 @@ class Planner:
         return tuple((leaf.key, leaf.shape, leaf.dtype) for leaf in leaves)
 
 
-def _scheme(given: Scheme | str | None) -> Scheme | Literal["auto"]:
+def scheme_or_auto(given: Scheme | str | None) -> Scheme | Literal["auto"]:
+    """The scheme that an argument means.
+
+    Raises:
+        ConfigurationError: none.
+    """
     if given is None:
         return Masks()
     if isinstance(given, str):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
 from functools import partial
 from itertools import groupby
 from math import frexp
@@ -118,11 +119,40 @@ def clip_table(
             wanted[leaf.key] = changed.get(first, clips[leaf.key])
     kept = Counter(clip for key, clip in wanted.items() if clip == clips[key])
     usual = kept.most_common(1)[0][0] if kept else None
-    # a key is a pattern here: what patterns read as more than itself is put in brackets
-    table = {re.sub(r"([*?[])", r"[\1]", k): c for k, c in wanted.items() if c != usual}
-    if usual is not None:
-        table["*"] = usual
-    return f"clip={table}"
+    return f"clip={clip_entries(wanted, usual)}"
+
+
+def clip_entries(wanted: Mapping[str, float], usual: float | None) -> dict[str, float]:
+    """Clips by the last word of keys where that decides for several, else by key.
+
+    Args:
+        wanted: by key, of all real keys.
+        usual: what "*" gives, at the end; None: every key has an entry.
+    """
+    table: dict[str, float] = {}
+    for key, clip in wanted.items():
+        word = "*." + key.rpartition(".")[2]
+        alike = [each for each in wanted if fnmatchcase(each, word)]
+        shared = len(alike) > 1 and key in alike and all(wanted[each] == clip for each in alike)
+        if clip != usual:
+            # an entry is a pattern: what patterns read as more than itself is put in brackets
+            table[word if shared else re.sub(r"([*?[])", r"[\1]", key)] = clip
+    return table if usual is None else table | {"*": usual}
+
+
+def fewest_clips(between: Mapping[str, tuple[float, float]]) -> list[tuple[float, list[str]]]:
+    """The fewest clips of which each key has one in its range, and the keys of each.
+
+    Args:
+        between: least and largest clip of a key; the least is at most the largest.
+    """
+    found: list[tuple[float, list[str]]] = []
+    left = sorted(between, key=lambda key: between[key][1])
+    while left:
+        top = between[left[0]][1]
+        found.append((top, [key for key in left if between[key][0] <= top]))
+        left = [key for key in left if between[key][0] > top]
+    return found
 
 
 def _above(value: float) -> float:

@@ -18,7 +18,7 @@ from secagg.params import NO_MODEL, RoundParams
 from secagg.protocol.bounds import announced_clips
 from secagg.protocol.events import Imprecise
 from secagg.pytree.leaves import size_of
-from secagg.session.clips import clip_table
+from secagg.session.clips import clip_table, fewest_clips
 
 WARN_ABOVE: Final = 0.02
 """Relative error of a key above which somebody is told, where nothing else is said."""
@@ -34,6 +34,8 @@ _NAMED: Final = 10
 """Keys that a text names; all others are counted."""
 
 
+_LONG: Final = 1000
+"""Characters of a cure in a text."""
 _HALF_ULP: Final = {"float16": 2.0**-11, "bfloat16": 2.0**-8, "float32": 2.0**-24}
 """Relative error of rounding to a dtype."""
 _TINY: Final = {"float16": 2.0**-25, "bfloat16": 2.0**-134, "float32": 2.0**-150}
@@ -189,12 +191,14 @@ def _other_cures(
 
     found = []
     if far:
-        least = min(clips[key] for key in far)
+        groups = fewest_clips({key: (far[key].rms * _ROOM, clips[key]) for key in far})
+        least = groups[0][0]
         if all(step.rms * _ROOM < least for step in steps.values()):
             cure = f"clip={least:g}"
         else:
             now = {key: float(f"{clip:.9g}") for key, clip in announced_clips(params).items()}
-            cure = clip_table(params, now, {key: clips[key] for key in far})
+            new = {key: clip for clip, keys in groups for key in keys}
+            cure = clip_table(params, now, new)
         cause = f"clip={_clips(far)} is far above it"
         found.append(_told(params, far, cause, cure, f" or {finer(far)}"))
     if near:
@@ -234,8 +238,10 @@ def _told(
     worst = weak[keys[0]].relative
     size = f"{worst:.1%} of" if isfinite(worst) else "more than all of"
     what = "the mean itself" if params.model == NO_MODEL else "the mean step"
+    # a table of many keys is for a program
+    passed = cure if len(cure) <= _LONG else f"{cure[:_LONG]}... (whole in the event's `cure`)"
     text = (
-        f"the rms error is {size} {what} in {shown}: {cause}: pass {cure}{more};"
+        f"the rms error is {size} {what} in {shown}: {cause}: pass {passed}{more};"
         " secagg.suggest(updates, base) finds settings"
     )
     return Imprecise(tuple(keys), worst, cure, text)
