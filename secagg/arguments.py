@@ -139,10 +139,18 @@ def _fitting(value: Any, kind: Any) -> Any:
 
 
 def _mapping(value: Any, key: Any, item: Any) -> Any:
-    if not isinstance(value, Mapping):
+    pairs = _pairs(value) if isinstance(value, Mapping) else None
+    if pairs is None:
         return _UNFIT
-    taken = [(_fitting(name, key), _fitting(each, item)) for name, each in value.items()]
+    taken = [(_fitting(name, key), _fitting(each, item)) for name, each in pairs]
     return _UNFIT if any(_UNFIT is each for pair in taken for each in pair) else dict(taken)
+
+
+def _pairs(value: Mapping[Any, Any]) -> list[tuple[Any, Any]] | None:
+    try:
+        return list(value.items())
+    except Exception:  # noqa: BLE001 - whatever a mapping of another library raises when it is read
+        return None
 
 
 def _items(value: Any, item: Any) -> Any:
@@ -204,7 +212,7 @@ def _named_items(name: str, value: Any, origin: Any) -> Iterator[tuple[str, Any,
     if not isinstance(origin, type):
         return
     if issubclass(origin, Mapping) and isinstance(value, Mapping):
-        for key, each in value.items():
+        for key, each in _pairs(value) or ():
             yield f"a key of {name}", key, 0
             yield f"{name} of {key!r:.40}", each, 1
     elif issubclass(origin, Iterable) and isinstance(value, list | tuple):

@@ -202,7 +202,10 @@ def plain_ids(ids: Any) -> list[GatewayId]:
     """
     if isinstance(ids, str) or not isinstance(ids, Iterable):
         raise ConfigurationError(f"gateways are {shown(ids)}: pass their ids, such as range(10)")
-    return [_plain(name) for name in ids]
+    try:
+        return [_plain(name) for name in ids]
+    except TypeError:  # an array of no dimension says that it is iterable
+        raise ConfigurationError("gateways are one array: pass their ids") from None
 
 
 def _plain(name: object) -> GatewayId:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
-from typing import Final
+from typing import Any, Final
 
 from secagg.errors import Beyond, ConfigurationError, EncodingError
 from secagg.params import MAX_LANES, RoundParams
@@ -93,6 +93,21 @@ def metric_limit(bound: float, gateways: int) -> int:
     return math.ceil(Fraction(bound) * Fraction(scale))
 
 
+def real_of(value: Any) -> float:
+    """A number as `float`: numpy and torch have some that are none.
+
+    Raises:
+        TypeError: no number: a text or a complex one, say.
+    """
+    kind = getattr(getattr(value, "dtype", None), "kind", "")
+    if isinstance(value, str | bytes | bytearray) or kind == "c":
+        raise TypeError
+    try:
+        return float(value)
+    except Exception:  # noqa: BLE001 - whatever a class of another library raises
+        raise TypeError from None
+
+
 def weight_units(weight: float, max_weight: float, *, integers: bool) -> int:
     """A weight in units: `units * weight_unit(...)` multiplies the update, `units` are summed.
 
@@ -108,8 +123,8 @@ def weight_units(weight: float, max_weight: float, *, integers: bool) -> int:
         EncodingError: not a number, above `max_weight`, or below half of the larger unit.
     """
     try:
-        weight = float(weight)  # numpy and torch have numbers that are no floats
-    except (TypeError, ValueError, OverflowError):
+        weight = real_of(weight)
+    except TypeError:
         kind = type(weight).__name__
         raise EncodingError(f"the weight is a {kind}, no number", key="weight") from None
     if weight > max_weight:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -106,7 +107,7 @@ class SQLiteJournal(NeverCopied):
             if create:
                 _touch(self._path)
             elif not self._path.exists():
-                raise self._unusable(f"it is not there. {_MISSING}")
+                raise FileNotFoundError(errno.ENOENT, f"it is not there. {_MISSING}")
             self._connection = sqlite3.connect(
                 f"{self._path.as_uri()}?mode=rw",
                 uri=True,
@@ -114,7 +115,7 @@ class SQLiteJournal(NeverCopied):
                 isolation_level=None,
                 check_same_thread=False,
             )
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, ValueError, sqlite3.Error) as error:  # a name that no file can have
             raise self._unusable(error) from None
         try:
             self._open(create=create)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from secagg.arguments import checked
 from secagg.errors import ConfigurationError, EncodingError
 from secagg.params import LeafSpec
 from secagg.pytree.leaves import INTEGERS, size_of
@@ -32,6 +33,7 @@ class Group:
     clip: float | None
 
 
+@checked(select="use names or patterns of keys, or a function of the key")
 def tree_spec(
     tree: Any, *, clips: float | Mapping[str, float], select: Select = None
 ) -> tuple[tuple[LeafSpec, ...], tuple[Group, ...]]:

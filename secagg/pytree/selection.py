@@ -42,7 +42,10 @@ def patterns_of(select: str | Collection[str]) -> tuple[str, ...]:
     """
     given: object = select
     single = isinstance(given, str) or not isinstance(given, Collection)
-    entries: tuple[object, ...] = (given,) if single else tuple(select)
+    try:
+        entries: tuple[object, ...] = (given,) if single else tuple(select)
+    except TypeError:  # an array of no dimension says that it is a collection
+        entries = (given,)
     for each in entries:
         if not isinstance(each, str):
             raise ConfigurationError(

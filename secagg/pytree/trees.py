@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from secagg.arguments import checked
 from secagg.crypto.kdf import digest, digest_of
 from secagg.crypto.labels import Label
 from secagg.errors import EncodingError
@@ -117,6 +118,7 @@ def called(key: str) -> str:
     return repr(key) if key else "the tree"
 
 
+@checked()
 def map_leaves(tree: Any, change: Callable[[str, Any], Any]) -> Any:
     """A new tree of the same containers with `change(key, leaf)` for each leaf.
 
@@ -196,7 +198,12 @@ def _children(node: Any, path: tuple[str, ...]) -> list[tuple[Any, Any]] | None:
     if len(path) == DEPTH:
         start = ".".join(path[:3])
         raise EncodingError(f"{start!r} goes on for {DEPTH} levels: does the tree contain itself?")
-    return list(node.items() if isinstance(node, Mapping) else enumerate(node))
+    try:
+        return list(node.items() if isinstance(node, Mapping) else enumerate(node))
+    except Exception as error:  # noqa: BLE001 - whatever a foreign container raises
+        where = repr(".".join(path)) if path else "the tree"
+        kinds = f"{type(node).__name__} that raises {type(error).__name__}"
+        raise EncodingError(f"{where} is a {kinds} when it is read: pass a dict") from None
 
 
 def _walk(node: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:

@@ -22,6 +22,7 @@ from secagg.fixed_point import (
     cap_units,
     encode_integers,
     metric_scale,
+    real_of,
     unit_of,
     weight_units,
 )
@@ -142,7 +143,7 @@ class Update:
         if admit is not None:
             admit()
         clipped = check_clips(params, self._reader, clips or announced_clips(params))
-        metric_units, clamped = _metric_units(params, metrics or {}, gateways)
+        metric_units, clamped = _metric_units(params, {} if metrics is None else metrics, gateways)
         counts = {"coordinates": clipped, "tied leaves": self._reader.untied} | clamped
         self._exact: dict[int, Words] = {}
         for index, vector in integers:
@@ -203,8 +204,8 @@ def _metric_units(
     clamped: dict[str, int] = {}
     for metric in params.metrics:
         try:
-            value = float(metrics[metric.name])
-        except (TypeError, ValueError, OverflowError):
+            value = real_of(metrics[metric.name])
+        except TypeError:
             kind = type(metrics[metric.name]).__name__
             text, key = f"metric {metric.name!r} is a {kind}: use a number", f"metric {metric.name}"
             raise EncodingError(text, key=key) from None

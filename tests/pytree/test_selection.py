@@ -82,7 +82,7 @@ def test_a_name_decides_before_any_pattern_for_orchestrator_and_gateway() -> Non
 
 @pytest.mark.parametrize("select", [3, [None], ["w", 1.5], [b"w"]])
 def test_a_selection_of_another_type_is_named(select: Any) -> None:
-    with pytest.raises(ConfigurationError, match=r"select .*use .*patterns"):
+    with pytest.raises(ConfigurationError, match=r"select.*use .*patterns"):
         tree_spec({"w": ONE}, clips=1.0, select=select)
 
 
