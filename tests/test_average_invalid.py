@@ -80,6 +80,8 @@ def test_who_has_no_update_that_fits_is_dropped_and_says_why(case: str, name: st
     assert gone.detail.startswith("EncodingError: ")
     assert text in gone.detail
     assert str(PRIVATE) not in f"{result.dropped} {events}"
+    # what an orchestrator on a network is told
+    assert GatewayDropped(name, "masked_input", DropReason.ABORTED, "EncodingError") in events
     assert [each for each in IDS if each != name] == list(result.included)
     assert np.abs(result.mean["w"] - 0.5).max() <= result.report.error_bound
     assert (10.0, {"loss": 5.0}) == (result.total_weight, result.metrics)
@@ -126,6 +128,20 @@ def test_each_function_is_called_once_and_one_tree_is_enough() -> None:
 
     assert IDS == called
     assert ["g0"] == list(result.dropped)
+
+
+def test_a_mapping_that_loads_is_a_function_too() -> None:
+    class Stored(dict[str, Any]):
+        def __getitem__(self, name: str) -> Any:
+            if name == "g2":
+                raise FileNotFoundError(f"/data/{PRIVATE}")
+            return super().__getitem__(name)
+
+    stored = Stored.fromkeys(IDS, tree())
+
+    assert ["g2"] == list(average().run(stored).dropped)
+    with pytest.raises(FileNotFoundError):
+        average(invalid="raise").run(stored)
 
 
 @pytest.mark.parametrize("invalid", ["raise", "drop"])

@@ -65,12 +65,11 @@ class Inputs:
 
     def _make(self, name: GatewayId) -> Any:
         """Its tree, or why there is none."""
-        update = self._updates[self._given[name]]
-        # a module of torch can be called, and would train nothing
-        if not callable(update) or hasattr(update, "state_dict"):
-            return update
         try:
-            return update()
+            update = self._updates[self._given[name]]  # which may load it
+            # a module of torch can be called, and would train nothing
+            called = callable(update) and not hasattr(update, "state_dict")
+            return update() if called else update
         except Exception as error:
             if not self._drop:
                 raise

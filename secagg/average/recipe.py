@@ -53,7 +53,8 @@ class SecureAverage(NeverCopied):
         clipping: "error" refuses coordinates beyond clip, "saturate" counts them.
         invalid: a gateway whose update, weight or metrics do not fit, or whose function raises an
             `Exception`: "raise" lets the error end the round, "drop" goes on without the gateway,
-            if no more than D are gone: `Result.dropped` says why.
+            if no more than D are gone: `Result.dropped` says why. Without a base two trees, or more
+            where the first ones differ, are then made ahead of their turn.
         metric_bounds: of abs(value) by metric name, else 2^32: beyond is clamped and counted.
         integer_bound: of integers, likewise; None: the largest that a sum has room for.
         purpose: a word for what the means are for: gateways keep bounds apart by it.
@@ -207,7 +208,8 @@ class SecureAverage(NeverCopied):
         """One round: the weighted mean of all updates that arrive.
 
         Args:
-            updates: id -> tree, or a function that returns it when that upload is due.
+            updates: id -> tree, or a function that returns it when that upload is due. Ids come
+                back as int or str, whatever integers or text they were.
             weights: id -> weight in (0, max_weight]; 1 each by default.
             base: the global model; (update - base) is what is encoded, clipped and averaged.
             metrics: id -> numbers to be summed, the same names for everybody.

@@ -37,6 +37,7 @@ from secagg.params import (
     VectorSpec,
     check_purpose,
 )
+from secagg.protocol.bounds import Bounds
 from secagg.protocol.counts import count_entries
 from secagg.protocol.identity import Cohort, Roster
 from secagg.protocol.policy import Policy
@@ -184,20 +185,19 @@ class SessionSettings:
 
         Args:
             roster: theirs.
-            policy: theirs; None for the floors of one that nobody has set.
+            policy: theirs; None for the default one, and bounds that serve this round.
 
         Raises:
             ConfigurationError: names the setting.
         """
         params = self.session_params(roster, bytes(SESSION_BYTES), bytes(HASH_BYTES))
-        members, asked = len(roster.members), policy or Policy()
+        members, asked = len(roster.members), policy or Policy(bounds={self.purpose: Bounds()})
         if asked.min_colluding is None:
             check_colluding(self.thresholds.max_colluding, members)
         try:
             asked.check_session(params, members)
-            if policy is not None:
-                later = msgspec.structs.replace(policy, require_model=False)
-                later.check_round(self.round_params(params))
+            later = msgspec.structs.replace(asked, require_model=False)
+            later.check_round(self.round_params(params))
         except PolicyViolation as error:
             compared = (
                 f": {error.announced} is announced, {error.accepted} is what it asks for"

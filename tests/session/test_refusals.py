@@ -11,7 +11,7 @@ import pytest
 from protocol_sim.memory import Exchange
 from protocol_sim.parties import Parties
 from secagg import SecureAverage, ServerSession
-from secagg.errors import ConfigurationError, PolicyViolation, WireError
+from secagg.errors import ConfigurationError, EncodingError, PolicyViolation, WireError
 from secagg.protocol.bounds import Bounds
 from secagg.protocol.events import GatewayDropped
 from secagg.protocol.messages import DropReason
@@ -78,14 +78,15 @@ def test_a_cohort_of_a_larger_roster_is_told_here_what_to_ask_for() -> None:
 # -- what the orchestrator can foresee -------------------------------------------------------------
 
 TREE = {"w": np.full(3, 0.5)}
+HUGE = {"w": np.broadcast_to(np.float32(0.5), (2**30, 4))}
 FEW = "C is 3, and gateways of a roster of 20 ask for 6 by default: pass max_colluding=6"
 
 
-def served(policy: Policy | None = None, **options: Any) -> ServerSession:
+def served(policy: Policy | None = None, tree: Any = TREE, **options: Any) -> ServerSession:
     """A server for ten gateways out of twenty."""
     parties = Parties(20)
     average = SecureAverage(**{"clip": 1.0} | options)
-    settings = average.params(parties.ids[:10], TREE, round=1)
+    settings = average.params(parties.ids[:10], tree, round=1)
     return ServerSession(settings, parties.roster, parties.orchestrator, policy=policy)
 
 
@@ -125,6 +126,7 @@ def test_what_gateways_take_is_served(policy: Policy | None, options: dict[str, 
         (Policy(min_colluding=4), {}, "refuses colluding gateways C: 3 is announced, 4 is what"),
         (Policy(min_colluding=1, min_gateways=12), {}, "refuses gateways n: 10 is announced, 12"),
         (Policy(min_colluding=1), {"purpose": "sum"}, "refuses purpose 'sum', for which it has no"),
+        (None, {"tree": HUGE, "max_colluding": 6}, "refuses the words of an upload: 1431655"),
         (Policy(min_colluding=1, max_words=2), {}, "refuses the words of an upload"),
         (Policy(min_colluding=1, bounds={"train": Bounds(clip=0.5)}), {}, "the bound of 'clip w'"),
     ],
@@ -134,3 +136,14 @@ def test_what_gateways_refuse_is_refused_here(
 ) -> None:
     with pytest.raises(ConfigurationError, match=re.escape(said)):
         served(policy, **options)
+
+
+def test_a_gateway_leaves_for_a_reason_that_is_one() -> None:
+    exchange = Exchange(Parties(4)).play_until("share_keys")
+    with pytest.raises(ConfigurationError, match="reason is 3"):
+        exchange.clients["g1"].abort(3)
+    left, ended = exchange.clients["g1"].abort(EncodingError("mine alone"))
+
+    assert "mine alone" == str(ended.reason)
+    assert b"EncodingError" in left.frame
+    assert b"mine" not in left.frame
