@@ -166,7 +166,7 @@ def _check_tables(updates: Any, weights: Any, metrics: Any) -> None:
             raise ConfigurationError(
                 f"{what} is a {kind}: pass a mapping by gateway, such as dict(enumerate({what}))"
             )
-    if not updates:
+    if not len(updates):  # a mapping of another package may have no truth
         raise ConfigurationError("no updates: secure aggregation takes 3 gateways or more")
     for what, table in (("weights", weights), ("metrics", metrics)):
         if table is None:
@@ -227,8 +227,8 @@ def vanishing(
         raise ConfigurationError(f"vanish is a {type(vanish).__name__}: pass the phase by gateway")
     phases = [step.name for step in scheme.steps]
     for name, phase in (vanish or {}).items():
-        if name not in inputs.ids or phase not in phases:
-            raise ConfigurationError(
-                f"vanish has {name!r}: {phase!r}: use an id of updates and one of {phases}"
-            )
+        given: object = phase
+        if name not in inputs.ids or not isinstance(given, str) or given not in phases:
+            what = f"{shown(name)}: {shown(given)}"
+            raise ConfigurationError(f"vanish has {what}: use an id of updates and one of {phases}")
     return {name: phases[phases.index(phase) :] for name, phase in (vanish or {}).items()}

@@ -208,8 +208,7 @@ class SecureAverage(NeverCopied):
         """One round: the weighted mean of all updates that arrive.
 
         Args:
-            updates: id -> tree, or a function that returns it when that upload is due. Ids come
-                back as int or str, whatever integers or text they were.
+            updates: int or str -> tree, or a function that returns it when that upload is due.
             weights: id -> weight in (0, max_weight]; 1 each by default.
             base: the global model; (update - base) is what is encoded, clipped and averaged.
             metrics: id -> numbers to be summed, the same names for everybody.
