@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,9 @@ def lattice(**more: Any) -> SecureAverage:
 
 def test_differences_to_a_base_and_saturation() -> None:
     base = updates(["base"])["base"]
-    trees = {name: {**base, "w": base["w"] + np.float32(0.1 * i)} for i, name in enumerate(IDS)}
+    trees = {name: copy.deepcopy(base) for name in IDS}  # what shares memory with it is refused
+    for i, name in enumerate(IDS):
+        trees[name]["w"] += np.float32(0.1 * i)
     result = lattice(clip=0.3, clipping="saturate").run(trees, base=base)
     clipped = [np.clip(np.float32(0.1 * i), -0.3, 0.3) for i in range(5)]
 
