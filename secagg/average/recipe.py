@@ -224,7 +224,7 @@ class SecureAverage(NeverCopied):
         """
         inputs = Inputs(updates, weights, metrics, drop=self._invalid == "drop")
         check_seed(rounding_seed)
-        model = self._planner.model(base).for_many()
+        model = self._planner.model(base)
         number = self._everybody.federation.next_round
         template, choice, settings = self._planner.round(inputs, model, number)
         gone = vanishing(vanish, inputs, settings.scheme)

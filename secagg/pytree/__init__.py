@@ -10,7 +10,16 @@ from secagg.pytree.leaves import Flat, LeafAdapter
 from secagg.pytree.reader import Reader
 from secagg.pytree.rebuild import rebuild
 from secagg.pytree.selection import Select, deciding
-from secagg.pytree.trees import called, chosen, flatten, held, leaves_of, map_leaves, model_hash
+from secagg.pytree.trees import (
+    bit_sums,
+    called,
+    chosen,
+    flatten,
+    held,
+    leaves_of,
+    map_leaves,
+    model_hash,
+)
 
 __all__ = [
     "Flat",
@@ -18,6 +27,7 @@ __all__ = [
     "LeafAdapter",
     "Reader",
     "Select",
+    "bit_sums",
     "called",
     "chosen",
     "deciding",

@@ -24,6 +24,8 @@ STEP: Final = 2**16
 """Coordinates handled at a time where a pass needs a buffer of its own."""
 DEPTH: Final = 100
 """Containers in containers: far above any model, far below Python's limit of calls."""
+_ROW: Final = 2048
+"""Bytes between two words that are summed together: neighbours may change by opposite steps."""
 _METHODS: Final = ("__copy__", "__reduce__", "__reduce_ex__", "__setitem__", "update")
 """What copies a dict and writes to it."""
 
@@ -189,6 +191,27 @@ def model_hash(tree: Any, workers: Workers = SERIAL) -> bytes:
         hashes = [found[key, start] for start in range(0, size_of(shapes[key]), HASHED)]
         parts += [key.encode(), described.encode(), b"".join(hashes)]
     return digest(Label.HASH_MODEL, *parts)
+
+
+def bit_sums(leaves: Mapping[str, Any]) -> bytes:
+    """Sums of the bits of every leaf: they change with it, by accident though not by intent.
+
+    A twentieth of the time of `model_hash`, for whoever compares a tree with itself.
+
+    Args:
+        leaves: by key.
+
+    Raises:
+        EncodingError: as for `flatten`.
+    """
+    sums: list[bytes] = []
+    for key, leaf in leaves.items():
+        flat, size = flat_of(key, leaf), size_of(adapter_for(key, leaf).shape(leaf))
+        for start in range(0, size, HASHED):
+            part = np.ascontiguousarray(flat[start : min(start + HASHED, size)]).view(np.uint8)
+            rows = part[: len(part) - len(part) % _ROW].view(np.uint64).reshape(-1, _ROW // 8)
+            sums += [rows.sum(axis=0, dtype=np.uint64).tobytes(), part[rows.nbytes :].tobytes()]
+    return b"".join(sums)
 
 
 def _children(node: Any, path: tuple[str, ...]) -> list[tuple[Any, Any]] | None:

@@ -257,7 +257,7 @@ class ClientSession(NeverCopied):
     def _sends(self, client: Client, frames: Iterator[bytearray], model: Model) -> Iterator[Send]:
         while (frame := self._ending(lambda: next(frames, None))) is not None:
             if client.handed_over:  # the last one: without it nothing that was sent counts
-                self._ending(model.end_upload)
+                self._ending(model.check)
             yield Send(ORCHESTRATOR, frame)
 
     def _ending(self, work: Callable[[], T]) -> T:

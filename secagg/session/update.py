@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import isnan
@@ -29,7 +28,7 @@ from secagg.fixed_point import (
 from secagg.params import NO_MODEL, Kind, RoundParams
 from secagg.protocol.bounds import announced_clips
 from secagg.protocol.counts import counts_of
-from secagg.pytree import Reader, Select, flatten, held, model_hash
+from secagg.pytree import Reader, Select, bit_sums, flatten, held, model_hash
 from secagg.schemes.base import Fill, Words
 from secagg.session.clips import check_clips
 from secagg.workers import SERIAL, Workers
@@ -39,7 +38,7 @@ class Model:
     """A global model and its hash, computed once for many uploads.
 
     Args:
-        tree: state_dict or nested arrays; must not change while it is used, and is hashed again at
+        tree: state_dict or nested arrays; must not change while it is used, which is checked at
             the end of every upload.
         workers: threads for the hash.
         select: keys that are averaged, as the orchestrator's: all others stay out of the hash, and
@@ -48,7 +47,6 @@ class Model:
     Attributes:
         keys: those in the hash.
         hash: 32 bytes, `NO_MODEL` without a tree.
-        once: uploads do not hash it again; their caller does.
 
     Raises:
         EncodingError: a tree that cannot be averaged.
@@ -57,11 +55,10 @@ class Model:
     @checked()
     def __init__(self, tree: Any, workers: Workers = SERIAL, *, select: Select = None) -> None:
         self.tree = held(tree)
-        self._workers = workers
-        self.once = False
         leaves = {} if tree is None else flatten(self.tree, select)
         self.keys = frozenset(leaves)
         self.hash = model_hash(leaves, workers) if leaves else NO_MODEL
+        self._sums = bit_sums(leaves)
 
     def __repr__(self) -> str:
         return f"Model({self.hash.hex()[:16]})"
@@ -74,29 +71,13 @@ class Model:
         same = base.tree is None or flatten(base.tree, select).keys() == base.keys
         return base if same else cls(base.tree, workers, select=select)
 
-    def for_many(self) -> Self:
-        """Itself for many uploads in one process, after which the caller calls `check` once."""
-        model = copy.copy(self)
-        model.once = True
-        return model
-
-    def end_upload(self) -> None:
-        """Check, unless it is done once for many.
-
-        Raises:
-            ModelMismatch: as for `check`.
-        """
-        if not self.once:
-            self.check()
-
     def check(self) -> None:
-        """Hash the tree again.
+        """Hold the tree against what was hashed.
 
         Raises:
             ModelMismatch: it has changed.
         """
-        select = self.keys.__contains__
-        if self.keys and model_hash(flatten(self.tree, select), self._workers) != self.hash:
+        if self.keys and bit_sums(flatten(self.tree, self.keys.__contains__)) != self._sums:
             raise ModelMismatch("`base` has changed since it was hashed: train on a copy of it")
 
 

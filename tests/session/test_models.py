@@ -12,6 +12,7 @@ import pytest
 from secagg import Ckks, Lattice, Masks, SecureAverage
 from secagg.average.everybody import Everybody
 from secagg.errors import EncodingError, LocalProtocolError, ModelMismatch
+from secagg.pytree import bit_sums, model_hash
 from secagg.session import update
 from secagg.session.loopback import Loopback
 from secagg.session.update import Model
@@ -107,7 +108,6 @@ def test_training_in_place_on_the_base_is_no_mean() -> None:
 
     average = SecureAverage(clip=1.0)
     for copied, error in ((dict, EncodingError), (copy.deepcopy, ModelMismatch)):
-        model.load_state_dict(start)
         updates = {i: site(0.1 * (i + 1), copied) for i in IDS}
         with pytest.raises(error, match=r"copy of (the|it)"):
             average.run(updates, base=model.state_dict())
@@ -156,21 +156,30 @@ def test_a_base_that_changes_during_an_upload_completes_nothing(
     assert all("`base` has changed" in text for _, text in told)
 
 
-def test_one_round_hashes_its_base_twice_and_an_upload_its_own_twice(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    hashed: list[int] = []
-    real = update.model_hash
-    monkeypatch.setattr(update, "model_hash", lambda *args: hashed.append(1) or real(*args))
-    trees = {i: {"w": np.full(2, 0.1 * i)} for i in IDS}
-    base = {"w": np.zeros(2)}
+def test_a_round_hashes_its_base_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[int] = []
+    monkeypatch.setattr(update, "model_hash", lambda *args: seen.append(1) or model_hash(*args))
+    trees, base = {i: {"w": np.full(2, 0.1 * i)} for i in IDS}, {"w": np.zeros(2)}
     SecureAverage(clip=1.0).run(trees, base=base)
-    SecureAverage(clip=1.0).run(trees, base=Model(base))
-    in_process = len(hashed)
-    play(SecureAverage(clip=1.0), base, lambda c, i: c.upload(trees[i], base=Model(base)))
 
-    assert 2 + 2 == in_process
-    assert in_process + 1 + 2 * len(IDS) == len(hashed)
+    assert 1 == len(seen)
+    SecureAverage(clip=1.0).run(trees, base=Model(base))
+    assert 2 == len(seen)
+    play(SecureAverage(clip=1.0), base, lambda c, i: c.upload(trees[i], base=Model(base)))
+    assert 3 + len(IDS) == len(seen)
+
+
+@pytest.mark.parametrize("index", [0, 511, 700, 262_143, 262_144, 600_000])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16, np.int64, bool])
+def test_the_sums_see_every_place_and_opposite_steps(index: int, dtype: Any) -> None:
+    before = np.ones(600_001, dtype)
+    after = before.copy()
+    after[index] = 0
+    steps = np.arange(600_001) % 2 * 2 - 1  # of counters, say
+    trees = [before, after, before + steps[0], before + np.roll(steps, index)]
+    trees = [each.astype(dtype) for each in trees] + [before[::2], before[:0]]
+
+    assert len({each.tobytes() for each in trees}) == len({bit_sums({"w": w}) for w in trees})
 
 
 def test_another_model_is_named_before_what_follows_from_it() -> None:
