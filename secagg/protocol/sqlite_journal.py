@@ -100,8 +100,7 @@ class SQLiteJournal(NeverCopied):
         self, path: str | os.PathLike[str], *, create: bool = False, rng: Entropy = os.urandom
     ) -> None:
         self._turn = OneAtATime("this journal")
-        # absolute, so that ":memory:" is a file too
-        self._path = Path(path).absolute()
+        self._path = Path(path).absolute()  # so that ":memory:" is a file too
         self._keys = KeyFile(self._path.with_name(f"{self._path.name}-keys"), rng)
         try:
             if create:

@@ -231,7 +231,13 @@ class ServerSession(NeverCopied):
         Returns:
             Events; the frames to send are made as they are asked for. What is left of them comes
             first in what the next call returns.
+
+        Raises:
+            ConfigurationError: `vouched` is neither True nor False, which is the caller's word.
         """
+        link: object = vouched
+        if not isinstance(link, bool):
+            raise ConfigurationError(f"vouched is {shown(link)}: it takes True or False")
         given: object = sender  # of whatever the driver reads it from
         if not isinstance(given, str | Integral) or sender not in self._cohort:
             self._ignore_stranger(sender if isinstance(given, str | int) else shown(given))
