@@ -227,9 +227,7 @@ def encode_integers(
         raise EncodingError(f"{len(values)} values for the {spec.length} of {spec.name}")
     low, high = _extremes(values)
     if max(-low, high) * factor > spec.limit:
-        raise EncodingError(
-            f"{spec.name} holds {max(-low, high)}: at most {spec.limit // factor} fits"
-        )
+        raise EncodingError(f"a value of {spec.name} is above {spec.limit // factor}, what fits")
     words: NDArray[np.int64] = np.asarray(values, np.int64) * np.int64(factor)
     return words.view(np.uint64)
 
