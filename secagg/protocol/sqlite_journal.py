@@ -23,8 +23,7 @@ from secagg.protocol.key_file import KeyFile
 APPLICATION: Final = 0x53414747  # "SAGG" in the header of the file
 SCHEMA: Final = 3
 BUSY_SECONDS: Final = 10.0
-"""How long a statement waits for another process: a commit takes milliseconds, so ten seconds mean
-that the other one hangs."""
+"""A statement's wait for another process: a commit takes milliseconds, so that one hangs then."""
 
 _MISSING: Final = (
     "A journal is made once, with create=True; where one was before, this gateway has lost its"
