@@ -116,13 +116,13 @@ def test_noise_is_all_that_differs_between_equal_runs_with_ckks():
 
 def test_a_mean_beyond_its_bound_is_noticed(monkeypatch):
     """Noise a thousand times as large as stated."""
-    mean = Aggregate.mean
+    mean = Aggregate.rebuilt
 
     def noisy(self, template, base):
         made = mean(self, template, base)
         return {key: value + 1000 * self.error.bound for key, value in made.items()}
 
-    monkeypatch.setattr(Aggregate, "mean", noisy)
+    monkeypatch.setattr(Aggregate, "rebuilt", noisy)
     report = report_of(Settings(task="threshold", gateways=4, rounds=1, scheme="ckks"))
 
     assert not report.comparison.within_bounds
