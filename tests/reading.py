@@ -9,7 +9,7 @@ from pathlib import Path
 VOID = {"meta", "br", "hr", "img", "link", "wbr"}
 HOSTILE = "<script>alert(1)</script>&\"'"
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-LOOP, ONCE, GATEWAY, ORCHESTRATOR = re.findall(r"```python\n(.+?)```", README, re.DOTALL)
+LOOP, DRY_RUN, ONCE, GATEWAY, ORCHESTRATOR = re.findall(r"```python\n(.+?)```", README, re.DOTALL)
 """Every snippet of the README: who adds one, adds the test that runs it."""
 
 

@@ -21,7 +21,7 @@ import secagg
 from secagg import SecureAverage
 from secagg.schemes import shared_key
 from tests.command_lines import start
-from tests.reading import LOOP, README
+from tests.reading import DRY_RUN, LOOP, README
 
 ROOT = Path(__file__).parents[1]
 SOURCES = ("secagg", "fedavg", "protocol_sim", "benchmarks", "examples", "tests", "docs")
@@ -131,6 +131,17 @@ def test_the_loop_of_the_readme_runs_as_it_is_written(tmp_path, monkeypatch):
 
     assert model.state["w"] == pytest.approx(np.full(3, 0.3), abs=1e-3)
     assert ["round.html"] == [path.name for path in tmp_path.iterdir()]
+
+
+def test_a_dry_run_prints_the_call_that_serves_the_loop(capsys):
+    gateways = [Learner(i, i / 10) for i in range(4)]
+    names = {"model": Learner("model"), "gateways": gateways, "counts": dict.fromkeys(range(4), 7)}
+    exec(DRY_RUN, names)
+    average = eval(capsys.readouterr().out, {"SecureAverage": SecureAverage})
+    result = average.run(names["updates"], names["counts"], base=names["model"].state_dict())
+
+    assert () == result.report.warnings
+    assert max(result.report.relative_error.values()) <= 0.01
 
 
 def test_the_table_of_errors_is_what_the_plan_says():
