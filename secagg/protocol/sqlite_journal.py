@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -105,7 +104,7 @@ class SQLiteJournal(NeverCopied):
             if create:
                 _touch(self._path)
             elif not self._path.exists():
-                raise FileNotFoundError(errno.ENOENT, f"it is not there. {_MISSING}")
+                raise FileNotFoundError(None, f"it is not there. {_MISSING}")
             self._connection = sqlite3.connect(
                 f"{self._path.as_uri()}?mode=rw",
                 uri=True,
