@@ -63,7 +63,7 @@ def checked(**cures: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
 
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> T:
-            kinds = _hints(function)
+            kinds = _kinds(function)
             first = [_argument(*pair, kinds, cures) for pair in zip(names, args, strict=False)]
             others = {n: _argument(n, value, kinds, cures) for n, value in kwargs.items()}
             # what are too many is for Python to refuse
@@ -94,30 +94,41 @@ def check_fields(value: Any, **cures: str) -> None:
     """
     struct = isinstance(value, msgspec.Struct)
     put = msgspec.structs.force_setattr if struct else object.__setattr__
-    for name, kind in _fields(value.__class__).items():
+    kinds = _kinds(value.__class__)
+    for name in value.__struct_fields__ if struct else [each.name for each in fields(value)]:
         given = getattr(value, name)
-        taken = _argument(name, given, {name: kind}, cures)
+        taken = _argument(name, given, kinds, cures)
         if taken is not given:
             put(value, name, taken)
 
 
 @cache
-def _fields(kind: Any) -> dict[str, Any]:
-    struct = issubclass(kind, msgspec.Struct)
-    names = kind.__struct_fields__ if struct else [each.name for each in fields(kind)]
-    return {name: hint for name, hint in get_type_hints(kind).items() if name in names}
+def _kinds(annotated: Any) -> dict[str, tuple[Any, frozenset[type]]]:
+    """By name, where not anything goes: the annotation, and which types are taken as they are.
+
+    Called late: files that import one another have all their names by the first call only.
+    """
+    hints = get_type_hints(annotated).items()
+    return {name: (kind, _as_is(kind)) for name, kind in hints if kind is not Any}
 
 
-# late, and once: files that import one another have all their names by the first call only
-_hints: Callable[[Any], dict[str, Any]] = cache(get_type_hints)
+@cache
+def _as_is(kind: Any) -> frozenset[type]:
+    return frozenset(part for part in _several(kind) if isinstance(part, type))
 
 
-def _argument(name: str, value: Any, kinds: Mapping[str, Any], cures: Mapping[str, str]) -> Any:
-    if name not in kinds:
+def _argument(
+    name: str,
+    value: Any,
+    kinds: Mapping[str, tuple[Any, frozenset[type]]],
+    cures: Mapping[str, str],
+) -> Any:
+    if name not in kinds or type(value) in kinds[name][1]:
         return value
-    taken = _fitting(value, kinds[name])
+    whole = kinds[name][0]
+    taken = _fitting(value, whole)
     if taken is _UNFIT:
-        where, given, kind = _innermost(name, value, kinds[name])
+        where, given, kind = _innermost(name, value, whole)
         cure = cures.get(name) or f"it takes {_in_words(kind)}"
         raise ConfigurationError(f"{where} is {_shown(given, kind)}: {cure}")
     return taken
@@ -157,8 +168,9 @@ def _items(value: Any, item: Any) -> Any:
     # a text or bytes would be taken letter by letter
     if isinstance(value, (str, *_BYTES)) or not isinstance(value, Iterable):
         return _UNFIT
+    plain = _as_is(item)
     try:
-        taken = tuple(_fitting(each, item) for each in value)
+        taken = tuple(each if type(each) in plain else _fitting(each, item) for each in value)
     except TypeError:  # an array of no dimension says that it is iterable
         return _UNFIT
     return _UNFIT if any(each is _UNFIT for each in taken) else taken
