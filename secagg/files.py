@@ -48,6 +48,12 @@ def write(path: str | Path, content: bytes) -> None:
         OSError: it cannot be written; an older file is still whole.
     """
     path = Path(path)
+    try:
+        named = b"\0" not in os.fsencode(path)
+    except UnicodeError:  # half of a surrogate pair
+        named = False
+    if not named:
+        raise OSError(errno.EINVAL, "No name of a file", ascii(str(path)))
     if not path.parent.is_dir():
         raise FileNotFoundError(errno.ENOENT, "No such directory", str(path.parent))
     if path.is_dir():

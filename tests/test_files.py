@@ -39,6 +39,9 @@ def test_a_place_that_takes_no_file_is_named_as_it_was_given(tmp_path):
         write(tmp_path / "none" / "report.html", b"")
     with pytest.raises(IsADirectoryError, match=f"not a file: '{tmp_path}'"):
         write(str(tmp_path), b"")
+    for odd in ("\ud800", "a\0b"):
+        with pytest.raises(OSError, match="No name of a file"):
+            write(tmp_path / odd, b"")
 
 
 def test_a_place_that_cannot_be_written_is_refused(tmp_path):

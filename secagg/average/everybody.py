@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 
 from secagg.crypto.signing import verify as verify_signature
@@ -37,7 +37,7 @@ class Everybody:
         self._gateways: dict[GatewayId, tuple[Identity, Journal]] = {}
         self.federation = Federation(roster=Roster.of(0, self._orchestrator, ()))
 
-    def enroll(self, ids: Sequence[GatewayId]) -> Roster:
+    def enroll(self, ids: Iterable[GatewayId]) -> Roster:
         """Make identities for gateways that have none; a new roster if there are any.
 
         Raises:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
-from secagg.errors import BelowThreshold, ConfigurationError, EncodingError, SecAggError, shown
+from secagg.errors import BelowThreshold, ConfigurationError, EncodingError, SecAggError
 from secagg.params import GatewayId, LeafSpec
 from secagg.protocol.events import GatewayDropped
 from secagg.protocol.messages import DropReason
@@ -193,18 +193,13 @@ def check_left_out(template: Any, base: Any, leaves: Sequence[LeafSpec]) -> None
         )
 
 
-def plain_ids(ids: Any) -> list[GatewayId]:
+def plain_ids(ids: Iterable[object]) -> list[GatewayId]:
     """Ids as `int` or `str`, whatever integers or text they were.
 
     Raises:
-        ConfigurationError: no ids, or one that is neither.
+        ConfigurationError: one that is neither.
     """
-    if isinstance(ids, str) or not isinstance(ids, Iterable):
-        raise ConfigurationError(f"gateways are {shown(ids)}: pass their ids, such as range(10)")
-    try:
-        return [_plain(name) for name in ids]
-    except TypeError:  # an array of no dimension says that it is iterable
-        raise ConfigurationError("gateways are one array: pass their ids") from None
+    return [_plain(name) for name in ids]
 
 
 def _plain(name: object) -> GatewayId:

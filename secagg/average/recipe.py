@@ -13,7 +13,7 @@ from typing import Any, Literal
 from secagg.arguments import checked
 from secagg.average.costs import Clock, Costs
 from secagg.average.everybody import Everybody
-from secagg.average.inputs import Inputs, UpdateSource, plain_ids, vanishing
+from secagg.average.inputs import Inputs, UpdateSource, vanishing
 from secagg.average.outcome import PhaseCost, Plan, Report, Result, dropped_of
 from secagg.average.planner import Planner
 from secagg.errors import BelowThreshold
@@ -121,6 +121,7 @@ class SecureAverage(NeverCopied):
     def __repr__(self) -> str:
         return f"SecureAverage(clip={self._planner.encoding.clip}, scheme={self._planner.scheme!r})"
 
+    @checked(gateways="pass their ids, such as range(10)")
     def enroll(self, gateways: Iterable[GatewayId]) -> Roster:
         """Give gateways identities before their first round.
 
@@ -130,7 +131,7 @@ class SecureAverage(NeverCopied):
         Raises:
             ConfigurationError: an id that is neither str nor int.
         """
-        return self._everybody.enroll(plain_ids(gateways))
+        return self._everybody.enroll(gateways)
 
     @checked()
     def plan(self, template: Any, gateways: int, metrics: Sequence[str] = ()) -> Plan:

@@ -215,7 +215,7 @@ class ServerSession(NeverCopied):
         *,
         vouched: bool = False,
     ) -> Iterator[Event]:
-        """Take one frame. Nothing that comes in here raises.
+        """Take one frame; none that comes in raises.
 
         What does not verify is ignored, counted and said once as `Ignored`: it may be anybody's.
         What verifies and is wrong drops its sender and nobody else.

@@ -31,6 +31,7 @@ from secagg.arguments import checked
 from secagg.errors import ConfigurationError
 from secagg.pages import round_page
 from secagg.protocol.identity import Cohort
+from secagg.pytree import map_leaves, tree_spec
 from secagg.session.settings import UpdateEncoding
 from secagg.thresholds import derive
 
@@ -97,6 +98,19 @@ ROWS: dict[str, tuple[Callable[[], object], str]] = {
         "schemes are empty",
     ),
     "a path in bytes": (lambda: SQLiteJournal(b"x"), "path is of type bytes: it takes a text or"),
+    "a path of no file": (
+        lambda: SQLiteJournal("\ud800", create=True),
+        "is of no use as a journal",
+    ),
+    "a word for vouched": (
+        lambda: ServerSession(PARTIES.settings(), ROSTER, PARTIES.orchestrator).receive(
+            "g1", b"", vouched="mTLS"
+        ),
+        "vouched is 'mTLS': it takes True or False",
+    ),
+    "a number of ids": (lambda: SecureAverage(clip=1.0).enroll(3), "gateways is 3: pass their ids"),
+    "a clip of bytes": (lambda: tree_spec(TREE, clips={"w": b"1"}), "clips of 'w' is of type byte"),
+    "no function": (lambda: map_leaves(TREE, 3), "change is 3: it takes a function"),
     "round 0": (
         lambda: SessionSettings.of(Masks(), NEW, TREE, range(4), number=0),
         "round is 0: rounds are counted from 1",
