@@ -8,7 +8,7 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
-from secagg.errors import BelowThreshold, ConfigurationError, EncodingError, SecAggError
+from secagg.errors import BelowThreshold, ConfigurationError, EncodingError, SecAggError, shown
 from secagg.params import GatewayId, LeafSpec
 from secagg.protocol.events import GatewayDropped
 from secagg.protocol.messages import DropReason
