@@ -45,7 +45,7 @@ def run(
     gateways: Annotated[
         int, typer.Option(help="In the cohort, 3 to 2,048; to 10^6 by --cost-model.")
     ] = 6,
-    dimension: Annotated[int, typer.Option(help="Coordinates of an update.")] = 1_000,
+    dimension: Annotated[int, typer.Option(min=1, help="Coordinates of an update.")] = 1_000,
     dropout: Annotated[
         float, typer.Option(help="Share of the gateways that vanish somewhere in the round.")
     ] = 0.0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -188,6 +189,8 @@ def vanishing(
     Raises:
         ConfigurationError: more than D.
     """
+    if not isfinite(dropout):
+        raise ConfigurationError(f"dropout is {dropout}: use a share, 0 or more")
     count = round(dropout * gateways)
     if not 0 <= count <= limits.max_dropouts:
         raise ConfigurationError(

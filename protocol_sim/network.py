@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import inf
 from typing import NamedTuple
 
 from secagg.errors import ConfigurationError
@@ -43,7 +44,8 @@ class Link:
         for name in ("loss", "duplication", "reordering", "truncation", "flips"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigurationError(f"{name} is {getattr(self, name)}: use 0 to 1")
-        if self.latency < 0 or self.jitter < 0 or not self.bandwidth > 0:
+        seconds = (self.latency, self.jitter)
+        if not (all(0 <= each < inf for each in seconds) and self.bandwidth > 0):
             raise ConfigurationError(
                 f"latency {self.latency}, jitter {self.jitter}, bandwidth {self.bandwidth}: use"
                 " seconds of 0 or more, and bytes a second above 0"

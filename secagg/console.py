@@ -54,7 +54,13 @@ class OneLine(TyperGroup):
         except (ConfigurationError, EncodingError) as error:
             complain(str(error))
             raise typer.Exit(2) from None
-        except (SecAggError, OSError) as error:
+        except BrokenPipeError:  # nobody reads on: head has seen enough
+            raise typer.Exit(1) from None
+        except OSError as error:
+            place = f"{error.filename}: " if error.filename else ""
+            complain(f"{place}{error.strerror or error}")
+            raise typer.Exit(1) from None
+        except SecAggError as error:
             complain(str(error))
             raise typer.Exit(1) from None
         except KeyboardInterrupt:

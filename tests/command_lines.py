@@ -15,7 +15,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def start(program, *arguments, without=(), folder=None, **environment):
+def start(program, *arguments, without=(), folder=None, out=subprocess.PIPE, **environment):
     """A real process, begun in a folder, in which some modules cannot be imported."""
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({tuple(without)})); "
@@ -25,7 +25,8 @@ def start(program, *arguments, without=(), folder=None, **environment):
     command = [sys.executable, *(["-c", code] if without else ["-m", program])]
     return subprocess.run(
         [*command, *map(str, arguments)],
-        capture_output=True,
+        stdout=out,
+        stderr=subprocess.PIPE,
         text=True,
         check=False,
         cwd=folder,

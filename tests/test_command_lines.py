@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -50,6 +52,23 @@ def test_no_command_is_a_question_for_help(module):
     assert (0, asked.output) == (bare.exit_code, bare.output)
     assert "Usage: " in bare.output
     assert (2, "error: No such command 'walk'.\n") == (wrong.exit_code, wrong.stderr)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_what_the_system_refuses_is_said_in_words():
+    with Path("/dev/full").open("w") as full:
+        done = start("secagg", "plan", "--gateways", 3, "--coordinates", 1, out=full)
+
+    assert (1, "error: No space left on device\n") == (done.returncode, done.stderr)
+
+
+def test_a_reader_that_leaves_is_no_error():
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = start("secagg", "plan", "--gateways", 3, "--coordinates", 1, out=writing)
+    os.close(writing)
+
+    assert (1, "") == (done.returncode, done.stderr)
 
 
 def test_a_command_has_no_version_of_its_own():
