@@ -14,7 +14,7 @@ from secagg import wire
 from secagg.arguments import checked
 from secagg.crypto.signing import verify as verify_signature
 from secagg.errors import ConfigurationError, LocalProtocolError, SessionAborted, WireError, shown
-from secagg.guards import NeverCopied
+from secagg.guards import NeverCopied, OneProcess
 from secagg.params import (
     SESSION_BYTES,
     Entropy,
@@ -70,6 +70,9 @@ class ServerSession(NeverCopied):
         ConfigurationError: the cohort is not in the roster, its gateways would refuse the round, or
             arguments of other types.
         LocalProtocolError: the identity is not the roster's orchestrator.
+
+    Raises (by every method):
+        LocalProtocolError: in a forked process, which has the same session and one file with it.
     """
 
     @checked()
@@ -122,6 +125,7 @@ class ServerSession(NeverCopied):
         self._strangers: set[GatewayId] = set()
         self._asked: set[int] = set()
         self._outbox = Outbox()
+        self._process = OneProcess("this session")
 
     def __repr__(self) -> str:
         gateways = len(self._cohort)
@@ -140,6 +144,7 @@ class ServerSession(NeverCopied):
         Raises:
             LocalProtocolError: the shares are dealt, and P is announced.
         """
+        self._process.check()
         if self._server.round_announced:
             raise LocalProtocolError(f"the model is announced: the session is {self.phase}")
         shared = {leaf.key for leaf in self.settings.leaves}
@@ -205,6 +210,7 @@ class ServerSession(NeverCopied):
         Raises:
             LocalProtocolError: started before.
         """
+        self._process.check()
         self._server.start()
         return self._events(None)
 
@@ -235,6 +241,7 @@ class ServerSession(NeverCopied):
         Raises:
             ConfigurationError: `vouched` is neither True nor False, which is the caller's word.
         """
+        self._process.check()
         link: object = vouched
         if not isinstance(link, bool):
             raise ConfigurationError(f"vouched is {shown(link)}: it takes True or False")
@@ -291,6 +298,7 @@ class ServerSession(NeverCopied):
             LocalProtocolError: no phase is open, or frames wait to be sent: who was asked nothing
                 owes no answer.
         """
+        self._process.check()
         if self._outbox.frames:
             raise LocalProtocolError(
                 f"{self._outbox.frames} frames wait to be sent: iterate over what start(),"

@@ -14,6 +14,8 @@ from secagg.errors import AuditFailure, WireError
 from secagg.protocol import audit_file
 from secagg.protocol.audit import inspect_record, verify_record
 from secagg.protocol.audit_file import dump_record, dump_roster, load_record, load_roster
+from secagg.protocol.bounds import Bounds
+from secagg.protocol.policy import Policy
 
 PARTIES = Parties(5)
 EXCHANGE = Exchange(PARTIES, vanish={"g4": "masked_input"}).play()
@@ -216,6 +218,27 @@ def test_a_changed_field_is_named(old, new, said):
         load_record(data)
 
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("bound", "spelt"),
+    [
+        (65536.0, "65536.0"),
+        (1e-5, "0.00001"),
+        (9.9e-6, "9.9e-6"),
+        (1e-9, "1e-9"),
+        (1e16 - 2, "9999999999999998.0"),
+        (1e16, "1e16"),
+        (1.25e300, "1.25e300"),
+        (1 / 3, "0.3333333333333333"),
+    ],
+)
+def test_real_numbers_are_spelt_as_docs_audit_says(bound: float, spelt: str) -> None:
+    """Python's own JSON writes 1e+16 and 1e-05, and JavaScript cannot write 65536.0."""
+    file = Policy(bounds={"train": Bounds(clip=bound)}).dump()
+
+    assert f'"clip": {spelt},'.encode() in file
+    assert bound == Policy.load(file).bounds["train"].clip
 
 
 def test_a_file_larger_than_any_record_is_not_read(monkeypatch):

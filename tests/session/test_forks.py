@@ -75,6 +75,10 @@ def test_a_fork_uploads_nothing(scheme: Masks | Lattice, journal: Journal) -> No
         lambda: exchange.upload("g1"),
         lambda: session.receive(last),
         lambda: session.abort("left"),
+        exchange.server.start,
+        exchange.server.advance,
+        lambda: exchange.server.receive("g1", last),
+        lambda: exchange.server.use_model(None),
     ):
         assert in_a_fork(use).startswith(REFUSED.format("session"))
     assert exchange.play().verdict.summed
