@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn.parameter import is_lazy
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from secagg.errors import EncodingError
 from secagg.pytree.leaves import FLOATS, INTEGERS, Flat
@@ -91,13 +92,8 @@ class TorchAdapter:
 
 def _cure(leaf: torch.Tensor) -> str | None:
     """Why a tensor is not a dense one with memory of its own, and what to pass instead."""
-    if is_lazy(leaf):
-        return "the layer is lazy and has no shape yet: run one batch through the model first"
-    if type(leaf).__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
-        return (
-            f"a {type(leaf).__name__} hides its memory: pass a plain tensor, by its full_tensor()"
-            " or dequantize(), or get_model_state_dict with full_state_dict=True"
-        )
+    if (cure := _cure_of_class(type(leaf))) is not None:
+        return cure
     if leaf.is_nested:
         return "the tensor is nested: pass the list of its parts, by its unbind()"
     if leaf.layout is not torch.strided:
@@ -107,6 +103,29 @@ def _cure(leaf: torch.Tensor) -> str | None:
     if torch._is_zerotensor(leaf):  # noqa: SLF001 - it looks like any other from outside
         return "the tensor has no memory, it stands for zeros: pass its clone()"
     return None
+
+
+@lru_cache(maxsize=64)
+def _cure_of_class(kind: type[torch.Tensor]) -> str | None:
+    """What to pass instead of tensors of a class that changes what torch does with them."""
+    if issubclass(kind, (UninitializedParameter, UninitializedBuffer)):
+        return "the layer is lazy and has no shape yet: run one batch through the model first"
+    if kind.__torch_dispatch__ is not torch.Tensor.__torch_dispatch__:
+        return (
+            f"a {kind.__name__} hides its memory: pass a plain tensor, by its full_tensor() or"
+            " dequantize(), or get_model_state_dict with full_state_dict=True"
+        )
+    if _function(kind) not in {_function(torch.Tensor), _function(torch.nn.Parameter)}:
+        return (
+            f"a {kind.__name__} has an arithmetic of its own: pass a plain tensor of what is to be"
+            " averaged, its values in one unit or its dequantize()"
+        )
+    return None
+
+
+def _function(kind: type[torch.Tensor]) -> object:
+    own = kind.__torch_function__
+    return getattr(own, "__func__", own)
 
 
 KIND: Final = torch.Tensor

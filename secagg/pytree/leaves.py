@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Hashable
+from functools import lru_cache
+from operator import index
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -83,7 +85,7 @@ class NumpyAdapter:
 
     def shape(self, leaf: Any) -> tuple[int, ...]:
         """Its shape."""
-        return tuple(leaf.shape)
+        return tuple(map(index, leaf.shape))
 
     def flat(self, leaf: Any) -> Flat:
         """A 1-d view, or for strided arrays an iterator that copies the slice asked for."""
@@ -191,15 +193,22 @@ def adapter_of(leaf: Any) -> LeafAdapter | None:
         return None if own or isinstance(leaf, (np.ma.MaskedArray, np.matrix)) else _NUMPY
     if isinstance(leaf, (bool, int, float, np.generic)):
         return _SCALAR
+    if (plugin := _plugin_of(kind)) is not None:  # type: ignore[arg-type] # classes are hashable
+        return plugin
+    plain = hasattr(kind, "__array__") and not hasattr(kind, "__array_ufunc__")
+    return _FOREIGN if plain and hasattr(leaf, "dtype") and hasattr(leaf, "shape") else None
+
+
+@lru_cache(maxsize=64)
+def _plugin_of(kind: type[object]) -> LeafAdapter | None:
     for each in kind.__mro__:
         name = PLUGINS.get(each.__module__.partition(".")[0])
         if name is not None:
             plugin = importlib.import_module(name)
-            if isinstance(leaf, plugin.KIND):
+            if issubclass(kind, plugin.KIND):
                 adapter: LeafAdapter = plugin.ADAPTER
                 return adapter
-    plain = hasattr(kind, "__array__") and not hasattr(kind, "__array_ufunc__")
-    return _FOREIGN if plain and hasattr(leaf, "dtype") and hasattr(leaf, "shape") else None
+    return None
 
 
 def size_of(shape: tuple[int, ...]) -> int:
@@ -215,18 +224,21 @@ _CURES: Final = (
     ("to_numpy", "its labels would get lost: pass its to_numpy()"),
     ("to_value", "its unit would get lost: pass its to_value() in one unit for all"),
     ("__dataclass_fields__", "pass dataclasses.asdict() of it"),
-    ("__next__", "pass a list or a mapping"),
     (
         "__array_ufunc__",
         "it has an arithmetic of its own: pass a plain numpy array of what is to be averaged",
     ),
     ("__array__", "pass numpy.asarray() of it"),
+    ("__float__", "pass float() of it"),
+    ("__iter__", "pass a list or a mapping"),
 )
 """What to do with an object whose class has such an attribute; the first decides."""
 
 
 def cure_of(leaf: Any) -> str:
     """What to pass instead of something that is no leaf; "" where nothing is known."""
+    if isinstance(leaf, (str, bytes)):
+        return ""
     if leaf is None:
         return "leave its key out, here or by select="
     return next((cure for name, cure in _CURES if hasattr(type(leaf), name)), "")

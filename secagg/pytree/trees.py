@@ -6,7 +6,7 @@ import copy
 import re
 from collections import ChainMap, OrderedDict, UserDict, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from secagg.pytree.leaves import Flat, LeafAdapter, adapter_of, cure_of, size_of
 from secagg.pytree.selection import Select, selection
 from secagg.workers import SERIAL, Workers
 
+T = TypeVar("T")
 HASHED: Final = 2**18
 """Coordinates hashed at a time: a megabyte of float32. Part of what is hashed."""
 STEP: Final = 2**16
@@ -87,15 +88,12 @@ def adapter_for(key: str, leaf: Any) -> LeafAdapter:
     Raises:
         EncodingError: it cannot; names the key.
     """
-    adapter = adapter_of(leaf)
+    adapter = _asked(key, leaf, lambda: adapter_of(leaf))
     if adapter is None:
         cure = cure_of(leaf)
         what = f"{called(key)} is a {type(leaf).__name__}, no array"
         raise EncodingError(f"{what}: {cure}" if cure else what, key=key)
-    try:
-        adapter.dtype_name(leaf)
-    except EncodingError as error:
-        raise EncodingError(f"{called(key)}: {error}", key=key) from None
+    _asked(key, leaf, lambda: (adapter.dtype_name(leaf), adapter.shape(leaf)))
     return adapter
 
 
@@ -106,13 +104,18 @@ def flat_of(key: str, leaf: Any) -> Flat:
         EncodingError: it cannot, or it does not show its values; names the key.
     """
     adapter = adapter_for(key, leaf)
+    return _asked(key, leaf, lambda: adapter.flat(leaf))
+
+
+def _asked(key: str, leaf: Any, question: Callable[[], T]) -> T:
+    """What a leaf of any class tells; a foreign exception may hold its values."""
     try:
-        return adapter.flat(leaf)
+        return question()
     except EncodingError as error:
-        raise EncodingError(f"{called(key)}: {error}") from None
-    except (AttributeError, RuntimeError, TypeError, ValueError) as error:
+        raise EncodingError(f"{called(key)}: {error}", key=key) from None
+    except Exception as error:  # noqa: BLE001 - whatever a foreign array raises
         kind = f"{type(leaf).__name__} that cannot be read ({type(error).__name__})"
-        raise EncodingError(f"{called(key)} is a {kind}: pass a plain array") from None
+        raise EncodingError(f"{called(key)} is a {kind}: pass a plain array", key=key) from None
 
 
 def called(key: str) -> str:
@@ -214,15 +217,16 @@ def bit_sums(leaves: Mapping[str, Any]) -> bytes:
     return b"".join(sums)
 
 
-def _children(node: Any, path: tuple[str, ...]) -> list[tuple[Any, Any]] | None:
-    """Keys and children of a container. Iterating over a mapping may give something else."""
+def _children(node: Any, path: tuple[str, ...]) -> list[tuple[Any, str, Any]] | None:
+    """Of a container (key, name, child): iterating over a mapping may give something else."""
     if hasattr(type(node), "toarray") or not isinstance(node, (Mapping, list, tuple)):
         return None  # a sparse matrix is no container, even if its class is a dict of its entries
     if len(path) == DEPTH:
         start = ".".join(path[:3])
         raise EncodingError(f"{start!r} goes on for {DEPTH} levels: does the tree contain itself?")
     try:
-        return list(node.items() if isinstance(node, Mapping) else enumerate(node))
+        items = node.items() if isinstance(node, Mapping) else enumerate(node)
+        return [(key, str(key), child) for key, child in items]
     except Exception as error:  # noqa: BLE001 - whatever a foreign container raises
         where = repr(".".join(path)) if path else "the tree"
         kinds = f"{type(node).__name__} that raises {type(error).__name__}"
@@ -234,15 +238,15 @@ def _walk(node: Any, path: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
     if children is None:
         yield ".".join(path), node
         return
-    for key, child in children:
-        yield from _walk(child, (*path, str(key)))
+    for _, name, child in children:
+        yield from _walk(child, (*path, name))
 
 
 def _map(node: Any, path: tuple[str, ...], change: Callable[[str, Any], Any]) -> Any:
     children = _children(node, path)
     if children is None:
         return change(".".join(path), node)
-    items = [(key, _map(child, (*path, str(key)), change)) for key, child in children]
+    items = [(key, _map(child, (*path, name), change)) for key, name, child in children]
     if isinstance(node, Mapping):
         if not _copies(node):
             return dict(items)

@@ -132,7 +132,16 @@ class Hidden(torch.Tensor):
         return NotImplemented
 
 
+class Unit(torch.Tensor):
+    """As the packed codes of bitsandbytes and of diffusers' GGUF: they are no quantities."""
+
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), options=None):
+        return super().__torch_function__(function, types, args, options or {})
+
+
 REFUSED = {
+    "unit": (torch.zeros(2).as_subclass(Unit), "a Unit has an arithmetic of its own: pass a plain"),
     "complex": (torch.zeros(2, dtype=torch.complex64), "dtype torch.complex64 is not averaged"),
     "float8": (torch.zeros(2, dtype=torch.float8_e4m3fn), "dtype torch.float8_e4m3fn is not"),
     "sparse": (torch.zeros(2, 2).to_sparse(), r"sparse: pass its to_dense\(\)"),
