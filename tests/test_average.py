@@ -352,5 +352,5 @@ def test_enrolled_gateways_keep_one_roster_over_changing_cohorts() -> None:
 
     assert roster == first.report.roster == second.report.roster
     assert tuple(IDS) == tuple(member.id for member in roster.members)
-    with pytest.raises(ConfigurationError, match="use str or int"):
+    with pytest.raises(ConfigurationError, match="is True: pass their ids"):
         average.enroll([True])
