@@ -94,6 +94,8 @@ def _check_select(
     everything: Sequence[tuple[str, Any]], table: Mapping[str, Any], select: Select
 ) -> None:
     if not table:
+        if not everything[0][0]:
+            adapter_for(*everything[0])  # no tree at all: told with its own way out
         raise ConfigurationError("select matches no key of the tree")
     if select is None:
         return

@@ -33,6 +33,9 @@ def matching(
     expected = {leaf.key for leaf in leaves}
     missing, extra = expected - table.keys(), table.keys() - expected
     if missing:
+        for key, leaf in everything:
+            if not key or any(each.startswith(key + ".") for each in missing):
+                adapter_for(key, leaf)  # no array but a Module, say: told with its own way out
         cure = _prefix(missing, {key for key, _ in everything}, what)
         raise EncodingError(f"the {what} lacks keys: {first_keys(missing)}{cure}", key=min(missing))
     if extra:

@@ -154,6 +154,18 @@ REFUSED = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("tree", [Net(), {"net": Net(), "w": ONE}])
+def test_a_module_in_the_place_of_what_is_selected_is_named(tree):
+    leaves, _ = tree_spec({"net": {"w": ONE}}, clips=1.0)
+    for work in (
+        lambda: Reader(leaves, tree, select="net.*"),
+        lambda: rebuild(tree, leaves, {0: np.zeros(1)}),
+        lambda: tree_spec(Net(), clips=1.0, select="net.*"),
+    ):
+        with pytest.raises(EncodingError, match="is a Net, no array: pass its state_dict"):
+            work()
+
+
 @pytest.mark.parametrize(("tree", "sentence"), REFUSED.values(), ids=REFUSED)
 def test_what_is_no_tree_is_named_with_the_way_out(tree, sentence):
     for work in (flatten, model_hash, lambda each: tree_spec(each, clips=1.0)):
