@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from secagg.arguments import checked
 from secagg.errors import ConfigurationError, LocalProtocolError
 from secagg.fixed_point import (
     Decoder,
@@ -33,6 +34,7 @@ from secagg.session.precision import WARN_ABOVE, advise, movements, rounding_to,
 from secagg.workers import Workers
 
 
+@checked()
 def bound_in(bounds: Mapping[str, float], key: str) -> float:
     """The bound of one leaf.
 

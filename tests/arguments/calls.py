@@ -363,25 +363,14 @@ def _shown(kind: Callable[..., Any]) -> Callable[..., Any]:
     return work
 
 
-def _journal(_rng: Random) -> Call:
-    folder = tempfile.TemporaryDirectory()
+def _in_folder(work: Callable[..., Any], given: Callable[[], dict[str, Any]]) -> Any:
+    """What writes a file does so in a folder that is gone afterwards."""
 
-    def work(**given: Any) -> None:
-        with folder, contextlib.chdir(folder.name):
-            SQLiteJournal(**given).close()
+    def alone(**given: Any) -> None:
+        with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+            work(**given)
 
-    return Call(work, {"path": "j", "create": True})
-
-
-def _page(_rng: Random) -> Call:
-    folder = tempfile.TemporaryDirectory()
-
-    def work(**given: Any) -> None:
-        with folder, contextlib.chdir(folder.name):
-            round_page(**given)
-
-    given = {"report": finished()[1].report, "path": "p"}
-    return Call(work, given, errors=(SecAggError, OSError))
+    return lambda _rng: Call(alone, given(), errors=(SecAggError, OSError))
 
 
 def _settings_of(**given: Any) -> Any:
@@ -475,7 +464,12 @@ CALLS: dict[str, Callable[[Random], Call]] = {
     "Member": _of(_shown(Member), lambda: {"id": "g1", "key": ROSTER.members[0].key}),
     "Identity": _of(_shown(Identity), lambda: {"id": "g1", "seed": bytes(32)}, "seed"),
     "Identity.generate": _of(Identity.generate, lambda: {"id": "g1", "rng": bytes}),
-    "SQLiteJournal": _journal,
+    "SQLiteJournal": _in_folder(
+        lambda **given: SQLiteJournal(**given).close(), lambda: {"path": "j", "create": True}
+    ),
+    "Policy.save": _in_folder(POLICY.save, lambda: {"path": "p"}),
+    "Federation.save": _in_folder(Federation(roster=ROSTER).save, lambda: {"path": "p"}),
+    "Report.bound_of": lambda _rng: Call(finished()[1].report.bound_of, {"key": "layer.w"}),
     "Masks": _of(_shown(secagg.Masks), lambda: dict(MASKS)),
     "Lattice": _of(_shown(secagg.Lattice), lambda: {"committee": None}),
     "Ckks": _of(_shown(secagg.Ckks), lambda: {"committee": None}),
@@ -491,7 +485,7 @@ CALLS: dict[str, Callable[[Random], Call]] = {
     ),
     "model_hash": _of(model_hash, lambda: {"tree": tree()}, "tree"),
     "tree_spec": _of(tree_spec, lambda: {"tree": tree(), "clips": 1.0, "select": ["*"]}, "tree"),
-    "round_page": _page,
+    "round_page": _in_folder(round_page, lambda: {"report": finished()[1].report, "path": "p"}),
     "load_record": _of(load_record, lambda: {"data": dump_record(finished()[1].report.audit)}),
     "dump_roster": _of(dump_roster, lambda: {"roster": ROSTER}),
     "load_roster": _of(load_roster, lambda: {"data": dump_roster(ROSTER)}),
