@@ -115,7 +115,7 @@ class ClientSession(NeverCopied):
 
         Returns:
             `Send` with an answer, `UpdateDue` when `upload` is to be called, `Completed`, or
-            `Aborted` with the named check that failed. What is left of them comes first
+            `Aborted` with the named check that failed. What a loop leaves comes first
             in what the next call returns.
 
         Raises:

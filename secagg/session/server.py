@@ -235,7 +235,7 @@ class ServerSession(NeverCopied):
                 wrong key file is seen. A frame of another session is ignored all the same.
 
         Returns:
-            Events; the frames to send are made as they are asked for. What is left of them comes
+            Events; the frames to send are made as they are asked for. What a loop leaves comes
             first in what the next call returns.
 
         Raises:
