@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from math import isinf
 from typing import Final
 
 from matplotlib.axes import Axes
@@ -48,6 +49,7 @@ def page_of(report: Report) -> bytes:
         title=f"Round {number}: the mean of {len(included)} of {plan.thresholds.gateways} gateways",
         lead=f"Scheme {plan.scheme}: {plan.layout.rstrip('.')}.{reason}",
         tiles=list(_tiles(report, inspection)),
+        warnings=report.warnings,
         included=included,
         dropped=_dropped(report, inspection),
         plan=plan,
@@ -68,7 +70,10 @@ def _tiles(report: Report, inspection: Inspection) -> Iterator[Tile]:
     )
     yield Tile("Dropped", gone or "nobody", f"any {limits.max_dropouts} may vanish")
     exact = "the sum is exact, updates are rounded" if report.exact else "rounding and noise"
-    yield Tile("Largest possible error", f"{report.error_bound:.1e}", exact)
+    if isinf(report.error_bound):
+        exact = "something was clamped, and nobody knows by how much"
+    shown = "no bound" if isinf(report.error_bound) else f"{report.error_bound:.1e}"
+    yield Tile("Largest possible error", shown, exact)
     yield Tile(
         "Beyond a bound",
         verdict(sum(report.clamped.values()) or "nothing", good=not report.clamped),

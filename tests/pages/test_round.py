@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from dataclasses import replace
+from math import inf
 
 import numpy as np
 import pytest
@@ -67,6 +68,8 @@ def test_what_was_clipped_and_what_does_not_verify_is_seen(result):
     forged = replace(
         result.report,
         clamped={"coordinates": 4, "metric loss": 3},
+        error_bound=inf,
+        warnings=("pass clip=1",),
         roster=result_of(Masks()).report.roster,
     )
     page = Page(page_of(forged))
@@ -75,6 +78,9 @@ def test_what_was_clipped_and_what_does_not_verify_is_seen(result):
     assert "The record of this round does not verify:" in page.text
     assert 'class="bad">7<' in page.html
     assert "4 coordinates, 3 metric loss" in page.text
+    assert "Largest possible error no bound" in page.text
+    assert "Too coarse pass clip=1" in page.text
+    assert "Too coarse" not in Page(page_of(result.report)).text
 
 
 def test_without_the_extra_the_rest_of_the_library_works():
