@@ -48,10 +48,11 @@ def _tiles(report: Report) -> Iterator[Tile]:
             "Accuracy", f"{compared.accuracy:.1%}", f"{compared.plain_accuracy:.1%} in the clear"
         )
         off, kept = words.worst(report), compared.within_bounds
-        shown: Cell = f"{off.largest:.1e}"
-        stated = "no bound: coordinates were cut off"
-        if not isinf(off.bound):
-            shown = verdict(shown, good=kept)
+        cut = sum(isinf(each.bound) for each in compared.deviations)
+        shown: Cell = f"{max(each.largest for each in compared.deviations):.1e}"
+        stated = f"no bound in {words.plural(cut, 'round')}: coordinates were cut off"
+        if not (cut and kept):
+            shown = verdict(f"{off.largest:.1e}", good=kept)
             stated = f"{'as it must be: within' if kept else 'BEYOND'} the stated {off.bound:.1e}"
         yield Tile("Largest error of a mean", shown, stated)
     busiest = max(each.bytes_up for each in rounds)

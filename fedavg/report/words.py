@@ -45,7 +45,8 @@ def accuracy(report: Report) -> str:
         return f"{after}, trained without protection."
     gap = 100 * (compared.accuracy - compared.plain_accuracy)
     beside = f"the same rounds in the clear reach {compared.plain_accuracy:.1%}"
-    judged = "no difference" if gap == 0 else f"a difference of {abs(gap):.1f} points"
+    apart = f"{abs(gap):.1f} points" if abs(gap) >= 0.05 else "less than 0.1 points"
+    judged = "no difference" if gap == 0 else f"a difference of {apart}"
     return f"{after}; {beside}: {judged}."
 
 
@@ -59,9 +60,11 @@ def difference(report: Report) -> str:
     samples = round(abs(each.accuracy - plain) * compared.samples)
     if not samples:
         return "They coincide: security cost no accuracy."
+    clipped = any(each.clipped for each in report.rounds)
+    cut = " and what lay beyond its clip was cut off" if clipped else ""
     return (
         f"They differ most in round {each.number}: {each.accuracy:.1%} against {plain:.1%}, "
-        f"{samples} of {plural(compared.samples, 'sample')}. The secure mean is rounded, so "
+        f"{samples} of {plural(compared.samples, 'sample')}. The secure mean is rounded{cut}, so "
         "samples at the border of two answers may fall to the other side."
     )
 
@@ -76,7 +79,7 @@ def deviations(report: Report) -> str:
             f"No mean had a bound, for coordinates were cut off: off by {off.largest:.1e} at worst."
         )
     if unbounded:
-        numbers += f"; none was in {plural(unbounded, 'round')}, where coordinates were cut off"
+        numbers += f"; {plural(unbounded, 'round')} had none, for coordinates were cut off"
     if report.comparison.within_bounds:
         return f"Every mean lay within its stated bound: {numbers}."
     beyond = sum(not each.within for each in report.comparison.deviations)
