@@ -60,6 +60,11 @@ class Bounds(Struct, frozen=True):
         for name, bound in named.items():
             if bound is not None and not 0 < bound < inf:
                 raise ConfigurationError(f"{name} is {bound}: use a positive number")
+        if (self.integers or 0) >= 2**63:
+            raise ConfigurationError("integers are bounded by 63 bits")
+        for name in (*clips, *self.metrics):
+            if any(0xD800 <= ord(each) < 0xE000 for each in name):
+                raise ConfigurationError(f"{name!a} has a lone surrogate, no character: no key has")
 
     def fixed(self, announced: Quantities) -> Quantities:
         """Of these quantities, those that have a bound here, and it."""

@@ -107,7 +107,8 @@ def _plain(name: GatewayId) -> str:
 
     Raises:
         ConfigurationError: it is too long for a line, or has characters that nobody sees: line
-            ends, marks of direction, halves of a surrogate pair, spaces around it.
+            ends, marks of direction, halves of a surrogate pair, spaces around it; or a number that
+            has no canonical bytes.
     """
     text = unicodedata.normalize("NFC", str(name))
     printable = text.isprintable() and text == text.strip()  # no surrogate is printable
@@ -115,6 +116,8 @@ def _plain(name: GatewayId) -> str:
         raise ConfigurationError(
             f"id {text[:32]!a}: up to {MAX_ID_BYTES} bytes of printable text without spaces around"
         )
+    if isinstance(name, int) and not -(2**63) <= name < 2**64:
+        raise ConfigurationError(f"id {text[:32]}: a whole number of 64 bits, or text")
     return text
 
 
