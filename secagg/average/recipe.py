@@ -14,6 +14,7 @@ from secagg.arguments import checked
 from secagg.average.costs import Clock, Costs
 from secagg.average.everybody import Everybody
 from secagg.average.inputs import Inputs, UpdateSource, vanishing
+from secagg.average.moves import Moves
 from secagg.average.outcome import PhaseCost, Plan, Report, Result, dropped_of
 from secagg.average.planner import Planner
 from secagg.errors import BelowThreshold
@@ -223,19 +224,20 @@ class SecureAverage(NeverCopied):
             BelowThreshold: too few gateways were left; names them and says why.
             ModelMismatch, SessionAborted: `base` changed meanwhile; an upload was garbage, say.
         """
-        inputs = Inputs(updates, weights, metrics, drop=self._invalid == "drop")
         check_seed(rounding_seed)
+        inputs = Inputs(updates, weights, metrics, drop=self._invalid == "drop")
         model = self._planner.model(base)
         number = self._everybody.federation.next_round
         template, choice, settings = self._planner.round(inputs, model, number)
         gone = vanishing(vanish, inputs, settings.scheme)
         server, clients = self._everybody.sessions(settings)
         costs = Costs(server, self._on_event, self._clock)
+        moves = Moves(inputs, settings, model.tree)
 
         def prepare(name: GatewayId) -> MakeUpload:
             return partial(
                 clients[name].upload,
-                inputs.take(name),
+                moves.take(name),
                 inputs.weight(name),
                 base=model,
                 metrics=inputs.metrics(name),
@@ -251,14 +253,23 @@ class SecureAverage(NeverCopied):
             observer=costs,
             invalid=self._invalid,
         )
+        return self._result(self._played(loop), costs, choice, template, model, moves)
+
+    def _played(self, loop: Loopback) -> Loopback:
         try:
             loop.run()
         finally:
-            self._everybody.after(server)
-        return self._result(loop, costs, choice, template, model)
+            self._everybody.after(loop.server)
+        return loop
 
     def _result(
-        self, loop: Loopback, costs: Costs, choice: Choice, template: Any, model: Model
+        self,
+        loop: Loopback,
+        costs: Costs,
+        choice: Choice,
+        template: Any,
+        model: Model,
+        moves: Moves,
     ) -> Result:
         dropped = dropped_of(loop)
         if isinstance(loop.aborted, BelowThreshold):
@@ -268,7 +279,7 @@ class SecureAverage(NeverCopied):
         model.check()
         server, aggregate = loop.server, loop.server.result
         start = self._clock()
-        mean = aggregate.rebuilt(template, model.tree)
+        mean = aggregate.rebuilt(template, model.tree, moves.known(aggregate.included))
         decoding = PhaseCost(
             phase="mean",
             answered=len(aggregate.included),

@@ -30,6 +30,8 @@ _SQUARES: Final = (1e-30, 1e30)
 """Sums of squares that float32 holds well."""
 _ROOM: Final = 32.0
 """Largest change by a gateway over the rms of the mean step, in all that one clip fits."""
+_LOST: Final = 8.0
+"""Relative error of a step that is not 0 and decodes to that."""
 _NAMED: Final = 10
 """Keys that a text names; all others are counted."""
 
@@ -72,8 +74,27 @@ class Movement:
         return factor * self.error / (self.rms or self.clip)
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What somebody who plays the gateways too knows beside their sum.
+
+    Attributes:
+        moved: keys that some gateway changed.
+        drift: sum of what rounding to the unit changed in the weights; None: half a unit each.
+    """
+
+    moved: frozenset[str] = frozenset()
+    drift: float | None = None
+
+
+NOTHING_KNOWN: Final = Known()
+
+
 def movements(
-    params: RoundParams, means: Mapping[int, NDArray[Any]], errors: Mapping[int, Noise]
+    params: RoundParams,
+    means: Mapping[int, NDArray[Any]],
+    errors: Mapping[int, Noise],
+    moved: frozenset[str] = frozenset(),
 ) -> dict[str, Movement]:
     """The step of every real leaf that has coordinates.
 
@@ -81,14 +102,17 @@ def movements(
         params: P.
         means: decoded, by index of the vector.
         errors: of a coordinate, likewise.
+        moved: keys whose step is not 0, though it may decode to that.
     """
     steps: dict[str, Movement] = {}
+    clips = {index: clip_of(spec, params.max_weight) for index, spec in params.of_kind("update")}
     for leaf in params.leaves:
-        spec, size = params.vectors[leaf.vector], size_of(leaf.shape)
-        if size and spec.kind == "update":
-            values = means[leaf.vector][leaf.start : leaf.start + size]
+        size = size_of(leaf.shape)
+        if size and leaf.vector in clips:
             error = errors[leaf.vector].rms
-            steps[leaf.key] = Movement(_rms(values, error), error, clip_of(spec, params.max_weight))
+            rms = _rms(means[leaf.vector][leaf.start : leaf.start + size], error)
+            lost = error / _LOST if leaf.key in moved else 0.0
+            steps[leaf.key] = Movement(rms or lost, error, clips[leaf.vector])
     return steps
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import inf
 from typing import Any
@@ -30,7 +31,16 @@ from secagg.protocol.events import Imprecise
 from secagg.pytree import rebuild
 from secagg.pytree.leaves import size_of
 from secagg.schemes.base import Opened
-from secagg.session.precision import WARN_ABOVE, advise, movements, rounding_to, tell, torn_ties
+from secagg.session.precision import (
+    NOTHING_KNOWN,
+    WARN_ABOVE,
+    Known,
+    advise,
+    movements,
+    rounding_to,
+    tell,
+    torn_ties,
+)
 from secagg.workers import Workers
 
 
@@ -110,12 +120,13 @@ class Aggregate:
         tell(self.imprecise, self._told, stacklevel=2)
         return tree
 
-    def rebuilt(self, template: Any, base: Any = None) -> Any:
+    def rebuilt(self, template: Any, base: Any = None, known: Known = NOTHING_KNOWN) -> Any:
         """The weighted mean as a tree: base + sum of weight * (update - base) / total weight.
 
         Args:
             template: gives containers, dtypes, devices, and the keys that are not averaged.
             base: the tree the updates were encoded against, if any.
+            known: for `imprecise` and the bounds of integers.
 
         Raises:
             AggregateOutOfRange: an integer mean that does not fit its dtype.
@@ -125,12 +136,19 @@ class Aggregate:
             means[index] = self._decode(index, self.total_weight, np.float32)
         for index, _ in self._params.of_kind("integers"):
             means[index] = mean_integers(self._integers(index), self._opened.total_units)
-        self._look_at(means)
+        self._look_at(means, known)
         self._places = {}
+        unbounded, drift = self._unbounded(), self._drift(known)
 
         def look(leaf: LeafSpec, values: NDArray[Any]) -> None:
             place = leaf.vector, leaf.start
-            self._places[place] = self._bound(leaf, values, based=base is not None)
+            if place in unbounded:
+                self._places[place] = inf
+            elif leaf.vector in self._errors:
+                rounded = rounding_to(leaf.dtype, values, based=base is not None)
+                self._places[place] = self._errors[leaf.vector].bound + rounded
+            else:
+                self._places[place] = 0.5 + drift
 
         return rebuild(template, self._params.leaves, means, base, reuse=True, look=look)
 
@@ -158,19 +176,21 @@ class Aggregate:
             for leaf in self._params.leaves
         }
 
-    def _bound(self, leaf: LeafSpec, values: NDArray[Any], *, based: bool) -> float:
-        clamped, spec = self.clamped, self._params.vectors[leaf.vector]
-        place = [(each.vector, each.start) for each in self._params.leaves if size_of(each.shape)]
-        if "tied leaves" in clamped and place.count((leaf.vector, leaf.start)) > 1:
-            return inf
-        if spec.kind == "integers":
-            return inf if "integers" in clamped else 0.5 + self._drift
-        if "coordinates" in clamped:
-            return inf
-        return self._errors[leaf.vector].bound + rounding_to(leaf.dtype, values, based=based)
+    def _unbounded(self) -> set[tuple[int, int]]:
+        """Places of leaves in which something may have been clamped, or was not read."""
+        clamped = self.clamped
+        places = Counter(
+            (leaf.vector, leaf.start) for leaf in self._params.leaves if size_of(leaf.shape)
+        )
+        return {
+            place
+            for place, count in places.items()
+            if (count > 1 and "tied leaves" in clamped)
+            or ("coordinates" if place[0] in self._errors else "integers") in clamped
+        }
 
-    def _look_at(self, means: Mapping[int, NDArray[Any]]) -> None:
-        steps = movements(self._params, means, self._errors)
+    def _look_at(self, means: Mapping[int, NDArray[Any]], known: Known) -> None:
+        steps = movements(self._params, means, self._errors, known.moved)
         average = self.total_weight / len(self.included)
         self.relative_error = {key: step.relative for key, step in steps.items()}
         for leaf in self._params.leaves:
@@ -240,8 +260,8 @@ class Aggregate:
         lost = {"coordinates", "tied leaves"} & self.clamped.keys()
         return Noise(inf, error.rms) if lost else error
 
-    @property
-    def _drift(self) -> float:
+    def _drift(self, known: Known) -> float:
         """By which rounding the weights to their unit may move the mean of integers."""
         bound, unit = integers_of(self._params) or 0, unit_of(self._params)
-        return bound * len(self.included) * unit / self.total_weight
+        weights = len(self.included) * unit / 2 if known.drift is None else known.drift
+        return 2 * bound * weights / self.total_weight
