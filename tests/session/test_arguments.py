@@ -12,6 +12,7 @@ import pytest
 from protocol_sim.parties import Parties
 from secagg import (
     Bounds,
+    Ckks,
     ClientSession,
     Federation,
     Identity,
@@ -138,6 +139,11 @@ ROWS: dict[str, tuple[Callable[[], object], str]] = {
     "no neighbours": (lambda: Masks(neighbours=0), "neighbours is 0: use one or more"),
     "no committee": (lambda: Lattice(committee=-1), "committee is -1: use one or more"),
     "True neighbours": (lambda: derive(10, degree=True), "degree is True: it takes a whole number"),
+    "a size of text": (
+        lambda: Ckks().plan_update("4", 1.0, 0.1),
+        "gateways is '4': it takes a who",
+    ),
+    "no thresholds": (lambda: Lattice().guarantees(4), "thresholds is 4: it takes a Thresholds"),
     "a result for its report": (lambda: round_page({}, "x"), "pass the `report` of a result"),
 }
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from secagg.arguments import check_fields
+from secagg.arguments import check_fields, checked
 from secagg.errors import ConfigurationError
 from secagg.params import RoundParams, SessionParams, Struct, Thresholds
 from secagg.protocol.steps import Step
@@ -56,11 +56,13 @@ class Additive(Scheme):
         if self.committee is not None and self.committee < 1:
             raise ConfigurationError(f"committee is {self.committee}: use one or more, or None")
 
+    @checked()
     def steps_for(self, thresholds: Thresholds) -> tuple[Step, ...]:
         """All but the second question, and but certificates where answers certify the set."""
         left_out = {"answer_again"} if thresholds.certified else {"consistency", "answer_again"}
         return tuple(step for step in self.steps if step.name not in left_out)
 
+    @checked()
     def spans(self, params: RoundParams, gateways: int) -> tuple[Span, ...]:
         """The frames of an upload.
 
@@ -70,6 +72,7 @@ class Additive(Scheme):
         ring = type(self).ring(params, gateways)
         return frame_spans(ring.words, ring.unit)
 
+    @checked()
     def thresholds(
         self,
         gateways: int,
@@ -89,10 +92,12 @@ class Additive(Scheme):
             committee=self.committee,
         )
 
+    @checked()
     def client(self, session: bytes, context: ClientContext) -> AdditiveClient:
         """A gateway's machine."""
         return AdditiveClient(session, context, self.name, type(self).ring)
 
+    @checked()
     def server(
         self,
         params: Callable[[bytes], SessionParams],
@@ -104,6 +109,7 @@ class Additive(Scheme):
             params, round_params, context, type(self).ring, keep_uploads=self.keep_uploads
         )
 
+    @checked()
     def guarantees(self, thresholds: Thresholds) -> Guarantees:
         """What holds with these thresholds."""
         return Guarantees(
@@ -144,6 +150,7 @@ class Lattice(Additive):
         if self.modulus is not None and self.modulus not in lattice.MODULI:
             raise ConfigurationError(f"modulus is {self.modulus!r}: use 2**32, 2**40 or None")
 
+    @checked()
     def plan_update(self, gateways: int, max_weight: float, precision: float) -> UpdatePlan:
         """The smallest modulus that reaches the precision, exact if it can be.
 
@@ -186,6 +193,7 @@ class Ckks(Additive):
         Additive.__post_init__(self)
         ckks.check_degree(self.ring_degree)
 
+    @checked()
     def plan_update(self, gateways: int, max_weight: float, precision: float) -> UpdatePlan:
         """The smaller ring that reaches the precision.
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from secagg.arguments import check_fields
+from secagg.arguments import check_fields, checked
 from secagg.errors import ConfigurationError
 from secagg.fixed_point import choose_lanes
 from secagg.fixed_point.layout import update_limit
@@ -58,6 +58,7 @@ class Masks(Scheme):
         if self.neighbours is not None and self.neighbours < 1:
             raise ConfigurationError(f"neighbours is {self.neighbours}: use one or more, or None")
 
+    @checked()
     def plan_update(self, gateways: int, max_weight: float, precision: float) -> UpdatePlan:
         """As many lanes in a word as reach the precision.
 
@@ -72,11 +73,13 @@ class Masks(Scheme):
             text=f"{lanes} lanes of {64 // lanes} bits in a word; sums are exact.",
         )
 
+    @checked()
     def spans(self, params: RoundParams, gateways: int) -> tuple[Span, ...]:
         """The frames of an upload."""
         del gateways  # masks leave words as long as they are
         return frame_spans([vector.words for vector in params.vectors])
 
+    @checked()
     def thresholds(
         self,
         gateways: int,
@@ -96,10 +99,12 @@ class Masks(Scheme):
             degree=self.neighbours,
         )
 
+    @checked()
     def client(self, session: bytes, context: ClientContext) -> MasksClient:
         """A gateway's machine."""
         return MasksClient(session, context)
 
+    @checked()
     def server(
         self,
         params: Callable[[bytes], SessionParams],
@@ -109,6 +114,7 @@ class Masks(Scheme):
         """The orchestrator's machine."""
         return MasksServer(params, round_params, context)
 
+    @checked()
     def guarantees(self, thresholds: Thresholds) -> Guarantees:
         """What holds with these thresholds."""
         return Guarantees(
