@@ -286,9 +286,8 @@ class Round:
         self._sample_gateways("gateway last exchanges")
         self._sample("server unmasking", None)
         self._world.setup = self.server.setup
-        base = None if self._base is None else self._base.tree
         result: Tree = self._meter.call(
-            "", None, lambda: self.server.result.mean(self._world.template, base)
+            "", None, lambda: self.server.result.mean(self._world.template, self._base)
         )
         self._sample("server mean", None)
         return result

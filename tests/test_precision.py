@@ -12,6 +12,7 @@ import torch
 
 from secagg import Ckks, Imprecise, Lattice, Masks, Result, SecureAverage
 from secagg.errors import ConfigurationError, LocalProtocolError, PrecisionWarning
+from secagg.params import NO_MODEL
 
 DRAW = np.random.default_rng(14)
 CLOSE = {"w": DRAW.normal(0, 0.03, (4, 2000))}
@@ -97,8 +98,8 @@ def test_one_object_tells_once_and_so_does_the_result_of_a_network(*, based: boo
     aggregate = results[1]._aggregate  # this is what `ServerSession.result` gives
     template = {key: np.full(rows.shape[1:], 0.5) for key, rows in NORM.items()}
     with pytest.warns(PrecisionWarning, match="'bias': clip=200 is far") as of_network:
-        aggregate.mean(template, template)
-    aggregate.mean(template, template)
+        aggregate.mean(template, template if based else None)
+    aggregate.mean(template, template if based else None)
 
     assert [1, 1] == [len(caught), len(of_network)]
     assert __file__ == of_network[0].filename
@@ -181,5 +182,5 @@ def test_what_no_dtype_can_hold_has_no_bound() -> None:
     with pytest.raises(LocalProtocolError, match="call mean first"):
         type(result._aggregate)(
             result._aggregate._params, range(3), result._aggregate._opened,
-            result._aggregate._noise, result._aggregate._workers,
+            result._aggregate._noise, result._aggregate._workers, NO_MODEL,
         ).bound_of("h")  # fmt: skip

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secagg.arguments import checked
-from secagg.errors import ConfigurationError, LocalProtocolError
+from secagg.errors import ConfigurationError, LocalProtocolError, ModelMismatch
 from secagg.fixed_point import (
     Decoder,
     Noise,
@@ -41,6 +41,7 @@ from secagg.session.precision import (
     tell,
     torn_ties,
 )
+from secagg.session.update import Model
 from secagg.workers import Workers
 
 
@@ -65,6 +66,7 @@ class Aggregate:
         opened: the sum over the included set.
         noise: by which its updates may differ from their exact fixed-point sum.
         workers: threads for decoding.
+        model: hash of the model that the updates were made on, in a retry too.
         warn_above: relative error of a key's step above which `mean` warns; infinite where noise is
             intended.
 
@@ -86,9 +88,11 @@ class Aggregate:
         opened: Opened,
         noise: Noise,
         workers: Workers,
+        model: bytes,
         warn_above: float = WARN_ABOVE,
     ) -> None:
         self._params = params
+        self._model = model
         self._opened = opened
         self._noise = noise
         self._workers = workers
@@ -111,12 +115,18 @@ class Aggregate:
 
         Args:
             template: as of `rebuilt`.
-            base: likewise.
+            base: the announced model, a tree or a `Model`, whose hash is known; None without one.
 
         Raises:
+            ModelMismatch: another model, one where none was announced, or none where one was.
             AggregateOutOfRange: likewise.
         """
-        tree = self.rebuilt(template, base)
+        shared = {leaf.key for leaf in self._params.leaves}
+        model = Model.of(base, self._workers, select=shared.__contains__)
+        if model.hash != self._model:
+            raise ModelMismatch("`base` is not the model that this round was announced on")
+        model.check()
+        tree = self.rebuilt(template, model.tree)
         tell(self.imprecise, self._told, stacklevel=2)
         return tree
 

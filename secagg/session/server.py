@@ -323,6 +323,7 @@ class ServerSession(NeverCopied):
                 opened,
                 self.settings.carried.noise,
                 self._workers,
+                self.settings.model,
                 self.settings.warn_above,
             )
             events.append(Completed())

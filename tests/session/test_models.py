@@ -166,7 +166,7 @@ def test_a_round_hashes_its_base_once(monkeypatch: pytest.MonkeyPatch) -> None:
     SecureAverage(clip=1.0).run(trees, base=Model(base))
     assert 2 == len(seen)
     play(SecureAverage(clip=1.0), base, lambda c, i: c.upload(trees[i], base=Model(base)))
-    assert 3 + len(IDS) == len(seen)
+    assert 2 + 2 + len(IDS) == len(seen)  # of the settings, and of the mean
 
 
 @pytest.mark.parametrize("index", [0, 511, 700, 262_143, 262_144, 600_000])
@@ -198,3 +198,29 @@ def test_another_model_is_named_before_what_follows_from_it() -> None:
     mean = play(SecureAverage(clip=1.0), {"w": np.zeros(2)}, prepare)
 
     assert mean["w"] == pytest.approx(0.1, abs=1e-3)
+
+
+def test_the_mean_is_added_to_the_announced_model_or_to_none() -> None:
+    def result(model: Any, *, retry: bool = False) -> Any:
+        settings = SecureAverage(clip=1.0).params(IDS, base, round=2, base=model, retry=retry)
+        server, clients = Everybody(SERIAL).sessions(settings)
+
+        def prepare(name: int) -> Any:
+            return lambda: clients[name].upload({"w": np.full(2, 0.5)}, base=model)
+
+        Loopback(server, clients, prepare).run()
+        return server.result
+
+    base = {"w": np.full(2, 0.4)}
+    same, other = ({"w": np.full(2, value)} for value in (0.4, 0.3))
+    for retry in (False, True):
+        on_model = result(base, retry=retry)
+        for good in (same, Model(same)):
+            assert on_model.mean(same, good)["w"] == pytest.approx(0.5, abs=1e-3)
+        for bad in (None, other, Model(other)):
+            with pytest.raises(ModelMismatch, match="`base` is not the model"):
+                on_model.mean(same, bad)
+    alone = result(None)
+    assert alone.mean(same)["w"] == pytest.approx(0.5, abs=1e-3)
+    with pytest.raises(ModelMismatch, match="`base` is not the model"):
+        alone.mean(same, same)
