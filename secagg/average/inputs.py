@@ -13,7 +13,7 @@ from secagg.params import GatewayId, LeafSpec
 from secagg.protocol.events import GatewayDropped
 from secagg.protocol.messages import DropReason
 from secagg.protocol.steps import upload_index
-from secagg.pytree import leaves_of
+from secagg.pytree import is_model, leaves_of
 from secagg.schemes.scheme import Scheme
 from secagg.session.loopback import Name
 
@@ -67,9 +67,7 @@ class Inputs:
         """Its tree, or why there is none."""
         try:
             update = self._updates[self._given[name]]  # which may load it
-            # a module of torch can be called, and would train nothing
-            called = callable(update) and not hasattr(update, "state_dict")
-            return update() if called else update
+            return update() if callable(update) and not is_model(update) else update
         except Exception as error:
             if not self._drop:
                 raise

@@ -6,7 +6,7 @@ Knows no framework: leaves other than numpy's are handled by plug-ins, loaded wh
 from __future__ import annotations
 
 from secagg.pytree.layout import Group, tree_spec
-from secagg.pytree.leaves import Flat, LeafAdapter
+from secagg.pytree.leaves import Flat, LeafAdapter, is_model
 from secagg.pytree.reader import Reader
 from secagg.pytree.rebuild import rebuild
 from secagg.pytree.selection import Select, deciding
@@ -33,6 +33,7 @@ __all__ = [
     "deciding",
     "flatten",
     "held",
+    "is_model",
     "leaves_of",
     "map_leaves",
     "model_hash",

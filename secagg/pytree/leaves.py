@@ -166,9 +166,9 @@ class ForeignAdapter(NumpyAdapter):
         return id(leaf)
 
     def memory(self, leaf: Any) -> tuple[str, int, int] | None:
-        """The object, unless its values cannot be written to: an unchanged array is one then."""
-        # not by the address: what numpy reads may be a copy
-        written = np.asarray(leaf).flags.writeable
+        """The object, unless its values cannot be changed: an unchanged array is one then."""
+        # not by the address: what numpy reads may be a copy; a variable of Keras has new values
+        written = np.asarray(leaf).flags.writeable or hasattr(leaf, "assign")
         return ("object", id(leaf), id(leaf) + 1) if written else None
 
     def like(self, leaf: Any, values: NDArray[Any]) -> Any:
@@ -218,7 +218,7 @@ def size_of(shape: tuple[int, ...]) -> int:
 
 _CURES: Final = (
     ("state_dict", "pass its state_dict()"),
-    ("get_weights", "pass its get_weights()"),
+    ("trainable_variables", "pass its get_weights()"),
     ("filled", "its mask would get lost: pass its filled(value)"),
     ("toarray", "it is sparse: pass its toarray()"),
     ("to_numpy", "its labels would get lost: pass its to_numpy()"),
@@ -233,6 +233,11 @@ _CURES: Final = (
     ("__iter__", "pass a list or a mapping"),
 )
 """What to do with an object whose class has such an attribute; the first decides."""
+
+
+def is_model(update: Any) -> bool:
+    """Whether it is a Module of torch or a model of Keras: it can be called, and trains nothing."""
+    return hasattr(type(update), "state_dict") or hasattr(type(update), "trainable_variables")
 
 
 def cure_of(leaf: Any) -> str:

@@ -87,6 +87,22 @@ class Net:
         return batch
 
 
+class Layers:
+    """As a model of Keras."""
+
+    trainable_variables = ()
+
+    def __call__(self, batch):
+        return batch
+
+
+class Variable(Foreign):
+    """As a variable of Keras over jax: numpy may not write to it, and it changes all the same."""
+
+    def assign(self, values):
+        self.values = values
+
+
 @dataclasses.dataclass
 class Weights:
     w: Any
@@ -185,10 +201,13 @@ def test_what_only_looks_like_an_array_is_named_when_it_is_read(leaf):
         assert "0.123456" not in str(caught.value)
 
 
-@pytest.mark.parametrize("base", [None, Net()])
-def test_the_recipe_names_a_module_and_does_not_call_it(base):
-    updates = dict.fromkeys(range(4), Net() if base is None else [ONE])
-    with pytest.raises(EncodingError, match=r"Net, no array: pass its state_dict\(\)"):
+@pytest.mark.parametrize(
+    ("model", "cure"), [(Net(), "Net, .*its state_dict"), (Layers(), "Layers, .*its get_weights")]
+)
+@pytest.mark.parametrize("as_base", [True, False])
+def test_the_recipe_names_a_module_and_does_not_call_it(model, cure, as_base):
+    updates, base = dict.fromkeys(range(4), [ONE] if as_base else model), model if as_base else None
+    with pytest.raises(EncodingError, match=cure):
         SecureAverage(clip=1.0).run(updates, base=base)
 
 
@@ -259,8 +278,9 @@ def test_an_array_of_others_may_stay_what_it_was_where_nobody_can_write_to_it():
         return SecureAverage(clip=1.0).run(given, base=base).mean
 
     assert not run(Foreign(frozen))["frozen"].any()
-    with pytest.raises(EncodingError, match="share memory in frozen"):
-        run(Foreign(np.zeros(2)))
+    for leaf in (Foreign(np.zeros(2)), Variable(frozen)):
+        with pytest.raises(EncodingError, match="share memory in frozen"):
+            run(leaf)
 
 
 BARE = {
