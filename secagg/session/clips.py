@@ -18,7 +18,7 @@ from secagg.params import RoundParams
 from secagg.pytree import Reader, called
 from secagg.pytree.leaves import size_of
 
-_NAMED: Final = 3
+_NAMED: Final = 10
 """Keys that a text names; all others are counted."""
 
 
@@ -87,18 +87,22 @@ def _refusal(params: RoundParams, reader: Reader, clips: Mapping[str, float]) ->
             text += "; infinite buffers take a `base` that has them too"
         key, count = next(iter(not_finite.items()))
         return EncodingError(text, beyond=beyond, key=key, count=count)
-    count = sum(each.count for each in beyond.values())
+    counts = {key: each.count for key, each in beyond.items()}
+    count = sum(counts.values())
     return EncodingError(
-        f"{count} coordinates are beyond their clip: in {_names(beyond)}; the error's table() has"
+        f"{count} coordinates are beyond their clip: in {_names(counts)}; the error's table() has"
         " the values and a clip that fits, and clipping='saturate' clamps them",
         beyond=beyond,
         cure=clip_table(params, clips, {key: _above(each.largest) for key, each in beyond.items()}),
     )
 
 
-def _names(keys: Mapping[str, object]) -> str:
-    shown = ", ".join(map(called, list(keys)[:_NAMED]))
-    return shown + (f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else "")
+def _names(counts: Mapping[str, int]) -> str:
+    """The keys, each with its count where there are several."""
+    several = len(counts) > 1
+    named = [f"{called(key)} ({n})" if several else called(key) for key, n in counts.items()]
+    more = f" and {len(named) - _NAMED} more" if len(named) > _NAMED else ""
+    return ", ".join(named[:_NAMED]) + more
 
 
 def clip_table(
