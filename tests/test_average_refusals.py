@@ -73,7 +73,7 @@ UPDATES: dict[str, tuple[dict[Any, Any], str]] = {
         "'w': dtype complex128 is not averaged",
     ),
     "arrays without elements": ({name: {"w": np.zeros(0)} for name in GOOD}, "nothing to average"),
-    "an integer too large as id": (GOOD | {2**70: tree()}, "Roster"),
+    "an integer too large as id": (GOOD | {2**70: tree()}, "whole number of 64 bits"),
 }
 ENCODED: dict[str, tuple[dict[str, Any], str]] = {
     "another base": (
