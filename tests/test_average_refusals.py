@@ -73,7 +73,6 @@ UPDATES: dict[str, tuple[dict[Any, Any], str]] = {
         "'w': dtype complex128 is not averaged",
     ),
     "arrays without elements": ({name: {"w": np.zeros(0)} for name in GOOD}, "nothing to average"),
-    "an integer too large as id": (GOOD | {2**70: tree()}, "whole number of 64 bits"),
 }
 ENCODED: dict[str, tuple[dict[str, Any], str]] = {
     "another base": (
@@ -126,6 +125,10 @@ CONFIGURED: dict[str, tuple[dict[str, Any], str]] = {
     "names that fill a request": (
         {"updates": {name: {"w" * 2**20: np.zeros(1)} for name in "abc"}},
         "average fewer, larger arrays",
+    ),
+    "an integer too large as id": (
+        {"updates": GOOD | {2**70: tree()}},
+        "whole number of 64 bits",
     ),
     "a bool as id": ({"updates": GOOD | {True: tree()}}, "a gateway id is a bool: use str or int"),
     "a half character as id": ({"updates": GOOD | {"\ud800": tree()}}, "printable text"),
