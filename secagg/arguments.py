@@ -185,7 +185,8 @@ def _of_class(value: Any, kind: Any) -> Any:
         return value if callable(value) else _UNFIT
     if getattr(kind, "_is_protocol", False):
         methods = [name for name in vars(kind) if not name.startswith("_")]
-        there = not isinstance(value, type) and all(hasattr(value, name) for name in methods)
+        there = all(callable(getattr(value, name, None)) for name in methods)
+        there &= not isinstance(value, type)
         return value if there else _UNFIT
     if kind is bytes and isinstance(value, _BYTES):
         return value if type(value) is bytes else bytes(value)

@@ -16,7 +16,7 @@ import pytest
 import secagg
 from secagg.errors import PrecisionWarning, SecAggError
 from tests.arguments.calls import CALLS
-from tests.arguments.values import MARKS, Backwards, spoilt
+from tests.arguments.values import MARKS, Backwards, Empty, spoilt
 
 OFTEN = dict.fromkeys(CALLS, 50) | {
     "SecureAverage.run": 25, "ClientSession.upload": 20, "round_page": 10, "suggest": 20,
@@ -87,6 +87,7 @@ FOUND: list[tuple[str, dict[str, Any]]] = [
     ("ClientSession.upload", {"metrics": {"loss": np.complex64(1)}}),
     ("ClientSession.upload", {"weight": np.complex64(1)}),
     ("ClientSession.upload", {"weight": "1"}),
+    ("ClientSession", {"journal": Empty()}),
     ("ServerSession.receive", {"vouched": np.zeros(2)}),
     ("Model", {"tree": {"layer": Backwards(w=1)}}),
     ("tree_spec", {"clips": Backwards(w=1)}),
