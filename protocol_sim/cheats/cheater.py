@@ -210,6 +210,7 @@ class Cheater:
         return signed, tuple(bytes(each.frame) for each in mine if each.type == VECTOR)
 
 
+@Scheme.register
 @dataclass(frozen=True, slots=True)
 class _Spoken:
     """A scheme as a cheater speaks it: all that a `ClientSession` asks of one."""
