@@ -157,7 +157,9 @@ def test_who_wants_out_gets_out(invalid: Any, error: BaseException, name: str) -
 
 
 @pytest.mark.parametrize("name", ["g0", "g4"])
-@pytest.mark.parametrize("error", [ValueError("mine"), EncodingError("mine")])
+@pytest.mark.parametrize(
+    "error", [ValueError("mine"), EncodingError("mine"), StopIteration("mine")]
+)
 def test_by_default_an_own_exception_leaves_as_itself(error: Exception, name: str) -> None:
     given = average(invalid="raise")
     with pytest.raises(type(error), match="mine") as caught:

@@ -57,6 +57,10 @@ def headers_missing(server: ServerSession) -> bool:
     return bool(server.headers_missing)
 
 
+class _StoppedError(Exception):
+    """A `StopIteration` of what prepares an upload, which no generator lets through."""
+
+
 class Observer:
     """Is told what a loop does. This one keeps nothing."""
 
@@ -220,7 +224,11 @@ class Loopback:
 
     def upload(self, name: Name) -> Iterator[Send]:
         """The frames of a gateway's upload; its update lives as long as they are made."""
-        phase, work = self.server.phase, self.prepare(name)
+        phase = self.server.phase
+        try:
+            work = self.prepare(name)
+        except StopIteration as error:
+            raise _StoppedError from error
         frames = self._observer.call(phase, name, work)
         while (send := self._observer.call(phase, name, lambda: next(frames, None))) is not None:
             yield send
@@ -229,6 +237,8 @@ class Loopback:
         """Make the next frame of an upload; None at its end."""
         try:
             send = next(self.uploads[name], None)
+        except _StoppedError as stopped:
+            raise cast("StopIteration", stopped.__cause__) from None
         except EncodingError as error:
             if self._invalid == "raise":
                 raise
