@@ -81,6 +81,26 @@ def test_of_more_gateways_the_mean_moves_less() -> None:
     assert 1.0 == alone.max_weight
 
 
+def test_what_arithmetic_leaves_of_a_gradient_of_0_is_no_step() -> None:
+    base = {
+        "w": np.zeros(9, np.float32),
+        "b": np.full(9, 0.35, np.float32),
+        "mask": np.array([-np.inf, 0.0]),
+    }
+    updates = {
+        i: {
+            "w": np.full(9, 0.01 * i, np.float32),
+            "b": np.nextafter(base["b"], np.float32(i)),
+            "mask": base["mask"].copy(),
+        }
+        for i in range(4)
+    }
+    report = SecureAverage(clip=8.0).run(updates, base=base, rounding_seed=b"14").report
+
+    assert 2**-4 == suggest(updates, base).clip
+    assert () == report.warnings
+
+
 def test_what_no_precision_cures_is_named() -> None:
     found = suggest(CANCEL, scheme=Masks(5))
 

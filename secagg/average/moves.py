@@ -14,7 +14,7 @@ from secagg.params import GatewayId
 from secagg.pytree import leaves_of
 from secagg.pytree.leaves import INTEGERS, size_of
 from secagg.pytree.trees import adapter_for
-from secagg.session.precision import Known
+from secagg.session.precision import Known, grain
 from secagg.session.settings import SessionSettings
 
 _SMALL: Final = 2**8
@@ -60,7 +60,9 @@ class Moves:
             if 0 < size <= _SMALL and spec.dtype not in INTEGERS and spec.key in table:
                 now = _values(spec.key, table[spec.key])
                 before = _values(spec.key, known[spec.key]) if known else np.zeros(size)
-                if not np.array_equal(now, before):
+                with np.errstate(invalid="ignore", over="ignore"):  # infinities that are shared
+                    step = np.abs(now - before).max()
+                if step > grain(spec.dtype, before):
                     moved.append(spec.key)
         return frozenset(moved)
 

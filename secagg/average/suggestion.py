@@ -23,7 +23,7 @@ from secagg.schemes.masks import Masks
 from secagg.schemes.scheme import Scheme
 from secagg.session.clips import clip_entries, fewest_clips
 from secagg.session.loopback import Name
-from secagg.session.precision import WARN_ABOVE
+from secagg.session.precision import WARN_ABOVE, grain
 from secagg.session.update import Model
 from secagg.thresholds import MIN_GATEWAYS
 
@@ -173,6 +173,7 @@ def _look(
     for name, weight in weights.items():
         try:
             reader = Reader(leaves, inputs.take(name), base, select=select)
+            reader.take_infinities()
             for key, start, stop in reader.places(reals[0].vector) if reals else ():
                 values = np.empty(stop - start)
                 reader.read(reals[0].vector, start, stop, values)
@@ -189,7 +190,19 @@ def _look(
         moved = int(np.count_nonzero(total[key]))
         norm = float(np.linalg.norm(total[key])) / sum(weights.values())
         found.rms = norm / sqrt(moved) if moved else 0.0
-    return {key: found for key, found in seen.items() if found.largest}
+    least = _grains(leaves, base, select) if reals and base is not None else {}
+    return {key: found for key, found in seen.items() if found.largest > least.get(key, 0.0)}
+
+
+def _grains(leaves: Sequence[LeafSpec], base: Any, select: Select) -> dict[str, float]:
+    """By real key, a step that is no more than what arithmetic leaves behind."""
+    reader = Reader(leaves, base, None, select=select)
+    found = {}
+    for leaf in (each for each in leaves if each.dtype.startswith(("float", "bfloat"))):
+        values = np.empty(size_of(leaf.shape))
+        reader.read(leaf.vector, leaf.start, leaf.start + len(values), values)
+        found[leaf.key] = grain(leaf.dtype, values)
+    return found
 
 
 def _precision(

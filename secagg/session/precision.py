@@ -135,6 +135,19 @@ def _square(part: NDArray[Any]) -> float:
     return float(np.dot(wide, wide))
 
 
+def grain(dtype: str, base: NDArray[Any]) -> float:
+    """Largest step that is only what arithmetic leaves: four half units of the largest value.
+
+    The gradient of a bias ahead of BatchNorm is 0, and comes out as this.
+
+    Args:
+        dtype: of the leaf, a real one; below float32 that of the arithmetic is float32.
+        base: what was there before.
+    """
+    digits = 2.0**-53 if dtype == "float64" else _HALF_ULP["float32"]
+    return 4 * digits * float(np.abs(base[np.isfinite(base)]).max(initial=0.0))
+
+
 def rounding_to(dtype: str, values: NDArray[Any], *, based: bool) -> float:
     """Largest error that the dtype of a leaf adds to its mean.
 
