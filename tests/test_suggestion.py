@@ -124,7 +124,7 @@ def test_tied_keys_get_one_clip() -> None:
         ({0: {"w": np.array([np.nan])}}, {}, EncodingError, "gateway 0: 'w' has coordinates that"),
         ({0: net(), 1: net({"w": 1})}, {}, EncodingError, "gateway 1: the update lacks keys"),
         ({}, {}, ConfigurationError, "no updates"),
-        ([net()], {}, ConfigurationError, "type list: pass a mapping"),
+        ([net()], {}, ConfigurationError, "updates .*list"),
         ({0: net()}, {"gateways": 5000}, ConfigurationError, "5000"),
         ({0: net()}, {"gateways": 2.5}, ConfigurationError, "gateways is"),
         ({0: net()}, {"scheme": "lattise"}, ConfigurationError, "lattise"),

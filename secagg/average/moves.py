@@ -10,6 +10,7 @@ import numpy as np
 from secagg.average.inputs import Inputs
 from secagg.errors import EncodingError
 from secagg.fixed_point import unit_of, weight_units
+from secagg.fixed_point.units import real_of
 from secagg.params import GatewayId
 from secagg.pytree import leaves_of
 from secagg.pytree.leaves import INTEGERS, size_of
@@ -70,7 +71,7 @@ class Moves:
         """What was seen of those in the mean."""
         params = self._settings.round_params(None)
         unit, whole = unit_of(params), bool(params.of_kind("integers"))
-        weights = [float(self._inputs.weight(name)) for name in included]
+        weights = [real_of(self._inputs.weight(name)) for name in included]
         units = [weight_units(each, params.max_weight, integers=whole) for each in weights]
         return Known(
             moved=self._moved if self._first in included else frozenset(),

@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from secagg.arguments import checked
 from secagg.average.texts import coordinates, plan_text, report_text, result_text, sentence
 from secagg.errors import AbortedByPeer, EncodingError
 from secagg.fixed_point import Noise, integers_of, mean_error
@@ -225,6 +226,7 @@ class Report:
             roster=server.roster,
         )
 
+    @checked()
     def bound_of(self, key: str) -> float:
         """Largest absolute error of a coordinate of one leaf of the mean, as its dtype holds it.
 

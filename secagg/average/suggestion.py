@@ -10,12 +10,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from secagg.arguments import checked
 from secagg.average.inputs import Inputs, UpdateSource
 from secagg.average.planner import scheme_or_auto
+from secagg.average.recipe import SecureAverage
 from secagg.errors import ConfigurationError, EncodingError
 from secagg.fixed_point import relative_rms
 from secagg.fixed_point.layout import MIN_CLIP, USUAL_WEIGHT
+from secagg.fixed_point.units import real_of
 from secagg.params import GatewayId, LeafSpec
 from secagg.pytree import Reader, Select, tree_spec
 from secagg.pytree.leaves import size_of
@@ -91,14 +92,10 @@ class _Seen:
         return WARN_ABOVE / 2 * self.rms / error if self.rms else inf
 
 
-@checked(
-    updates="pass a mapping by gateway, such as dict(enumerate(updates))",
-    weights="pass a mapping by gateway, such as dict(enumerate(weights))",
-)
 def suggest(
     updates: Mapping[Name, UpdateSource],
     base: Any = None,
-    weights: Mapping[Name, Any] | None = None,  # numbers, but no error may show them
+    weights: Mapping[Name, float] | None = None,
     *,
     gateways: int | None = None,
     scheme: Scheme | str | None = None,
@@ -121,6 +118,7 @@ def suggest(
         EncodingError: a tree that cannot be averaged; names the gateway.
     """
     inputs = Inputs(updates, weights, None)
+    SecureAverage(clip=1.0, scheme=scheme, select=select)  # refuses what is neither
     chosen, tree = scheme_or_auto(scheme), base.tree if isinstance(base, Model) else base
     template = inputs.template(id, Masks(), 0) if tree is None else tree
     leaves, _ = tree_spec(template, clips=1.0, select=select)
@@ -149,8 +147,8 @@ def suggest(
 
 def _weight(inputs: Inputs, name: GatewayId) -> float:
     try:
-        weight = float(inputs.weight(name))
-    except (TypeError, ValueError, OverflowError):
+        weight = real_of(inputs.weight(name))
+    except TypeError:
         weight = 0.0
     if not 0 < weight < inf:
         error = EncodingError("the weight is no number above 0")

@@ -162,6 +162,7 @@ class Aggregate:
 
         return rebuild(template, self._params.leaves, means, base, reuse=True, look=look)
 
+    @checked()
     def bound_of(self, key: str) -> float:
         """Largest absolute error of a coordinate of one leaf of the mean, as its dtype holds it.
 
