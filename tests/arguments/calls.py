@@ -109,11 +109,17 @@ def leaves(node: Any, path: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
     elif isinstance(node, list | tuple):
         items = [(str(index), child) for index, child in enumerate(node)]
     else:
-        return {".".join(path): np.asarray(node.detach() if hasattr(node, "detach") else node)}
+        return {".".join(path): array(node)}
     found: dict[str, np.ndarray] = {}
     for name, child in items:
         found |= leaves(child, (*path, name))
     return found
+
+
+def array(leaf: Any) -> np.ndarray:
+    if type(leaf).__module__.startswith("torch"):
+        return np.empty(leaf.shape) if leaf.is_meta else leaf.detach().numpy()
+    return np.asarray(leaf)
 
 
 def assert_plain(given: dict[str, Any], result: Any) -> None:
