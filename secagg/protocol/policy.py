@@ -88,6 +88,7 @@ class Policy(Struct, frozen=True):
     def __post_init__(self) -> None:
         check_fields(self)
         self._check_floors()
+        _check_ranges(self)
         for purpose in self.bounds:
             check_purpose(purpose)
 
@@ -97,19 +98,6 @@ class Policy(Struct, frozen=True):
             raise ConfigurationError("fewer than 3 gateways, 3 included or C = 1 hide nothing")
         if 1 not in self.lanes:
             raise ConfigurationError("layout 1 carries the weights: leave it among the lanes")
-        if strange := set(self.lanes).difference(range(1, MAX_LANES + 1)):
-            raise ConfigurationError(f"lanes of {sorted(strange)}: a layout has 1 to {MAX_LANES}")
-        if self.max_words < 0 or (self.max_round_step or 0) < 0:
-            raise ConfigurationError("max_words and max_round_step are 0 at the least")
-        for name in (
-            "min_colluding",
-            "min_gateways",
-            "min_included",
-            "max_words",
-            "max_round_step",
-        ):
-            if (getattr(self, name) or 0) >= 2**63:
-                raise ConfigurationError(f"{name} has more than 63 bits, which no file holds")
 
     def dump(self) -> bytes:
         """Its file, in JSON: `bounds` in the order given, since the first pattern decides."""
@@ -208,6 +196,22 @@ class Policy(Struct, frozen=True):
         if self.repeat_model == "allow":
             return None
         return 1 + RETRIES if retry else 1
+
+
+def _check_ranges(policy: Policy) -> None:
+    if strange := set(policy.lanes).difference(range(1, MAX_LANES + 1)):
+        raise ConfigurationError(f"lanes of {sorted(strange)}: a layout has 1 to {MAX_LANES}")
+    if policy.max_words < 0 or (policy.max_round_step or 0) < 0:
+        raise ConfigurationError("max_words and max_round_step are 0 at the least")
+    for name in (
+        "min_colluding",
+        "min_gateways",
+        "min_included",
+        "max_words",
+        "max_round_step",
+    ):
+        if (getattr(policy, name) or 0) >= 2**63:
+            raise ConfigurationError(f"{name} has more than 63 bits, which no file holds")
 
 
 def _at_least(name: str, value: int, floor: int, cure: str = "") -> None:

@@ -71,7 +71,7 @@ ROWS = [
         TWICE,
     ),
     Row(
-        "Client.upload: params.model != model",
+        "Client.check_model: params.model != model",
         BROKEN,
         machine_masks.another_model,
         "ModelMismatch",

@@ -133,6 +133,7 @@ def functions() -> Iterator[tuple[str, Any, str, FunctionType]]:
             continue
         for name, member in vars(source).items():
             function = member.__func__ if isinstance(member, staticmethod) else member
+            function = inspect.unwrap(function) if callable(function) else function
             here = sys.modules[source.__module__].__file__  # and not made by a dataclass
             if name not in ONLY.get(source.__name__, {name}):
                 continue
