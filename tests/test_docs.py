@@ -202,6 +202,7 @@ def test_the_readme_links_each_word_of_the_glossary_where_it_first_stands():
     rows = re.findall(r"^\| (?:\w+ \| )?([a-zA-Z][a-zA-Z ,-]{2,}) \| ", glossary, re.MULTILINE)
     words = {word for row in rows for word in row.split(", ") if len(word) > 2} - EVERYDAY
     prose = re.sub(r"(\[?)`[^`\n]+`", lambda code: code[0] if code[1] else "", PROSE)
+    prose = " ".join(prose.split())
     late = set()
     for word in words:
         linked = re.search(rf"\[`?{word}s?`?\]\(GLOSSARY", prose, re.IGNORECASE)
