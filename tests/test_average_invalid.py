@@ -31,6 +31,11 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "NaN": ({"update": tree(np.nan)}, "40 coordinates are NaN or infinite in float32: in 'w'"),
     "beyond clip": ({"update": tree(PRIVATE)}, "40 coordinates are beyond their clip: in 'w'; "),
     "another tree": ({"update": {"v": np.zeros(3)}}, "the update lacks keys: n, w"),
+    "another shape": (
+        {"update": tree() | {"w": np.zeros(41, np.float32)}},
+        "'w' of the update is float32[41], the model has float32[40]",
+    ),
+    "texts": ({"update": tree() | {"w": np.array(["x"] * 40)}}, "'w': dtype"),
     "no tree": ({"update": None}, "NoneType"),
     "no arrays": ({"update": {}}, "the tree has no arrays: there is nothing to average"),
     "a function that gives NaN": ({"update": lambda: tree(np.nan)}, "40 coordinates are NaN"),

@@ -12,9 +12,10 @@ from secagg.errors import EncodingError
 from secagg.fixed_point import unit_of, weight_units
 from secagg.fixed_point.units import real_of
 from secagg.params import GatewayId
-from secagg.pytree import leaves_of
+from secagg.pytree import Select
 from secagg.pytree.leaves import INTEGERS, size_of
-from secagg.pytree.trees import adapter_for
+from secagg.pytree.matching import matching
+from secagg.pytree.trees import flat_of
 from secagg.session.precision import Known, grain
 from secagg.session.settings import SessionSettings
 
@@ -30,15 +31,18 @@ class Moves:
         inputs: what the gateways bring.
         settings: of the round.
         base: the global model's tree, or None.
+        select: as given to `tree_spec`.
     """
 
-    def __init__(self, inputs: Inputs, settings: SessionSettings, base: Any) -> None:
-        self._inputs, self._settings, self._base = inputs, settings, base
+    def __init__(
+        self, inputs: Inputs, settings: SessionSettings, base: Any, select: Select = None
+    ) -> None:
+        self._inputs, self._settings, self._base, self._select = inputs, settings, base, select
         self._first: GatewayId | None = None
         self._moved: frozenset[str] = frozenset()
 
     def take(self, name: GatewayId) -> Any:
-        """The tree of a gateway, for its upload; one that is no tree is for that to refuse.
+        """The tree of a gateway, for its upload; one that does not fit is for that to refuse.
 
         Raises:
             EncodingError: as of `Inputs.take`.
@@ -53,14 +57,14 @@ class Moves:
         return tree
 
     def _look(self, tree: Any) -> frozenset[str]:
-        table = dict(leaves_of(tree))
-        known = {} if self._base is None else dict(leaves_of(self._base))
-        moved: list[str] = []
-        for spec in self._settings.leaves:
+        leaves, moved = self._settings.leaves, []
+        table = matching(leaves, tree, "update", self._select)
+        known = {} if self._base is None else matching(leaves, self._base, "base", self._select)
+        for spec in leaves:
             size = size_of(spec.shape)
-            if 0 < size <= _SMALL and spec.dtype not in INTEGERS and spec.key in table:
-                now = _values(spec.key, table[spec.key])
-                before = _values(spec.key, known[spec.key]) if known else np.zeros(size)
+            if 0 < size <= _SMALL and spec.dtype not in INTEGERS:
+                now = flat_of(spec.key, table[spec.key])[:size]
+                before = flat_of(spec.key, known[spec.key])[:size] if known else np.zeros(size)
                 with np.errstate(invalid="ignore", over="ignore"):  # infinities that are shared
                     step = np.abs(now - before).max()
                 if step > grain(spec.dtype, before):
@@ -77,7 +81,3 @@ class Moves:
             moved=self._moved if self._first in included else frozenset(),
             drift=sum(abs(a * unit - b) for a, b in zip(units, weights, strict=True)),
         )
-
-
-def _values(key: str, leaf: Any) -> Any:
-    return adapter_for(key, leaf).flat(leaf)[:_SMALL]

@@ -232,7 +232,7 @@ class SecureAverage(NeverCopied):
         gone = vanishing(vanish, inputs, settings.scheme)
         server, clients = self._everybody.sessions(settings)
         costs = Costs(server, self._on_event, self._clock)
-        moves = Moves(inputs, settings, model.tree)
+        moves = Moves(inputs, settings, model.tree, self._planner.encoding.select)
 
         def prepare(name: GatewayId) -> MakeUpload:
             return partial(
