@@ -8,7 +8,7 @@ from typing import Any
 from secagg.errors import EncodingError
 from secagg.params import LeafSpec
 from secagg.pytree.selection import Select
-from secagg.pytree.trees import adapter_for, called, chosen, leaves_of
+from secagg.pytree.trees import adapter_again, adapter_for, called, chosen, leaves_of
 
 _NAMED = 3
 """Keys that a text names."""
@@ -41,7 +41,7 @@ def matching(
     if extra:
         raise EncodingError(f"the {what} has extra keys: {first_keys(extra)}", key=min(extra))
     for leaf in leaves:
-        adapter = adapter_for(leaf.key, table[leaf.key])
+        adapter = adapter_again(leaf.key, table[leaf.key])
         found = adapter.shape(table[leaf.key]), adapter.dtype_name(table[leaf.key])
         if found != (leaf.shape, leaf.dtype):
             raise EncodingError(

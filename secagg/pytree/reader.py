@@ -15,7 +15,7 @@ from secagg.params import LeafSpec
 from secagg.pytree.leaves import Flat, size_of
 from secagg.pytree.matching import first_keys, matching
 from secagg.pytree.selection import Select
-from secagg.pytree.trees import STEP, adapter_for, flat_of
+from secagg.pytree.trees import STEP, adapter_again, flat_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ def _check_apart(table: Mapping[str, Any], bases: Mapping[str, Any]) -> None:
 
 
 def _overlap(key: str, *leaves: Any) -> bool:
-    one, other = (adapter_for(key, leaf).memory(leaf) for leaf in leaves)
+    one, other = (adapter_again(key, leaf).memory(leaf) for leaf in leaves)
     if one is None or other is None or one[0] != other[0]:
         return False
     return max(one[1], other[1]) < min(one[2], other[2])

@@ -12,7 +12,7 @@ from secagg.errors import AggregateOutOfRange
 from secagg.params import LeafSpec
 from secagg.pytree.leaves import INTEGERS, size_of
 from secagg.pytree.matching import matching
-from secagg.pytree.trees import adapter_for, flat_of, held, map_leaves
+from secagg.pytree.trees import adapter_again, flat_of, held, map_leaves
 
 
 def rebuild(
@@ -57,7 +57,7 @@ def rebuild(
             values = _sum(spec, mean, None if bases is None else bases[spec.key])
             if look is not None and size:
                 look(spec, values)
-            new = adapter_for(spec.key, leaf).like(leaf, values.reshape(spec.shape))
+            new = adapter_again(spec.key, leaf).like(leaf, values.reshape(spec.shape))
             result[spec.key] = new
             if size:
                 fresh[place] = new

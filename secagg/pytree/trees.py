@@ -97,13 +97,18 @@ def adapter_for(key: str, leaf: Any) -> LeafAdapter:
     return adapter
 
 
+def adapter_again(key: str, leaf: Any) -> LeafAdapter:
+    """The adapter of a leaf that `adapter_for` has checked: a model has hundreds of them."""
+    return adapter_of(leaf) or adapter_for(key, leaf)
+
+
 def flat_of(key: str, leaf: Any) -> Flat:
-    """The coordinates of a leaf that can be averaged.
+    """The coordinates of a leaf that `adapter_for` has checked.
 
     Raises:
-        EncodingError: it cannot, or it does not show its values; names the key.
+        EncodingError: it does not show its values; names the key.
     """
-    adapter = adapter_for(key, leaf)
+    adapter = adapter_again(key, leaf)
     return _asked(key, leaf, lambda: adapter.flat(leaf))
 
 
@@ -167,7 +172,7 @@ def model_hash(tree: Any, workers: Workers = SERIAL) -> bytes:
     Raises:
         EncodingError: as for `flatten`.
     """
-    leaves = {key: (adapter_for(key, leaf), leaf) for key, leaf in flatten(tree).items()}
+    leaves = {key: (adapter_again(key, leaf), leaf) for key, leaf in flatten(tree).items()}
     shapes = {key: adapter.shape(leaf) for key, (adapter, leaf) in leaves.items()}
     flat = {key: flat_of(key, leaf) for key, (_, leaf) in leaves.items()}
     chunks = [
