@@ -27,6 +27,15 @@ def raises(error: BaseException) -> Any:
     return train
 
 
+class Unreadable:
+    """An array on a disk that is gone."""
+
+    shape, dtype = (40,), np.dtype("float32")
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise OSError(PRIVATE)
+
+
 BAD: dict[str, tuple[dict[str, Any], str]] = {
     "NaN": ({"update": tree(np.nan)}, "40 coordinates are NaN or infinite in float32: in 'w'"),
     "beyond clip": ({"update": tree(PRIVATE)}, "40 coordinates are beyond their clip: in 'w'; "),
@@ -50,6 +59,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no weight": ({"weight": 0}, "the weight is no number above 0, or rounds to 0: lower max_weig"),
     "a weight above the largest": ({"weight": 1e3 * PRIVATE}, "the weight is above max_weight"),
     "no number as weight": ({"weight": None}, "the weight is a NoneType, no number"),
+    "an array that cannot be read": (
+        {"update": tree() | {"w": Unreadable()}},
+        "'w' is a Unreadable that cannot be read (OSError): pass a plain array",
+    ),
     "other metrics": (
         {"metrics": {"acc": PRIVATE}},
         "metrics are ['acc']: this round sums",
@@ -133,6 +146,20 @@ def test_each_function_is_called_once_and_one_tree_is_enough() -> None:
 
     assert IDS == called
     assert ["g0"] == list(result.dropped)
+
+
+def test_updates_in_the_memory_of_one_model_are_no_two_trees() -> None:
+    model = tree(0.0)
+
+    def train() -> Any:
+        model["w"] += 0.1
+        return dict(model)
+
+    updates = dict.fromkeys(IDS, train)
+    with pytest.raises(EncodingError, match="gateway 'g0': the update changed while the next one"):
+        average().run(updates)
+    model["w"][:] = 0.0
+    assert 0.35 == pytest.approx(average(invalid="raise").run(updates).mean["w"], abs=1e-4)
 
 
 def test_a_mapping_that_loads_is_a_function_too() -> None:

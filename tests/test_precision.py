@@ -50,6 +50,7 @@ def run(average: SecureAverage, steps: Table, weight: float, *, based: bool = Tr
         ({"clip": 200.0}, EVEN, 1.0, [], ""),
         ({"clip": 1.0, "precision": 2.0**-5, "scheme": Masks(5)}, CLOSE, 1.0, ["w"], "precision="),
         ({"clip": 1.0}, FROZEN, 1.0, [], ""),
+        ({"clip": 1.0, "scheme": Ckks()}, FROZEN, 1.0, [], ""),  # noise in it is no step
         ({"clip": 4.0, "max_weight": 16}, {"w": ROWS}, 2.0, [], ""),  # the error of 20 coordinates
     ],
 )
@@ -75,6 +76,12 @@ def test_noise_is_told_with_the_number_that_cures(
             cured |= {"scheme": Masks()}  # this one was told how many lanes to use
         if steps is not FAINT:  # nobody knows how faint it was
             assert () == run(SecureAverage(**cured), steps, weight).report.warnings
+
+
+def test_a_lost_step_is_told_though_the_first_gateway_is_dropped() -> None:
+    updates: dict[int, Any] = {i: {"w": np.full(3, 1e-8)} for i in range(6)}
+    with pytest.warns(PrecisionWarning, match="800.0% of the mean itself in 'w'"):
+        SecureAverage(clip=1.0, invalid="drop").run(updates | {0: None}, rounding_seed=b"14")
 
 
 @pytest.mark.parametrize("max_weight", [100.0, 2000.0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from numbers import Integral
 from typing import Any
 
@@ -13,7 +14,7 @@ from secagg.params import GatewayId, LeafSpec
 from secagg.protocol.events import GatewayDropped
 from secagg.protocol.messages import DropReason
 from secagg.protocol.steps import upload_index
-from secagg.pytree import is_model, leaves_of
+from secagg.pytree import bit_sums, flatten, is_model, leaves_of
 from secagg.schemes.scheme import Scheme
 from secagg.session.loopback import Name
 
@@ -32,6 +33,7 @@ class Inputs:
 
     Attributes:
         ids: of all gateways, each an int or a str.
+        drop: as given.
 
     Raises:
         ConfigurationError: no updates, no mapping, an id that is neither str nor int, or weights or
@@ -49,7 +51,7 @@ class Inputs:
     ) -> None:
         _check_tables(updates, weights, metrics)
         self._updates, self._weights, self._metrics = updates, weights, metrics
-        self._drop = drop
+        self.drop = drop
         # looked up as they were given: they may be numpy's integers
         self._given = dict(zip(plain_ids(updates), updates, strict=True))
         self.ids = tuple(self._given)
@@ -69,7 +71,7 @@ class Inputs:
             update = self._updates[self._given[name]]  # which may load it
             return update() if callable(update) and not is_model(update) else update
         except Exception as error:
-            if not self._drop:
+            if not self.drop:
                 raise
             kind = type(error).__name__
         # without the exception: its text may be private, and its frames hold what was trained
@@ -88,27 +90,43 @@ class Inputs:
         Raises:
             ConfigurationError: settings that serve no tree.
             BelowThreshold: with `drop`, no tree can be averaged.
+            EncodingError: with `drop`, one tree was written to while another was made.
         """
         found: dict[Hashable, Any] = {}
+        bits: dict[GatewayId, bytes] = {}
         refused: dict[GatewayId, SecAggError] = {}
         for name in self.ids:
             made = self._ahead[name] = self._make(name)
-            if not self._drop:
+            if not self.drop:
                 return made
             try:
                 laid_out = layout(_tree(made))
             except (ConfigurationError, EncodingError) as error:
                 refused[name] = error
                 continue
+            with suppress(EncodingError):
+                bits[name] = _bits(made)
             if laid_out in found:
+                self._check_kept(bits)
                 return found[laid_out]
             found[laid_out] = made
+        self._check_kept(bits)
         if found:
             return next(iter(found.values()))
         raise next(
             (each for each in refused.values() if isinstance(each, ConfigurationError)),
             _nobody(refused, scheme, needed),
         )
+
+    def _check_kept(self, bits: Mapping[GatewayId, bytes]) -> None:
+        for name, before in bits.items():
+            if _bits(self._ahead[name]) != before:
+                error = EncodingError(
+                    "the update changed while the next one was made, which invalid='drop' does"
+                    " ahead without a base: return a copy (copy.deepcopy), or pass `base`"
+                )
+                error.gateway = name
+                raise error
 
     def weight(self, name: GatewayId) -> float:
         """Its weight, 1 where nobody has any."""
@@ -136,6 +154,10 @@ class Inputs:
             )
         usual, _ = Counter(map(frozenset, named)).most_common(1)[0]
         return next(names for names in named if usual == frozenset(names))
+
+
+def _bits(made: Any) -> bytes:
+    return bit_sums(flatten(made))
 
 
 def _tree(made: Any) -> Any:

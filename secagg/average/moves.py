@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 import numpy as np
@@ -11,11 +12,11 @@ from secagg.average.inputs import Inputs
 from secagg.errors import EncodingError
 from secagg.fixed_point import unit_of, weight_units
 from secagg.fixed_point.units import real_of
-from secagg.params import GatewayId
+from secagg.params import GatewayId, LeafSpec
 from secagg.pytree import Select
-from secagg.pytree.leaves import INTEGERS, size_of
+from secagg.pytree.leaves import INTEGERS, Flat, size_of
 from secagg.pytree.matching import matching
-from secagg.pytree.trees import flat_of
+from secagg.pytree.trees import STEP, flat_of
 from secagg.session.precision import Known, grain
 from secagg.session.settings import SessionSettings
 
@@ -26,6 +27,9 @@ each rounds to 0 fall with their number."""
 
 class Moves:
     """Looks at the first update that is taken: a glance at small leaves, once a round.
+
+    Where noise hides what nobody changed it looks at all leaves, and where the first gateway may be
+    dropped at every update.
 
     Args:
         inputs: what the gateways bring.
@@ -38,8 +42,8 @@ class Moves:
         self, inputs: Inputs, settings: SessionSettings, base: Any, select: Select = None
     ) -> None:
         self._inputs, self._settings, self._base, self._select = inputs, settings, base, select
-        self._first: GatewayId | None = None
-        self._moved: frozenset[str] = frozenset()
+        self._exact = settings.carried.noise.exact
+        self._looks: dict[GatewayId, tuple[frozenset[str], frozenset[str]]] = {}
 
     def take(self, name: GatewayId) -> Any:
         """The tree of a gateway, for its upload; one that does not fit is for that to refuse.
@@ -48,28 +52,24 @@ class Moves:
             EncodingError: as of `Inputs.take`.
         """
         tree = self._inputs.take(name)
-        if self._first is None:
-            try:
-                self._moved = self._look(tree)
-            except EncodingError:
-                return tree
-            self._first = name
+        if self._inputs.drop or not self._looks:
+            with suppress(EncodingError):
+                self._looks[name] = self._look(tree)
         return tree
 
-    def _look(self, tree: Any) -> frozenset[str]:
-        leaves, moved = self._settings.leaves, []
+    def _look(self, tree: Any) -> tuple[frozenset[str], frozenset[str]]:
+        """Keys that this update changed, and those that it did not."""
+        leaves = self._settings.leaves
         table = matching(leaves, tree, "update", self._select)
         known = {} if self._base is None else matching(leaves, self._base, "base", self._select)
+        looked: dict[bool, list[str]] = {True: [], False: []}
         for spec in leaves:
             size = size_of(spec.shape)
-            if 0 < size <= _SMALL and spec.dtype not in INTEGERS:
-                now = flat_of(spec.key, table[spec.key])[:size]
-                before = flat_of(spec.key, known[spec.key])[:size] if known else np.zeros(size)
-                with np.errstate(invalid="ignore", over="ignore"):  # infinities that are shared
-                    step = np.abs(now - before).max()
-                if step > grain(spec.dtype, before):
-                    moved.append(spec.key)
-        return frozenset(moved)
+            if size and (size <= _SMALL or not self._exact) and spec.dtype not in INTEGERS:
+                now = flat_of(spec.key, table[spec.key])
+                before = flat_of(spec.key, known[spec.key]) if known else np.zeros(size)
+                looked[_changed(spec, now, before)].append(spec.key)
+        return frozenset(looked[True]), frozenset(looked[False])
 
     def known(self, included: Sequence[GatewayId]) -> Known:
         """What was seen of those in the mean."""
@@ -77,7 +77,21 @@ class Moves:
         unit, whole = unit_of(params), bool(params.of_kind("integers"))
         weights = [real_of(self._inputs.weight(name)) for name in included]
         units = [weight_units(each, params.max_weight, integers=whole) for each in weights]
+        looks = [self._looks[name] for name in included if name in self._looks]
+        moved, still = looks[0] if looks else (frozenset(), frozenset())
         return Known(
-            moved=self._moved if self._first in included else frozenset(),
+            moved=moved,
+            still=frozenset() if self._exact else still,
             drift=sum(abs(a * unit - b) for a, b in zip(units, weights, strict=True)),
         )
+
+
+def _changed(spec: LeafSpec, now: Flat, before: Flat) -> bool:
+    size = size_of(spec.shape)
+    for start in range(0, size, STEP):
+        part = slice(start, min(start + STEP, size))
+        with np.errstate(invalid="ignore", over="ignore"):  # infinities that are shared
+            step = np.abs(now[part] - before[part]).max()
+        if step > grain(spec.dtype, before[part]):
+            return True
+    return False

@@ -55,7 +55,7 @@ class SecureAverage(NeverCopied):
         invalid: a gateway whose update, weight or metrics do not fit, or whose function raises an
             `Exception`: "raise" lets the error end the round, "drop" goes on without the gateway,
             if no more than D are gone: `Result.dropped` says why. Without a base two trees, or more
-            where the first ones differ, are then made ahead of their turn.
+            where the first ones differ, are then made ahead of their turn: each in its own memory.
         metric_bounds: of abs(value) by metric name, else 2^32: beyond is clamped and counted.
         integer_bound: of integers, likewise; None: the largest that a sum has room for.
         purpose: a word for what the means are for: gateways keep bounds apart by it.

@@ -99,13 +99,20 @@ class NumpyAdapter:
 
     def memory(self, leaf: Any) -> tuple[str, int, int] | None:
         """From the lowest to the highest coordinate, strides in between included."""
-        if not isinstance(leaf, np.ndarray) or not leaf.flags.writeable:
+        if not isinstance(leaf, np.ndarray) or not _written(leaf):
             return None
         return "cpu", *np.lib.array_utils.byte_bounds(leaf)
 
     def like(self, leaf: Any, values: NDArray[Any]) -> Any:
         """A C-ordered array."""
         return values.astype(leaf.dtype, copy=False).reshape(leaf.shape)
+
+
+def _written(array: np.ndarray[Any, Any]) -> bool:
+    """Whether somebody may write to it: a view that nobody may write to shows what others do."""
+    if array.flags.writeable:
+        return True
+    return isinstance(array.base, np.ndarray) and _written(array.base)
 
 
 class ScalarAdapter(NumpyAdapter):

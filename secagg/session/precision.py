@@ -32,6 +32,8 @@ _ROOM: Final = 32.0
 """Largest change by a gateway over the rms of the mean step, in all that one clip fits."""
 _LOST: Final = 8.0
 """Relative error of a step that is not 0 and decodes to that."""
+_ALIKE: Final = 6.0
+"""Rms over error up to which what decodes is likely noise alone, of one coordinate too."""
 _NAMED: Final = 10
 """Keys that a text names; all others are counted."""
 
@@ -80,10 +82,12 @@ class Known:
 
     Attributes:
         moved: keys that some gateway changed.
+        still: keys that one did not change, where noise would hide that nobody did.
         drift: sum of what rounding to the unit changed in the weights; None: half a unit each.
     """
 
     moved: frozenset[str] = frozenset()
+    still: frozenset[str] = frozenset()
     drift: float | None = None
 
 
@@ -94,7 +98,7 @@ def movements(
     params: RoundParams,
     means: Mapping[int, NDArray[Any]],
     errors: Mapping[int, Noise],
-    moved: frozenset[str] = frozenset(),
+    known: Known = NOTHING_KNOWN,
 ) -> dict[str, Movement]:
     """The step of every real leaf that has coordinates.
 
@@ -102,7 +106,7 @@ def movements(
         params: P.
         means: decoded, by index of the vector.
         errors: of a coordinate, likewise.
-        moved: keys whose step is not 0, though it may decode to that.
+        known: what tells a step that decodes to 0 from none, and none from noise.
     """
     steps: dict[str, Movement] = {}
     clips = {index: clip_of(spec, params.max_weight) for index, spec in params.of_kind("update")}
@@ -111,7 +115,9 @@ def movements(
         if size and leaf.vector in clips:
             error = errors[leaf.vector].rms
             rms = _rms(means[leaf.vector][leaf.start : leaf.start + size], error)
-            lost = error / _LOST if leaf.key in moved else 0.0
+            if leaf.key in known.still and rms < _ALIKE * error:
+                rms = 0.0
+            lost = error / _LOST if leaf.key in known.moved else 0.0
             steps[leaf.key] = Movement(rms or lost, error, clips[leaf.vector])
     return steps
 

@@ -201,7 +201,7 @@ class Aggregate:
         }
 
     def _look_at(self, means: Mapping[int, NDArray[Any]], known: Known) -> None:
-        steps = movements(self._params, means, self._errors, known.moved)
+        steps = movements(self._params, means, self._errors, known)
         average = self.total_weight / len(self.included)
         self.relative_error = {key: step.relative for key, step in steps.items()}
         for leaf in self._params.leaves:

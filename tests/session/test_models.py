@@ -50,6 +50,8 @@ def test_every_gateway_may_keep_a_head_of_its_own(kind: Any) -> None:
 # -- training in place -----------------------------------------------------------------------------
 
 FLAT = np.zeros(6, np.float32)
+SHOWN = FLAT[:3]
+SHOWN.flags.writeable = False
 FROZEN = np.zeros(3, np.float32)
 FROZEN.flags.writeable = False
 
@@ -61,6 +63,7 @@ FROZEN.flags.writeable = False
         (FLAT[:3], FLAT[2:5]),
         (FLAT[::2], FLAT[2:5]),
         (FLAT[:3], FLAT[2::-1]),
+        (SHOWN, FLAT[:3]),
         (FLAT[:3], torch.from_numpy(FLAT)[:3]),
         (torch.from_numpy(FLAT)[1:4], torch.from_numpy(FLAT).view(2, 3)[0]),
     ],
