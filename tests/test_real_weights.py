@@ -1,4 +1,4 @@
-"""Trained networks that ship in packages (`make weights`): no layer is lost in silence."""
+"""Trained networks that ship in packages (`make outside`): no layer is lost in silence."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def start(model: str) -> State:
     package, file, read = MODELS[model]
     found = find_spec(package)  # not imported: what it needs beside its weights is not here
     if found is None or found.origin is None:
-        pytest.skip(f"{package} is not installed: make weights")
+        pytest.skip(f"{package} is not installed: make outside")
     return {key: value.numpy() for key, value in read(Path(found.origin).parent / file).items()}
 
 

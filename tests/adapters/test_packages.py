@@ -1,4 +1,4 @@
-"""Arrays of packages that the suite does not install: run where they are, skipped by name else.
+"""Arrays of packages that the suite does not install (`make outside`): skipped by name elsewhere.
 
 As jax 0.10.2, pandas 3.1.1, astropy 8.0.2, galois 0.4.11, tensordict 0.15.3, frozendict 2.5.1 and
 ml_dtypes 0.6.0 had them; stand-ins of their behaviour are in tests/pytree/test_leaves.py.
