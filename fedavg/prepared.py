@@ -54,7 +54,7 @@ class Prepared:
             clip=self.task.clip,
             clipping=self.settings.clipping,
             max_weight=self.task.max_weight,
-            scheme=scheme_of(self.plan.scheme),
+            scheme=self.plan.scheme,
             max_colluding=self.plan.thresholds.max_colluding,
             max_dropouts=self.plan.thresholds.max_dropouts,
             on_event=on_event,
@@ -117,7 +117,7 @@ def _plan(settings: Settings, task: Task, asked: int) -> Plan:
         clipping=settings.clipping,
         max_weight=task.max_weight,
         # By itself, "auto" knows the model, and gives its reason with sizes.
-        scheme="auto" if settings.scheme == "auto" else scheme_of(settings.scheme),
+        scheme=settings.scheme,
         max_colluding=colluding,
         max_dropouts=dropouts,
     )

@@ -17,7 +17,7 @@ from secagg.params import MAX_LENGTH, GatewayId, Thresholds
 from secagg.protocol.audit import AuditRecord, Inspection, inspect_record
 from secagg.protocol.audit_file import MAX_FILE_BYTES, load_record, load_roster
 from secagg.protocol.identity import Cohort, Roster
-from secagg.schemes import choices, scheme_of
+from secagg.schemes import choices
 
 ROSTER_FILE = "roster.json"
 ROUND_FILES = "round-*.json"
@@ -49,7 +49,7 @@ def plan(
 ) -> None:
     """Print thresholds, layout, bytes and errors of a round; nothing is sent."""
     average = SecureAverage(
-        scheme="auto" if scheme == "auto" else scheme_of(scheme),
+        scheme=scheme,
         clip=clip,
         max_weight=max_weight,
         precision=precision,

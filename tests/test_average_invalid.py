@@ -56,7 +56,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
         {"update": raises(EncodingError(f"mine: {PRIVATE}"))},
         "its function raised EncodingError: invalid='raise' lets it through",
     ),
-    "no weight": ({"weight": 0}, "the weight is no number above 0, or rounds to 0: lower max_weig"),
+    "no weight": ({"weight": 0}, "the weight is no number above 0, or rounds to 0: leave the gat"),
     "a weight above the largest": ({"weight": 1e3 * PRIVATE}, "the weight is above max_weight"),
     "no number as weight": ({"weight": None}, "the weight is a NoneType, no number"),
     "an array that cannot be read": (

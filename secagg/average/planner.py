@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from secagg.average.inputs import Inputs, check_left_out
-from secagg.errors import EncodingError
+from secagg.errors import ConfigurationError, EncodingError
 from secagg.params import GatewayId, Thresholds
 from secagg.protocol.bounds import Bounds
 from secagg.protocol.identity import Roster
@@ -167,6 +167,11 @@ def scheme_or_auto(given: Scheme | str | None) -> Scheme | Literal["auto"]:
     """
     if given is None:
         return Masks()
-    if isinstance(given, str):
-        return "auto" if given == "auto" else scheme_of(given)
-    return given
+    if not isinstance(given, str):
+        return given
+    if given == "auto":
+        return "auto"
+    try:
+        return scheme_of(given)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{error}, auto") from None

@@ -23,7 +23,7 @@ from secagg.params import GatewayId
 from secagg.protocol.events import Event
 from secagg.protocol.identity import Roster
 from secagg.protocol.policy import Policy
-from secagg.pytree import Select
+from secagg.pytree import SELECT_CURE, Select
 from secagg.schemes.auto import Choice
 from secagg.schemes.scheme import Scheme
 from secagg.session.loopback import Loopback, MakeUpload, Name
@@ -73,7 +73,7 @@ class SecureAverage(NeverCopied):
 
     @checked(
         scheme="use an object such as Masks(), Lattice(), Ckks(), its name, or 'auto'",
-        select="use patterns of keys or a function of the key",
+        select=SELECT_CURE,
     )
     def __init__(
         self,

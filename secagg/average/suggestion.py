@@ -19,7 +19,7 @@ from secagg.fixed_point.layout import MIN_CLIP, USUAL_WEIGHT
 from secagg.fixed_point.units import real_of
 from secagg.params import GatewayId, LeafSpec
 from secagg.pytree import Reader, Select, tree_spec
-from secagg.pytree.leaves import size_of
+from secagg.pytree.leaves import INTEGERS, size_of
 from secagg.schemes.masks import Masks
 from secagg.schemes.scheme import Scheme
 from secagg.session.clips import clip_entries, fewest_clips
@@ -167,7 +167,7 @@ def _look(
     """Every real key that has coordinates."""
     seen: dict[str, _Seen] = {}
     total: dict[str, NDArray[np.float64]] = {}
-    reals = [leaf for leaf in leaves if leaf.dtype.startswith(("float", "bfloat"))]
+    reals = [leaf for leaf in leaves if leaf.dtype not in INTEGERS]
     for name, weight in weights.items():
         try:
             reader = Reader(leaves, inputs.take(name), base, select=select)
@@ -196,7 +196,7 @@ def _grains(leaves: Sequence[LeafSpec], base: Any, select: Select) -> dict[str, 
     """By real key, a step that is no more than what arithmetic leaves behind."""
     reader = Reader(leaves, base, None, select=select)
     found = {}
-    for leaf in (each for each in leaves if each.dtype.startswith(("float", "bfloat"))):
+    for leaf in (each for each in leaves if each.dtype not in INTEGERS):
         values = np.empty(size_of(leaf.shape))
         reader.read(leaf.vector, leaf.start, leaf.start + len(values), values)
         found[leaf.key] = grain(leaf.dtype, values)

@@ -134,7 +134,10 @@ def weight_units(weight: float, max_weight: float, *, integers: bool) -> int:
             cure=f"max_weight={weight!r}" if math.isfinite(weight) else "",
         )
     if not weight >= weight_unit(max_weight, integers=True) / 2:
-        text = "the weight is no number above 0, or rounds to 0: lower max_weight"
+        text = (
+            "the weight is no number above 0, or rounds to 0: leave the gateway out, or lower"
+            " max_weight"
+        )
         raise EncodingError(text, key="weight", count=1)
     unit = Fraction(weight_unit(max_weight, integers=integers))
     return min(max(round(Fraction(weight) / unit), 1), math.floor(Fraction(max_weight) / unit))

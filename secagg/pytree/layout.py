@@ -12,7 +12,8 @@ from secagg.arguments import checked
 from secagg.errors import ConfigurationError, EncodingError
 from secagg.params import LeafSpec
 from secagg.pytree.leaves import INTEGERS, size_of
-from secagg.pytree.selection import Select, deciding, patterns_of, selection
+from secagg.pytree.matching import first_keys
+from secagg.pytree.selection import SELECT_CURE, Select, deciding, patterns_of, selection
 from secagg.pytree.trees import adapter_for, called, chosen, held, leaves_of
 
 _TIED: Final = "; the template holds one array under both: if they are two, pass copies"
@@ -33,7 +34,7 @@ class Group:
     clip: float | None
 
 
-@checked(select="use names or patterns of keys, or a function of the key")
+@checked(select=SELECT_CURE)
 def tree_spec(
     tree: Any, *, clips: float | Mapping[str, float], select: Select = None
 ) -> tuple[tuple[LeafSpec, ...], tuple[Group, ...]]:
@@ -96,7 +97,8 @@ def _check_select(
     if not table:
         if not everything[0][0]:
             adapter_for(*everything[0])  # no tree at all: told with its own way out
-        raise ConfigurationError("select matches no key of the tree")
+        has = first_keys([key for key, _ in everything])
+        raise ConfigurationError(f"select matches no key of the tree, which has {has}")
     if select is None:
         return
     if not callable(select):

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from fnmatch import fnmatchcase
+from typing import Final
 
 from secagg.errors import ConfigurationError
 
 Select = str | Collection[str] | Callable[[str], bool] | None
 """Keys to average: a name or pattern (as of fnmatch), several of them, or a question; None: all."""
+SELECT_CURE: Final = "use names or patterns of keys, or a function of the key"
+"""What to say where something else is given."""
 
 
 def selection(keys: Collection[str], select: Select) -> Callable[[str], bool]:
@@ -48,10 +51,7 @@ def patterns_of(select: str | Collection[str]) -> tuple[str, ...]:
         entries = (given,)
     for each in entries:
         if not isinstance(each, str):
-            raise ConfigurationError(
-                f"select has a {type(each).__name__}: use names or patterns of keys, or a function"
-                " of the key"
-            )
+            raise ConfigurationError(f"select has a {type(each).__name__}: {SELECT_CURE}")
     return tuple(each for each in entries if isinstance(each, str))
 
 

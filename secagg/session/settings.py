@@ -43,7 +43,7 @@ from secagg.protocol.identity import Cohort, Roster
 from secagg.protocol.policy import Policy
 from secagg.protocol.transcript import retry_hash, session_hash
 from secagg.protocol.vectors import check_length
-from secagg.pytree import Select, tree_spec
+from secagg.pytree import SELECT_CURE, Select, tree_spec
 from secagg.schemes.base import UpdatePlan
 from secagg.schemes.scheme import Scheme
 from secagg.session.precision import WARN_ABOVE
@@ -254,7 +254,7 @@ class UpdateEncoding:
     warn_above: float = WARN_ABOVE
 
     def __post_init__(self) -> None:
-        check_fields(self, select="use patterns of keys or a function of the key")
+        check_fields(self, select=SELECT_CURE)
         check_purpose(self.purpose)
         self._check_ranges()
 

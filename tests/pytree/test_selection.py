@@ -13,7 +13,7 @@ import pytest
 from secagg import SecureAverage
 from secagg.errors import ConfigurationError, EncodingError
 from secagg.protocol.bounds import Bounds
-from secagg.pytree import map_leaves, model_hash, rebuild, tree_spec
+from secagg.pytree import flatten, map_leaves, model_hash, rebuild, tree_spec
 from secagg.session.update import Model
 
 ONE = np.zeros(1)
@@ -80,10 +80,11 @@ def test_a_name_decides_before_any_pattern_for_orchestrator_and_gateway() -> Non
     assert {f"clip {key}": clip for key, clip in expected.items()} == fixed
 
 
-@pytest.mark.parametrize("select", [3, [None], ["w", 1.5], [b"w"]])
+@pytest.mark.parametrize("select", [3, [None], ["w", 1.5], [b"w"], np.array(3)])
 def test_a_selection_of_another_type_is_named(select: Any) -> None:
-    with pytest.raises(ConfigurationError, match=r"select.*use .*patterns"):
-        tree_spec({"w": ONE}, clips=1.0, select=select)
+    """As an upload takes it: where a setting is made, its annotation refuses it before."""
+    with pytest.raises(ConfigurationError, match=r"select has a .*: use names or patterns"):
+        flatten({"w": ONE}, select)
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,6 @@ ROWS: dict[str, tuple[Callable[[], object], str]] = {
         ),
         "vouched is 'mTLS': it takes True or False",
     ),
-    "a number of ids": (lambda: SecureAverage(clip=1.0).enroll(3), "gateways is 3: pass their ids"),
     "a clip of bytes": (lambda: tree_spec(TREE, clips={"w": b"1"}), "clips of 'w' is of type byte"),
     "no function": (lambda: map_leaves(TREE, 3), "change is 3: it takes a function"),
     "round 0": (
@@ -136,6 +135,11 @@ ROWS: dict[str, tuple[Callable[[], object], str]] = {
         lambda: SessionSettings.of(Masks(), NEW, TREE, range(4), model=b"m"),
         "model has 1 bytes: use `Model(base).hash`",
     ),
+    "lanes in text": (
+        lambda: Masks(packing="x"),
+        "packing is 'x': it takes a whole number or None",
+    ),
+    "half a neighbour": (lambda: Masks(neighbours=2.5), "neighbours is 2.5: it takes a whole"),
     "no neighbours": (lambda: Masks(neighbours=0), "neighbours is 0: use one or more"),
     "no committee": (lambda: Lattice(committee=-1), "committee is -1: use one or more"),
     "True neighbours": (lambda: derive(10, degree=True), "degree is True: it takes a whole number"),
