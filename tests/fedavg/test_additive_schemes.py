@@ -118,8 +118,8 @@ def test_a_mean_beyond_its_bound_is_noticed(monkeypatch):
     """Noise a thousand times as large as stated."""
     mean = Aggregate.rebuilt
 
-    def noisy(self, template, base):
-        made = mean(self, template, base)
+    def noisy(self, *given):
+        made = mean(self, *given)
         return {key: value + 1000 * self.error.bound for key, value in made.items()}
 
     monkeypatch.setattr(Aggregate, "rebuilt", noisy)
