@@ -94,18 +94,18 @@ def tree_spec(
 def _check_select(
     everything: Sequence[tuple[str, Any]], table: Mapping[str, Any], select: Select
 ) -> None:
+    has = f"the tree, which has {first_keys([key for key, _ in everything])}"
     if not table:
         if not everything[0][0]:
             adapter_for(*everything[0])  # no tree at all: told with its own way out
-        has = first_keys([key for key, _ in everything])
-        raise ConfigurationError(f"select matches no key of the tree, which has {has}")
+        raise ConfigurationError(f"select matches no key of {has}")
     if select is None:
         return
     if not callable(select):
         keys = {key for key, _ in everything}
         for entry in patterns_of(select):
             if not any(map(selection(keys, entry), table)):
-                raise ConfigurationError(f"pattern {entry!r} of select matches no key")
+                raise ConfigurationError(f"pattern {entry!r} of select matches no key of {has}")
     storage = {_storage(key, leaf): key for key, leaf in table.items()}
     for key, leaf in everything:
         place = None if key in table else _storage(key, leaf)

@@ -249,8 +249,6 @@ def is_model(update: Any) -> bool:
 
 def cure_of(leaf: Any) -> str:
     """What to pass instead of something that is no leaf; "" where nothing is known."""
-    if isinstance(leaf, (str, bytes)):
-        return ""
-    if leaf is None:
+    if leaf is None or isinstance(leaf, (str, bytes)):
         return "leave its key out, here or by select="
     return next((cure for name, cure in _CURES if hasattr(type(leaf), name)), "")

@@ -64,7 +64,8 @@ def _prefix(missing: Collection[str], keys: Collection[str], what: str) -> str:
     one = min(missing)
     for key in sorted(keys):
         begin = key.removesuffix(one)
-        if begin != key and all(begin + each in keys for each in missing):
+        wrapped = all(each.startswith(begin) for each in keys)
+        if begin != key and wrapped and all(begin + each in keys for each in missing):
             return f"; its keys begin with {begin!r}: pass the inner module's state_dict()"
         begin = one.removesuffix(key)
         if key and begin != one and {each.removeprefix(begin) for each in missing} <= set(keys):

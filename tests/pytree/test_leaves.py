@@ -137,7 +137,7 @@ REFUSED = {
     "module": (Net(), r"the tree is a Net, no array: pass its state_dict\(\)"),
     "module inside": ({"a": Net()}, r"'a' is a Net, no array: pass its state_dict"),
     "None": ({"a": {"b": None}}, r"'a\.b' is a NoneType, no array: leave its key out"),
-    "text": ({"a": "text"}, "'a' is a str, no array$"),
+    "text": ({"a": "text"}, "'a' is a str, no array: leave its key out"),
     "complex": ({"a": 1j}, "'a' is a complex, no array$"),
     "fraction": ({"a": Fraction(1, 2)}, r"'a' is a Fraction, no array: pass float\(\)"),
     "dataclass": (Weights(ONE), r"the tree is a Weights, no array: pass dataclasses\.asdict\(\)"),

@@ -138,10 +138,13 @@ def test_a_wrapped_module_is_seen_by_its_keys(prefix: str, wrapped: str) -> None
         SecureAverage(clip=1.0).run(dict.fromkeys(range(4), update), base=base)
 
 
-def test_keys_without_a_common_prefix_are_no_wrapped_module() -> None:
+@pytest.mark.parametrize(
+    "other", [{"x.a.w": ONE, "y.b.w": ONE, "": ONE}, {"0.a.w": ONE, "0.b.w": ONE, "1.a.w": ONE}]
+)
+def test_keys_without_a_common_prefix_are_no_wrapped_module(other: Any) -> None:
     leaves = tree_spec({"a.w": ONE, "b.w": ONE}, clips=1.0)[0]
     with pytest.raises(EncodingError, match=r"the template lacks keys: a\.w, b\.w$"):
-        rebuild({"x.a.w": ONE, "y.b.w": ONE, "": ONE}, leaves, {})
+        rebuild(other, leaves, {})
 
 
 @pytest.mark.parametrize(
