@@ -25,8 +25,8 @@ from secagg.session.update import Update, rounding_key
 ROUNDING: Final = b"the same numbers again"
 MAX_WEIGHT: Final = 8.0
 VERIFY: Final = lru_cache(1 << 16)(verify)
-POLICY: Final = Policy(min_colluding=1, require_model=False)
 """Everybody checks the same signatures, and so do many worlds; what does not verify is not kept."""
+POLICY: Final = Policy(min_colluding=1, require_model=False)
 
 
 class Parties:

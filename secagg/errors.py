@@ -182,7 +182,7 @@ class PolicyViolation(RemoteProtocolError):
     Args:
         name: of the parameter, as much as the peer is told: not what this party would accept.
         announced: what the peer announced.
-        accepted, cure: what this party accepts, and how to get there; in no text.
+        accepted, cure: what this party accepts, and how to get there; in no text but the table.
     """
 
     def __init__(
@@ -197,8 +197,9 @@ class PolicyViolation(RemoteProtocolError):
     def table(self) -> str:
         """The text, both numbers and the cure: for the gateway's own screen."""
         both = f"announced {self.announced}, accepted {self.accepted}"
-        rows = (str(self), "" if self.announced is None else printable(both), self.cure)
-        return "\n".join(filter(None, rows))
+        cure = self.cure or "announce what is accepted, or change the policy of this gateway"
+        rows = [] if self.announced is None else [printable(both), cure]
+        return "\n".join([str(self), *rows])
 
 
 class StaleRound(RemoteProtocolError):

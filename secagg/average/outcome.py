@@ -85,7 +85,7 @@ class Plan:
 
     @property
     def least_step(self) -> float:
-        """Rms of a mean step below which its error is more than 2% of it, and you are warned."""
+        """Rms of a mean step below which its error is more than 2% of it, where `run` warns."""
         return self.rms_error / WARN_ABOVE
 
     def by_name(self) -> dict[str, object]:

@@ -65,6 +65,7 @@ def test_a_cohort_of_a_larger_roster_is_told_here_what_to_ask_for() -> None:
     said = "the policy of this gateway refuses colluding gateways C"
     assert (said, said) == (str(caught.value), str(PolicyViolation("colluding gateways C")))
     assert said == PolicyViolation("colluding gateways C").table()
+    assert "accepted 1\nannounce what is acc" in PolicyViolation("the words", 2, 1).table()
     assert caught.value.table().splitlines() == [
         said,
         "announced 3, accepted 6",
