@@ -231,11 +231,9 @@ class ClientSession(NeverCopied):
         client = self._client
         if client is None or client.round is None or not client.upload_due:
             raise LocalProtocolError("no upload is due: wait for UpdateDue, and upload once")
-        shared = {leaf.key for leaf in client.round.leaves}
-        identity = self._context.identity
+        announced, identity = client.round, self._context.identity
         try:
-            model = Model.of(base, self._context.workers, select=shared.__contains__)
-            announced = client.round
+            model = Model.averaged(base, announced.leaves, self._context.workers)
             prepared = Update(
                 announced,
                 client.params.thresholds.gateways,

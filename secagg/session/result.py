@@ -121,8 +121,7 @@ class Aggregate:
             ModelMismatch: another model, one where none was announced, or none where one was.
             AggregateOutOfRange: likewise.
         """
-        shared = {leaf.key for leaf in self._params.leaves}
-        model = Model.of(base, self._workers, select=shared.__contains__)
+        model = Model.averaged(base, self._params.leaves, self._workers)
         if model.hash != self._model:
             raise ModelMismatch("`base` is not the model that this round was announced on")
         model.check()
@@ -223,7 +222,7 @@ class Aggregate:
         empty = np.empty(0)
         return {
             leaf.key: sums.get(leaf.vector, empty)[
-                leaf.start : leaf.start + int(np.prod(leaf.shape, dtype=np.int64))
+                leaf.start : leaf.start + size_of(leaf.shape)
             ].reshape(leaf.shape)
             for leaf in self._params.leaves
         }

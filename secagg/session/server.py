@@ -147,8 +147,7 @@ class ServerSession(NeverCopied):
         self._process.check()
         if self._server.round_announced:
             raise LocalProtocolError(f"the model is announced: the session is {self.phase}")
-        shared = {leaf.key for leaf in self.settings.leaves}
-        model = Model.of(base, self._workers, select=shared.__contains__).hash
+        model = Model.averaged(base, self.settings.leaves, self._workers).hash
         self.settings = replace(self.settings, model=model, retry=retry)
 
     @property

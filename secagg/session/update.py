@@ -25,7 +25,7 @@ from secagg.fixed_point import (
     unit_of,
     weight_units,
 )
-from secagg.params import NO_MODEL, Kind, RoundParams
+from secagg.params import NO_MODEL, Kind, LeafSpec, RoundParams
 from secagg.protocol.bounds import announced_clips
 from secagg.protocol.counts import counts_of
 from secagg.pytree import Reader, Select, bit_sums, flatten, held, model_hash
@@ -70,6 +70,12 @@ class Model:
             return cls(base, workers, select=select)
         same = base.tree is None or flatten(base.tree, select).keys() == base.keys
         return base if same else cls(base.tree, workers, select=select)
+
+    @classmethod
+    def averaged(cls, base: Any, leaves: Sequence[LeafSpec], workers: Workers) -> Self:
+        """`base` as a Model of the keys of a layout."""
+        shared = {leaf.key for leaf in leaves}
+        return cls.of(base, workers, select=shared.__contains__)
 
     def check(self) -> None:
         """Hold the tree against what was hashed.
