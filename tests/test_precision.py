@@ -84,6 +84,16 @@ def test_a_lost_step_is_told_though_the_first_gateway_is_dropped() -> None:
         SecureAverage(clip=1.0, invalid="drop").run(updates | {0: None}, rounding_seed=b"14")
 
 
+def test_what_arithmetic_leaves_of_a_gradient_of_0_is_no_step() -> None:
+    base = {"w": np.zeros(2000), "bias": np.ones(2000, np.float32)}
+    ulps = DRAW.integers(-1, 2, (4, 2000)).astype(np.float32) * np.float32(2**-23)
+    updates = {i: {"w": CLOSE["w"][i], "bias": base["bias"] + ulps[i]} for i in range(4)}
+    report = SecureAverage(clip=1.0).run(updates, base=base, rounding_seed=b"14").report
+
+    assert 0.0 == report.relative_error["bias"]
+    assert () == report.warnings
+
+
 @pytest.mark.parametrize("max_weight", [100.0, 2000.0])
 def test_the_relative_error_is_what_it_says(max_weight: float) -> None:
     average = SecureAverage(clip=1.0, max_weight=max_weight, warn_above=math.inf)

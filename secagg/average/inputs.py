@@ -33,7 +33,6 @@ class Inputs:
 
     Attributes:
         ids: of all gateways, each an int or a str.
-        drop: as given.
 
     Raises:
         ConfigurationError: no updates, no mapping, an id that is neither str nor int, or weights or
@@ -51,7 +50,7 @@ class Inputs:
     ) -> None:
         _check_tables(updates, weights, metrics)
         self._updates, self._weights, self._metrics = updates, weights, metrics
-        self.drop = drop
+        self._drop = drop
         # looked up as they were given: they may be numpy's integers
         self._given = dict(zip(plain_ids(updates), updates, strict=True))
         self.ids = tuple(self._given)
@@ -71,7 +70,7 @@ class Inputs:
             update = self._updates[self._given[name]]  # which may load it
             return update() if callable(update) and not is_model(update) else update
         except Exception as error:
-            if not self.drop:
+            if not self._drop:
                 raise
             kind = type(error).__name__
         # without the exception: its text may be private, and its frames hold what was trained
@@ -97,7 +96,7 @@ class Inputs:
         refused: dict[GatewayId, SecAggError] = {}
         for name in self.ids:
             made = self._ahead[name] = self._make(name)
-            if not self.drop:
+            if not self._drop:
                 return made
             try:
                 laid_out = layout(_tree(made))

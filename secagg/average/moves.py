@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -20,16 +20,14 @@ from secagg.pytree.trees import STEP, flat_of
 from secagg.session.precision import Known, grain
 from secagg.session.settings import SessionSettings
 
-_SMALL: Final = 2**8
-"""Coordinates of a leaf that may decode to 0 everywhere although somebody changed it: the odds that
-each rounds to 0 fall with their number."""
+_LOOKS: Final = 2
+"""Updates looked at: what the first gateway left as it was another may have changed."""
+_CHUNK: Final = 2**12
+"""Coordinates compared at first: most leaves differ in them."""
 
 
 class Moves:
-    """Looks at the first update that is taken: a glance at small leaves, once a round.
-
-    Where noise hides what nobody changed it looks at all leaves, and where the first gateway may be
-    dropped at every update.
+    """Looks at the first two updates that are not dropped, for which keys they changed.
 
     Args:
         inputs: what the gateways bring.
@@ -42,17 +40,20 @@ class Moves:
         self, inputs: Inputs, settings: SessionSettings, base: Any, select: Select = None
     ) -> None:
         self._inputs, self._settings, self._base, self._select = inputs, settings, base, select
-        self._exact = settings.carried.noise.exact
         self._looks: dict[GatewayId, tuple[frozenset[str], frozenset[str]]] = {}
 
-    def take(self, name: GatewayId) -> Any:
+    def take(self, name: GatewayId, dropped: Collection[GatewayId]) -> Any:
         """The tree of a gateway, for its upload; one that does not fit is for that to refuse.
+
+        Args:
+            name: the gateway.
+            dropped: whom the round goes on without so far.
 
         Raises:
             EncodingError: as of `Inputs.take`.
         """
         tree = self._inputs.take(name)
-        if self._inputs.drop or not self._looks:
+        if len(self._looks.keys() - dropped) < _LOOKS:
             with suppress(EncodingError):
                 self._looks[name] = self._look(tree)
         return tree
@@ -65,7 +66,7 @@ class Moves:
         looked: dict[bool, list[str]] = {True: [], False: []}
         for spec in leaves:
             size = size_of(spec.shape)
-            if size and (size <= _SMALL or not self._exact) and spec.dtype not in INTEGERS:
+            if size and spec.dtype not in INTEGERS:
                 now = flat_of(spec.key, table[spec.key])
                 before = flat_of(spec.key, known[spec.key]) if known else np.zeros(size)
                 looked[_changed(spec, now, before)].append(spec.key)
@@ -78,20 +79,26 @@ class Moves:
         weights = [real_of(self._inputs.weight(name)) for name in included]
         units = [weight_units(each, params.max_weight, integers=whole) for each in weights]
         looks = [self._looks[name] for name in included if name in self._looks]
-        moved, still = looks[0] if looks else (frozenset(), frozenset())
+        moved = frozenset[str]().union(*(each for each, _ in looks))
+        still = frozenset[str]().union(*(each for _, each in looks))
         return Known(
             moved=moved,
-            still=frozenset() if self._exact else still,
+            still=still - moved,
             drift=sum(abs(a * unit - b) for a, b in zip(units, weights, strict=True)),
         )
 
 
 def _changed(spec: LeafSpec, now: Flat, before: Flat) -> bool:
     size = size_of(spec.shape)
-    for start in range(0, size, STEP):
-        part = slice(start, min(start + STEP, size))
+    start, stop = 0, _CHUNK
+    while start < size:
+        part = slice(start, min(stop, size))
+        start, stop = stop, min(4 * stop, stop + STEP)
+        after, known = now[part], before[part]
+        if np.array_equal(after, known):
+            continue
         with np.errstate(invalid="ignore", over="ignore"):  # infinities that are shared
-            step = np.abs(now[part] - before[part]).max()
-        if step > grain(spec.dtype, before[part]):
+            step = np.abs(after - known).max()
+        if step > grain(spec.dtype, known):
             return True
     return False

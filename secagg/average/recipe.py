@@ -237,7 +237,7 @@ class SecureAverage(NeverCopied):
         def prepare(name: GatewayId) -> MakeUpload:
             return partial(
                 clients[name].upload,
-                moves.take(name),
+                moves.take(name, server.dropped),
                 inputs.weight(name),
                 base=model,
                 metrics=inputs.metrics(name),

@@ -82,7 +82,7 @@ class Known:
 
     Attributes:
         moved: keys that some gateway changed.
-        still: keys that one did not change, where noise would hide that nobody did.
+        still: keys that those who were looked at did not, or by what arithmetic leaves.
         drift: sum of what rounding to the unit changed in the weights; None: half a unit each.
     """
 
