@@ -124,7 +124,7 @@ def test_one_object_tells_once_and_so_does_the_result_of_a_network(*, based: boo
     assert results[1].report.relative_error == aggregate.relative_error
 
 
-@pytest.mark.parametrize("wrong", [0.0, -1.0, math.nan])
+@pytest.mark.parametrize("wrong", [0.0, 5e-324, -1.0, math.nan])
 def test_noise_may_be_intended_and_is_then_in_the_settings(wrong: float) -> None:
     average = SecureAverage(clip=1.0, warn_above=math.inf)
     assert math.inf == average.params(range(3), {"w": np.zeros(2)}, round=1).warn_above

@@ -22,6 +22,8 @@ from secagg.session.clips import clip_table, fewest_clips
 
 WARN_ABOVE: Final = 0.02
 """Relative error of a key above which somebody is told, where nothing else is said."""
+LEAST_TOLD: Final = 1e-9
+"""What no scheme reaches: a cure for less would be no number."""
 _LOOK: Final = 0.01
 """Relative error from which on it is worth to look at a leaf a second time."""
 _CHUNK: Final = 2**18

@@ -46,7 +46,7 @@ from secagg.protocol.vectors import check_length
 from secagg.pytree import SELECT_CURE, Select, tree_spec
 from secagg.schemes.base import UpdatePlan
 from secagg.schemes.scheme import Scheme
-from secagg.session.precision import WARN_ABOVE
+from secagg.session.precision import LEAST_TOLD, WARN_ABOVE
 from secagg.thresholds import MIN_GATEWAYS, usual_colluding
 
 METRIC_BOUND = 2.0**32
@@ -265,8 +265,10 @@ class UpdateEncoding:
             check_clip(f"clip of {pattern!r}" if pattern else "clip", clip)
         check_max_weight(MIN_GATEWAYS, self.max_weight)
         check_precision(self.precision)
-        if not self.warn_above > 0:
-            raise ConfigurationError(f"warn_above is {self.warn_above}: use a positive number")
+        if not self.warn_above >= LEAST_TOLD:
+            raise ConfigurationError(
+                f"warn_above is {self.warn_above}: use {LEAST_TOLD:g} or more, {WARN_ABOVE} say"
+            )
         for bound in self.metrics.values():
             metric_scale(bound, MIN_GATEWAYS)
         if self.integers is not None and not self.integers >= 1:
