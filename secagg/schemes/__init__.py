@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from secagg.arguments import checked
 from secagg.errors import ConfigurationError, shown
 from secagg.schemes.additive import Ckks, Lattice
 from secagg.schemes.masks import Masks
@@ -16,14 +17,14 @@ from secagg.schemes.scheme import Scheme
 BY_NAME: Final[Mapping[str, type[Scheme]]] = {each.name: each for each in (Masks, Lattice, Ckks)}
 
 
+@checked()
 def scheme_of(name: str) -> Scheme:
     """The scheme of that name, with its own defaults.
 
     Raises:
         ConfigurationError: there is none.
     """
-    given: object = name
-    if not isinstance(given, str) or given not in BY_NAME:
+    if name not in BY_NAME:
         raise ConfigurationError(f"scheme is {shown(name)}: use one of {', '.join(BY_NAME)}")
     return BY_NAME[name]()
 

@@ -64,7 +64,7 @@ def check_degree(degree: int | None) -> None:
     Raises:
         ConfigurationError: not in the table.
     """
-    if degree is not None and (degree not in DEGREES or not isinstance(degree, int)):
+    if degree is not None and degree not in DEGREES:
         known = ", ".join(map(str, DEGREES))
         raise ConfigurationError(f"ring_degree is {degree!r}: use {known} or None")
 
