@@ -218,6 +218,15 @@ def _plugin_of(kind: type[object]) -> LeafAdapter | None:
     return None
 
 
+def whole_numbers(values: NDArray[Any]) -> NDArray[Any]:
+    """As int64, or as Python's integers where a sum or difference of two could leave int64."""
+    if values.dtype.itemsize == np.dtype(np.int64).itemsize:
+        largest = max(int(values.max()), -int(values.min()))
+        if largest > 2**62:
+            return values.astype(object)
+    return values.astype(np.int64)
+
+
 def size_of(shape: tuple[int, ...]) -> int:
     """Coordinates of an array of that shape."""
     return math.prod(shape)

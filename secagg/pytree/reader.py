@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from secagg.errors import EncodingError
 from secagg.params import LeafSpec
-from secagg.pytree.leaves import Flat, size_of
+from secagg.pytree.leaves import Flat, size_of, whole_numbers
 from secagg.pytree.matching import first_keys, matching
 from secagg.pytree.selection import Select
 from secagg.pytree.trees import STEP, adapter_again, flat_of
@@ -114,9 +114,9 @@ class Reader:
         beyond = 0
         for segment in segments:
             part = slice(0, segment.stop - segment.start)
-            values = _whole_numbers(segment.flat[part])
+            values = whole_numbers(segment.flat[part])
             if segment.base is not None:
-                values = values - _whole_numbers(segment.base[part])
+                values = values - whole_numbers(segment.base[part])
             inside = np.clip(values, -bound, bound)
             beyond += int(np.count_nonzero(inside != values))
             out[segment.start : segment.stop] = inside
@@ -154,15 +154,6 @@ def _change(tree: NDArray[Any], base: NDArray[Any], out: NDArray[np.floating[Any
 def _has_infinities(flat: Flat, size: int) -> bool:
     parts = (flat[start : start + STEP] for start in range(0, size, STEP))
     return any(part.dtype.kind == "f" and bool(np.isinf(part).any()) for part in parts)
-
-
-def _whole_numbers(values: NDArray[Any]) -> NDArray[Any]:
-    """As int64, or as Python's integers where differences of two could leave int64."""
-    if values.dtype.itemsize == np.dtype(np.int64).itemsize:
-        largest = max(int(values.max()), -int(values.min()))
-        if largest > 2**62:
-            return values.astype(object)
-    return values.astype(np.int64)
 
 
 def _check_apart(table: Mapping[str, Any], bases: Mapping[str, Any]) -> None:

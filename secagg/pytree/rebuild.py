@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from secagg.errors import AggregateOutOfRange
 from secagg.params import LeafSpec
-from secagg.pytree.leaves import INTEGERS, size_of
+from secagg.pytree.leaves import INTEGERS, size_of, whole_numbers
 from secagg.pytree.matching import matching
 from secagg.pytree.trees import adapter_again, flat_of, held, map_leaves
 
@@ -76,7 +76,7 @@ def _sum(spec: LeafSpec, mean: NDArray[Any], base: Any) -> NDArray[Any]:
         return np.asarray(np.add(known, mean, out=mean if in_place else None))
     total = mean.astype(np.int64)
     if known is not None:
-        total += known.astype(np.int64)
+        total = total + whole_numbers(known)
     dtype = np.dtype(spec.dtype)
     low, high = (0, 1) if spec.dtype == "bool" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
     if int(total.min()) < low or int(total.max()) > high:

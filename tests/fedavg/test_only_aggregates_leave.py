@@ -194,9 +194,8 @@ def run(spy: Spy, output, caplog, *more: str):
     spy.saw("terminal", spy.private.in_text(done.output))
     for path in output.rglob("*.*") if output.exists() else ():
         data = path.read_bytes()
-        spy.saw(
-            f"file {path.name}", spy.private.in_bytes(data) | spy.private.in_text(data.decode())
-        )
+        text = data.decode(errors="replace")
+        spy.saw(f"file {path.name}", spy.private.in_bytes(data) | spy.private.in_text(text))
     return done
 
 

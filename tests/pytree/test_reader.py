@@ -229,6 +229,14 @@ def test_rebuild_adds_the_base_in_the_wider_dtype():
     assert 1 + 2.0**-40 == result["w"][0]
 
 
+def test_integers_near_the_end_of_their_dtype_are_added_to_as_they_are():
+    base = {"n": np.array([2**64 - 2, 2**63], np.uint64)}
+    leaves, _ = tree_spec(base, clips=1.0)
+    result = rebuild(base, leaves, {0: np.array([1, -1])}, base)
+
+    assert [2**64 - 1, 2**63 - 1] == result["n"].tolist()
+
+
 @pytest.mark.parametrize(
     ("leaf", "mean"),
     [
@@ -236,6 +244,8 @@ def test_rebuild_adds_the_base_in_the_wider_dtype():
         (np.array([False]), -1),
         (np.array([255], np.uint8), 1),
         (np.array([0], np.uint64), -1),
+        (np.array([2**64 - 1], np.uint64), 1),
+        (np.array([2**63 - 1]), 1),
         (np.array([-(2**31)], np.int32), -1),
     ],
 )
