@@ -116,7 +116,9 @@ def result_text(result: Result) -> str:
 def sentence(result: Result) -> str:
     """How much is averaged, of whom."""
     most = result.report.plan.thresholds.gateways
-    return f"{len(leaves_of(result.mean))} arrays, of {len(result.included)} of {most} gateways"
+    arrays = len(leaves_of(result.mean))
+    some = f"{arrays} array{'s' * (arrays != 1)}"
+    return f"{some}, of {len(result.included)} of {most} gateways"
 
 
 def _table(rows: Sequence[_Row], under: Sequence[str]) -> str:
