@@ -23,7 +23,8 @@ from secagg.params import GatewayId
 from secagg.protocol.events import Event
 from secagg.protocol.identity import Roster
 from secagg.protocol.policy import Policy
-from secagg.pytree import SELECT_CURE, Select
+from secagg.pytree import Select
+from secagg.pytree.selection import SELECT_CURE
 from secagg.schemes.auto import Choice
 from secagg.schemes.scheme import Scheme
 from secagg.session.loopback import Loopback, MakeUpload, Name

@@ -9,7 +9,7 @@ from secagg.pytree.layout import Group, tree_spec
 from secagg.pytree.leaves import Flat, LeafAdapter, is_model
 from secagg.pytree.reader import Reader
 from secagg.pytree.rebuild import rebuild
-from secagg.pytree.selection import SELECT_CURE, Select, deciding
+from secagg.pytree.selection import Select, deciding
 from secagg.pytree.trees import (
     bit_sums,
     called,
@@ -22,7 +22,6 @@ from secagg.pytree.trees import (
 )
 
 __all__ = [
-    "SELECT_CURE",
     "Flat",
     "Group",
     "LeafAdapter",

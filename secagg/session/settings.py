@@ -43,7 +43,8 @@ from secagg.protocol.identity import Cohort, Roster
 from secagg.protocol.policy import Policy
 from secagg.protocol.transcript import retry_hash, session_hash
 from secagg.protocol.vectors import check_length
-from secagg.pytree import SELECT_CURE, Select, tree_spec
+from secagg.pytree import Select, tree_spec
+from secagg.pytree.selection import SELECT_CURE
 from secagg.schemes.base import UpdatePlan
 from secagg.schemes.scheme import Scheme
 from secagg.session.precision import LEAST_TOLD, WARN_ABOVE
