@@ -76,10 +76,13 @@ class Inputs:
         # without the exception: its text may be private, and its frames hold what was trained
         return EncodingError(f"its function raised {kind}: invalid='raise' lets it through")
 
-    def template(self, layout: Callable[[Any], Hashable], scheme: Scheme, needed: int) -> Any:
-        """The tree of the first gateway, ahead of its turn; it is kept until then.
+    def ahead(self, name: GatewayId) -> Any:
+        """What `take` will give, ahead of its turn; it is kept until then."""
+        self._ahead[name] = self._make(name)
+        return self._ahead[name]
 
-        With `drop` the first may be the bad one: it is the first tree that another one equals.
+    def template(self, layout: Callable[[Any], Hashable], scheme: Scheme, needed: int) -> Any:
+        """A tree that the round is laid out by: with `drop` the first that another one equals.
 
         Args:
             layout: keys, shapes and dtypes of a tree.
@@ -91,13 +94,13 @@ class Inputs:
             BelowThreshold: with `drop`, no tree can be averaged.
             EncodingError: with `drop`, one tree was written to while another was made.
         """
+        if not self._drop:
+            return self.ahead(self.ids[0])
         found: dict[Hashable, Any] = {}
         bits: dict[GatewayId, bytes] = {}
         refused: dict[GatewayId, SecAggError] = {}
         for name in self.ids:
-            made = self._ahead[name] = self._make(name)
-            if not self._drop:
-                return made
+            made = self.ahead(name)
             try:
                 laid_out = layout(_tree(made))
             except (ConfigurationError, EncodingError) as error:
@@ -106,12 +109,13 @@ class Inputs:
             with suppress(EncodingError):
                 bits[name] = _bits(made)
             if laid_out in found:
-                self._check_kept(bits)
-                return found[laid_out]
+                break
             found[laid_out] = made
+        else:
+            laid_out = next(iter(found), None)
         self._check_kept(bits)
-        if found:
-            return next(iter(found.values()))
+        if laid_out in found:
+            return found[laid_out]
         raise next(
             (each for each in refused.values() if isinstance(each, ConfigurationError)),
             _nobody(refused, scheme, needed),

@@ -120,7 +120,7 @@ def suggest(
     inputs = Inputs(updates, weights, None)
     SecureAverage(clip=1.0, scheme=scheme, select=select)  # refuses what is neither
     chosen, tree = scheme_or_auto(scheme), base.tree if isinstance(base, Model) else base
-    template = inputs.template(id, Masks(), 0) if tree is None else tree
+    template = inputs.ahead(inputs.ids[0]) if tree is None else tree
     leaves, _ = tree_spec(template, clips=1.0, select=select)
     heavy = {name: _weight(inputs, name) for name in inputs.ids}
     seen = _look(inputs, heavy, leaves, tree, select)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import os
 import pickle
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -33,6 +34,7 @@ def in_a_fork(work: Callable[[], object]) -> str:
     """How it ends in a child of this process."""
     read, write = os.pipe()
     if not os.fork():
+        signal.alarm(30)  # a child that hangs is ended, and has said nothing
         said = "another error"
         try:
             said = f"done: {work()!r}"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from secagg import Ckks, Lattice, Masks, SecureAverage
+from secagg import Ckks, Completed, Lattice, Masks, SecureAverage
 from secagg.average.everybody import Everybody
 from secagg.errors import EncodingError, LocalProtocolError, ModelMismatch
 from secagg.pytree import bit_sums, model_hash
@@ -159,6 +159,17 @@ def test_a_base_that_changes_during_an_upload_completes_nothing(
     assert all("`base` has changed" in text for _, text in told)
 
 
+def test_a_base_that_changes_after_the_last_upload_is_not_added_to() -> None:
+    def on_event(event: Any) -> None:
+        base["w"][1] += isinstance(event, Completed)
+
+    base = {"w": np.zeros(2)}
+    with pytest.raises(ModelMismatch, match="`base` has changed"):
+        SecureAverage(clip=1.0, on_event=on_event).run(
+            {i: {"w": np.ones(2)} for i in IDS}, base=base
+        )
+
+
 def test_a_round_hashes_its_base_once(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     monkeypatch.setattr(update, "model_hash", lambda *args: seen.append(1) or model_hash(*args))
@@ -223,6 +234,10 @@ def test_the_mean_is_added_to_the_announced_model_or_to_none() -> None:
         for bad in (None, other, Model(other)):
             with pytest.raises(ModelMismatch, match="`base` is not the model"):
                 on_model.mean(same, bad)
+    hashed = Model({"w": np.full(2, 0.4)})
+    hashed.tree["w"][1] = 0.3
+    with pytest.raises(ModelMismatch, match="`base` has changed"):
+        on_model.mean(same, hashed)
     alone = result(None)
     assert alone.mean(same)["w"] == pytest.approx(0.5, abs=1e-3)
     with pytest.raises(ModelMismatch, match="`base` is not the model"):
